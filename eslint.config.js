@@ -1,0 +1,96 @@
+import eslint from '@eslint/js';
+import prettier from 'eslint-config-prettier';
+import globals from 'globals';
+import tseslint from 'typescript-eslint';
+
+/**
+ * Import directions (docs/adr/0001): each room of the house names the rooms it may import.
+ * tsc project references do not enforce this for type-only or transitive imports; this does.
+ */
+const mayImport = {
+  'packages/contracts': [],
+  'packages/runtime': ['contracts'],
+  'packages/queue': ['contracts', 'runtime'],
+  'packages/events': ['contracts', 'runtime'],
+  'packages/storage': ['contracts', 'runtime'],
+  'packages/graph': ['contracts'],
+  'packages/nodes': ['contracts', 'graph'],
+  'packages/backends': ['contracts', 'runtime', 'graph', 'nodes'],
+  'packages/testkit': ['contracts', 'runtime'],
+  'apps/api': ['contracts', 'runtime', 'queue', 'events', 'storage', 'graph'],
+  'apps/worker': ['contracts', 'runtime', 'queue', 'events', 'storage', 'graph', 'nodes', 'backends'],
+  'apps/launcher': ['contracts', 'runtime'],
+};
+const rooms = Object.keys(mayImport).map((path) => path.split('/')[1]);
+
+const directions = Object.entries(mayImport).map(([path, allowed]) => {
+  const forbidden = rooms.filter((room) => !allowed.includes(room) && path.split('/')[1] !== room);
+  const bullmq = path === 'packages/queue' ? [] : ['bullmq'];
+  const network = ['packages/graph', 'packages/nodes', 'packages/contracts'].includes(path)
+    ? ['ioredis', 'undici', 'node:http', 'node:https', 'node:net']
+    : [];
+  return {
+    files: [`${path}/src/**/*.ts`],
+    ignores: ['**/*.test.ts'],
+    rules: {
+      'no-restricted-imports': [
+        'error',
+        {
+          paths: [...bullmq, ...network].map((name) => ({ name, message: `${path} may not import ${name}` })),
+          patterns: [
+            {
+              group: forbidden.flatMap((room) => [`@tiercel/${room}`, `@tiercel/${room}/**`]),
+              message: `${path} may import only: ${allowed.join(', ') || 'nothing of the house'}`,
+            },
+            { group: ['@tiercel/*/**'], message: 'Import a package by its name, never by a path inside it.' },
+            { group: ['../../*/src/**'], message: 'Import a package by its name.' },
+          ],
+        },
+      ],
+    },
+  };
+});
+
+export default tseslint.config(
+  { ignores: ['**/dist/', 'node_modules/', 'data/', '**/fixtures/', 'coverage/'] },
+  eslint.configs.recommended,
+  {
+    files: ['**/*.ts'],
+    extends: [...tseslint.configs.strictTypeChecked],
+    languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
+    rules: {
+      '@typescript-eslint/consistent-type-imports': 'error',
+      '@typescript-eslint/no-unnecessary-condition': ['error', { allowConstantLoopConditions: true }],
+      '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true, allowBoolean: true }],
+      '@typescript-eslint/switch-exhaustiveness-check': ['error', { considerDefaultExhaustiveForUnions: true }],
+      'no-console': 'error',
+    },
+  },
+  {
+    files: ['packages/*/src/**/*.ts', 'apps/*/src/**/*.ts'],
+    ignores: ['**/*.test.ts', 'packages/runtime/src/config/**'],
+    rules: {
+      'no-restricted-properties': [
+        'error',
+        { object: 'process', property: 'env', message: 'Only packages/runtime/src/config reads the environment.' },
+      ],
+    },
+  },
+  ...directions,
+  {
+    files: ['**/*.js', '**/*.mjs'],
+    languageOptions: { globals: globals.node },
+  },
+  {
+    files: ['**/*.test.ts', 'tests/**/*.ts', 'bench/**/*.ts', 'packages/testkit/**/*.ts'],
+    rules: {
+      '@typescript-eslint/no-non-null-assertion': 'off',
+      '@typescript-eslint/no-unsafe-assignment': 'off',
+      '@typescript-eslint/no-unsafe-member-access': 'off',
+      '@typescript-eslint/no-unsafe-argument': 'off',
+      '@typescript-eslint/no-unsafe-return': 'off',
+      '@typescript-eslint/no-unsafe-call': 'off',
+    },
+  },
+  prettier,
+);
