@@ -1,0 +1,31 @@
+import { z } from 'zod';
+
+/** A compute device as /system_stats shows it. Bytes. */
+export const deviceSchema = z.object({
+  name: z.string(),
+  type: z.string(),
+  index: z.number().nullable(),
+  vram_total: z.number(),
+  vram_free: z.number(),
+  torch_vram_total: z.number(),
+  torch_vram_free: z.number(),
+});
+export type Device = z.infer<typeof deviceSchema>;
+
+/** What a worker says of itself at every heartbeat; lives in Redis with a time to live. */
+export const announcementSchema = z.object({
+  workerId: z.string(),
+  host: z.string(),
+  pid: z.number(),
+  startedAt: z.number(),
+  concurrency: z.number(),
+  running: z.number(),
+  /** SHA-256 of the object_info text this worker offers. */
+  catalogueHash: z.string(),
+  /** Model folder -> file names. */
+  models: z.record(z.string(), z.array(z.string())),
+  embeddings: z.array(z.string()),
+  devices: z.array(deviceSchema),
+  tiers: z.array(z.object({ name: z.string(), driver: z.string(), healthy: z.boolean() })),
+});
+export type Announcement = z.infer<typeof announcementSchema>;

@@ -1,0 +1,79 @@
+import type { NodeProgress } from './progress.ts';
+import type { UiOutput } from './outputs.ts';
+
+/**
+ * Events of one job, as they stand in ComfyUI's text frames: `{"type": ..., "data": ...}`.
+ * Order and contents: docs/compatibility.md and the recorded transcripts.
+ */
+export type JobEvent =
+  | { readonly type: 'execution_start'; readonly data: { prompt_id: string; timestamp: number } }
+  | {
+      readonly type: 'execution_cached';
+      readonly data: { nodes: readonly string[]; prompt_id: string; timestamp: number };
+    }
+  | {
+      readonly type: 'executing';
+      readonly data: { node: string | null; display_node?: string; prompt_id: string };
+    }
+  | {
+      readonly type: 'progress';
+      readonly data: { value: number; max: number; prompt_id: string; node: string };
+    }
+  | {
+      readonly type: 'progress_state';
+      readonly data: { prompt_id: string; nodes: Readonly<Record<string, NodeProgress>> };
+    }
+  | {
+      readonly type: 'executed';
+      readonly data: { node: string; display_node: string; output: UiOutput | null; prompt_id: string };
+    }
+  | { readonly type: 'execution_success'; readonly data: { prompt_id: string; timestamp: number } }
+  | { readonly type: 'execution_error'; readonly data: ExecutionErrorData }
+  | { readonly type: 'execution_interrupted'; readonly data: ExecutionInterruptedData };
+
+export interface ExecutionErrorData {
+  readonly prompt_id: string;
+  readonly node_id: string;
+  readonly node_type: string;
+  readonly executed: readonly string[];
+  readonly exception_message: string;
+  readonly exception_type: string;
+  readonly traceback: readonly string[];
+  readonly current_inputs: Readonly<Record<string, unknown>>;
+  readonly current_outputs: readonly string[];
+  readonly timestamp: number;
+  readonly [key: string]: unknown;
+}
+
+export interface ExecutionInterruptedData {
+  readonly prompt_id: string;
+  readonly node_id: string | null;
+  readonly node_type: string | null;
+  readonly executed: readonly string[];
+  readonly timestamp: number;
+}
+
+export type TerminalEvent = Extract<
+  JobEvent,
+  { type: 'execution_success' | 'execution_error' | 'execution_interrupted' }
+>;
+
+/** A preview picture of a running node: bytes of a JPEG or PNG. Never stored, but for the last. */
+export interface Preview {
+  readonly promptId: string;
+  readonly node: NodeIdentity;
+  readonly mediaType: 'image/jpeg' | 'image/png';
+  readonly bytes: Uint8Array;
+}
+
+/** The four ids ComfyUI gives a node; they differ only inside expanded sub-graphs. */
+export interface NodeIdentity {
+  readonly node_id: string;
+  readonly display_node_id: string;
+  readonly parent_node_id: string | null;
+  readonly real_node_id: string;
+}
+
+export function plainNode(nodeId: string): NodeIdentity {
+  return { node_id: nodeId, display_node_id: nodeId, parent_node_id: null, real_node_id: nodeId };
+}

@@ -1,0 +1,13 @@
+declare const brand: unique symbol;
+type Brand<T, B extends string> = T & { readonly [brand]: B };
+
+/** A prompt_id: any non-empty string a client chose, or a uuid of ours. */
+export type PromptId = Brand<string, 'PromptId'>;
+/** The BullMQ job id of a permit (see packages/queue). */
+export type PermitId = Brand<string, 'PermitId'>;
+/** One worker process. */
+export type WorkerId = Brand<string, 'WorkerId'>;
+
+export const promptId = (text: string): PromptId => text as PromptId;
+export const permitId = (text: string): PermitId => text as PermitId;
+export const workerId = (text: string): WorkerId => text as WorkerId;

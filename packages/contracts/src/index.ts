@@ -1,0 +1,58 @@
+export { assertNever } from './assert-never.ts';
+export { announcementSchema, deviceSchema, type Announcement, type Device } from './announcement.ts';
+export { AppError, ERRORS, isAppError, type ErrorCode } from './errors.ts';
+export {
+  plainNode,
+  type ExecutionErrorData,
+  type ExecutionInterruptedData,
+  type JobEvent,
+  type NodeIdentity,
+  type Preview,
+  type TerminalEvent,
+} from './events.ts';
+export {
+  permitId,
+  promptId,
+  workerId,
+  type PermitId,
+  type PromptId,
+  type WorkerId,
+} from './ids.ts';
+export {
+  API_STATUS,
+  JOB_STATES,
+  type ApiJobStatus,
+  type AttemptReport,
+  type JobResult,
+  type JobState,
+  type NodeMeta,
+  type ServiceReport,
+} from './jobs.ts';
+export {
+  isJsonObject,
+  parseJson,
+  stringifyJson,
+  type JsonObject,
+  type JsonValue,
+} from './json.ts';
+export { omitMembers, sliceMembers, toPythonJson } from './json-text.ts';
+export type { InputSpec, NodeInfo, ObjectInfo } from './node-info.ts';
+export {
+  FILE_TYPES,
+  isFileType,
+  type FileType,
+  type NewOutput,
+  type OutputRef,
+  type UiOutput,
+} from './outputs.ts';
+export type { NodeProgress } from './progress.ts';
+export {
+  isLink,
+  type Link,
+  type NodeErrors,
+  type PromptError,
+  type PromptGraph,
+  type PromptNode,
+  type PromptRejection,
+} from './prompt.ts';
+export { RedisNames } from './redis-names.ts';

@@ -1,0 +1,108 @@
+/**
+ * Work on JSON as text. A prompt is kept as the caller wrote it (key order, `1.0`, 64-bit seeds),
+ * because a JavaScript object would reorder integer-like keys and round numbers. Every function here
+ * takes text that a JSON parser has already accepted.
+ */
+
+const WHITESPACE = /[ \t\n\r]*/y;
+
+function skipSpace(text: string, at: number): number {
+  WHITESPACE.lastIndex = at;
+  WHITESPACE.test(text);
+  return WHITESPACE.lastIndex;
+}
+
+/** The index just past the string literal that starts at `at`. */
+function endOfString(text: string, at: number): number {
+  let end = at;
+  for (;;) {
+    end = text.indexOf('"', end + 1);
+    let backslashes = 0;
+    while (text.charCodeAt(end - 1 - backslashes) === 92) backslashes += 1;
+    if (backslashes % 2 === 0) return end + 1;
+  }
+}
+
+/** The index just past the value that starts at `at`. */
+function endOfValue(text: string, at: number): number {
+  const first = text[at];
+  if (first === '"') return endOfString(text, at);
+  let index = at;
+  if (first !== '{' && first !== '[') {
+    while (index < text.length && !',]} \t\n\r'.includes(text.charAt(index))) index += 1;
+    return index;
+  }
+  let depth = 0;
+  for (;;) {
+    const code = text.charCodeAt(index);
+    if (code === 34) {
+      index = endOfString(text, index);
+      continue;
+    }
+    if (code === 123 || code === 91) depth += 1;
+    else if (code === 125 || code === 93) {
+      depth -= 1;
+      if (depth === 0) return index + 1;
+    }
+    index += 1;
+  }
+}
+
+/**
+ * The members of a JSON object as raw text, in their order; a repeated key keeps its last value.
+ * @returns an empty map when the text is not an object
+ */
+export function sliceMembers(text: string): Map<string, string> {
+  const members = new Map<string, string>();
+  let at = skipSpace(text, 0);
+  if (text[at] !== '{') return members;
+  at = skipSpace(text, at + 1);
+  while (text[at] === '"') {
+    const keyEnd = endOfString(text, at);
+    const key = JSON.parse(text.slice(at, keyEnd)) as string;
+    const valueStart = skipSpace(text, skipSpace(text, keyEnd) + 1);
+    const valueEnd = endOfValue(text, valueStart);
+    members.set(key, text.slice(valueStart, valueEnd));
+    at = skipSpace(text, valueEnd);
+    if (text[at] === ',') at = skipSpace(text, at + 1);
+  }
+  return members;
+}
+
+/** An object's text without the named members; all else keeps its spelling. */
+export function omitMembers(text: string, names: readonly string[]): string {
+  const members = sliceMembers(text);
+  if (!names.some((name) => members.has(name))) return text;
+  const kept = [...members].filter(([key]) => !names.includes(key));
+  return `{${kept.map(([key, value]) => `${JSON.stringify(key)}:${value}`).join(',')}}`;
+}
+
+/**
+ * Rewrites JSON text as Python's `json.dumps` prints it (", " and ": " between items, non-ASCII as
+ * \uXXXX): what ComfyUI puts into PNG text chunks. Numbers and key order stay as written.
+ */
+export function toPythonJson(text: string): string {
+  let out = '';
+  let at = 0;
+  while (at < text.length) {
+    const char = text.charAt(at);
+    if (char === '"') {
+      const end = endOfString(text, at);
+      out += escapeNonAscii(JSON.stringify(JSON.parse(text.slice(at, end))));
+      at = end;
+      continue;
+    }
+    if (char === ',') out += ', ';
+    else if (char === ':') out += ': ';
+    else if (char !== ' ' && char !== '\n' && char !== '\t' && char !== '\r') out += char;
+    at += 1;
+  }
+  return out;
+}
+
+function escapeNonAscii(literal: string): string {
+  return literal.replace(
+    /[\u007f-\uffff]/g,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}

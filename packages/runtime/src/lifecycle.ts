@@ -1,0 +1,71 @@
+import type { Logger } from './logger.ts';
+
+type Closer = () => unknown;
+
+/**
+ * Closers in the reverse order of opening. Whoever opens a resource registers how it is closed.
+ */
+export class Lifecycle {
+  readonly #closers: { name: string; close: Closer }[] = [];
+  readonly #log: Logger;
+  #closing: Promise<void> | undefined;
+
+  constructor(log: Logger) {
+    this.#log = log;
+  }
+
+  onClose(name: string, close: Closer): void {
+    this.#closers.push({ name, close });
+  }
+
+  /** Runs every closer once, last first; a failing one is logged and does not stop the others. */
+  close(): Promise<void> {
+    this.#closing ??= this.#closeAll();
+    return this.#closing;
+  }
+
+  async #closeAll(): Promise<void> {
+    for (const { name, close } of this.#closers.reverse()) {
+      try {
+        await close();
+      } catch (error) {
+        this.#log.warn({ err: error, resource: name }, 'closing failed');
+      }
+    }
+  }
+
+  /**
+   * First SIGINT or SIGTERM: close, then exit 0. Second one: exit at once with 130, so that a person
+   * who presses Ctrl-C twice is obeyed. SIGPIPE is left alone: Node reports it as EPIPE on the write.
+   */
+  closeOnSignals(): void {
+    let signalled = false;
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+      process.on(signal, () => {
+        if (signalled) process.exit(130);
+        signalled = true;
+        this.#log.info({ signal }, 'stopping');
+        void this.close().then(() => process.exit(0));
+      });
+    }
+  }
+}
+
+/**
+ * Runs an application's main function: an error ends the process with one line for the operator.
+ * @param print where the line goes (the applications pass stderr)
+ */
+export async function runMain(main: () => Promise<void>, log: (error: unknown) => void): Promise<void> {
+  try {
+    await main();
+  } catch (error) {
+    log(error);
+    process.exitCode = exitCodeFor(error);
+    process.exit();
+  }
+}
+
+/** 78 (EX_CONFIG of sysexits.h) when the operator must change something, else 1. */
+function exitCodeFor(error: unknown): number {
+  return error instanceof Error && 'code' in error && error.code === 'config_invalid' ? 78 : 1;
+}
