@@ -1,1 +1,189 @@
-export {};
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { AppError, isAppError, RedisNames } from '@tiercel/contracts';
+import { AnnouncementBoard, EventReplay, EventSubscriber } from '@tiercel/events';
+import { createPermitQueue, Editor, Producer, Reader } from '@tiercel/queue';
+import {
+  connectRedis,
+  createLogger,
+  findDurabilityProblems,
+  Lifecycle,
+  loadConfig,
+  loadSecretKey,
+  reportReady,
+  runMain,
+  stopWithParent,
+  systemClock,
+  waitForRedis,
+} from '@tiercel/runtime';
+import { FileStore, UserStore } from '@tiercel/storage';
+import { createApiMetrics } from './api-metrics.ts';
+import { Catalogue } from './catalogue.ts';
+import { createApp } from './http/create-app.ts';
+import { isOriginAllowed } from './http/origin-check.ts';
+import { createEventsRoutes } from './routes/events.ts';
+import { createInternalRoutes } from './routes/internal.ts';
+import { createJobsRoutes } from './routes/jobs.ts';
+import { createModelRoutes } from './routes/models.ts';
+import { createPromptRoutes } from './routes/prompt.ts';
+import { createQueueRoutes } from './routes/queue.ts';
+import { createSettingsRoutes } from './routes/settings.ts';
+import { createStaticAnswerRoutes, featuresOf } from './routes/static-answers.ts';
+import { createSystemRoutes } from './routes/system.ts';
+import { createUploadRoutes } from './routes/uploads.ts';
+import { createUserdataRoutes } from './routes/userdata.ts';
+import { createViewRoutes } from './routes/view.ts';
+import { SocketHub } from './sockets/socket-hub.ts';
+import { serveUpgrades } from './sockets/serve-upgrades.ts';
+
+const REDIS_WAIT_MS = 10_000;
+const DRAIN_MS = 5_000;
+
+async function main(): Promise<void> {
+  const config = loadConfig();
+  const log = createLogger({ level: config.logLevel, name: 'api' });
+  const lifecycle = new Lifecycle(log);
+  lifecycle.closeOnSignals();
+  stopWithParent(lifecycle);
+  const names = new RedisNames(config.redisPrefix);
+
+  const url = config.redisUrl ?? 'redis://127.0.0.1:6379';
+  const redis = connectRedis(url, 'commands', log);
+  lifecycle.onClose('redis', () => redis.quit());
+  await waitForRedis(redis, REDIS_WAIT_MS);
+  for (const problem of await findDurabilityProblems(redis)) log.warn({ problem }, 'redis settings');
+  const ear = connectRedis(url, 'subscriber', log);
+  lifecycle.onClose('redis subscriber', () => {
+    ear.disconnect();
+  });
+
+  const files = new FileStore(config.dataDir);
+  const user = new UserStore(config.dataDir);
+  const permits = createPermitQueue(redis, names);
+  lifecycle.onClose('permit queue', () => permits.close());
+  const producer = new Producer(redis, names, permits, config.queue);
+  const reader = new Reader(redis, names);
+  const editor = new Editor(redis, names);
+  const replay = new EventReplay(redis, names);
+  const subscriber = new EventSubscriber(ear, names);
+  const catalogue = new Catalogue({
+    board: new AnnouncementBoard(redis, names, systemClock),
+    listInputFiles: () => files.listFiles('input'),
+    log,
+  });
+  await catalogue.start(subscriber);
+  lifecycle.onClose('catalogue', () => {
+    catalogue.stop();
+  });
+
+  const { api } = config;
+  const hub = new SocketHub({
+    subscriber,
+    replay,
+    reader,
+    options: {
+      maxSockets: api.maxSockets,
+      pingIntervalMs: api.pingIntervalMs,
+      statusIntervalMs: api.statusIntervalMs,
+      limits: {
+        previewBytes: api.previewBufferBytes,
+        progressBytes: api.progressBufferBytes,
+        closeBytes: api.maxSocketBufferBytes,
+      },
+      features: featuresOf({ maxUploadBytes: api.maxUploadBytes }),
+      isOriginAllowed: (req) => api.corsOrigin !== undefined || isOriginAllowed(req.headers),
+    },
+    log,
+  });
+  await hub.start();
+  lifecycle.onClose('sockets', () => {
+    hub.stop();
+  });
+  // The count may have changed while this process could not hear it.
+  ear.on('ready', () => {
+    hub.refreshStatus().catch(() => undefined);
+  });
+
+  const metrics = createApiMetrics({
+    sockets: () => hub.socketCount,
+    queueRemaining: () => reader.countRemaining(),
+  });
+  const app = createApp(
+    [
+      ...createPromptRoutes({
+        producer,
+        reader,
+        catalogue,
+        fileExists: async (name) => (await files.resolveAnnotated(name)) !== null,
+        secretKey: loadSecretKey(config.dataDir),
+        maxPromptNodes: api.maxPromptNodes,
+        log,
+      }),
+      ...createQueueRoutes({ reader, editor }),
+      ...createJobsRoutes({ reader, editor }),
+      ...createEventsRoutes({ reader, replay, subscriber, maxStreams: api.maxSockets }),
+      ...createSystemRoutes({
+        catalogue,
+        metrics: metrics.registry,
+        isHealthy: () => redis.ping().then(
+          () => true,
+          () => false,
+        ),
+      }),
+      ...createViewRoutes({ files, maxPixels: api.maxPixels }),
+      ...createUploadRoutes({ files, maxUploadBytes: api.maxUploadBytes, maxPixels: api.maxPixels }),
+      ...createUserdataRoutes({ user, maxUploadBytes: api.maxUploadBytes }),
+      ...createSettingsRoutes({ user }),
+      ...createInternalRoutes({ files, logs: () => [] }),
+      ...createModelRoutes({
+        models: () => Promise.resolve(catalogue.models),
+        embeddings: () => Promise.resolve(catalogue.embeddings),
+      }),
+      ...createStaticAnswerRoutes({ maxUploadBytes: api.maxUploadBytes }),
+    ],
+    { maxBodyBytes: api.maxBodyBytes, corsOrigin: api.corsOrigin },
+    log,
+  );
+  const server = createServer(app);
+  serveUpgrades(server, hub);
+  lifecycle.onClose('http server', () => closeServer(server));
+  const address = await listen(server, config.host, config.port);
+  const host = address.family === 'IPv6' ? `[${address.address}]` : address.address;
+  const baseUrl = `http://${host}:${address.port}`;
+  reportReady({ type: 'ready', url: baseUrl });
+  log.info({ url: baseUrl }, 'api is listening');
+}
+
+function listen(server: Server, host: string, port: number): Promise<AddressInfo> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (cause: NodeJS.ErrnoException) => {
+      const taken = cause.code === 'EADDRINUSE';
+      const message = taken
+        ? `Port ${port} on ${host} is in use; set PORT to another one.`
+        : `Cannot listen on ${host}:${port}: ${cause.code ?? cause.message}.`;
+      reject(new AppError('port_in_use', message, { cause }));
+    });
+    server.listen(port, host, () => {
+      // A listening TCP server has an AddressInfo; the other forms are for pipes.
+      resolve(server.address() as AddressInfo);
+    });
+  });
+}
+
+/** Answers in flight are finished; idle connections go at once, busy ones after a limit. */
+function closeServer(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    const impatience = setTimeout(() => {
+      server.closeAllConnections();
+    }, DRAIN_MS);
+    server.close(() => {
+      clearTimeout(impatience);
+      resolve();
+    });
+    server.closeIdleConnections();
+  });
+}
+
+await runMain(main, (error) => {
+  process.stderr.write(isAppError(error) ? `${error.message}\n` : `api: ${String(error)}\n`);
+});

@@ -1,1 +1,190 @@
-export {};
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
+import { createEmbeddedBackend, TierRouter, type Backend } from '@tiercel/backends';
+import { isAppError, RedisNames, workerId } from '@tiercel/contracts';
+import { AnnouncementBoard, EventPublisher, EventSubscriber } from '@tiercel/events';
+import {
+  createBuiltinNodes,
+  createRegistry,
+  embeddedModels,
+  loadPlugins,
+  NodeCache,
+} from '@tiercel/nodes';
+import {
+  Consumer,
+  createPermitQueue,
+  Editor,
+  PermitRunner,
+  Producer,
+  Sweeper,
+} from '@tiercel/queue';
+import {
+  connectRedis,
+  createLogger,
+  findDurabilityProblems,
+  Lifecycle,
+  loadConfig,
+  loadSecretKey,
+  reportReady,
+  runMain,
+  serveMetrics,
+  stopWithParent,
+  systemClock,
+  waitForRedis,
+} from '@tiercel/runtime';
+import { FileStore } from '@tiercel/storage';
+import { Announcer } from './announcer.ts';
+import { JobProcessor } from './job-processor.ts';
+import { RunningJobs } from './running-jobs.ts';
+import { stopWorking } from './stop-working.ts';
+import { TempCleaner } from './temp-cleaner.ts';
+import { Watchdog } from './watchdog.ts';
+import { createWorkerMetrics } from './worker-metrics.ts';
+
+const REDIS_WAIT_MS = 10_000;
+const SWEEP_INTERVAL_MS = 2_000;
+const RELEASE_AFTER_MS = 3_000;
+
+async function main(): Promise<void> {
+  const config = loadConfig();
+  const log = createLogger({ level: config.logLevel, name: 'worker' });
+  const lifecycle = new Lifecycle(log);
+  lifecycle.closeOnSignals();
+  stopWithParent(lifecycle);
+  const clock = systemClock;
+  const names = new RedisNames(config.redisPrefix);
+  const id = workerId(`${hostname()}-${process.pid}-${randomUUID().slice(0, 8)}`);
+
+  const url = config.redisUrl ?? 'redis://127.0.0.1:6379';
+  const redis = connectRedis(url, 'blocking', log);
+  lifecycle.onClose('redis', () => redis.quit());
+  await waitForRedis(redis, REDIS_WAIT_MS);
+  for (const problem of await findDurabilityProblems(redis)) log.warn({ problem }, 'redis settings');
+  const ear = connectRedis(url, 'subscriber', log);
+  lifecycle.onClose('redis subscriber', () => {
+    ear.disconnect();
+  });
+
+  const files = new FileStore(config.dataDir);
+  const plugins = config.nodesDir === undefined ? [] : await loadPlugins(config.nodesDir);
+  const registry = createRegistry([...createBuiltinNodes(), ...plugins]);
+  const cache = new NodeCache({ maxBytes: config.worker.cacheBytes });
+  const tiers =
+    config.tiers.length > 0 ? config.tiers : [{ name: 'embedded', driver: 'embedded' as const }];
+  const backends: Backend[] = tiers.map(({ name }) =>
+    createEmbeddedBackend({ name, registry, cache, files, maxPixels: config.worker.maxPixels }),
+  );
+
+  const permits = createPermitQueue(redis, names);
+  lifecycle.onClose('permit queue', () => permits.close());
+  const consumer = new Consumer(redis, names, permits, config.queue);
+  const publisher = new EventPublisher(
+    redis,
+    names,
+    { eventsPerJob: config.queue.eventsPerJob, ttlSeconds: config.queue.eventsTtlSeconds },
+    clock,
+  );
+  const running = new RunningJobs();
+  const metrics = createWorkerMetrics(() => running.count);
+  const processor = new JobProcessor({
+    consumer,
+    publisher,
+    router: new TierRouter(backends, clock),
+    running,
+    options: {
+      workerId: id,
+      jobTimeoutMs: config.queue.jobTimeoutMs,
+      attempts: config.queue.attempts,
+      secretKey: loadSecretKey(config.dataDir),
+    },
+    clock,
+    log,
+    metrics,
+  });
+
+  const subscriber = new EventSubscriber(ear, names);
+  await subscriber.onBell((promptId) => {
+    running.ring(promptId as Parameters<RunningJobs['ring']>[0]);
+  });
+  // Bells that rang while the connection was away are on the records.
+  ear.on('ready', () => {
+    for (const job of running.ids()) {
+      consumer.isCancelled(job).then(
+        (cancelled) => {
+          if (cancelled) running.ring(job);
+        },
+        (error: unknown) => {
+          log.warn({ err: error }, 'interrupts could not be read');
+        },
+      );
+    }
+  });
+
+  const watchdog = new Watchdog(config.worker.blockedMs, () => running.ids().join(' '));
+  lifecycle.onClose('watchdog', () => watchdog.stop());
+  const cleaner = new TempCleaner(files, log);
+  cleaner.start();
+  lifecycle.onClose('temp cleaner', () => cleaner.stop());
+  const sweeper = new Sweeper({
+    redis,
+    names,
+    permits,
+    parts: {
+      producer: new Producer(redis, names, permits, config.queue),
+      consumer,
+      editor: new Editor(redis, names),
+    },
+    options: {
+      intervalMs: SWEEP_INTERVAL_MS,
+      releaseAfterMs: RELEASE_AFTER_MS,
+      lockMs: config.queue.lockMs,
+      historyMaxDays: config.queue.historyMaxDays,
+    },
+    clock,
+    log,
+  });
+  sweeper.start();
+  lifecycle.onClose('sweeper', () => sweeper.stop());
+
+  const announcer = new Announcer({
+    board: new AnnouncementBoard(redis, names, clock),
+    workerId: id,
+    concurrency: config.workerConcurrency,
+    offer: {
+      objectInfo: registry.objectInfo(),
+      models: embeddedModels,
+      tiers: backends.map(({ name, driver }) => ({ name, driver, healthy: true })),
+    },
+    running: () => running.count,
+    clock,
+    log,
+  });
+  await announcer.start();
+  lifecycle.onClose('announcer', () => announcer.stop());
+
+  if (config.metricsPort !== undefined) {
+    const server = await serveMetrics({
+      host: config.host,
+      port: config.metricsPort,
+      registry: metrics.registry,
+    });
+    lifecycle.onClose('metrics server', () => server.close());
+  }
+
+  const runner = new PermitRunner({
+    redis,
+    names,
+    options: { concurrency: config.workerConcurrency, lockMs: config.queue.lockMs },
+    log,
+    run: (permit) => processor.process(permit),
+  });
+  lifecycle.onClose('jobs', () => stopWorking(runner, running, config.worker.shutdownGraceMs));
+  runner.start();
+  reportReady({ type: 'ready', tiers: backends.map(({ name, driver }) => `${name} (${driver})`) });
+  log.info({ workerId: id, concurrency: config.workerConcurrency }, 'worker is ready');
+}
+
+await runMain(main, (error) => {
+  const known = isAppError(error);
+  process.stderr.write(known ? `${error.message}\n` : `worker: ${String(error)}\n`);
+});

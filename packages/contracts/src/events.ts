@@ -42,7 +42,6 @@ export interface ExecutionErrorData {
   readonly current_inputs: Readonly<Record<string, unknown>>;
   readonly current_outputs: readonly string[];
   readonly timestamp: number;
-  readonly [key: string]: unknown;
 }
 
 export interface ExecutionInterruptedData {

@@ -56,3 +56,12 @@ export {
   type PromptRejection,
 } from './prompt.ts';
 export { RedisNames } from './redis-names.ts';
+export {
+  decodeClient,
+  EMIT_LUA,
+  encodeClient,
+  frameText,
+  parseEventMessage,
+  type EventLine,
+  type EventMessage,
+} from './event-log.ts';

@@ -52,7 +52,7 @@ export interface JobResult {
   readonly outputs: Readonly<Record<string, UiOutput>>;
   readonly meta: Readonly<Record<string, NodeMeta>>;
   /** `execution_start`, `execution_cached` and the terminal one, as `[type, data]`. */
-  readonly messages: readonly (readonly [string, Readonly<Record<string, unknown>>])[];
+  readonly messages: readonly (readonly [type: string, data: object])[];
   readonly terminal: TerminalEvent;
   readonly report: ServiceReport;
 }

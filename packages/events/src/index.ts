@@ -1,1 +1,4 @@
-export {};
+export { EventPublisher, type EventScope, type PublisherOptions } from './publisher.ts';
+export { EventReplay, isNewer, type PresentState } from './replay.ts';
+export { EventSubscriber, type ChannelListener } from './subscriber.ts';
+export { ANNOUNCEMENT_TTL_MS, AnnouncementBoard } from './announcements.ts';

@@ -1,1 +1,9 @@
-export {};
+export { coerceInput, CoercionError } from './coerce-input.ts';
+export { inputSpecs, isUploadInput, type DeclaredInput } from './input-specs.ts';
+export { NO_PROMPT } from './prompt-errors.ts';
+export { typesMatch } from './types-match.ts';
+export {
+  validatePrompt,
+  type ValidationContext,
+  type ValidationResult,
+} from './validate-prompt.ts';

@@ -1,1 +1,29 @@
-export {};
+export { createBuiltinNodes } from './builtins/create-builtin-nodes.ts';
+export { embeddedModels } from './embedded-models.ts';
+export {
+  executeGraph,
+  type ExecutionRequest,
+  type ExecutorListener,
+  type NodeFiles,
+} from './executor/execute-graph.ts';
+export {
+  ExecutionInterrupted,
+  GraphError,
+  NodeExecutionError,
+  type GraphResult,
+} from './executor/execution-errors.ts';
+export { NodeCache } from './executor/node-cache.ts';
+export type {
+  FingerprintContext,
+  HiddenInput,
+  NodeContext,
+  NodeDefinition,
+  NodeInputs,
+  NodeResult,
+  PreviewImageBytes,
+} from './node-definition.ts';
+export { NodeError } from './node-error.ts';
+export { loadPlugins, type PluginApi } from './plugins.ts';
+export { createRegistry, type NodeRegistry } from './registry.ts';
+export { SKETCH_GENERATOR } from './sketch/sample.ts';
+export type { ImageBatch, MaskBatch, SketchMark } from './values.ts';

@@ -1,1 +1,20 @@
-export {};
+export { Consumer, type ConsumerOptions, type TakenJob } from './consumer.ts';
+export { Editor } from './editor.ts';
+export { createPermitQueue } from './permits.ts';
+export {
+  DEFAULT_TENANT,
+  Producer,
+  type Accepted,
+  type NewJob,
+  type ProducerOptions,
+} from './producer.ts';
+export {
+  Reader,
+  type JobRecord,
+  type JobsPageQuery,
+  type JobView,
+  type QueueListing,
+} from './reader.ts';
+export { PermitRunner, type PermitRunnerOptions } from './runner.ts';
+export { openSecrets, SECRET_MEMBERS, sealSecrets } from './secrets.ts';
+export { Sweeper, type SweeperOptions } from './sweeper.ts';

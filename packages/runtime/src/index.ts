@@ -6,7 +6,15 @@ export { createLogger, type Logger } from './logger.ts';
 export {
   connectRedis,
   findDurabilityProblems,
+  isRedisUnavailable,
   waitForRedis,
   type ConnectionRole,
   type Redis,
 } from './redis.ts';
+export { findRedisServer } from './redis-server-find.ts';
+export { startRedisServer, type RedisServer, type RedisServerOptions } from './redis-server.ts';
+export { LuaScript } from './lua-script.ts';
+export { createMetrics, type Metrics, type MetricsRegistry } from './metrics.ts';
+export { loadSecretKey } from './secret-key.ts';
+export { reportReady, stopWithParent, type ChildMessage } from './supervised.ts';
+export { serveMetrics } from './metrics-server.ts';

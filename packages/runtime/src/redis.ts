@@ -26,6 +26,8 @@ export function connectRedis(url: string, role: ConnectionRole, log: Logger): Re
     autoResubscribe: true,
     enableReadyCheck: true,
     connectTimeout: 5_000,
+    // A Redis that accepts but does not answer must not hold requests for ever.
+    ...(role === 'commands' ? { commandTimeout: 10_000, enableAutoPipelining: true } : {}),
   } satisfies RedisOptions;
   // ioredis takes a bare path for a unix socket.
   const redis = new Redis(url.replace(/^unix:\/\//, ''), options);
@@ -67,6 +69,21 @@ export async function waitForRedis(redis: Redis, timeoutMs: number): Promise<voi
 function describeRedis(redis: Redis): string {
   const { path, host, port } = redis.options;
   return path ?? `${host ?? 'localhost'}:${String(port ?? 6379)}`;
+}
+
+const UNAVAILABLE_NAMES = new Set(['MaxRetriesPerRequestError', 'AbortError']);
+const UNAVAILABLE_CODES = new Set(['ECONNREFUSED', 'ECONNRESET', 'ENOENT', 'EPIPE', 'ETIMEDOUT']);
+const UNAVAILABLE_MESSAGES =
+  /^(Stream isn't writeable|Connection is closed|Command timed out|LOADING |BUSY |MASTERDOWN |OOM )/;
+
+/**
+ * Whether an error means "Redis cannot serve now, try again". ioredis gives most of these no code, so
+ * this one place reads their messages.
+ */
+export function isRedisUnavailable(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  if (UNAVAILABLE_NAMES.has(error.name) || UNAVAILABLE_MESSAGES.test(error.message)) return true;
+  return 'code' in error && UNAVAILABLE_CODES.has(String(error.code));
 }
 
 /** What an operator should know about this Redis: settings that lose jobs. */

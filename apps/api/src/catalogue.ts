@@ -1,0 +1,211 @@
+import {
+  isJsonObject,
+  parseJson,
+  stringifyJson,
+  type Announcement,
+  type Device,
+  type NodeInfo,
+  type ObjectInfo,
+} from '@tiercel/contracts';
+import type { AnnouncementBoard, EventSubscriber } from '@tiercel/events';
+import { isUploadInput } from '@tiercel/graph';
+import type { Logger } from '@tiercel/runtime';
+
+const REFRESH_MS = 5_000;
+
+interface State {
+  readonly key: string;
+  readonly objectInfo: ObjectInfo;
+  /** Class -> its entry as JSON text; upload inputs excepted, whose choices are files. */
+  readonly texts: ReadonlyMap<string, string>;
+  readonly uploadClasses: readonly string[];
+  readonly models: Readonly<Record<string, readonly string[]>>;
+  readonly embeddings: readonly string[];
+}
+
+const EMPTY: State = {
+  key: '',
+  objectInfo: {},
+  texts: new Map(),
+  uploadClasses: [],
+  models: {},
+  embeddings: [],
+};
+
+/**
+ * What can be run, as the workers announce it: the union over live workers, else what was last known.
+ * The API itself knows no nodes.
+ */
+export class Catalogue {
+  readonly #board: AnnouncementBoard;
+  readonly #listInputFiles: () => Promise<readonly string[]>;
+  readonly #log: Logger;
+  #state: State = EMPTY;
+  #workers: readonly Announcement[] = [];
+  #timer: NodeJS.Timeout | undefined;
+  #refreshing: Promise<void> | undefined;
+
+  constructor(dependencies: {
+    board: AnnouncementBoard;
+    listInputFiles: () => Promise<readonly string[]>;
+    log: Logger;
+  }) {
+    this.#board = dependencies.board;
+    this.#listInputFiles = dependencies.listInputFiles;
+    this.#log = dependencies.log;
+  }
+
+  async start(subscriber: EventSubscriber): Promise<void> {
+    await subscriber.onAnnounce(() => void this.#tryRefresh());
+    await this.#tryRefresh();
+    this.#timer = setInterval(() => void this.#tryRefresh(), REFRESH_MS);
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  get objectInfo(): ObjectInfo {
+    return this.#state.objectInfo;
+  }
+
+  /** False only on a system that has never had a worker. */
+  get isKnown(): boolean {
+    return this.#state !== EMPTY;
+  }
+
+  get devices(): readonly Device[] {
+    return uniqueDevices(this.#workers);
+  }
+
+  get models(): Readonly<Record<string, readonly string[]>> {
+    return this.#state.models;
+  }
+
+  get embeddings(): readonly string[] {
+    return this.#state.embeddings;
+  }
+
+  get workers(): readonly Announcement[] {
+    return this.#workers;
+  }
+
+  /** /object_info as JSON text, with the files of today in the lists of upload inputs. */
+  async objectInfoText(): Promise<string> {
+    const files = await this.#listInputFiles();
+    const entries = [...this.#state.texts].map(
+      ([name, text]) => `${JSON.stringify(name)}:${this.#withFiles(name, text, files)}`,
+    );
+    return `{${entries.join(',')}}`;
+  }
+
+  /** One class, `{}` when there is none (status 200, as ComfyUI). */
+  async classText(name: string): Promise<string> {
+    const text = this.#state.texts.get(name);
+    if (text === undefined) return '{}';
+    return `{${JSON.stringify(name)}:${this.#withFiles(name, text, await this.#listInputFiles())}}`;
+  }
+
+  #withFiles(name: string, text: string, files: readonly string[]): string {
+    const info = this.#state.objectInfo[name];
+    if (info === undefined || !this.#state.uploadClasses.includes(name)) return text;
+    return stringifyJson(putFiles(info, files));
+  }
+
+  async #tryRefresh(): Promise<void> {
+    this.#refreshing ??= this.#refresh()
+      .catch((error: unknown) => {
+        this.#log.warn({ err: error }, 'announcements could not be read');
+      })
+      .finally(() => {
+        this.#refreshing = undefined;
+      });
+    await this.#refreshing;
+  }
+
+  async #refresh(): Promise<void> {
+    const live = await this.#board.readLive();
+    this.#workers = live;
+    const hashes =
+      live.length > 0
+        ? [...new Set(live.map((worker) => worker.catalogueHash))].sort()
+        : await this.#board.readLastKnownHashes();
+    if (hashes.length === 0) return;
+    const offers = live.map(({ models, embeddings }) => [models, embeddings]);
+    const key = JSON.stringify([hashes, offers]);
+    if (key === this.#state.key) return;
+    const objectInfo = await this.#readUnion(hashes, this.#state);
+    if (objectInfo === undefined) return;
+    this.#state = {
+      key,
+      objectInfo,
+      texts: new Map(Object.entries(objectInfo).map(([name, info]) => [name, stringifyJson(info)])),
+      uploadClasses: Object.keys(objectInfo).filter((name) => hasUpload(objectInfo[name])),
+      models: live.length > 0 ? unionOfModels(live) : this.#state.models,
+      embeddings: [...new Set(live.flatMap((worker) => worker.embeddings))].sort(),
+    };
+  }
+
+  async #readUnion(hashes: readonly string[], old: State): Promise<ObjectInfo | undefined> {
+    if (old.key !== '' && (JSON.parse(old.key) as [string[]])[0].join() === hashes.join()) {
+      return old.objectInfo;
+    }
+    const union: Record<string, NodeInfo> = {};
+    let found = false;
+    for (const hash of hashes) {
+      const text = await this.#board.readCatalogue(hash);
+      if (text === null) continue;
+      const parsed = parseJson(text);
+      if (!isJsonObject(parsed)) continue;
+      found = true;
+      // Written by a worker of ours from a typed ObjectInfo.
+      Object.assign(union, parsed as unknown as ObjectInfo);
+    }
+    return found ? union : undefined;
+  }
+}
+
+function hasUpload(info: NodeInfo | undefined): boolean {
+  const inputs = { ...info?.input.required, ...info?.input.optional };
+  return Object.values(inputs).some(isUploadInput);
+}
+
+function putFiles(info: NodeInfo, files: readonly string[]): NodeInfo {
+  const put = (section: NodeInfo['input']['required']) =>
+    section === undefined
+      ? undefined
+      : Object.fromEntries(
+          Object.entries(section).map(([name, spec]) => [
+            name,
+            isUploadInput(spec) && Array.isArray(spec[0]) ? [files, ...spec.slice(1)] : spec,
+          ]),
+        );
+  const { required, optional, ...rest } = info.input;
+  const input = {
+    ...(required === undefined ? {} : { required: put(required) }),
+    ...(optional === undefined ? {} : { optional: put(optional) }),
+    ...rest,
+  };
+  return { ...info, input } as NodeInfo;
+}
+
+function unionOfModels(live: readonly Announcement[]): Record<string, string[]> {
+  const union: Record<string, string[]> = {};
+  for (const { models } of live) {
+    for (const [folder, names] of Object.entries(models)) {
+      union[folder] = [...new Set([...(union[folder] ?? []), ...names])].sort();
+    }
+  }
+  return union;
+}
+
+/** Workers on one host share its devices. */
+function uniqueDevices(live: readonly Announcement[]): Device[] {
+  const byName = new Map<string, Device>();
+  for (const { host, devices } of live) {
+    for (const device of devices) {
+      byName.set(JSON.stringify([host, device.name, device.index]), device);
+    }
+  }
+  return [...byName.values()];
+}

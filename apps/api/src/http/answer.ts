@@ -1,0 +1,80 @@
+import { AppError, parseJson, type JsonValue, type PromptError } from '@tiercel/contracts';
+import type { Request, Response } from 'express';
+
+const JSON_TYPE = 'application/json; charset=utf-8';
+
+/** Answers with JSON text as it is: prompts are passed through without re-encoding. */
+export function sendJsonText(res: Response, text: string, status = 200): void {
+  res.statusCode = status;
+  res.setHeader('Content-Type', JSON_TYPE);
+  res.setHeader('Content-Length', Buffer.byteLength(text));
+  res.end(text);
+}
+
+export function sendJson(res: Response, value: unknown, status = 200): void {
+  sendJsonText(res, JSON.stringify(value), status);
+}
+
+/** A status with nothing else: no body, no content type, as ComfyUI answers many routes. */
+export function sendEmpty(res: Response, status = 200): void {
+  res.statusCode = status;
+  res.setHeader('Content-Length', 0);
+  res.end();
+}
+
+/** The error shape of ComfyUI's POST /prompt, which Tiercel uses on every route. */
+export function errorBody(type: string, message: string, details = ''): {
+  error: PromptError;
+  node_errors: Record<string, never>;
+} {
+  return { error: { type, message, details, extra_info: {} }, node_errors: {} };
+}
+
+/**
+ * The request body as JSON, whatever its content type says.
+ * @param whenEmpty what an empty body stands for; without it an empty body is an error
+ * @throws AppError bad_json
+ */
+export function readJsonBody(req: Request, whenEmpty?: JsonValue): JsonValue {
+  const text = readTextBody(req);
+  if (text === '' && whenEmpty !== undefined) return whenEmpty;
+  try {
+    return parseJson(text);
+  } catch (cause) {
+    throw new AppError('bad_json', `The body is not valid JSON: ${describe(cause)}`, { cause });
+  }
+}
+
+/** The body that the route table read (`body: 'text'`). */
+export function readTextBody(req: Request): string {
+  return typeof req.body === 'string' ? req.body : '';
+}
+
+function describe(cause: unknown): string {
+  return cause instanceof Error ? cause.message : 'unreadable';
+}
+
+/**
+ * A whole number from the query string.
+ * @throws AppError bad_request naming the parameter
+ */
+export function readIntegerQuery(req: Request, name: string): number | undefined {
+  const value = readQuery(req, name);
+  if (value === undefined) return undefined;
+  if (!/^\s*[+-]?\d+\s*$/.test(value)) {
+    throw new AppError('bad_request', `The query parameter ${name} must be a whole number.`);
+  }
+  return Number(value);
+}
+
+export function readQuery(req: Request, name: string): string | undefined {
+  const value = req.query[name];
+  if (Array.isArray(value)) return typeof value[0] === 'string' ? value[0] : undefined;
+  return typeof value === 'string' ? value : undefined;
+}
+
+/** A path parameter, decoded. */
+export function readParam(req: Request, name: string): string {
+  const value = req.params[name];
+  return typeof value === 'string' ? value : '';
+}

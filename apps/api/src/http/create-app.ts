@@ -1,0 +1,110 @@
+import { AppError, isAppError } from '@tiercel/contracts';
+import { isRedisUnavailable, type Logger } from '@tiercel/runtime';
+import express, { type Express, type NextFunction, type Request, type Response } from 'express';
+import { errorBody, sendEmpty, sendJson } from './answer.ts';
+import { isOriginAllowed } from './origin-check.ts';
+import { readBody } from './read-body.ts';
+import type { Route } from './route.ts';
+
+export interface AppOptions {
+  readonly maxBodyBytes: number;
+  readonly corsOrigin: string | undefined;
+}
+
+/** The HTTP face: every route as `/x` and `/api/x`, ComfyUI's answers for what is not there. */
+export function createApp(routes: readonly Route[], options: AppOptions, log: Logger): Express {
+  const app = express();
+  app.disable('x-powered-by');
+  app.disable('etag');
+  app.set('query parser', 'simple');
+  app.use(checkOrigin(options.corsOrigin));
+  registerRoutes(app, routes, options);
+  app.use((_req, res) => {
+    res.setHeader('Content-Type', 'application/octet-stream');
+    sendEmpty(res, 404);
+  });
+  app.use((error: unknown, req: Request, res: Response, _next: NextFunction) => {
+    answerError(error, req, res, log);
+  });
+  return app;
+}
+
+function checkOrigin(corsOrigin: string | undefined) {
+  return (req: Request, res: Response, next: NextFunction): void => {
+    if (corsOrigin !== undefined) {
+      res.setHeader('Access-Control-Allow-Origin', corsOrigin);
+      res.setHeader('Access-Control-Allow-Methods', 'POST, GET, DELETE, PUT, OPTIONS, PATCH');
+      res.setHeader('Access-Control-Allow-Headers', 'Content-Type, Authorization, Comfy-User');
+      res.setHeader('Access-Control-Allow-Credentials', 'true');
+    } else if (!isOriginAllowed(req.headers)) {
+      sendEmpty(res, 403);
+      return;
+    }
+    if (req.method === 'OPTIONS') sendEmpty(res, 200);
+    else next();
+  };
+}
+
+function pathsOf(route: Route): string[] {
+  switch (route.prefix ?? 'both') {
+    case 'both':
+      return [route.path, `/api${route.path}`];
+    case 'api':
+      return [`/api${route.path}`];
+    case 'bare':
+      return [route.path];
+  }
+}
+
+function registerRoutes(app: Express, routes: readonly Route[], options: AppOptions): void {
+  const readText = readBody(options.maxBodyBytes);
+  const methods = new Map<string, Set<string>>();
+  for (const route of routes) {
+    const middlewares = route.body === 'text' ? [readText] : [];
+    const handle = (req: Request, res: Response) => route.handle(req, res);
+    for (const path of pathsOf(route)) {
+      const allowed = methods.get(path) ?? new Set();
+      methods.set(path, allowed.add(route.method));
+      const verb = route.method.toLowerCase() as 'get' | 'post' | 'put' | 'patch' | 'delete';
+      app[verb](path, ...middlewares, handle);
+    }
+  }
+  for (const [path, allowed] of methods) {
+    if (allowed.has('GET')) allowed.add('HEAD');
+    const allow = [...allowed].sort().join(',');
+    app.all(path, (_req, res) => {
+      res.status(405).setHeader('Allow', allow);
+      res.type('text/plain').send('405: Method Not Allowed');
+    });
+  }
+}
+
+function answerError(error: unknown, req: Request, res: Response, log: Logger): void {
+  if (res.headersSent) {
+    res.destroy();
+    return;
+  }
+  const known = translate(error);
+  if (known.status >= 500 && known.code !== 'redis_unavailable') {
+    log.error({ err: error, method: req.method, path: req.path }, 'a request failed');
+  }
+  if (known.retryAfterSeconds !== undefined) res.setHeader('Retry-After', known.retryAfterSeconds);
+  // The rest of a refused body is not read: the connection cannot be used again.
+  if (known.code === 'body_too_large') res.setHeader('Connection', 'close');
+  sendJson(res, errorBody(known.code, known.message), known.status);
+}
+
+function translate(error: unknown): AppError {
+  if (isAppError(error)) return error;
+  if (isRedisUnavailable(error)) {
+    return new AppError('redis_unavailable', 'The queue cannot be reached now; try again.', {
+      cause: error,
+      retryAfterSeconds: 1,
+    });
+  }
+  // Express' own refusals (a malformed %-escape in the path) carry a status below 500.
+  if (error instanceof Error && 'status' in error && Number(error.status) < 500) {
+    return new AppError('bad_request', 'The request cannot be read.', { cause: error });
+  }
+  return new AppError('internal', 'An internal error; the log has the details.', { cause: error });
+}

@@ -1,0 +1,158 @@
+import {
+  AppError,
+  frameText,
+  parseJson,
+  stringifyJson,
+  type EventLine,
+  type EventMessage,
+} from '@tiercel/contracts';
+import { isNewer, type EventReplay, type EventSubscriber } from '@tiercel/events';
+import type { JobRecord, Reader } from '@tiercel/queue';
+import type { Request, Response } from 'express';
+import { isEnded } from '../history-item.ts';
+import { readParam, readQuery, sendEmpty, sendJson } from '../http/answer.ts';
+import type { Route } from '../http/route.ts';
+
+const KEEP_ALIVE_MS = 15_000;
+const STREAM_ID = /^\d+-\d+$/;
+const TERMINAL = /^\{"type":"execution_(success|error|interrupted)"/;
+
+export interface EventsDependencies {
+  readonly reader: Reader;
+  readonly replay: EventReplay;
+  readonly subscriber: EventSubscriber;
+  readonly maxStreams: number;
+}
+
+/**
+ * GET /api/jobs/{id}/events: a job's events as server-sent events, for scripts. Replays what is kept
+ * after Last-Event-ID (or from the start), then follows until the job has ended.
+ */
+export function createEventsRoutes(deps: EventsDependencies): Route[] {
+  let open = 0;
+  return [
+    {
+      method: 'GET',
+      path: '/jobs/:jobId/events',
+      prefix: 'api',
+      async handle(req, res) {
+        const job = await deps.reader.readRecord(readParam(req, 'jobId'));
+        if (job === undefined) {
+          sendJson(res, { error: 'Job not found' }, 404);
+          return;
+        }
+        if (open >= deps.maxStreams) {
+          throw new AppError('too_many_sockets', 'Too many event streams are open.', {
+            retryAfterSeconds: 5,
+          });
+        }
+        open += 1;
+        res.once('close', () => {
+          open -= 1;
+        });
+        await streamEvents(req, res, job, deps);
+      },
+    },
+  ];
+}
+
+async function streamEvents(
+  req: Request,
+  res: Response,
+  job: JobRecord,
+  deps: EventsDependencies,
+): Promise<void> {
+  const stream = new EventStream(res, readLastEventId(req));
+  const stopListening = await deps.subscriber.listenToJob(job.id, stream);
+  const keepAlive = setInterval(() => {
+    stream.comment('still here');
+  }, KEEP_ALIVE_MS);
+  res.once('close', () => {
+    clearInterval(keepAlive);
+    stopListening();
+  });
+  const kept: EventLine[] = [];
+  for await (const lines of deps.replay.readAfter(job.id, stream.lastId)) kept.push(...lines);
+  // The record is read after listening began: a job that ended before that is in it.
+  const now = (await deps.reader.readRecord(job.id)) ?? job;
+  if (kept.length === 0 && isEnded(now)) {
+    if (stream.lastId === undefined) {
+      stream.open(terminalFromRecord(now));
+      return;
+    }
+    // 204 tells an EventSource that there will be no more.
+    sendEmpty(res, 204);
+    return;
+  }
+  stream.open(kept);
+}
+
+function readLastEventId(req: Request): string | undefined {
+  const given = req.headers['last-event-id'] ?? readQuery(req, 'last_event_id');
+  return typeof given === 'string' && STREAM_ID.test(given) ? given : undefined;
+}
+
+/** The stream has expired, the record has not: its messages tell how the job went. */
+function terminalFromRecord(job: JobRecord): EventLine[] {
+  const messages = parseJson(job.messagesText) as [string, unknown][];
+  return messages.map(([type, data]) => ({ id: '-', frame: frameText(type, data, stringifyJson) }));
+}
+
+/** Writes events to one response, each once, in order; ends it after the terminal one. */
+class EventStream {
+  readonly #res: Response;
+  #backlog: EventLine[] | undefined = [];
+  lastId: string | undefined;
+
+  constructor(res: Response, lastId: string | undefined) {
+    this.#res = res;
+    this.lastId = lastId;
+  }
+
+  open(kept: readonly EventLine[]): void {
+    this.#res.writeHead(200, {
+      'Content-Type': 'text/event-stream; charset=utf-8',
+      'Cache-Control': 'no-cache, no-transform',
+      'X-Accel-Buffering': 'no',
+    });
+    this.#res.write('retry: 1000\n\n');
+    const waiting = this.#backlog ?? [];
+    this.#backlog = undefined;
+    this.#write([...kept, ...waiting]);
+  }
+
+  onEvents(message: EventMessage): void {
+    if (this.#backlog === undefined) this.#write(message.lines);
+    else this.#backlog.push(...message.lines);
+  }
+
+  onPreview(): void {
+    // Pictures are not for event streams.
+  }
+
+  comment(text: string): void {
+    if (this.#res.headersSent && !this.#res.writableEnded) this.#res.write(`: ${text}\n\n`);
+  }
+
+  #write(lines: readonly EventLine[]): void {
+    for (const { id, frame } of lines) {
+      if (this.#res.writableEnded) return;
+      const isStatus = id === '-' && !TERMINAL.test(frame) && frame.startsWith('{"type":"status"');
+      const isOld = id !== '-' && this.lastId !== undefined && !isNewer(id, this.lastId);
+      if (isStatus || isOld) continue;
+      if (id !== '-') this.lastId = id;
+      const idLine = id === '-' ? '' : `id: ${id}\n`;
+      this.#res.write(`${idLine}event: ${typeOf(frame)}\ndata: ${dataOf(frame)}\n\n`);
+      if (TERMINAL.test(frame)) this.#res.end();
+    }
+  }
+}
+
+/** A frame is `{"type":"<type>","data":<data>}`; see frameText. */
+function typeOf(frame: string): string {
+  return frame.slice('{"type":"'.length, frame.indexOf('","data":'));
+}
+
+function dataOf(frame: string): string {
+  return frame.slice(frame.indexOf('","data":') + '","data":'.length, -1);
+}

@@ -1,0 +1,73 @@
+import { isFileType } from '@tiercel/contracts';
+import type { FileStore } from '@tiercel/storage';
+import type { Route } from '../http/route.ts';
+import { endEmpty } from './view-http.ts';
+
+/** One line for the frontend's log panel: ISO time and text. */
+export interface LogLine {
+  readonly t: string;
+  readonly m: string;
+}
+
+export interface InternalDeps {
+  readonly files: FileStore;
+  /** The last lines, oldest first; without machine paths or secrets, because anybody may read them. */
+  logs(): readonly LogLine[];
+}
+
+/** The frontend draws its log panel for a terminal of this size. */
+const TERMINAL = { cols: 80, rows: 24 };
+
+/** /internal/*: only without the /api prefix, as in ComfyUI. No answer names a path of the machine. */
+export function createInternalRoutes(deps: InternalDeps): Route[] {
+  return [
+    {
+      method: 'GET',
+      path: '/internal/logs',
+      prefix: 'bare',
+      handle: (_req, res) => {
+        res.json(
+          deps
+            .logs()
+            .map(({ t, m }) => `${t} - ${m}`)
+            .join(''),
+        );
+      },
+    },
+    {
+      method: 'GET',
+      path: '/internal/logs/raw',
+      prefix: 'bare',
+      handle: (_req, res) => {
+        res.json({ entries: deps.logs().map(({ t, m }) => ({ t, m })), size: TERMINAL });
+      },
+    },
+    {
+      method: 'PATCH',
+      path: '/internal/logs/subscribe',
+      prefix: 'bare',
+      body: 'text',
+      handle: (_req, res) => {
+        endEmpty(res, 200);
+      },
+    },
+    {
+      method: 'GET',
+      path: '/internal/folder_paths',
+      prefix: 'bare',
+      handle: (_req, res) => {
+        res.json({});
+      },
+    },
+    {
+      method: 'GET',
+      path: '/internal/files/:type',
+      prefix: 'bare',
+      handle: async (req, res) => {
+        const { type } = req.params;
+        if (isFileType(type)) res.json(await deps.files.listFiles(type, 'newest'));
+        else res.status(400).json({ error: 'Invalid directory type' });
+      },
+    },
+  ];
+}

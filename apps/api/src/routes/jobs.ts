@@ -1,0 +1,197 @@
+import {
+  API_STATUS,
+  isJsonObject,
+  JOB_STATES,
+  parseJson,
+  type ApiJobStatus,
+  type JobState,
+  type JsonValue,
+} from '@tiercel/contracts';
+import type { Editor, JobRecord, JobView, Reader } from '@tiercel/queue';
+import type { Request } from 'express';
+import { executionStatusText, isEnded } from '../history-item.ts';
+import { readParam, readQuery, readTextBody, sendJson, sendJsonText } from '../http/answer.ts';
+import type { Route } from '../http/route.ts';
+
+const MAX_CANCEL_IDS = 100;
+const STATUSES = Object.values(API_STATUS);
+const SORT_KEYS: Readonly<Record<string, 'created' | 'duration'>> = {
+  created_at: 'created',
+  create_time: 'created',
+  execution_duration: 'duration',
+  execution_time: 'duration',
+};
+
+export interface JobsDependencies {
+  readonly reader: Reader;
+  readonly editor: Editor;
+}
+
+/** The /api/jobs family (WIRE.md 2.1 and 2.2). */
+export function createJobsRoutes({ reader, editor }: JobsDependencies): Route[] {
+  return [
+    {
+      method: 'GET',
+      path: '/jobs',
+      prefix: 'api',
+      async handle(req, res) {
+        const query = readListQuery(req);
+        if ('error' in query) {
+          sendJson(res, { error: query.error }, 400);
+          return;
+        }
+        const { jobs, total } = await readPage(reader, query);
+        const { offset, limit } = query;
+        const hasMore = offset + jobs.length < total;
+        const pagination = { offset, limit: limit ?? null, total, has_more: hasMore };
+        const list = jobs.map((job) => `{${jobFieldsText(job)}}`).join(',');
+        sendJsonText(res, `{"jobs":[${list}],"pagination":${JSON.stringify(pagination)}}`);
+      },
+    },
+    {
+      method: 'GET',
+      path: '/jobs/:jobId',
+      prefix: 'api',
+      async handle(req, res) {
+        const job = await reader.readRecord(readParam(req, 'jobId'));
+        if (job === undefined) sendJson(res, { error: 'Job not found' }, 404);
+        else sendJsonText(res, jobDetailText(job));
+      },
+    },
+    {
+      method: 'POST',
+      path: '/jobs/cancel',
+      prefix: 'api',
+      body: 'text',
+      async handle(req, res) {
+        const ids = readCancelIds(req);
+        if ('error' in ids) sendJson(res, ids, 400);
+        else sendJson(res, { cancelled: (await editor.cancel(ids.ids)) > 0 });
+      },
+    },
+    {
+      method: 'POST',
+      path: '/jobs/:jobId/cancel',
+      prefix: 'api',
+      body: 'text',
+      async handle(req, res) {
+        sendJson(res, { cancelled: (await editor.cancel([readParam(req, 'jobId')])) > 0 });
+      },
+    },
+  ];
+}
+
+interface ListQuery {
+  readonly states: readonly JobState[];
+  readonly workflowId: string | undefined;
+  readonly sortBy: 'created' | 'duration';
+  readonly descending: boolean;
+  readonly limit: number | undefined;
+  readonly offset: number;
+}
+
+function readListQuery(req: Request): ListQuery | { error: string } {
+  const words = (readQuery(req, 'status') ?? '')
+    .split(',')
+    .map((word) => word.trim().toLowerCase())
+    .filter((word) => word !== '');
+  const invalid = words.filter((word) => !STATUSES.includes(word as ApiJobStatus));
+  if (invalid.length > 0) {
+    return {
+      error: `Invalid status value(s): ${invalid.join(', ')}. Valid values: ${STATUSES.join(', ')}`,
+    };
+  }
+  const sortBy = SORT_KEYS[readQuery(req, 'sort_by') ?? 'created_at'];
+  if (sortBy === undefined) return { error: "sort_by must be 'created_at' or 'execution_duration'" };
+  const order = readQuery(req, 'sort_order') ?? 'desc';
+  if (order !== 'asc' && order !== 'desc') return { error: "sort_order must be 'asc' or 'desc'" };
+  const limit = readInteger(req, 'limit');
+  if (limit !== undefined && Number.isNaN(limit)) return { error: 'limit must be an integer' };
+  if (limit !== undefined && limit <= 0) return { error: 'limit must be a positive integer' };
+  const offset = readInteger(req, 'offset') ?? 0;
+  if (Number.isNaN(offset)) return { error: 'offset must be an integer' };
+  return {
+    states:
+      words.length === 0
+        ? JOB_STATES
+        : JOB_STATES.filter((state) => words.includes(API_STATUS[state])),
+    workflowId: readQuery(req, 'workflow_id'),
+    sortBy,
+    descending: order === 'desc',
+    limit,
+    offset: Math.max(0, offset),
+  };
+}
+
+function readInteger(req: Request, name: string): number | undefined {
+  const text = readQuery(req, name);
+  if (text === undefined) return undefined;
+  return /^\s*[+-]?\d+\s*$/.test(text) ? Number(text) : NaN;
+}
+
+async function readPage(
+  reader: Reader,
+  query: ListQuery,
+): Promise<{ jobs: JobView[]; total: number }> {
+  const { workflowId, limit = Number.MAX_SAFE_INTEGER, offset } = query;
+  if (workflowId === undefined) {
+    const { ids, total } = await reader.listJobIds({ ...query, limit, offset });
+    return { jobs: await reader.readViews(ids), total };
+  }
+  const views = await reader.readViews(await reader.listWorkflowIds(workflowId));
+  const matching = views.filter((job) => query.states.includes(job.state));
+  const key = (job: JobView) => (query.sortBy === 'created' ? job.createdAt : durationOf(job));
+  matching.sort((a, b) => (query.descending ? key(b) - key(a) : key(a) - key(b)));
+  return { jobs: matching.slice(offset, offset + limit), total: matching.length };
+}
+
+function durationOf(job: JobView): number {
+  return job.startedAt === undefined || job.endedAt === undefined ? 0 : job.endedAt - job.startedAt;
+}
+
+/** Members of a job object. What is not known is left out: a null breaks frontends (WIRE.md 6.14). */
+function jobFieldsText(job: JobView): string {
+  const members: [string, string | number | undefined][] = [
+    ['id', JSON.stringify(job.id)],
+    ['status', JSON.stringify(API_STATUS[job.state])],
+    ['priority', job.number],
+    ['create_time', job.createdAt],
+    ['execution_start_time', job.startedAt],
+    ['execution_end_time', job.endedAt],
+    ['execution_error', job.errorText],
+    ['outputs_count', job.outputsCount],
+    ['preview_output', job.previewOutputText],
+    ['workflow_id', job.workflowId === undefined ? undefined : JSON.stringify(job.workflowId)],
+  ];
+  return members
+    .filter(([, value]) => value !== undefined)
+    .map(([name, value]) => `"${name}":${String(value)}`)
+    .join(',');
+}
+
+function jobDetailText(job: JobRecord): string {
+  const parts = [jobFieldsText(job)];
+  if (isEnded(job)) {
+    parts.push(`"outputs":${job.outputsText}`, `"execution_status":${executionStatusText(job)}`);
+    parts.push(`"tiercel":${job.reportText}`);
+  }
+  parts.push(`"workflow":{"prompt":${job.promptText},"extra_data":${job.extraText}}`);
+  return `{${parts.join(',')}}`;
+}
+
+function readCancelIds(req: Request): { ids: string[] } | { error: string; invalid_ids?: unknown[] } {
+  let body: JsonValue;
+  try {
+    body = parseJson(readTextBody(req));
+  } catch {
+    return { error: 'Request body must be valid JSON' };
+  }
+  const ids = isJsonObject(body) ? body.job_ids : undefined;
+  if (!Array.isArray(ids)) return { error: 'job_ids must be a list' };
+  if (ids.length > MAX_CANCEL_IDS) {
+    return { error: `job_ids must hold at most ${MAX_CANCEL_IDS} ids` };
+  }
+  const invalid = ids.filter((id: JsonValue) => typeof id !== 'string' || id === '');
+  if (invalid.length > 0) return { error: 'job_ids contains invalid id(s)', invalid_ids: invalid };
+  return { ids: ids.map(String) };
+}

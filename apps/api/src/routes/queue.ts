@@ -1,0 +1,141 @@
+import { AppError, isJsonObject, type JsonObject, type JsonValue } from '@tiercel/contracts';
+import type { Editor, Reader } from '@tiercel/queue';
+import type { Request } from 'express';
+import { historyItemText, isEnded, queueItemText } from '../history-item.ts';
+import {
+  readIntegerQuery,
+  readJsonBody,
+  readParam,
+  readTextBody,
+  sendEmpty,
+  sendJsonText,
+} from '../http/answer.ts';
+import type { Route } from '../http/route.ts';
+
+export interface QueueDependencies {
+  readonly reader: Reader;
+  readonly editor: Editor;
+}
+
+/** /queue, /history and /interrupt. */
+export function createQueueRoutes({ reader, editor }: QueueDependencies): Route[] {
+  return [
+    {
+      method: 'GET',
+      path: '/queue',
+      async handle(_req, res) {
+        const { running, pending } = await reader.readQueue();
+        const list = (items: typeof running) => items.map(queueItemText).join(',');
+        sendJsonText(res, `{"queue_running":[${list(running)}],"queue_pending":[${list(pending)}]}`);
+      },
+    },
+    {
+      method: 'POST',
+      path: '/queue',
+      body: 'text',
+      async handle(req, res) {
+        const body = readObject(req);
+        if (isSet(body.clear)) await editor.clearPending();
+        await editor.deletePending(readIds(body, 'delete'));
+        sendEmpty(res);
+      },
+    },
+    {
+      method: 'GET',
+      path: '/history',
+      async handle(req, res) {
+        const maxItems = readIntegerQuery(req, 'max_items');
+        const offset = readIntegerQuery(req, 'offset');
+        const ids = await reader.listHistoryIds({
+          ...(maxItems === undefined ? {} : { maxItems }),
+          ...(offset === undefined ? {} : { offset }),
+        });
+        res.setHeader('Content-Type', 'application/json; charset=utf-8');
+        // All of history may be asked for at once: it is sent as it is read.
+        let separator = '{';
+        for await (const jobs of reader.streamRecords(ids)) {
+          for (const job of jobs.filter(isEnded)) {
+            const entry = `${separator}${JSON.stringify(job.id)}:${historyItemText(job)}`;
+            separator = ',';
+            if (!res.write(entry)) await drained(res);
+          }
+          if (res.destroyed) return;
+        }
+        res.end(separator === '{' ? '{}' : '}');
+      },
+    },
+    {
+      method: 'GET',
+      path: '/history/:promptId',
+      async handle(req, res) {
+        const id = readParam(req, 'promptId');
+        const job = await reader.readRecord(id);
+        const found = job !== undefined && isEnded(job);
+        sendJsonText(res, found ? `{${JSON.stringify(id)}:${historyItemText(job)}}` : '{}');
+      },
+    },
+    {
+      method: 'POST',
+      path: '/history',
+      body: 'text',
+      async handle(req, res) {
+        const body = readObject(req);
+        if (isSet(body.clear)) await editor.clearHistory();
+        await editor.deleteHistory(readIds(body, 'delete'));
+        sendEmpty(res);
+      },
+    },
+    {
+      method: 'POST',
+      path: '/interrupt',
+      body: 'text',
+      async handle(req, res) {
+        const id = readInterruptTarget(req);
+        if (id === undefined) await editor.interruptAll();
+        else await editor.interrupt([id]);
+        sendEmpty(res);
+      },
+    },
+  ];
+}
+
+function drained(res: NodeJS.WritableStream): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      res.off('drain', done);
+      res.off('close', done);
+      resolve();
+    };
+    res.once('drain', done);
+    res.once('close', done);
+  });
+}
+
+function readObject(req: Request): JsonObject {
+  const body = readJsonBody(req);
+  if (!isJsonObject(body)) throw new AppError('bad_request', 'The body must be a JSON object.');
+  return body;
+}
+
+function isSet(value: JsonValue | undefined): boolean {
+  return value !== undefined && value !== null && value !== false && value !== 0 && value !== '';
+}
+
+function readIds(body: JsonObject, name: string): string[] {
+  const given = body[name];
+  if (given === undefined || given === null) return [];
+  if (!Array.isArray(given)) throw new AppError('bad_request', `${name} must be a list of ids.`);
+  return given.map(String);
+}
+
+/** As ComfyUI: no body, or one that is not JSON, means "whatever runs" (transcripts 08 to 10). */
+function readInterruptTarget(req: Request): string | undefined {
+  let body: JsonValue;
+  try {
+    body = readTextBody(req) === '' ? {} : readJsonBody(req);
+  } catch {
+    return undefined;
+  }
+  const id = isJsonObject(body) ? body.prompt_id : undefined;
+  return isSet(id) ? String(id) : undefined;
+}

@@ -1,0 +1,62 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { createStaticAnswerRoutes } from './static-answers.ts';
+import { serveRoutes, type TestServer } from './view.test-server.ts';
+
+let server: TestServer;
+const get = (path: string) => server.send('GET', path);
+
+beforeAll(async () => {
+  server = await serveRoutes(createStaticAnswerRoutes({ maxUploadBytes: 104857600 }));
+});
+afterAll(() => server.close());
+
+describe('a route whose answer never changes', () => {
+  test.each([
+    ['/features', { supports_preview_metadata: true, max_upload_size: 104857600, assets: false }],
+    ['/extensions', []],
+    ['/i18n', {}],
+    ['/workflow_templates', {}],
+    ['/global_subgraphs', {}],
+    ['/node_replacements', {}],
+  ])('%s answers the same with and without /api', async (path, expected) => {
+    for (const target of [path, `/api${path}`]) {
+      const answer = await get(target);
+      expect(answer.status).toBe(200);
+      expect(answer.json()).toEqual(expected);
+    }
+  });
+
+  test('has no templates, in any language', async () => {
+    expect((await get('/templates/index.json')).json()).toEqual([]);
+    const french = await get('/templates/index.fr.json');
+    expect(french.headers['content-type']).toBe('application/json; charset=utf-8');
+    for (const path of ['/templates/index_logo.json', '/api/templates/index.json', '/user.css']) {
+      expect(await get(path)).toMatchObject({ status: 404, text: '' });
+    }
+  });
+
+  test('POST /free takes a JSON object and nothing else', async () => {
+    const free = async (body: string) => server.send('POST', '/free', { body });
+    expect(await free('{"unload_models":true}')).toMatchObject({ status: 200, text: '' });
+    for (const body of ['', 'x', '[]', '1']) expect((await free(body)).status).toBe(400);
+  });
+
+  test('GET / is a page without scripts that says what this is', async () => {
+    const page = await get('/');
+    expect(page.headers['content-type']).toBe('text/html; charset=utf-8');
+    expect(page.headers['cache-control']).toBe('no-cache');
+    expect(page.text).toContain('<a href="queue">');
+    expect(page.text).not.toMatch(/<script|https?:\/\//);
+  });
+
+  test('assets and tags are switched off, in the words of their own envelope', async () => {
+    for (const path of ['/api/assets', '/api/assets/1/content', '/api/tags']) {
+      for (const method of ['GET', 'POST']) {
+        const answer = await server.send(method, path);
+        expect(answer.status).toBe(503);
+        expect(answer.json()).toMatchObject({ error: { code: 'SERVICE_DISABLED' } });
+      }
+    }
+    expect((await get('/assets')).status).toBe(404);
+  });
+});

@@ -1,0 +1,93 @@
+import { AppError, isJsonObject, parseJson } from '@tiercel/contracts';
+import type { Request, Response } from 'express';
+import type { Route } from '../http/route.ts';
+import { HOME_PAGE } from './static-answers-page.ts';
+import { endEmpty } from './view-http.ts';
+
+export interface StaticAnswerDeps {
+  readonly maxUploadBytes: number;
+}
+
+/**
+ * Routes whose answer never changes. They serve the frontends of every era, so also what 0.3.64 did
+ * not have (/global_subgraphs, /node_replacements).
+ */
+export function createStaticAnswerRoutes(deps: StaticAnswerDeps): Route[] {
+  return [
+    json('/features', featuresOf(deps)),
+    json('/extensions', []),
+    json('/i18n', {}),
+    json('/workflow_templates', {}),
+    json('/global_subgraphs', {}),
+    json('/node_replacements', {}),
+    {
+      method: 'GET',
+      path: '/templates/:file',
+      prefix: 'bare',
+      handle: (req, res) => {
+        const { file } = req.params;
+        // index.json and its translations, e.g. index.fr.json
+        if (typeof file === 'string' && /^index(?:\.[\w-]+)?\.json$/.test(file)) res.json([]);
+        else endEmpty(res, 404);
+      },
+    },
+    { method: 'POST', path: '/free', body: 'text', handle: free },
+    {
+      method: 'GET',
+      path: '/user.css',
+      prefix: 'bare',
+      handle: (_req, res) => {
+        endEmpty(res, 404);
+      },
+    },
+    { method: 'GET', path: '/', prefix: 'bare', handle: showHome },
+    ...(['GET', 'POST', 'PUT', 'DELETE'] as const).flatMap((method) =>
+      ['/assets', '/assets/*rest', '/tags'].map((path): Route => {
+        return { method, path, prefix: 'api', handle: refuseAssets };
+      }),
+    ),
+  ];
+}
+
+/**
+ * What GET /features and the WebSocket's `feature_flags` say. `assets: false` in so many words:
+ * newer frontends take a missing flag for true.
+ */
+export function featuresOf({ maxUploadBytes }: StaticAnswerDeps) {
+  return { supports_preview_metadata: true, max_upload_size: maxUploadBytes, assets: false };
+}
+
+function json(path: string, answer: unknown): Route {
+  return {
+    method: 'GET',
+    path,
+    handle: (_req, res) => {
+      res.json(answer);
+    },
+  };
+}
+
+/** Asks to unload models: there are none in the API, and workers decide for themselves. */
+function free(req: Request, res: Response): void {
+  const body: unknown = req.body;
+  let wish;
+  try {
+    wish = parseJson(typeof body === 'string' ? body : '');
+  } catch (cause) {
+    throw new AppError('bad_json', 'The body is not JSON.', { cause });
+  }
+  if (!isJsonObject(wish)) throw new AppError('bad_request', 'The body must be a JSON object.');
+  endEmpty(res, 200);
+}
+
+function showHome(_req: Request, res: Response): void {
+  res.setHeader('Cache-Control', 'no-cache');
+  res.setHeader('X-Content-Type-Options', 'nosniff');
+  res.setHeader('Content-Security-Policy', "default-src 'none'; style-src 'unsafe-inline'");
+  res.type('html').send(HOME_PAGE);
+}
+
+function refuseAssets(_req: Request, res: Response): void {
+  const error = { code: 'SERVICE_DISABLED', message: 'This server has no assets.', details: {} };
+  res.status(503).json({ error });
+}

@@ -1,0 +1,78 @@
+import { freemem, platform, totalmem } from 'node:os';
+import type { MetricsRegistry } from '@tiercel/runtime';
+import type { Catalogue } from '../catalogue.ts';
+import { readParam, sendJson, sendJsonText } from '../http/answer.ts';
+import type { Route } from '../http/route.ts';
+
+/** The ComfyUI whose wire was recorded; clients compare versions with it. */
+const COMFYUI_VERSION = '0.3.64';
+const FRONTEND_VERSION = '1.27.10';
+const TEMPLATES_VERSION = '0.1.95';
+
+export interface SystemDependencies {
+  readonly catalogue: Catalogue;
+  readonly metrics: MetricsRegistry;
+  readonly isHealthy: () => Promise<boolean>;
+}
+
+/** /object_info, /system_stats, and what operators ask: /health and /metrics. */
+export function createSystemRoutes({ catalogue, metrics, isHealthy }: SystemDependencies): Route[] {
+  return [
+    {
+      method: 'GET',
+      path: '/object_info',
+      async handle(_req, res) {
+        sendJsonText(res, await catalogue.objectInfoText());
+      },
+    },
+    {
+      method: 'GET',
+      path: '/object_info/:className',
+      async handle(req, res) {
+        sendJsonText(res, await catalogue.classText(readParam(req, 'className')));
+      },
+    },
+    {
+      method: 'GET',
+      path: '/system_stats',
+      handle(_req, res) {
+        sendJson(res, { system: describeSystem(), devices: catalogue.devices });
+      },
+    },
+    {
+      method: 'GET',
+      path: '/health',
+      prefix: 'bare',
+      async handle(_req, res) {
+        const healthy = await isHealthy();
+        sendJson(res, { healthy, workers: catalogue.workers.length }, healthy ? 200 : 503);
+      },
+    },
+    {
+      method: 'GET',
+      path: '/metrics',
+      prefix: 'bare',
+      async handle(_req, res) {
+        res.setHeader('Content-Type', metrics.contentType);
+        res.end(await metrics.metrics());
+      },
+    },
+  ];
+}
+
+function describeSystem(): Record<string, unknown> {
+  return {
+    os: platform() === 'win32' ? 'nt' : 'posix',
+    ram_total: totalmem(),
+    ram_free: freemem(),
+    comfyui_version: COMFYUI_VERSION,
+    required_frontend_version: FRONTEND_VERSION,
+    installed_templates_version: null,
+    required_templates_version: TEMPLATES_VERSION,
+    python_version: `Node.js ${process.version}`,
+    pytorch_version: 'none',
+    embedded_python: false,
+    // Paths and flags of this machine are nobody's business.
+    argv: ['tiercel'],
+  };
+}

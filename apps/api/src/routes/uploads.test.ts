@@ -1,0 +1,215 @@
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { request } from 'node:http';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { addPngText, FileStore, readPngText } from '@tiercel/storage';
+import sharp from 'sharp';
+import { createUploadRoutes } from './uploads.ts';
+import { makeDataFolder, serveRoutes, type TestServer } from './view.test-server.ts';
+
+const MAX_UPLOAD_BYTES = 300_000;
+const data = await makeDataFolder();
+let server: TestServer;
+
+beforeAll(async () => {
+  const files = new FileStore(data.path);
+  const limits = { maxUploadBytes: MAX_UPLOAD_BYTES, maxPixels: 10_000 };
+  server = await serveRoutes(createUploadRoutes({ files, ...limits }));
+});
+afterAll(async () => {
+  await server.close();
+  await data.remove();
+});
+
+type Fields = Readonly<Record<string, string>>;
+
+/** By hand and not by FormData, which would clean the file name. */
+function multipart(filename: string | null, content: string | Uint8Array, fields: Fields) {
+  const boundary = 'xBOUNDARYx';
+  const parts: Uint8Array[] = [];
+  if (filename !== null) {
+    const head = `Content-Disposition: form-data; name="image"; filename="${filename}"\r\nContent-Type: image/png`;
+    parts.push(Buffer.from(`--${boundary}\r\n${head}\r\n\r\n`));
+    parts.push(Buffer.from(content), Buffer.from('\r\n'));
+  }
+  for (const [name, value] of Object.entries(fields)) {
+    const head = `Content-Disposition: form-data; name="${name}"`;
+    parts.push(Buffer.from(`--${boundary}\r\n${head}\r\n\r\n${value}\r\n`));
+  }
+  parts.push(Buffer.from(`--${boundary}--\r\n`));
+  const headers = { 'Content-Type': `multipart/form-data; boundary=${boundary}` };
+  return { headers, body: Buffer.concat(parts) };
+}
+
+function upload(filename: string | null, content: string | Uint8Array, fields: Fields = {}) {
+  return server.send('POST', '/upload/image', multipart(filename, content, fields));
+}
+
+const halfDone = () => readdir(join(data.path, 'input', '.tiercel-tmp'));
+
+describe('POST /upload/image', () => {
+  test('names files as ComfyUI does', async () => {
+    const nameOf = async (content: string, fields: Fields = {}) =>
+      (await upload('a.png', content, fields)).json();
+    const named = (name: string) => ({ name, subfolder: '', type: 'input' });
+    expect(await nameOf('one')).toEqual(named('a.png'));
+    expect(await nameOf('one')).toEqual(named('a.png'));
+    expect(await nameOf('two')).toEqual(named('a (1).png'));
+    expect(await nameOf('two', { overwrite: 'true' })).toEqual(named('a.png'));
+    await expect(readFile(join(data.path, 'input', 'a.png'), 'utf8')).resolves.toBe('two');
+    expect(await halfDone()).toEqual([]);
+  });
+
+  test('puts files where type and subfolder say, of any kind, with any name', async () => {
+    const below = await upload('b.png', 'x', { subfolder: 'x/y', type: 'temp' });
+    expect(below.json()).toEqual({ name: 'b.png', subfolder: 'x/y', type: 'temp' });
+    const text = await upload('日本 (1).txt', 'x', { type: 'output' });
+    expect(text.json()).toEqual({ name: '日本 (1).txt', subfolder: '', type: 'output' });
+    await expect(readFile(join(data.path, 'output', '日本 (1).txt'), 'utf8')).resolves.toBe('x');
+  });
+
+  test('takes what fetch and FormData send', async () => {
+    const form = new FormData();
+    form.append('image', new Blob(['video']), 'clip.mp4');
+    form.append('overwrite', '1');
+    const answer = await fetch(`${server.url}/api/upload/image`, { method: 'POST', body: form });
+    expect(await answer.json()).toEqual({ name: 'clip.mp4', subfolder: '', type: 'input' });
+  });
+
+  test.each([
+    ['../evil.png', {}],
+    ['..%2Fevil.png', {}],
+    ['/evil.png', {}],
+    ['C:\\\\evil.png', {}],
+    ['c.png', { subfolder: '../../..' }],
+    ['c.png', { subfolder: '/tmp' }],
+    ['d.png', { type: 'bogus' }],
+    [null, { other: 'x' }],
+    ['', {}],
+  ])('refuses %j with %j by an empty 400', async (filename, fields) => {
+    const answer = await upload(filename, 'x', fields);
+    expect(answer).toMatchObject({ status: 400, text: '' });
+    expect(await halfDone()).toEqual([]);
+  });
+
+  test('refuses what is no form, or not a whole one', async () => {
+    const plain = await server.send('POST', '/upload/image', { body: 'hello' });
+    expect(plain.status).toBe(400);
+    const { headers, body } = multipart('half.png', 'x'.repeat(1000), {});
+    const half = await server.send('POST', '/upload/image', {
+      headers,
+      body: body.subarray(0, 500),
+    });
+    expect(half.status).toBe(400);
+    expect(await halfDone()).toEqual([]);
+    expect(await readdir(join(data.path, 'input'))).not.toContain('half.png');
+  });
+
+  test('refuses files over the limit, and forms with too many or too long fields', async () => {
+    const fit = await upload('fits.png', Buffer.alloc(MAX_UPLOAD_BYTES));
+    expect(fit.status).toBe(200);
+    const many = Object.fromEntries(Array.from({ length: 30 }, (_, i) => [`f${i}`, 'x']));
+    const refused = [
+      await upload('big.png', Buffer.alloc(MAX_UPLOAD_BYTES + 1)),
+      await upload('huge.png', Buffer.alloc(10 * MAX_UPLOAD_BYTES)),
+      await upload('many.png', 'x', many),
+      await upload('long.png', 'x', { subfolder: 'x'.repeat(100_000) }),
+    ];
+    for (const answer of refused) {
+      expect(answer.status).toBe(413);
+      expect(answer.json()).toEqual({ error: 'body_too_large' });
+    }
+    expect(await halfDone()).toEqual([]);
+  });
+
+  test('leaves no file when the client goes away', async () => {
+    const { headers, body } = multipart('gone.png', Buffer.alloc(200_000), {});
+    await new Promise<void>((resolve) => {
+      const options = { method: 'POST', path: '/upload/image', port: server.port, headers };
+      const call = request({ ...options, host: '127.0.0.1', agent: false });
+      call.on('error', () => {
+        resolve();
+      });
+      call.setHeader('Content-Length', body.length);
+      call.write(body.subarray(0, 150_000));
+      setTimeout(() => call.destroy(new Error('gone')), 100);
+    });
+    for (let wait = 0; wait < 100 && (await halfDone()).length > 0; wait += 1) await sleep(20);
+    expect(await halfDone()).toEqual([]);
+    expect(await readdir(join(data.path, 'input'))).not.toContain('gone.png');
+  });
+});
+
+describe('POST /upload/mask', () => {
+  const texts = new Map([['prompt', '{"seed": 18446744073709551615}']]);
+  const picture = (background: sharp.RGBA, width = 8) =>
+    sharp({ create: { width, height: 4, channels: 4, background } })
+      .png()
+      .toBuffer();
+
+  beforeAll(async () => {
+    const red = await picture({ r: 250, g: 1, b: 2, alpha: 1 });
+    await mkdir(join(data.path, 'input', 'x', 'y'), { recursive: true });
+    await writeFile(join(data.path, 'input', 'x', 'y', 'm.png'), addPngText(red, texts));
+    await writeFile(
+      join(data.path, 'input', 'grey.png'),
+      await sharp(red).removeAlpha().greyscale().toColourspace('b-w').png().toBuffer(),
+    );
+  });
+
+  async function uploadMask(reference: unknown, mask: Uint8Array) {
+    const text = typeof reference === 'string' ? reference : JSON.stringify(reference);
+    const fields = { original_ref: text, subfolder: 'clipspace', type: 'input' };
+    return server.send('POST', '/upload/mask', multipart('mask.png', mask, fields));
+  }
+
+  const stored = { filename: 'm.png', subfolder: 'x/y', type: 'input' };
+
+  test("gives the picture the mask's alpha and keeps its colours and its text", async () => {
+    const mask = await picture({ r: 0, g: 0, b: 0, alpha: 0.25 });
+    const answer = await uploadMask(stored, mask);
+    expect(answer.json()).toEqual({ name: 'mask.png', subfolder: 'clipspace', type: 'input' });
+    const result = await readFile(join(data.path, 'input', 'clipspace', 'mask.png'));
+    const { data: raw, info } = await sharp(result).raw().toBuffer({ resolveWithObject: true });
+    expect(info).toMatchObject({ width: 8, height: 4, channels: 4 });
+    expect([...raw.subarray(0, 4)]).toEqual([250, 1, 2, 64]);
+    expect(readPngText(result)).toEqual(texts);
+    expect(await halfDone()).toEqual([]);
+  });
+
+  test('takes grey pictures, and masks without alpha for opaque ones', async () => {
+    const opaque = await sharp(await picture({ r: 0, g: 0, b: 0, alpha: 1 }))
+      .jpeg()
+      .toBuffer();
+    const answer = await uploadMask({ filename: 'grey.png [input]' }, opaque);
+    expect(answer.json()).toMatchObject({ name: 'mask (1).png' });
+    const result = await readFile(join(data.path, 'input', 'clipspace', 'mask (1).png'));
+    const raw = await sharp(result).raw().toBuffer();
+    expect(raw[3]).toBe(255);
+    expect(raw[0]).toBe(raw[1]);
+  });
+
+  test.each([
+    [400, 'not json'],
+    [400, '[]'],
+    [400, { filename: '../m.png', type: 'input' }],
+    [400, { filename: 'm.png', type: 'bogus' }],
+    [400, {}],
+    [403, { ...stored, subfolder: '../..' }],
+    [404, { ...stored, filename: 'nope.png' }],
+  ])('answers %i to the reference %j', async (status, reference) => {
+    const answer = await uploadMask(reference, await picture({ r: 0, g: 0, b: 0, alpha: 1 }));
+    expect(answer).toMatchObject({ status, text: '' });
+    expect(await halfDone()).toEqual([]);
+  });
+
+  test('refuses masks of another size, of too many pixels, and of no picture', async () => {
+    const small = await uploadMask(stored, await picture({ r: 0, g: 0, b: 0, alpha: 1 }, 9));
+    expect(small.status).toBe(400);
+    const large = await uploadMask(stored, await picture({ r: 0, g: 0, b: 0, alpha: 1 }, 9000));
+    expect(large.status).toBe(413);
+    expect((await uploadMask(stored, Buffer.from('hello'))).status).toBe(400);
+    expect(await halfDone()).toEqual([]);
+  });
+});

@@ -1,0 +1,129 @@
+import { readFile } from 'node:fs/promises';
+import {
+  isFileType,
+  isJsonObject,
+  parseJson,
+  type FileType,
+  type JsonObject,
+} from '@tiercel/contracts';
+import { copyPngText, parseAnnotated, type FileStore, type FoundFile } from '@tiercel/storage';
+import type { Request, Response } from 'express';
+import type { Route } from '../http/route.ts';
+import { createFormReader, type UploadForm } from './uploads-form.ts';
+import { endEmpty, orNullIfRefused } from './view-http.ts';
+import { replaceAlpha } from './view-pictures.ts';
+
+export interface UploadDeps {
+  readonly files: FileStore;
+  /** Largest file; told to clients as max_upload_size. */
+  readonly maxUploadBytes: number;
+  /** Largest picture that /upload/mask decodes. */
+  readonly maxPixels: number;
+}
+
+type UploadHandler = (form: UploadForm, res: Response) => Promise<void>;
+
+/**
+ * POST /upload/image and /upload/mask, as ComfyUI 0.3.64 (transcript 15). Any kind of file is taken.
+ * One difference: an unknown `type` is answered with 400, where ComfyUI fails with 500.
+ */
+export function createUploadRoutes(deps: UploadDeps): Route[] {
+  const readForm = createFormReader(deps.files, deps.maxUploadBytes);
+  const withForm = (handler: UploadHandler) => async (req: Request, res: Response) => {
+    const form = await readForm(req, res);
+    try {
+      await handler(form, res);
+    } finally {
+      await form.discard();
+    }
+  };
+  return [
+    {
+      method: 'POST',
+      path: '/upload/image',
+      body: 'none',
+      handle: withForm((form, res) => uploadImage(deps, form, res)),
+    },
+    {
+      method: 'POST',
+      path: '/upload/mask',
+      body: 'none',
+      handle: withForm((form, res) => uploadMask(deps, form, res)),
+    },
+  ];
+}
+
+async function uploadImage(deps: UploadDeps, form: UploadForm, res: Response): Promise<void> {
+  const type = form.fields.get('type') ?? 'input';
+  if (form.image === null || !isFileType(type)) {
+    endEmpty(res, 400);
+    return;
+  }
+  await store(deps, form, { type, filename: form.image.filename, workPath: form.image.path }, res);
+}
+
+/** The uploaded picture's alpha becomes that of the picture `original_ref` names; PNG text is kept. */
+async function uploadMask(deps: UploadDeps, form: UploadForm, res: Response): Promise<void> {
+  const type = form.fields.get('type') ?? 'input';
+  const reference = parseReference(form.fields.get('original_ref'));
+  if (form.image === null || !isFileType(type) || reference === null) {
+    endEmpty(res, 400);
+    return;
+  }
+  const original = await orNullIfRefused(deps.files.find(reference));
+  if (original?.value == null) {
+    endEmpty(res, original === null ? 403 : 404);
+    return;
+  }
+  const masked = await mask(original.value, form.image.path, deps.maxPixels);
+  const workPath = await deps.files.writeUpload(masked);
+  await store(deps, form, { type, filename: form.image.filename, workPath }, res);
+}
+
+async function mask(original: FoundFile, maskPath: string, maxPixels: number): Promise<Uint8Array> {
+  const masked = await replaceAlpha(original.path, maskPath, maxPixels);
+  return copyPngText(await readFile(original.path), masked);
+}
+
+async function store(
+  deps: UploadDeps,
+  form: UploadForm,
+  file: { type: FileType; filename: string; workPath: string },
+  res: Response,
+): Promise<void> {
+  const overwrite = form.fields.get('overwrite');
+  const saved = deps.files.saveUpload({
+    ...file,
+    subfolder: form.fields.get('subfolder') ?? '',
+    onExisting: overwrite === 'true' || overwrite === '1' ? 'replace' : 'rename',
+  });
+  const stored = await orNullIfRefused(saved);
+  if (stored === null) endEmpty(res, 400);
+  else res.json(stored.value);
+}
+
+interface Reference {
+  readonly filename: string;
+  readonly subfolder: string;
+  readonly type: FileType;
+}
+
+/** `{filename, subfolder?, type?}`; null when it cannot name a file. */
+function parseReference(text: string | undefined): Reference | null {
+  const reference = parseObject(text);
+  const { filename, subfolder = '', type = 'output' } = reference ?? {};
+  if (typeof filename !== 'string' || typeof subfolder !== 'string') return null;
+  const { name, type: annotation } = parseAnnotated(filename);
+  if (name === '' || name.startsWith('/') || name.includes('..')) return null;
+  const folder = annotation ?? type;
+  return isFileType(folder) ? { filename: name, subfolder, type: folder } : null;
+}
+
+function parseObject(text: string | undefined): JsonObject | null {
+  try {
+    const value = parseJson(text ?? '');
+    return isJsonObject(value) ? value : null;
+  } catch {
+    return null; // not JSON: answered with 400 as any other unusable reference
+  }
+}

@@ -1,0 +1,173 @@
+import { basename } from 'node:path';
+import { AppError, isAppError } from '@tiercel/contracts';
+import type { UserFileInfo, UserStore } from '@tiercel/storage';
+import type { Request, Response } from 'express';
+import type { Route } from '../http/route.ts';
+import { readLimited } from './userdata-body.ts';
+import { contentOf } from './view-content.ts';
+import { endEmpty, orNullIfRefused, queryOf } from './view-http.ts';
+import { sendFound } from './view-send.ts';
+
+export interface UserdataDeps {
+  readonly user: UserStore;
+  /** Largest file. */
+  readonly maxUploadBytes: number;
+}
+
+/**
+ * The frontend's own files (workflows, sub-graphs), as ComfyUI 0.3.64 (transcript 17); times in whole
+ * milliseconds as in later versions. Files are downloads, so that none runs as a page here.
+ */
+export function createUserdataRoutes(deps: UserdataDeps): Route[] {
+  const { user } = deps;
+  const file = '/userdata/:file';
+  return [
+    { method: 'GET', path: '/userdata', handle: (req, res) => list(user, req, res) },
+    { method: 'GET', path: '/v2/userdata', handle: (req, res) => browse(user, req, res) },
+    { method: 'GET', path: file, handle: (req, res) => read(user, req, res) },
+    { method: 'POST', path: file, body: 'none', handle: (req, res) => write(deps, req, res) },
+    { method: 'DELETE', path: file, handle: (req, res) => remove(user, req, res) },
+    { method: 'POST', path: `${file}/move/:dest`, handle: (req, res) => move(user, req, res) },
+  ];
+}
+
+async function list(user: UserStore, req: Request, res: Response): Promise<void> {
+  const query = queryOf(req);
+  const folder = query.get('dir') ?? '';
+  if (folder === '') {
+    res.status(400).type('text/plain').send('Directory not provided');
+    return;
+  }
+  const depth = isTrue(query, 'recurse') ? 'recursive' : 'flat';
+  const listing = await orNullIfRefused(user.files.list(unquote(folder), depth));
+  if (listing === null) {
+    endEmpty(res, 403);
+  } else if (listing.value === null) {
+    res.status(404).type('text/plain').send('Directory not found');
+  } else if (isTrue(query, 'full_info')) {
+    res.json(listing.value.map(wireInfo));
+  } else {
+    const paths = listing.value.map(({ path }) => path);
+    res.json(isTrue(query, 'split') ? paths.map((path) => [path, ...path.split('/')]) : paths);
+  }
+}
+
+async function browse(user: UserStore, req: Request, res: Response): Promise<void> {
+  const folder = queryOf(req).get('path') ?? '';
+  const entries = await orNullIfRefused(user.files.browse(unquote(folder)));
+  res.type('text/plain');
+  if (entries === null) {
+    res.status(400).send('Invalid path requested');
+  } else if (entries.value === 'missing') {
+    res.status(404).send('Requested path not found');
+  } else if (entries.value === 'not-a-directory') {
+    res.status(400).send('Requested path is not a directory');
+  } else {
+    const wire = entries.value.map((entry) => {
+      const { name, path, kind } = entry;
+      if (entry.kind === 'directory') return { name, path, type: kind };
+      // Seconds with a fraction: this route alone, in every version.
+      return { name, path, type: kind, size: entry.size, modified: entry.modifiedMs / 1000 };
+    });
+    res.type('json').json(wire);
+  }
+}
+
+async function read(user: UserStore, req: Request, res: Response): Promise<void> {
+  const name = fileParam(req, 'file');
+  const found = await orNullIfRefused(user.files.find(name));
+  if (found?.value == null) {
+    endEmpty(res, found === null ? 403 : 404);
+    return;
+  }
+  // The one file that a page loads as it is: the user's style sheet.
+  const isUserCss = name === 'user.css';
+  res.setHeader('Content-Type', isUserCss ? 'text/css' : contentOf(basename(name)).type);
+  res.setHeader('Content-Disposition', isUserCss ? 'inline' : 'attachment');
+  sendFound(req, res, found.value);
+}
+
+async function write(deps: UserdataDeps, req: Request, res: Response): Promise<void> {
+  const query = queryOf(req);
+  const content = readLimited(req, deps.maxUploadBytes);
+  try {
+    const written = deps.user.files.write(fileParam(req, 'file'), content, onExisting(query));
+    await answerStored(res, query, written);
+  } finally {
+    // What was not read would otherwise keep the connection from its next request.
+    req.resume();
+  }
+}
+
+async function remove(user: UserStore, req: Request, res: Response): Promise<void> {
+  const removed = await orNullIfRefused(user.files.remove(fileParam(req, 'file')));
+  if (removed === null) endEmpty(res, 403);
+  else endEmpty(res, removed.value ? 204 : 404);
+}
+
+async function move(user: UserStore, req: Request, res: Response): Promise<void> {
+  const query = queryOf(req);
+  const moved = user.files.move(fileParam(req, 'file'), fileParam(req, 'dest'), onExisting(query));
+  await answerStored(res, query, moved);
+}
+
+async function answerStored(
+  res: Response,
+  query: URLSearchParams,
+  work: Promise<UserFileInfo | 'exists' | 'missing'>,
+): Promise<void> {
+  const stored = await orNullIfRefused(orBadName(work));
+  if (stored === null) {
+    endEmpty(res, 403);
+  } else if (stored.value === 'bad-name') {
+    res.statusMessage = 'Invalid filename';
+    endEmpty(res, 400);
+  } else if (stored.value === 'missing') {
+    endEmpty(res, 404);
+  } else if (stored.value === 'exists') {
+    res.status(409).type('text/plain').send('File already exists');
+  } else {
+    res.json(isTrue(query, 'full_info') ? wireInfo(stored.value) : stored.value.path);
+  }
+}
+
+/** Names that the system refuses are told by the reason phrase alone, as ComfyUI does. */
+async function orBadName<T>(work: Promise<T>): Promise<T | 'bad-name'> {
+  try {
+    return await work;
+  } catch (error) {
+    if (isAppError(error) && error.code === 'bad_request' && error.cause !== undefined) {
+      return 'bad-name';
+    }
+    throw error;
+  }
+}
+
+function wireInfo({ path, size, modifiedMs, createdMs }: UserFileInfo) {
+  return { path, size, modified: Math.trunc(modifiedMs), created: Math.trunc(createdMs) };
+}
+
+function isTrue(query: URLSearchParams, name: string): boolean {
+  return query.get(name)?.toLowerCase() === 'true';
+}
+
+/** Only the text `false` keeps an existing file: the frontend also sends `overwrite=undefined`. */
+function onExisting(query: URLSearchParams): 'replace' | 'refuse' {
+  return query.get('overwrite') === 'false' ? 'refuse' : 'replace';
+}
+
+function fileParam(req: Request, name: 'file' | 'dest'): string {
+  const value = req.params[name];
+  if (typeof value !== 'string') throw new AppError('bad_request', 'A file name is needed.');
+  return unquote(value);
+}
+
+/** The router has decoded once; ComfyUI decodes what still holds a `%` once more. */
+function unquote(text: string): string {
+  if (!text.includes('%')) return text;
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text; // "100%.json": nothing to decode
+  }
+}

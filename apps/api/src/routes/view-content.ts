@@ -1,0 +1,40 @@
+import mime from 'mime-types';
+
+/**
+ * Files come from users and from models, so none may run as a page or a script of this origin.
+ * Types that a browser only shows or plays are served as they are; all others become a download.
+ */
+export interface ContentHeaders {
+  readonly type: string;
+  readonly isInert: boolean;
+}
+
+const INERT_FAMILY = /^(?:image|video|audio|font|model)\/[\w.+-]+$/;
+const INERT = new Set(['application/json', 'text/plain', 'text/markdown', 'text/csv']);
+const ACTIVE = /xml|html|script|svg/;
+
+/** The type to serve a file under, by the ending of its name. */
+export function contentOf(filename: string): ContentHeaders {
+  const guess = mime.lookup(filename);
+  if (guess !== false && !ACTIVE.test(guess) && (INERT.has(guess) || INERT_FAMILY.test(guess))) {
+    return { type: guess, isInert: true };
+  }
+  return { type: 'application/octet-stream', isInert: false };
+}
+
+/**
+ * A Content-Disposition value that no file name can break out of. Plain names look as ComfyUI's
+ * (`filename="x.png"`); others get an ASCII stand-in and the real name as RFC 8187 wants it.
+ */
+export function dispositionOf(filename: string, isAttachment: boolean): string {
+  const kind = isAttachment ? 'attachment; ' : '';
+  if (/^[\w !#$&'()+,.;=@[\]^`{}~-]*$/.test(filename)) return `${kind}filename="${filename}"`;
+  // Half of a surrogate pair (possible in a name on disk) cannot be encoded: it becomes U+FFFD.
+  const wellFormed = Buffer.from(filename).toString();
+  const standIn = filename.replace(/[^\x20-\x7e]|["\\%]/g, '_');
+  const encoded = encodeURIComponent(wellFormed).replace(
+    /['()*]/g,
+    (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`,
+  );
+  return `${kind}filename="${standIn}"; filename*=UTF-8''${encoded}`;
+}

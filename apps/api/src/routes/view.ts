@@ -1,0 +1,77 @@
+import { basename } from 'node:path';
+import { isFileType } from '@tiercel/contracts';
+import { parseAnnotated, type FileStore } from '@tiercel/storage';
+import type { Request, Response } from 'express';
+import type { Route } from '../http/route.ts';
+import { contentOf, dispositionOf } from './view-content.ts';
+import { endEmpty, orNullIfRefused, queryOf } from './view-http.ts';
+import { transformPicture, type Transform } from './view-pictures.ts';
+import { sendFound } from './view-send.ts';
+
+export interface ViewDeps {
+  readonly files: FileStore;
+  /** Largest picture that is decoded for `preview` and `channel`. */
+  readonly maxPixels: number;
+}
+
+/** GET /view: stored files, as ComfyUI 0.3.64 serves them (transcript 15). */
+export function createViewRoutes(deps: ViewDeps): Route[] {
+  return [{ method: 'GET', path: '/view', handle: (req, res) => view(deps, req, res) }];
+}
+
+async function view(deps: ViewDeps, req: Request, res: Response): Promise<void> {
+  const query = queryOf(req);
+  const annotated = query.get('filename');
+  if (annotated === null) {
+    endEmpty(res, 404);
+    return;
+  }
+  const { name, type: annotation } = parseAnnotated(annotated);
+  const type = annotation ?? query.get('type') ?? 'output';
+  if (name === '' || name.startsWith('/') || name.includes('..') || !isFileType(type)) {
+    endEmpty(res, 400);
+    return;
+  }
+  const filename = basename(name);
+  const subfolder = query.get('subfolder') ?? '';
+  const found = await orNullIfRefused(deps.files.find({ filename, subfolder, type }));
+  if (found?.value == null) {
+    endEmpty(res, found === null ? 403 : 404);
+    return;
+  }
+
+  const transform = transformOf(query);
+  if (transform === null) {
+    const content = contentOf(filename);
+    res.setHeader('Content-Type', content.type);
+    res.setHeader('Content-Disposition', dispositionOf(filename, !content.isInert));
+    sendFound(req, res, found.value);
+    return;
+  }
+  const picture = await transformPicture(found.value.path, transform, deps.maxPixels);
+  res.setHeader('Content-Type', picture.type);
+  res.setHeader('Content-Disposition', dispositionOf(filename, false));
+  res.setHeader('X-Content-Type-Options', 'nosniff');
+  res.setHeader('Content-Length', picture.bytes.length);
+  res.end(picture.bytes);
+}
+
+const DEFAULT_QUALITY = 90;
+
+/** `preview=webp|jpeg[;quality]` wins over `channel=rgb|a`; null when the file itself is wanted. */
+function transformOf(query: URLSearchParams): Transform | null {
+  const preview = query.get('preview');
+  const channel = query.get('channel') ?? '';
+  if (preview !== null) {
+    const parts = preview.split(';');
+    // Any other format, and any channel with an "a" in it, means WebP, because that has alpha.
+    const format = parts[0] === 'jpeg' && !channel.includes('a') ? 'jpeg' : 'webp';
+    const last = parts.at(-1) ?? '';
+    const quality = /^\d+$/.test(last) ? Math.min(100, Math.max(1, Number(last))) : DEFAULT_QUALITY;
+    const alpha = format === 'jpeg' || channel === 'rgb' ? 'drop' : 'keep';
+    return { kind: 'preview', format, quality, alpha };
+  }
+  if (channel === 'rgb') return { kind: 'rgb' };
+  if (channel === 'a') return { kind: 'alpha' };
+  return null;
+}

@@ -1,0 +1,226 @@
+import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+import type { EventMessage, Preview } from '@tiercel/contracts';
+import type { ChannelListener, EventReplay, EventSubscriber } from '@tiercel/events';
+import type { Reader } from '@tiercel/queue';
+import type { Logger } from '@tiercel/runtime';
+import { v4 as uuid } from 'uuid';
+import { WebSocketServer, type WebSocket } from 'ws';
+import { ClientGroup } from './client-group.ts';
+import { isProgressFrame, sendFrames } from './job-frames.ts';
+import { readSnapshot } from './snapshot.ts';
+import { SocketSession, type BufferLimits } from './socket-session.ts';
+import { StatusBroadcaster, statusFrame } from './status-broadcaster.ts';
+
+export interface SocketHubOptions {
+  readonly maxSockets: number;
+  readonly pingIntervalMs: number;
+  readonly statusIntervalMs: number;
+  readonly limits: BufferLimits;
+  readonly features: Readonly<Record<string, unknown>>;
+  readonly isOriginAllowed: (req: IncomingMessage) => boolean;
+}
+
+/** Frames a client sends are small: feature flags, nothing else. */
+const MAX_CLIENT_FRAME_BYTES = 256 * 1024;
+const MAX_CLIENT_ID_LENGTH = 1_024;
+const GOING_AWAY = 1001;
+
+/** The WebSocket side of the API: who is connected, and what each of them hears. */
+export class SocketHub {
+  readonly #server: WebSocketServer;
+  readonly #subscriber: EventSubscriber;
+  readonly #replay: EventReplay;
+  readonly #reader: Reader;
+  readonly #options: SocketHubOptions;
+  readonly #log: Logger;
+  readonly #sessions = new Set<SocketSession>();
+  readonly #groups = new Map<string, { group: ClientGroup; stop: Promise<() => void> }>();
+  readonly #status: StatusBroadcaster<SocketSession>;
+  readonly #featuresFrame: string;
+  readonly #delivered = new Map<string, Set<string>>();
+  #pinger: NodeJS.Timeout | undefined;
+  #acknowledging: NodeJS.Immediate | undefined;
+
+  constructor(dependencies: {
+    subscriber: EventSubscriber;
+    replay: EventReplay;
+    reader: Reader;
+    options: SocketHubOptions;
+    log: Logger;
+  }) {
+    this.#subscriber = dependencies.subscriber;
+    this.#replay = dependencies.replay;
+    this.#reader = dependencies.reader;
+    this.#options = dependencies.options;
+    this.#log = dependencies.log;
+    this.#server = new WebSocketServer({
+      noServer: true,
+      clientTracking: false,
+      // Previews are compressed already, and a deflate context per socket costs 300 KB.
+      perMessageDeflate: false,
+      maxPayload: MAX_CLIENT_FRAME_BYTES,
+    });
+    this.#status = new StatusBroadcaster({
+      intervalMs: this.#options.statusIntervalMs,
+      sockets: () => this.#sessions,
+      send: (session, frame) => {
+        session.sendText(frame);
+      },
+    });
+    this.#featuresFrame = JSON.stringify({ type: 'feature_flags', data: this.#options.features });
+  }
+
+  get socketCount(): number {
+    return this.#sessions.size;
+  }
+
+  async start(): Promise<void> {
+    await this.#subscriber.onStatus((remaining) => {
+      this.#status.update(remaining);
+    });
+    await this.#subscriber.listenToEveryone(this.#everyone());
+    this.#pinger = setInterval(() => {
+      for (const session of this.#sessions) session.ping();
+    }, this.#options.pingIntervalMs);
+    await this.refreshStatus();
+  }
+
+  /** Reads the number of jobs anew: at the start, and when Redis is back after an outage. */
+  async refreshStatus(): Promise<void> {
+    this.#status.update(await this.#reader.countRemaining());
+  }
+
+  /** Closes every socket; clients reconnect to another process. */
+  stop(): void {
+    clearInterval(this.#pinger);
+    this.#status.stop();
+    for (const session of this.#sessions) {
+      session.close(GOING_AWAY, 'server is stopping');
+      setTimeout(() => {
+        session.terminate();
+      }, 500).unref();
+    }
+  }
+
+  /** An upgrade request for /ws. */
+  handleUpgrade(req: IncomingMessage, socket: Duplex, head: Buffer, clientId: string | null): void {
+    if (!this.#options.isOriginAllowed(req)) {
+      refuse(socket, '403 Forbidden');
+      return;
+    }
+    if (this.#sessions.size >= this.#options.maxSockets) {
+      refuse(socket, '503 Service Unavailable', 'Retry-After: 5\r\n');
+      return;
+    }
+    if ((clientId ?? '').length > MAX_CLIENT_ID_LENGTH) {
+      refuse(socket, '400 Bad Request');
+      return;
+    }
+    this.#server.handleUpgrade(req, socket, head, (webSocket) => {
+      const isKnown = clientId !== null && clientId !== '';
+      // A fresh id is 32 hex digits without dashes, as ComfyUI's.
+      this.#open(webSocket, isKnown ? clientId : uuid().replaceAll('-', ''), isKnown);
+    });
+  }
+
+  #open(webSocket: WebSocket, clientId: string, isKnown: boolean): void {
+    const session = new SocketSession(webSocket, clientId, this.#options.limits);
+    this.#sessions.add(session);
+    webSocket.on('pong', () => {
+      session.isAlive = true;
+    });
+    webSocket.on('message', (data, isBinary) => {
+      session.isAlive = true;
+      if (!isBinary) session.readFrame(toText(data), this.#featuresFrame);
+    });
+    webSocket.on('error', (error) => {
+      this.#log.debug({ err: error, clientId }, 'socket error');
+    });
+    webSocket.on('close', () => {
+      this.#close(session);
+    });
+    session.sendText(statusFrame(this.#status.latest, clientId));
+    this.#join(session, isKnown).catch((error: unknown) => {
+      // Without its subscription the socket would be deaf: let the client try again.
+      this.#log.warn({ err: error, clientId }, 'socket could not be joined to its client');
+      session.close(1011, 'try again');
+    });
+  }
+
+  async #join(session: SocketSession, isKnown: boolean): Promise<void> {
+    const { clientId } = session;
+    let entry = this.#groups.get(clientId);
+    if (entry === undefined) {
+      const group = new ClientGroup((promptId) => {
+        this.#markDelivered(clientId, promptId);
+      });
+      entry = { group, stop: this.#subscriber.listenToClient(clientId, group) };
+      this.#groups.set(clientId, entry);
+    }
+    entry.group.join(session);
+    // First listen, then look: nothing falls between.
+    await entry.stop;
+    const snapshot = isKnown
+      ? await readSnapshot(clientId, this.#reader, this.#replay)
+      : { running: [], ended: [] };
+    entry.group.catchUp(session, snapshot);
+  }
+
+  #close(session: SocketSession): void {
+    this.#sessions.delete(session);
+    const entry = this.#groups.get(session.clientId);
+    if (entry === undefined) return;
+    entry.group.leave(session);
+    if (!entry.group.isEmpty) return;
+    this.#groups.delete(session.clientId);
+    entry.stop.then((stop) => {
+      stop();
+    }, noop);
+  }
+
+  /** Jobs without a client: their progress goes to every socket. */
+  #everyone(): ChannelListener {
+    const previews = new Map<string, Preview>();
+    return {
+      onPreview: (preview) => {
+        previews.set(preview.promptId, preview);
+      },
+      onEvents: (message: EventMessage) => {
+        const preview = previews.get(message.promptId);
+        previews.delete(message.promptId);
+        const hasProgress = message.lines.some((line) => isProgressFrame(line.frame));
+        for (const session of this.#sessions) {
+          sendFrames(session, message.lines, hasProgress ? preview : undefined);
+        }
+      },
+    };
+  }
+
+  /** Collects what has reached its client, and says so to Redis once per turn of the event loop. */
+  #markDelivered(clientId: string, promptId: string): void {
+    const ids = this.#delivered.get(clientId) ?? new Set();
+    this.#delivered.set(clientId, ids.add(promptId));
+    this.#acknowledging ??= setImmediate(() => {
+      this.#acknowledging = undefined;
+      for (const [client, promptIds] of this.#delivered) {
+        this.#replay.acknowledge(client, [...promptIds]).catch((error: unknown) => {
+          this.#log.debug({ err: error }, 'delivery not noted: the end may be told twice');
+        });
+      }
+      this.#delivered.clear();
+    });
+  }
+}
+
+function noop(): void {
+  // Nothing to undo: the subscription never came about.
+}
+
+function toText(data: unknown): string {
+  return Buffer.isBuffer(data) ? data.toString('utf8') : '';
+}
+
+function refuse(socket: Duplex, status: string, headers = ''): void {
+  socket.end(`HTTP/1.1 ${status}\r\n${headers}Connection: close\r\nContent-Length: 0\r\n\r\n`);
+}

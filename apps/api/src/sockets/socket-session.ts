@@ -1,0 +1,110 @@
+import type { Preview } from '@tiercel/contracts';
+import type { WebSocket } from 'ws';
+import { encodePlainPreview, encodePreviewWithMetadata } from './binary-frames.ts';
+
+/** Unsent bytes at which a socket loses something (invariant 8). */
+export interface BufferLimits {
+  readonly previewBytes: number;
+  readonly progressBytes: number;
+  readonly closeBytes: number;
+}
+
+/** WebSocket close code "try again later". */
+const TRY_AGAIN_LATER = 1013;
+
+/**
+ * One socket. A slow one loses previews first, then progress; everything else is queued for it, and
+ * when even that is too much the socket is closed: its client comes back and learns what it missed.
+ */
+export class SocketSession {
+  readonly clientId: string;
+  readonly #socket: WebSocket;
+  readonly #limits: BufferLimits;
+  #wantsMetadata = false;
+  #sawText = false;
+  /** False from a ping until its pong. */
+  isAlive = true;
+
+  constructor(socket: WebSocket, clientId: string, limits: BufferLimits) {
+    this.#socket = socket;
+    this.clientId = clientId;
+    this.#limits = limits;
+  }
+
+  get wantsMetadata(): boolean {
+    return this.#wantsMetadata;
+  }
+
+  get isOpen(): boolean {
+    return this.#socket.readyState === this.#socket.OPEN;
+  }
+
+  /**
+   * The handshake: the first text frame of a socket may announce the client's features, and only then
+   * are ours told. Later ones are ignored; what is not JSON does not count as the first (transcript 12).
+   */
+  readFrame(text: string, serverFeaturesFrame: string): void {
+    if (this.#sawText) return;
+    let message: unknown;
+    try {
+      message = JSON.parse(text);
+    } catch {
+      return;
+    }
+    this.#sawText = true;
+    if (!isFeatureFlags(message)) return;
+    this.#wantsMetadata = message.data.supports_preview_metadata === true;
+    this.sendText(serverFeaturesFrame);
+  }
+
+  /** @param onFlushed called when the frame has been handed to the operating system */
+  sendText(frame: string | Buffer, onFlushed?: () => void): void {
+    if (!this.isOpen) return;
+    if (this.#socket.bufferedAmount > this.#limits.closeBytes) {
+      this.#socket.close(TRY_AGAIN_LATER, 'too slow');
+      // The close frame queues behind the rest: a peer that reads nothing must go all the same.
+      this.#socket.terminate();
+      return;
+    }
+    this.#socket.send(frame, { binary: false }, (error) => {
+      if (error === undefined || error === null) onFlushed?.();
+    });
+  }
+
+  sendProgress(frame: string): void {
+    if (this.#socket.bufferedAmount <= this.#limits.progressBytes) this.sendText(frame);
+  }
+
+  sendPreview(preview: Preview): void {
+    if (!this.isOpen || this.#socket.bufferedAmount > this.#limits.previewBytes) return;
+    const frame = this.#wantsMetadata
+      ? encodePreviewWithMetadata(preview)
+      : encodePlainPreview(preview);
+    this.#socket.send(frame, { binary: true });
+  }
+
+  ping(): void {
+    if (!this.isAlive) {
+      this.#socket.terminate();
+      return;
+    }
+    this.isAlive = false;
+    if (this.isOpen) this.#socket.ping();
+  }
+
+  close(code: number, reason: string): void {
+    this.#socket.close(code, reason);
+  }
+
+  terminate(): void {
+    this.#socket.terminate();
+  }
+}
+
+function isFeatureFlags(
+  message: unknown,
+): message is { type: string; data: { supports_preview_metadata?: unknown } } {
+  if (typeof message !== 'object' || message === null) return false;
+  const { type, data } = message as { type?: unknown; data?: unknown };
+  return type === 'feature_flags' && typeof data === 'object' && data !== null;
+}

@@ -1,0 +1,244 @@
+import {
+  AttemptStopped,
+  JobError,
+  NOTHING,
+  RoutingFailed,
+  serviceError,
+  type AttemptRequest,
+  type PartialResult,
+  type TierRouter,
+} from '@tiercel/backends';
+import {
+  parseJson,
+  sliceMembers,
+  type JobResult,
+  type PromptGraph,
+  type ServiceReport,
+  type TerminalEvent,
+  type WorkerId,
+} from '@tiercel/contracts';
+import type { EventPublisher } from '@tiercel/events';
+import { openSecrets, type Consumer, type TakenJob } from '@tiercel/queue';
+import type { Clock, Logger } from '@tiercel/runtime';
+import { JobReporter } from './job-reporter.ts';
+import { Stopped, type RunningJobs } from './running-jobs.ts';
+import type { WorkerMetrics } from './worker-metrics.ts';
+
+export interface JobProcessorOptions {
+  readonly workerId: WorkerId;
+  readonly jobTimeoutMs: number;
+  readonly attempts: number;
+  readonly secretKey: Uint8Array;
+}
+
+const NO_REPORT: ServiceReport = {
+  served_by: null,
+  attempts: [],
+  degraded: false,
+  dropped_params: [],
+};
+
+/** The one pipeline: take, route, run, record, announce. (Outputs are stored while the run makes them.) */
+export class JobProcessor {
+  readonly #consumer: Consumer;
+  readonly #publisher: EventPublisher;
+  readonly #router: TierRouter;
+  readonly #running: RunningJobs;
+  readonly #options: JobProcessorOptions;
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  readonly #metrics: WorkerMetrics;
+
+  constructor(dependencies: {
+    consumer: Consumer;
+    publisher: EventPublisher;
+    router: TierRouter;
+    running: RunningJobs;
+    options: JobProcessorOptions;
+    clock: Clock;
+    log: Logger;
+    metrics: WorkerMetrics;
+  }) {
+    this.#consumer = dependencies.consumer;
+    this.#publisher = dependencies.publisher;
+    this.#router = dependencies.router;
+    this.#running = dependencies.running;
+    this.#options = dependencies.options;
+    this.#clock = dependencies.clock;
+    this.#log = dependencies.log;
+    this.#metrics = dependencies.metrics;
+  }
+
+  /** Runs the job of one permit to its end. Never throws for what a job does. */
+  async process(permit: string): Promise<void> {
+    const job = await this.#consumer.take(permit, this.#options.workerId);
+    if (job === undefined) return;
+    const log = this.#log.child({ promptId: job.id, attempt: job.attempt });
+    const startedAt = this.#clock.now();
+    const controller = this.#running.add(job.id);
+    const deadline = setTimeout(() => {
+      controller.abort(new Stopped('timeout'));
+    }, this.#options.jobTimeoutMs);
+    const reporter = new JobReporter({
+      scope: { promptId: job.id, clientId: job.clientId },
+      publisher: this.#publisher,
+      clock: this.#clock,
+      log,
+    });
+    try {
+      const result = await this.#run(job, reporter, controller, startedAt, log);
+      reporter.close();
+      if (result === 'hand-back') {
+        await this.#consumer.handBack(job);
+        log.info('job handed back');
+        return;
+      }
+      const ours = await this.#consumer.finish(job, result, startedAt);
+      const ms = this.#clock.now() - startedAt;
+      if (ours) {
+        this.#metrics.jobEnded(result.outcome, ms / 1000);
+        log.info({ outcome: result.outcome, ms }, 'job ended');
+      } else {
+        log.warn({ ms }, 'job had been taken over by another worker: result dropped');
+      }
+    } finally {
+      clearTimeout(deadline);
+      reporter.close();
+      this.#running.remove(job.id);
+    }
+  }
+
+  async #run(
+    job: TakenJob,
+    reporter: JobReporter,
+    controller: AbortController,
+    startedAt: number,
+    log: Logger,
+  ): Promise<JobResult | 'hand-back'> {
+    reporter.start(startedAt);
+    try {
+      if (job.cancelled) throw new RoutingFailed(stoppedBefore(), NO_REPORT);
+      if (job.attempt > this.#options.attempts) {
+        const message = `The job was started ${job.attempt - 1} times and its worker died each time.\n`;
+        throw new RoutingFailed(serviceError('worker_lost', message), NO_REPORT);
+      }
+      const routed = await this.#router.run(this.#toRequest(job), {
+        signal: controller.signal,
+        listener: reporter,
+      });
+      const terminal: TerminalEvent = {
+        type: 'execution_success',
+        data: { prompt_id: job.id, timestamp: this.#clock.now() },
+      };
+      const { outputs, meta } = routed.result;
+      return ended('success', reporter, terminal, routed.report, { outputs, meta });
+    } catch (error) {
+      const { cause, report } =
+        error instanceof RoutingFailed ? error : { cause: error, report: NO_REPORT };
+      const reason = stopReason(controller.signal);
+      if (reason === 'shutdown') return 'hand-back';
+      const terminal = this.#describeFailure(job, cause, reason, log);
+      const outcome = terminal.type === 'execution_interrupted' ? 'interrupted' : 'error';
+      return ended(outcome, reporter, terminal, report, partialOf(cause));
+    }
+  }
+
+  #describeFailure(
+    job: TakenJob,
+    cause: unknown,
+    reason: Stopped['reason'] | undefined,
+    log: Logger,
+  ): TerminalEvent {
+    const timestamp = this.#clock.now();
+    const at = cause instanceof AttemptStopped ? cause : stoppedBefore();
+    if (reason === 'interrupt' || job.cancelled) {
+      return {
+        type: 'execution_interrupted',
+        data: {
+          prompt_id: job.id,
+          node_id: at.nodeId,
+          node_type: at.nodeType,
+          executed: at.executed,
+          timestamp,
+        },
+      };
+    }
+    if (reason === 'timeout') {
+      const message = `The job ran longer than its limit of ${this.#options.jobTimeoutMs} ms.\n`;
+      const failure = new JobError('node_timeout', {
+        ...serviceError('node_timeout', message).details,
+        node_id: at.nodeId ?? '',
+        node_type: at.nodeType ?? '',
+        executed: at.executed,
+      });
+      return { type: 'execution_error', data: errorData(job.id, failure, timestamp) };
+    }
+    let failure: JobError;
+    if (cause instanceof JobError) {
+      failure = cause;
+    } else {
+      log.error({ err: cause }, 'a job failed by an error of ours');
+      failure = serviceError('internal', 'An internal error ended the job; the log has the details.\n');
+    }
+    return { type: 'execution_error', data: errorData(job.id, failure, timestamp) };
+  }
+
+  #toRequest(job: TakenJob): AttemptRequest {
+    return {
+      promptId: job.id,
+      // The API validated this text before it was queued.
+      graph: parseJson(job.promptText) as unknown as PromptGraph,
+      promptText: job.promptText,
+      extraPnginfoText: sliceMembers(job.extraText).get('extra_pnginfo'),
+      outputIds: job.outputIds,
+      secretsText:
+        job.sealedSecrets === undefined
+          ? undefined
+          : openSecrets(this.#options.secretKey, job.sealedSecrets),
+    };
+  }
+}
+
+function errorData(
+  id: string,
+  failure: JobError,
+  timestamp: number,
+): Extract<TerminalEvent, { type: 'execution_error' }>['data'] {
+  const { details } = failure;
+  return {
+    prompt_id: id,
+    node_id: details.node_id,
+    node_type: details.node_type,
+    executed: details.executed,
+    exception_message: details.exception_message,
+    exception_type: details.exception_type,
+    traceback: details.traceback,
+    current_inputs: details.current_inputs,
+    current_outputs: details.current_outputs,
+    timestamp,
+  };
+}
+
+/** What had been shown before the failure; history keeps it. */
+function partialOf(cause: unknown): PartialResult {
+  return cause instanceof JobError || cause instanceof AttemptStopped ? cause.partial : NOTHING;
+}
+
+function stoppedBefore(): AttemptStopped {
+  return new AttemptStopped({ nodeId: null, nodeType: null, executed: [] });
+}
+
+function stopReason(signal: AbortSignal): Stopped['reason'] | undefined {
+  return signal.reason instanceof Stopped ? signal.reason.reason : undefined;
+}
+
+function ended(
+  outcome: JobResult['outcome'],
+  reporter: JobReporter,
+  terminal: TerminalEvent,
+  report: ServiceReport,
+  parts: Pick<JobResult, 'outputs' | 'meta'>,
+): JobResult {
+  const messages = [...reporter.messages, [terminal.type, terminal.data] as const];
+  return { outcome, ...parts, messages, terminal, report };
+}

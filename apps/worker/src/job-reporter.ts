@@ -1,0 +1,157 @@
+import { plainNode, type JobEvent, type NodeProgress, type UiOutput } from '@tiercel/contracts';
+import type { AttemptListener } from '@tiercel/backends';
+import type { EventPublisher, EventScope } from '@tiercel/events';
+import type { Clock, Logger } from '@tiercel/runtime';
+
+type PreviewPicture = Parameters<AttemptListener['progress']>[3];
+
+/**
+ * `progress_state` repeats every node seen so far. Past this many the oldest finished ones are left
+ * out: a chain of 10,000 nodes would otherwise send gigabytes.
+ */
+const MAX_NODES_SHOWN = 64;
+/** Events collected before they are sent even though the event loop has not turned yet. */
+const MAX_BATCH = 256;
+
+/**
+ * Turns what a backend reports into ComfyUI's frames, in the recorded order (transcripts 01 to 07):
+ * `progress_state` before `executing` and before `progress`, one accumulated state per job.
+ * Events of one turn of the event loop leave in one command.
+ */
+export class JobReporter implements AttemptListener {
+  readonly #scope: EventScope;
+  readonly #publisher: EventPublisher;
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  readonly #states = new Map<string, NodeProgress>();
+  #batch: JobEvent[] = [];
+  #scheduled: NodeJS.Immediate | undefined;
+  readonly #messages: [type: string, data: object][] = [];
+  #closed = false;
+
+  constructor(dependencies: {
+    scope: EventScope;
+    publisher: EventPublisher;
+    clock: Clock;
+    log: Logger;
+  }) {
+    this.#scope = dependencies.scope;
+    this.#publisher = dependencies.publisher;
+    this.#clock = dependencies.clock;
+    this.#log = dependencies.log;
+  }
+
+  /** `execution_start` and `execution_cached` as history keeps them. */
+  get messages(): readonly (readonly [type: string, data: object])[] {
+    return this.#messages;
+  }
+
+  start(timestamp: number): void {
+    const data = { prompt_id: this.#scope.promptId, timestamp };
+    this.#messages.push(['execution_start', data]);
+    this.#add({ type: 'execution_start', data });
+  }
+
+  cached(nodeIds: readonly string[]): void {
+    const data = {
+      nodes: nodeIds,
+      prompt_id: this.#scope.promptId,
+      timestamp: this.#clock.now(),
+    };
+    this.#messages.push(['execution_cached', data]);
+    this.#add({ type: 'execution_cached', data });
+  }
+
+  nodeStarted(nodeId: string): void {
+    this.#set(nodeId, { value: 0, max: 1, state: 'running' });
+    this.#add({
+      type: 'executing',
+      data: { node: nodeId, display_node: nodeId, prompt_id: this.#scope.promptId },
+    });
+  }
+
+  progress(nodeId: string, value: number, max: number, preview?: PreviewPicture): void {
+    if (this.#closed) return;
+    if (preview !== undefined) {
+      this.flush();
+      this.#send(
+        this.#publisher.publishPreview(this.#scope, {
+          promptId: this.#scope.promptId,
+          node: plainNode(nodeId),
+          ...preview,
+        }),
+      );
+    }
+    this.#set(nodeId, { value, max, state: 'running' });
+    this.#add({
+      type: 'progress',
+      data: { value, max, prompt_id: this.#scope.promptId, node: nodeId },
+    });
+    // The preview and its progress leave together: a socket orders the two by what its client announced.
+    if (preview !== undefined) this.flush();
+  }
+
+  executed(nodeId: string, output: UiOutput | null): void {
+    this.#add({
+      type: 'executed',
+      data: { node: nodeId, display_node: nodeId, output, prompt_id: this.#scope.promptId },
+    });
+  }
+
+  nodeFinished(nodeId: string): void {
+    const max = this.#states.get(nodeId)?.max ?? 1;
+    this.#set(nodeId, { value: max, max, state: 'finished' });
+  }
+
+  /** Nothing that a stray node says after the end is sent. */
+  close(): void {
+    this.flush();
+    this.#closed = true;
+    this.#publisher.forget(this.#scope.promptId);
+  }
+
+  flush(): void {
+    if (this.#scheduled !== undefined) clearImmediate(this.#scheduled);
+    this.#scheduled = undefined;
+    if (this.#batch.length === 0) return;
+    const events = this.#batch;
+    this.#batch = [];
+    this.#send(this.#publisher.publish(this.#scope, events));
+  }
+
+  #set(nodeId: string, progress: Pick<NodeProgress, 'value' | 'max' | 'state'>): void {
+    this.#states.set(nodeId, {
+      ...progress,
+      prompt_id: this.#scope.promptId,
+      ...plainNode(nodeId),
+    });
+    if (this.#states.size > MAX_NODES_SHOWN) this.#forgetOldest(nodeId);
+    this.#add({
+      type: 'progress_state',
+      data: { prompt_id: this.#scope.promptId, nodes: Object.fromEntries(this.#states) },
+    });
+  }
+
+  #forgetOldest(except: string): void {
+    for (const [nodeId, state] of this.#states) {
+      if (nodeId === except || state.state !== 'finished') continue;
+      this.#states.delete(nodeId);
+      return;
+    }
+  }
+
+  #add(event: JobEvent): void {
+    if (this.#closed) return;
+    this.#batch.push(event);
+    if (this.#batch.length >= MAX_BATCH) this.flush();
+    else this.#scheduled ??= setImmediate(() => {
+      this.flush();
+    });
+  }
+
+  #send(sent: Promise<unknown>): void {
+    sent.catch((error: unknown) => {
+      this.#log.warn({ err: error }, 'events were not published');
+    });
+  }
+}

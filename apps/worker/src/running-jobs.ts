@@ -1,0 +1,66 @@
+import type { PromptId } from '@tiercel/contracts';
+
+export type StopReason = 'interrupt' | 'timeout' | 'shutdown';
+
+/** Why a run was stopped; the abort reason of its signal. */
+export class Stopped extends Error {
+  readonly reason: StopReason;
+
+  constructor(reason: StopReason) {
+    super(`stopped: ${reason}`);
+    this.name = 'Stopped';
+    this.reason = reason;
+  }
+}
+
+/** How long a bell that found nobody is remembered. */
+const BELL_MEMORY_MS = 60_000;
+const MAX_BELLS = 10_000;
+
+/**
+ * The jobs this process runs, and how to stop them. The bell and the reply that hands a job to this
+ * process travel on different connections: a bell for a job that is not known yet is remembered.
+ */
+export class RunningJobs {
+  readonly #controllers = new Map<PromptId, AbortController>();
+  readonly #bells = new Map<string, number>();
+
+  get count(): number {
+    return this.#controllers.size;
+  }
+
+  ids(): PromptId[] {
+    return [...this.#controllers.keys()];
+  }
+
+  add(id: PromptId): AbortController {
+    const controller = new AbortController();
+    this.#controllers.set(id, controller);
+    const rungAt = this.#bells.get(id);
+    this.#bells.delete(id);
+    if (rungAt !== undefined && Date.now() - rungAt < BELL_MEMORY_MS) {
+      controller.abort(new Stopped('interrupt'));
+    }
+    return controller;
+  }
+
+  remove(id: PromptId): void {
+    this.#controllers.delete(id);
+  }
+
+  ring(id: PromptId): void {
+    const controller = this.#controllers.get(id);
+    if (controller !== undefined) {
+      controller.abort(new Stopped('interrupt'));
+      return;
+    }
+    this.#bells.set(id, Date.now());
+    // Maps keep insertion order: the first key is the oldest bell.
+    const oldest = this.#bells.keys().next();
+    if (this.#bells.size > MAX_BELLS && oldest.done !== true) this.#bells.delete(oldest.value);
+  }
+
+  stopAll(reason: StopReason): void {
+    for (const controller of this.#controllers.values()) controller.abort(new Stopped(reason));
+  }
+}

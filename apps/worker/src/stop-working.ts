@@ -1,0 +1,21 @@
+import type { PermitRunner } from '@tiercel/queue';
+import type { RunningJobs } from './running-jobs.ts';
+
+/**
+ * Stops a worker without losing anything: no new permits, time for what runs, then the rest is handed
+ * back to the queue.
+ */
+export async function stopWorking(
+  runner: PermitRunner,
+  running: RunningJobs,
+  graceMs: number,
+): Promise<void> {
+  const impatience = setTimeout(() => {
+    running.stopAll('shutdown');
+  }, graceMs);
+  try {
+    await runner.stop();
+  } finally {
+    clearTimeout(impatience);
+  }
+}

@@ -1,0 +1,60 @@
+import type { NodeMeta, PromptGraph, UiOutput } from '@tiercel/contracts';
+
+/** What happens to the nodes of a job while an attempt runs; the worker turns it into wire frames. */
+export interface AttemptListener {
+  cached(nodeIds: readonly string[]): void;
+  nodeStarted(nodeId: string): void;
+  /** `preview` belongs to this step: sockets get both or, when slow, only the progress. */
+  progress(
+    nodeId: string,
+    value: number,
+    max: number,
+    preview?: { readonly mediaType: 'image/jpeg' | 'image/png'; readonly bytes: Uint8Array },
+  ): void;
+  executed(nodeId: string, output: UiOutput | null): void;
+  nodeFinished(nodeId: string): void;
+}
+
+/** One job as a backend sees it. */
+export interface AttemptRequest {
+  readonly promptId: string;
+  readonly graph: PromptGraph;
+  /** The prompt as the caller wrote it (JSON text, 64-bit numbers intact). */
+  readonly promptText: string;
+  /** extra_data.extra_pnginfo as JSON text. */
+  readonly extraPnginfoText: string | undefined;
+  /** Ids of the output nodes to run. */
+  readonly outputIds: readonly string[];
+  /** The caller's credentials for API nodes, JSON text; never logged. */
+  readonly secretsText: string | undefined;
+}
+
+export interface AttemptContext {
+  /** Aborted by interrupt, deadline or shutdown; the backend stops and throws. */
+  readonly signal: AbortSignal;
+  readonly listener: AttemptListener;
+}
+
+export interface AttemptResult {
+  readonly outputs: Readonly<Record<string, UiOutput>>;
+  readonly meta: Readonly<Record<string, NodeMeta>>;
+  readonly model: string | null;
+  readonly droppedParams: readonly string[];
+  readonly sketch: boolean;
+}
+
+/** Whether a backend can do a graph at all; asked beforehand, never learnt from a failure. */
+export type Support = { readonly ok: true } | { readonly ok: false; readonly reason: string };
+
+/** A configured tier. Implementations: one folder a driver. */
+export interface Backend {
+  readonly name: string;
+  readonly driver: string;
+  supports(request: AttemptRequest): Support;
+  /**
+   * Runs one attempt.
+   * @throws AttemptError (another tier may do better), JobError (the job has failed for good), or
+   *         whatever the aborted signal led to
+   */
+  run(request: AttemptRequest, context: AttemptContext): Promise<AttemptResult>;
+}

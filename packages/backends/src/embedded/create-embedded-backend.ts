@@ -1,0 +1,94 @@
+import {
+  executeGraph,
+  ExecutionInterrupted,
+  GraphError,
+  NodeExecutionError,
+  type NodeCache,
+  type NodeFiles,
+  type NodeRegistry,
+} from '@tiercel/nodes';
+import type { AttemptRequest, Backend, Support } from '../backend.ts';
+import { AttemptStopped, JobError, serviceError } from '../failures.ts';
+
+export interface EmbeddedBackendOptions {
+  readonly name: string;
+  readonly registry: NodeRegistry;
+  readonly cache: NodeCache;
+  readonly files: NodeFiles;
+  /** Most pixels a node may load or make. */
+  readonly maxPixels: number;
+}
+
+const SKETCH_MODEL = 'tiercel-sketch';
+
+/** The tier inside the worker: built-in nodes and plug-ins, and the sketch generator for sampling. */
+export function createEmbeddedBackend(options: EmbeddedBackendOptions): Backend {
+  const { name, registry, cache, files, maxPixels } = options;
+  return {
+    name,
+    driver: 'embedded',
+    supports: (request) => findUnknownClass(request, registry),
+    async run(request, { signal, listener }) {
+      try {
+        const result = await executeGraph({
+          promptId: request.promptId,
+          graph: request.graph,
+          promptText: request.promptText,
+          extraPnginfo: request.extraPnginfoText,
+          outputs: request.outputIds,
+          registry,
+          cache,
+          files,
+          signal,
+          maxPixels,
+          listener,
+        });
+        return {
+          outputs: result.outputs,
+          meta: result.meta,
+          model: result.sketch ? SKETCH_MODEL : null,
+          droppedParams: [],
+          sketch: result.sketch,
+        };
+      } catch (error) {
+        throw translate(error);
+      }
+    },
+  };
+}
+
+function findUnknownClass(request: AttemptRequest, registry: NodeRegistry): Support {
+  for (const [id, node] of Object.entries(request.graph)) {
+    if (registry.get(node.class_type) !== undefined) continue;
+    return { ok: false, reason: `node ${id} has the unknown class ${node.class_type}` };
+  }
+  return { ok: true };
+}
+
+/** The executor's errors in the words of the tiers; anything else is an error of ours. */
+function translate(error: unknown): unknown {
+  if (error instanceof ExecutionInterrupted) {
+    const { nodeId, nodeType, executed, partial } = error;
+    return new AttemptStopped({ nodeId, nodeType, executed, partial });
+  }
+  if (error instanceof NodeExecutionError) {
+    return new JobError(
+      'node_failed',
+      {
+        node_id: error.nodeId,
+        node_type: error.nodeType,
+        executed: error.executed,
+        exception_message: error.exceptionMessage,
+        exception_type: error.exceptionType,
+        traceback: error.traceback,
+        current_inputs: error.currentInputs,
+        current_outputs: error.currentOutputs,
+      },
+      { cause: error, partial: error.partial },
+    );
+  }
+  if (error instanceof GraphError) {
+    return serviceError('graph_invalid', `${error.message}\n`, { cause: error });
+  }
+  return error;
+}

@@ -1,0 +1,97 @@
+import type { ErrorCode, ExecutionErrorData, JobResult } from '@tiercel/contracts';
+
+/** What a run that did not come to its end has shown: history keeps it. */
+export type PartialResult = Pick<JobResult, 'outputs' | 'meta'>;
+
+export const NOTHING: PartialResult = { outputs: {}, meta: {} };
+
+/** The classes of FALLBACK: what a failed attempt says about the next one. */
+export const ATTEMPT_CLASSES = [
+  'caller',
+  'safety',
+  'unsupported',
+  'config',
+  'quota',
+  'rate',
+  'capacity',
+  'timeout',
+  'network',
+  'server',
+  'bad_output',
+] as const;
+export type AttemptClass = (typeof ATTEMPT_CLASSES)[number];
+
+/** A backend's own trouble, or its refusal: `class` decides whether another tier is asked. */
+export class AttemptError extends Error {
+  readonly class: AttemptClass;
+
+  constructor(failureClass: AttemptClass, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'AttemptError';
+    this.class = failureClass;
+  }
+}
+
+/** Whether another tier may do better. The caller's own fault is reported, never tried elsewhere. */
+export function mayTryNextTier(failureClass: AttemptClass): boolean {
+  return failureClass !== 'caller' && failureClass !== 'safety';
+}
+
+/** The job has failed for good: what execution_error says of the node that failed. */
+export class JobError extends Error {
+  readonly code: ErrorCode;
+  readonly details: Omit<ExecutionErrorData, 'prompt_id' | 'timestamp'>;
+  readonly partial: PartialResult;
+
+  constructor(
+    code: ErrorCode,
+    details: Omit<ExecutionErrorData, 'prompt_id' | 'timestamp'>,
+    options: ErrorOptions & { partial?: PartialResult } = {},
+  ) {
+    super(details.exception_message.trimEnd(), options);
+    this.name = 'JobError';
+    this.code = code;
+    this.details = details;
+    this.partial = options.partial ?? NOTHING;
+  }
+}
+
+/** A JobError that no node is to blame for. */
+export function serviceError(code: ErrorCode, message: string, options?: ErrorOptions): JobError {
+  return new JobError(
+    code,
+    {
+      node_id: '',
+      node_type: '',
+      executed: [],
+      exception_message: message,
+      exception_type: code,
+      traceback: [],
+      current_inputs: {},
+      current_outputs: [],
+    },
+    options,
+  );
+}
+
+/** The run was stopped from outside while this node was at work. */
+export class AttemptStopped extends Error {
+  readonly nodeId: string | null;
+  readonly nodeType: string | null;
+  readonly executed: readonly string[];
+  readonly partial: PartialResult;
+
+  constructor(at: {
+    nodeId: string | null;
+    nodeType: string | null;
+    executed: readonly string[];
+    partial?: PartialResult;
+  }) {
+    super('stopped');
+    this.partial = at.partial ?? NOTHING;
+    this.name = 'AttemptStopped';
+    this.nodeId = at.nodeId;
+    this.nodeType = at.nodeType;
+    this.executed = at.executed;
+  }
+}

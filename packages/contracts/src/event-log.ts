@@ -1,0 +1,77 @@
+/**
+ * The format of job events in Redis, shared by the two scripts that write them (packages/events for
+ * what happens during a run, packages/queue for the end, which must be atomic with leaving `running`).
+ *
+ * Stream `<prefix>:events:<promptId>`: one entry per event, field `e` = the frame's JSON text.
+ * Message on a channel: a head line `<kind> <promptId as JSON>`, then one line per frame
+ * `<stream id> <frame>`; a frame that is not in the stream (a `status`) has the id `-`.
+ * kind: E = during the run, T = the end. Frames hold no raw newline: JSON escapes them.
+ *
+ * Who gets a message: the client's channel when the prompt named a client_id (nobody when that is
+ * the empty string); without a client_id only progress and interruption go to every socket, as
+ * ComfyUI 0.3.64 does (transcripts 10 and 11).
+ */
+export const EMIT_LUA = `
+-- client: 'n' = none given, 'y' .. id = given. frames: list of { text, keep (0|1), broadcast (0|1) }.
+local function emit(prefix, id, kind, client, maxlen, frames)
+  local head = kind .. ' ' .. cjson.encode(id)
+  local lines = { head }
+  local wide = { head }
+  for _, frame in ipairs(frames) do
+    local eid = '-'
+    if frame[2] == 1 then
+      eid = redis.call('XADD', prefix .. ':events:' .. id, 'MAXLEN', '~', maxlen, '*', 'e', frame[1])
+    end
+    local line = eid .. ' ' .. frame[1]
+    lines[#lines + 1] = line
+    if frame[3] == 1 then wide[#wide + 1] = line end
+  end
+  local message = table.concat(lines, '\\n')
+  redis.call('PUBLISH', prefix .. ':ch:job:' .. id, message)
+  local client_id = string.sub(client, 2)
+  if string.sub(client, 1, 1) == 'y' then
+    if client_id ~= '' then redis.call('PUBLISH', prefix .. ':ch:client:' .. client_id, message) end
+  elseif #wide > 1 then
+    redis.call('PUBLISH', prefix .. ':ch:everyone', table.concat(wide, '\\n'))
+  end
+end
+`;
+
+export interface EventLine {
+  /** Redis stream id, or `-` for a frame that is not kept. */
+  readonly id: string;
+  readonly frame: string;
+}
+
+export interface EventMessage {
+  readonly promptId: string;
+  readonly terminal: boolean;
+  readonly lines: readonly EventLine[];
+}
+
+/** Reads a channel message; the inverse of what EMIT_LUA publishes. */
+export function parseEventMessage(text: string): EventMessage {
+  const [head = '', ...rest] = text.split('\n');
+  return {
+    promptId: JSON.parse(head.slice(2)) as string,
+    terminal: head.startsWith('T'),
+    lines: rest.map((line) => {
+      const space = line.indexOf(' ');
+      return { id: line.slice(0, space), frame: line.slice(space + 1) };
+    }),
+  };
+}
+
+/** The `client` argument of EMIT_LUA. */
+export function encodeClient(clientId: string | undefined): string {
+  return clientId === undefined ? 'n' : `y${clientId}`;
+}
+
+export function decodeClient(field: string): string | undefined {
+  return field.startsWith('y') ? field.slice(1) : undefined;
+}
+
+/** A frame's text in ComfyUI's shape; `type` comes first because SwarmUI reads it from there. */
+export function frameText(type: string, data: unknown, stringify: (value: unknown) => string): string {
+  return `{"type":${JSON.stringify(type)},"data":${stringify(data)}}`;
+}

@@ -1,0 +1,100 @@
+import { announcementSchema, type Announcement, type RedisNames } from '@tiercel/contracts';
+import type { Clock, Redis } from '@tiercel/runtime';
+
+/** A worker that has not spoken for this long is gone. */
+export const ANNOUNCEMENT_TTL_MS = 15_000;
+/** Catalogues of workers long gone are dropped after this. */
+const CATALOGUE_TTL_MS = 30 * 86_400_000;
+/** Catalogues last seen this close together were offered side by side: together they are the last known. */
+const LAST_KNOWN_WINDOW_MS = 60_000;
+
+/** What workers say of themselves, on a board in Redis. Workers write it, API processes read it. */
+export class AnnouncementBoard {
+  readonly #redis: Redis;
+  readonly #names: RedisNames;
+  readonly #clock: Clock;
+
+  constructor(redis: Redis, names: RedisNames, clock: Clock) {
+    this.#redis = redis;
+    this.#names = names;
+    this.#clock = clock;
+  }
+
+  /**
+   * Keeps a node catalogue (object_info as JSON text) beyond the life of the worker that offers it.
+   * Written when it is missing only: a Redis that lost its data gets it back, its log does not grow.
+   */
+  async putCatalogue(hash: string, text: string): Promise<void> {
+    if ((await this.#redis.exists(this.#names.catalogue(hash))) === 1) return;
+    await this.#redis.set(this.#names.catalogue(hash), text);
+  }
+
+  /** One heartbeat. `ring` tells the API processes at once; without it they see it at their next look. */
+  async announce(announcement: Announcement, ring: boolean): Promise<void> {
+    const now = this.#clock.now();
+    const { workerId, catalogueHash } = announcement;
+    const pipeline = this.#redis
+      .pipeline()
+      .set(
+        this.#names.worker(workerId),
+        JSON.stringify(announcement),
+        'PX',
+        ANNOUNCEMENT_TTL_MS,
+      )
+      .zadd(this.#names.workers, now, workerId)
+      .zremrangebyscore(this.#names.workers, '-inf', now - 2 * ANNOUNCEMENT_TTL_MS)
+      .zadd(this.#names.lastCatalogues, now, catalogueHash);
+    if (ring) pipeline.publish(this.#names.announceChannel, workerId);
+    await pipeline.exec();
+    await this.#dropOldCatalogues(now);
+  }
+
+  async #dropOldCatalogues(now: number): Promise<void> {
+    const old = await this.#redis.zrangebyscore(
+      this.#names.lastCatalogues,
+      '-inf',
+      now - CATALOGUE_TTL_MS,
+    );
+    if (old.length === 0) return;
+    await this.#redis.zrem(this.#names.lastCatalogues, ...old);
+    await this.#redis.del(...old.map((hash) => this.#names.catalogue(hash)));
+  }
+
+  /** A worker that stops says so; its catalogue stays. */
+  async withdraw(workerId: string): Promise<void> {
+    await this.#redis
+      .pipeline()
+      .del(this.#names.worker(workerId))
+      .zrem(this.#names.workers, workerId)
+      .publish(this.#names.announceChannel, workerId)
+      .exec();
+  }
+
+  /** Live announcements; one that cannot be read (another version's) is passed over. */
+  async readLive(): Promise<Announcement[]> {
+    const ids = await this.#redis.zrange(this.#names.workers, 0, '-1');
+    if (ids.length === 0) return [];
+    const texts = await this.#redis.mget(...ids.map((id) => this.#names.worker(id)));
+    return texts.flatMap((text) => {
+      if (text === null) return [];
+      const parsed = announcementSchema.safeParse(JSON.parse(text));
+      return parsed.success ? [parsed.data] : [];
+    });
+  }
+
+  /** Hashes of the catalogues that were on offer last, when no worker is up. */
+  async readLastKnownHashes(): Promise<string[]> {
+    const newest = await this.#redis.zrange(this.#names.lastCatalogues, '-1', '-1', 'WITHSCORES');
+    const score = newest[1];
+    if (score === undefined) return [];
+    return await this.#redis.zrangebyscore(
+      this.#names.lastCatalogues,
+      Number(score) - LAST_KNOWN_WINDOW_MS,
+      '+inf',
+    );
+  }
+
+  async readCatalogue(hash: string): Promise<string | null> {
+    return await this.#redis.get(this.#names.catalogue(hash));
+  }
+}

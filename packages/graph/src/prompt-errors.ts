@@ -1,0 +1,184 @@
+import type { JsonValue, PromptError, PromptRejection } from '@tiercel/contracts';
+import type { CompiledInput } from './class-table.ts';
+import {
+  clipText,
+  echoValue,
+  pythonFloat,
+  pythonRepr,
+  pythonStr,
+  showValue,
+} from './python-text.ts';
+
+/**
+ * ComfyUI's validation errors, word for word as version 0.3.64 gives them (transcript 14). Texts that
+ * quote the caller are cut after 10,000 characters.
+ */
+
+/** An exception ComfyUI's validation would raise; `type` is Python's name for it. */
+export interface PythonException {
+  readonly type: string;
+  readonly message: string;
+}
+
+/** Longer choice lists are counted, not shown. */
+const MAX_SHOWN_CHOICES = 20;
+
+/** What POST /prompt answers when the body has no `prompt`. */
+export const NO_PROMPT: PromptRejection = reject(
+  'no_prompt',
+  'No prompt provided',
+  'No prompt provided',
+);
+
+/** A rejection of the prompt as a whole. */
+export function reject(type: string, message: string, details: string): PromptRejection {
+  return { error: { type, message, details, extra_info: {} }, node_errors: {} };
+}
+
+export function missingInput(name: string): PromptError {
+  return {
+    type: 'required_input_missing',
+    message: 'Required input is missing',
+    details: name,
+    extra_info: { input_name: name },
+  };
+}
+
+export function badLink(input: CompiledInput, value: JsonValue): PromptError {
+  return {
+    type: 'bad_linked_input',
+    message: 'Bad linked input, must be a length-2 list of [node_id, slot_index]',
+    details: input.name,
+    extra_info: receivedInfo(input, value),
+  };
+}
+
+export function typeMismatch(
+  input: CompiledInput,
+  received: JsonValue,
+  link: JsonValue,
+): PromptError {
+  const [got, wanted] = [showValue(received), showValue(input.type)];
+  return {
+    type: 'return_type_mismatch',
+    message: 'Return type mismatch between linked nodes',
+    details: `${input.name}, received_type(${got}) mismatch input_type(${wanted})`,
+    extra_info: {
+      input_name: input.name,
+      input_config: input.config,
+      received_type: received,
+      linked_node: link,
+    },
+  };
+}
+
+export function badValue(input: CompiledInput, value: JsonValue, reason: string): PromptError {
+  const text = clipText(reason);
+  return {
+    type: 'invalid_input_type',
+    message: `Failed to convert an input value to a ${showValue(input.type)} value`,
+    details: `${input.name}, ${showValue(value)}, ${text}`,
+    extra_info: { ...receivedInfo(input, value), exception_message: text },
+  };
+}
+
+export function outOfRange(
+  input: CompiledInput,
+  value: JsonValue,
+  side: 'min' | 'max',
+): PromptError {
+  const bound = (side === 'min' ? input.min : input.max) ?? null;
+  const word = side === 'min' ? 'smaller' : 'bigger';
+  return {
+    type: `value_${word}_than_${side}`,
+    message: `Value ${showNumber(input, value)} ${word} than ${side} of ${showNumber(input, bound)}`,
+    details: input.name,
+    extra_info: receivedInfo(input, value),
+  };
+}
+
+/** @param refused the values that are none of the choices */
+export function notInList(
+  input: CompiledInput,
+  value: JsonValue,
+  refused: readonly JsonValue[],
+): PromptError {
+  const values = input.choices?.values ?? [];
+  const isLong = values.length > MAX_SHOWN_CHOICES;
+  const list = isLong ? `(list of length ${values.length})` : clipText(pythonRepr(values));
+  // ComfyUI puts quotes around whatever the value is; several refused ones are shown as Python lists them.
+  const shown =
+    input.choices?.several === true ? refused.map(pythonRepr).join(', ') : `'${pythonStr(value)}'`;
+  return {
+    type: 'value_not_in_list',
+    message: 'Value not in list',
+    details: `${input.name}: ${clipText(shown)} not in ${list}`,
+    extra_info: { ...receivedInfo(input, value), ...(isLong ? { input_config: null } : {}) },
+  };
+}
+
+export function missingFile(input: CompiledInput, name: string): PromptError {
+  return {
+    type: 'custom_validation_failed',
+    message: 'Custom validation failed for node',
+    details: `${input.name} - Invalid ${input.upload ?? 'file'} file: ${showValue(name)}`,
+    extra_info: { input_name: input.name },
+  };
+}
+
+/** An exception in an output node. The traceback is one line of ours: Python's would name files of a server. */
+export function exceptionInOutput(nodeId: string, exception: PythonException): PromptError {
+  return {
+    type: 'exception_during_validation',
+    message: 'Exception when validating node',
+    details: exception.message,
+    extra_info: { exception_type: exception.type, traceback: [`  in node ${nodeId}\n`] },
+  };
+}
+
+/** An exception in a node reached through `link`, the value of its consumer's `input`. */
+export function exceptionInInner(
+  nodeId: string,
+  exception: PythonException,
+  input: CompiledInput,
+  link: JsonValue,
+): PromptError {
+  return {
+    type: 'exception_during_inner_validation',
+    message: 'Exception when validating inner node',
+    details: exception.message,
+    extra_info: {
+      input_name: input.name,
+      input_config: input.config,
+      exception_message: exception.message,
+      exception_type: exception.type,
+      traceback: [`  in node ${nodeId}\n`],
+      linked_node: link,
+    },
+  };
+}
+
+/** As ComfyUI 0.24; 0.3.64 answers a cycle with no node errors at all. `path` is what to show of it. */
+export function dependencyCycle(
+  nodeId: string,
+  cycleNodes: readonly string[],
+  path: string,
+): PromptError {
+  return {
+    type: 'dependency_cycle',
+    message: 'Dependency cycle detected',
+    details: path,
+    extra_info: { node_id: nodeId, cycle_nodes: cycleNodes },
+  };
+}
+
+function receivedInfo(input: CompiledInput, value: JsonValue): Record<string, unknown> {
+  return { input_name: input.name, input_config: input.config, received_value: echoValue(value) };
+}
+
+/** FLOAT bounds are floats in nearly every class, though JSON's `100.0` arrives as 100. */
+function showNumber(input: CompiledInput, value: JsonValue): string {
+  return input.type === 'FLOAT' && typeof value === 'number'
+    ? pythonFloat(value)
+    : showValue(value);
+}

@@ -1,0 +1,102 @@
+import {
+  isJsonObject,
+  type JsonObject,
+  type JsonValue,
+  type ObjectInfo,
+  type PromptError,
+  type PromptRejection,
+} from '@tiercel/contracts';
+import { classFinder, type CompiledClass } from './class-table.ts';
+import { reject } from './prompt-errors.ts';
+import { showValue } from './python-text.ts';
+
+/** A node of the prompt and what validation has found out about it so far. */
+export interface NodeState {
+  readonly id: string;
+  readonly classType: string;
+  readonly inputs: JsonObject;
+  readonly compiled: CompiledClass;
+  phase: 'new' | 'open' | 'done';
+  /** Index of the next input to look at. */
+  next: number;
+  /** Place on the stack while open. */
+  depth: number;
+  /** Reasons of its own. */
+  errors: PromptError[];
+  /** The nodes it was found to depend on. */
+  sources: NodeState[];
+  /** An exception ended its validation: further reasons do not count. */
+  raised: boolean;
+  /** Itself or something it depends on has errors. */
+  failed: boolean;
+  /** Index of the last output that was found to depend on it. */
+  seenFrom: number;
+}
+
+/** Node id -> state, in the order of the prompt's keys. */
+export type GraphStates = ReadonlyMap<string, NodeState>;
+
+/**
+ * The first pass: every node must be of a known class, whether it would run or not. Where ComfyUI
+ * answers 500 (the prompt or a node's inputs not an object, a class_type not a string) this rejects.
+ */
+export function readGraph(
+  prompt: JsonValue,
+  objectInfo: ObjectInfo,
+):
+  | { readonly ok: true; readonly states: GraphStates }
+  | { readonly ok: false; readonly rejection: PromptRejection } {
+  if (!isJsonObject(prompt)) {
+    return refuse('Cannot execute because the prompt is not an object of nodes.', '');
+  }
+  const findClass = classFinder(objectInfo);
+  const states = new Map<string, NodeState>();
+  for (const id of Object.keys(prompt)) {
+    const node = prompt[id];
+    const classType =
+      isJsonObject(node) && Object.hasOwn(node, 'class_type') ? node.class_type : undefined;
+    if (!isJsonObject(node) || classType === undefined) {
+      return refuseNode(id, 'Cannot execute because a node is missing the class_type property.');
+    }
+    const compiled = typeof classType === 'string' ? findClass(classType) : undefined;
+    if (typeof classType !== 'string' || compiled === undefined) {
+      return refuseNode(id, `Cannot execute because node ${showValue(classType)} does not exist.`);
+    }
+    const inputs = Object.hasOwn(node, 'inputs') ? node.inputs : undefined;
+    if (!isJsonObject(inputs)) {
+      return refuseNode(id, 'Cannot execute because the inputs of a node are not an object.');
+    }
+    states.set(id, createState(id, classType, inputs, compiled));
+  }
+  return { ok: true, states };
+}
+
+function createState(
+  id: string,
+  classType: string,
+  inputs: JsonObject,
+  compiled: CompiledClass,
+): NodeState {
+  return {
+    id,
+    classType,
+    inputs,
+    compiled,
+    phase: 'new',
+    next: 0,
+    depth: 0,
+    errors: [],
+    sources: [],
+    raised: false,
+    failed: false,
+    seenFrom: -1,
+  };
+}
+
+function refuse(message: string, details: string): { ok: false; rejection: PromptRejection } {
+  return { ok: false, rejection: reject('invalid_prompt', message, details) };
+}
+
+function refuseNode(id: string, message: string): { ok: false; rejection: PromptRejection } {
+  return refuse(message, `Node ID '#${id}'`);
+}

@@ -1,0 +1,140 @@
+import type { JsonValue, NodeErrors, ObjectInfo, PromptRejection } from '@tiercel/contracts';
+import { missingFile, reject } from './prompt-errors.ts';
+import { readGraph, type NodeState } from './read-graph.ts';
+import { GraphWalk, type FileCheck } from './walk-graph.ts';
+
+/** What a prompt is validated against. */
+export interface ValidationContext {
+  readonly objectInfo: ObjectInfo;
+  /** `partial_execution_targets` of the request: only these outputs run; undefined = all of them. */
+  readonly targets?: readonly string[];
+  /** Whether the file of an upload input exists; the name may be annotated (`a.png [temp]`). */
+  fileExists(annotatedName: string): Promise<boolean>;
+}
+
+export type ValidationResult =
+  | {
+      readonly ok: true;
+      /** The output nodes that will run, in the order of the prompt's keys. */
+      readonly outputs: readonly string[];
+      /** Why the other outputs will not run. */
+      readonly nodeErrors: Readonly<Record<string, NodeErrors>>;
+    }
+  | { readonly ok: false; readonly rejection: PromptRejection };
+
+/** File checks under way at once. */
+const MAX_FILE_CHECKS = 32;
+
+/** Steps spent on finding dependent outputs: nodes times outputs can be far more than both. */
+const MAX_DEPENDENT_STEPS = 1_000_000;
+
+/** Nodes (and outputs) whose errors one answer shows; more help nobody and could fill the memory. */
+const MAX_NODES_SHOWN = 1_000;
+
+/**
+ * Decides whether a prompt can run, and says what is wrong with it in ComfyUI's words (0.3.64, transcript
+ * 14). Differences: a cycle is named (0.24's `dependency_cycle`) where 0.3.64 says nothing; what ComfyUI
+ * answers with 500 is a rejection; `dependent_outputs` names only outputs that do depend on the node;
+ * tracebacks are one line of ours; a missing upload input is `required_input_missing`.
+ *
+ * Linear in the prompt, without recursion. Rejects only if `fileExists` does.
+ */
+export async function validatePrompt(
+  prompt: JsonValue,
+  context: ValidationContext,
+): Promise<ValidationResult> {
+  const graph = readGraph(prompt, context.objectInfo);
+  if (!graph.ok) return graph;
+
+  const targets = context.targets === undefined ? undefined : new Set(context.targets);
+  const outputs: NodeState[] = [];
+  for (const state of graph.states.values()) {
+    if (state.compiled.isOutput && (targets?.has(state.id) ?? true)) outputs.push(state);
+  }
+  if (outputs.length === 0) {
+    return { ok: false, rejection: reject('prompt_no_outputs', 'Prompt has no outputs', '') };
+  }
+
+  const walk = new GraphWalk(graph.states);
+  for (const output of outputs) walk.visit(output);
+  if (walk.fileChecks.length > 0) await checkFiles(walk.fileChecks, context);
+  // Sources come first in the order, so their fate is known when a consumer's is asked.
+  for (const state of walk.order) {
+    state.failed = state.errors.length > 0 || state.sources.some((source) => source.failed);
+  }
+
+  const good = outputs.filter((output) => !output.failed).map((output) => output.id);
+  if (good.length === outputs.length) return { ok: true, outputs: good, nodeErrors: {} };
+  const failedOutputs = outputs.filter((output) => output.failed);
+  const nodeErrors = collectErrors(walk.order, failedOutputs);
+  if (good.length > 0) return { ok: true, outputs: good, nodeErrors };
+
+  const details = failedOutputs
+    .slice(0, MAX_NODES_SHOWN)
+    .flatMap((output) => output.errors.map((error) => `${error.message}: ${error.details}`));
+  const rejection = reject(
+    'prompt_outputs_failed_validation',
+    'Prompt outputs failed validation',
+    details.join('\n'),
+  );
+  return { ok: false, rejection: { ...rejection, node_errors: nodeErrors } };
+}
+
+/** Asks once for each name, some at a time, and records what is missing. */
+async function checkFiles(checks: readonly FileCheck[], context: ValidationContext): Promise<void> {
+  const names = [...new Set(checks.map((check) => check.name))];
+  const missing = new Set<string>();
+  for (let at = 0; at < names.length; at += MAX_FILE_CHECKS) {
+    const batch = names.slice(at, at + MAX_FILE_CHECKS);
+    const found = await Promise.all(batch.map((name) => context.fileExists(name)));
+    for (const [index, name] of batch.entries()) if (found[index] !== true) missing.add(name);
+  }
+  for (const { state, input, name } of checks) {
+    if (missing.has(name) && !state.raised) state.errors.push(missingFile(input, name));
+  }
+}
+
+/** `node_errors`: the nodes that have reasons of their own, each with the outputs it spoils. */
+function collectErrors(
+  order: readonly NodeState[],
+  failedOutputs: readonly NodeState[],
+): Readonly<Record<string, NodeErrors>> {
+  const dependents = findDependents(failedOutputs);
+  const entries = order
+    .filter((state) => state.errors.length > 0)
+    .slice(0, MAX_NODES_SHOWN)
+    .map((state): [string, NodeErrors] => [
+      state.id,
+      {
+        errors: state.errors,
+        dependent_outputs: dependents.get(state) ?? [],
+        class_type: state.classType,
+      },
+    ]);
+  // fromEntries defines members, so that a node may be called "__proto__".
+  return Object.fromEntries(entries);
+}
+
+function findDependents(failedOutputs: readonly NodeState[]): Map<NodeState, string[]> {
+  const dependents = new Map<NodeState, string[]>();
+  let stepsLeft = MAX_DEPENDENT_STEPS;
+  for (const [index, output] of failedOutputs.entries()) {
+    output.seenFrom = index;
+    const waiting = [output];
+    for (let state = waiting.pop(); state !== undefined && stepsLeft > 0; state = waiting.pop()) {
+      stepsLeft -= 1;
+      if (state.errors.length > 0) {
+        const known = dependents.get(state);
+        if (known === undefined) dependents.set(state, [output.id]);
+        else known.push(output.id);
+      }
+      for (const source of state.sources) {
+        stepsLeft -= 1;
+        if (!source.failed || source.seenFrom === index) continue;
+        source.seenFrom = index;
+        waiting.push(source);
+      }
+    }
+  }
+  return dependents;
+}

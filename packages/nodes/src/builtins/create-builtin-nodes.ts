@@ -1,0 +1,26 @@
+import { randomInt } from 'node:crypto';
+import type { NodeDefinition } from '../node-definition.ts';
+import { createFileNodes } from './file-nodes.ts';
+import { imageNodes } from './image-nodes.ts';
+import { latentNodes } from './latent-nodes.ts';
+import { samplerNodes } from './sampler-nodes.ts';
+import { valueNodes } from './value-nodes.ts';
+
+const SUFFIX_LENGTH = 5;
+
+function createSuffix(): string {
+  return Array.from({ length: SUFFIX_LENGTH }, () => String.fromCharCode(97 + randomInt(26))).join(
+    '',
+  );
+}
+
+/** The built-in nodes. PreviewImage's file prefix is drawn once per call, as ComfyUI's once per process. */
+export function createBuiltinNodes(previewSuffix = createSuffix()): NodeDefinition[] {
+  return [
+    ...createFileNodes(previewSuffix),
+    ...imageNodes,
+    ...valueNodes,
+    ...samplerNodes,
+    ...latentNodes,
+  ];
+}

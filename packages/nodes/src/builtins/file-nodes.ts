@@ -1,0 +1,142 @@
+import { sliceMembers, stringifyJson, toPythonJson, type UiOutput } from '@tiercel/contracts';
+import { toBytes } from '../image/create-image.ts';
+import { decodeImage } from '../image/decode.ts';
+import { encodePng } from '../image/png.ts';
+import type { NodeContext, NodeDefinition } from '../node-definition.ts';
+import { NodeError } from '../node-error.ts';
+import { readImage, readText } from '../read-input.ts';
+import type { ImageBatch, SketchMark } from '../values.ts';
+import { fillPrefix, hasNodeToken } from './filename-prefix.ts';
+
+const loadImage: NodeDefinition = {
+  class_type: 'LoadImage',
+  display_name: 'Load Image',
+  category: 'image',
+  // The list of files belongs to whoever serves object_info: it changes with every upload.
+  input: { required: { image: [[], { image_upload: true }] } },
+  output: ['IMAGE', 'MASK'],
+  fingerprint: (inputs, context) => context.fingerprintInput(readText(inputs, 'image')),
+  async run(inputs, context) {
+    const name = readText(inputs, 'image');
+    const file = await readFile(name, context);
+    const { image, mask } = await decodeImage(file, context.maxPixels);
+    return { outputs: [image, mask] };
+  },
+};
+
+async function readFile(name: string, context: NodeContext): Promise<Uint8Array> {
+  try {
+    return await context.readInput(name);
+  } catch (cause) {
+    throw new NodeError(`Invalid image file: ${name}`, {
+      exceptionType: 'FileNotFoundError',
+      cause,
+    });
+  }
+}
+
+/** What is written into a PNG besides the pixels: as ComfyUI, and the mark of a sketch. */
+function createTextChunks(
+  context: NodeContext,
+  sketch: SketchMark | undefined,
+): [string, string][] {
+  const chunks: [string, string][] = [['prompt', toPythonJson(context.promptText)]];
+  for (const [key, text] of sliceMembers(context.extraPnginfo ?? '{}')) {
+    chunks.push([key, toPythonJson(text)]);
+  }
+  if (sketch) chunks.push(['tiercel', toPythonJson(stringifyJson({ sketch: true, ...sketch }))]);
+  return chunks;
+}
+
+/** Stores every frame as a PNG, one counter each, and lists the files as ComfyUI's `ui.images`. */
+async function saveFrames(
+  image: ImageBatch,
+  context: NodeContext,
+  options: { type: 'output' | 'temp'; prefix: string; level: number },
+): Promise<UiOutput> {
+  const { width, height, channels } = image;
+  const text = createTextChunks(context, image.sketch);
+  const files = [];
+  for (const [index, frame] of image.frames.entries()) {
+    context.signal.throwIfAborted();
+    const raw = { width, height, channels, data: toBytes(frame) };
+    const bytes = await encodePng(raw, { level: options.level, text });
+    const prefix = options.prefix.replaceAll('%batch_num%', String(index));
+    files.push(
+      await context.saveOutput({
+        type: options.type,
+        prefix,
+        extension: '.png',
+        bytes,
+        width,
+        height,
+      }),
+    );
+  }
+  return { images: files };
+}
+
+const saveImage: NodeDefinition = {
+  class_type: 'SaveImage',
+  display_name: 'Save Image',
+  category: 'image',
+  description: 'Saves the input images to your ComfyUI output directory.',
+  output_node: true,
+  input: {
+    required: {
+      images: ['IMAGE', { tooltip: 'The images to save.' }],
+      filename_prefix: [
+        'STRING',
+        {
+          default: 'ComfyUI',
+          tooltip:
+            'The prefix for the file to save. This may include formatting information such as %date:yyyy-MM-dd% or %Empty Latent Image.width% to include values from nodes.',
+        },
+      ],
+    },
+    hidden: { prompt: 'PROMPT', extra_pnginfo: 'EXTRA_PNGINFO' },
+  },
+  output: [],
+  // %Node.input% makes the file's name depend on nodes that this one is not linked to.
+  fingerprint(inputs, context) {
+    const prefix = inputs.filename_prefix;
+    if (typeof prefix !== 'string' || !hasNodeToken(prefix)) return undefined;
+    return fillPrefix(prefix, context.promptText);
+  },
+  async run(inputs, context) {
+    const image = readImage(inputs, 'images');
+    const prefix = fillPrefix(readText(inputs, 'filename_prefix'), context.promptText);
+    return {
+      outputs: [],
+      ui: await saveFrames(image, context, { type: 'output', prefix, level: 4 }),
+    };
+  },
+};
+
+/** @param suffix five letters that keep the temporary files of one process apart from another's */
+function createPreviewImage(suffix: string): NodeDefinition {
+  const prefix = `ComfyUI_temp_${suffix}`;
+  return {
+    class_type: 'PreviewImage',
+    display_name: 'Preview Image',
+    category: 'image',
+    description: 'Saves the input images to your ComfyUI output directory.',
+    output_node: true,
+    input: {
+      required: { images: ['IMAGE'] },
+      hidden: { prompt: 'PROMPT', extra_pnginfo: 'EXTRA_PNGINFO' },
+    },
+    output: [],
+    async run(inputs, context) {
+      const image = readImage(inputs, 'images');
+      return {
+        outputs: [],
+        ui: await saveFrames(image, context, { type: 'temp', prefix, level: 1 }),
+      };
+    },
+  };
+}
+
+export function createFileNodes(previewSuffix: string): NodeDefinition[] {
+  return [loadImage, saveImage, createPreviewImage(previewSuffix)];
+}

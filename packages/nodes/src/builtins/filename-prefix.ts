@@ -1,0 +1,33 @@
+import { isJsonObject, parseJson } from '@tiercel/contracts';
+
+/** `%Node.input%`; a dot tells it from storage's `%date:...%`, `%year%` and `%width%`. */
+const NODE_TOKEN = /%([^%.]+)\.([^%]+)%/g;
+/** What may not stand in a file name on any system; a value must not open a folder either. */
+// eslint-disable-next-line no-control-regex -- control characters are among them
+const UNSAFE = /[/?<>\\:*|"\x00-\x1f\x7f]/g;
+
+export function hasNodeToken(prefix: string): boolean {
+  return prefix.search(NODE_TOKEN) >= 0;
+}
+
+/**
+ * Replaces `%Node.input%` by the value of that input, where Node is a node's title or class; the first
+ * node that has the input wins. Tokens that name nothing stay, as in ComfyUI's frontend.
+ */
+export function fillPrefix(prefix: string, promptText: string): string {
+  if (!hasNodeToken(prefix)) return prefix;
+  const graph = parseJson(promptText);
+  if (!isJsonObject(graph)) return prefix;
+  const nodes = Object.values(graph).filter(isJsonObject);
+  return prefix.replace(NODE_TOKEN, (token, nodeName: string, inputName: string) => {
+    if (token.startsWith('%date:')) return token;
+    for (const node of nodes) {
+      const title = isJsonObject(node._meta) ? node._meta.title : undefined;
+      if (title !== nodeName && node.class_type !== nodeName) continue;
+      const value = isJsonObject(node.inputs) ? node.inputs[inputName] : undefined;
+      if (value === undefined || value === null || typeof value === 'object') continue;
+      return String(value).replace(UNSAFE, '_');
+    }
+    return token;
+  });
+}

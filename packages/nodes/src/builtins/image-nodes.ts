@@ -1,0 +1,181 @@
+import { checkPixels } from '../image/create-image.ts';
+import { isScaleMethod, roundHalfEven, scaleImage, SCALE_METHODS } from '../image/scale-image.ts';
+import type { NodeDefinition } from '../node-definition.ts';
+import { NodeError } from '../node-error.ts';
+import { readImage, readNumber, readText } from '../read-input.ts';
+import type { ImageBatch } from '../values.ts';
+
+const MAX_SIDE = 16_384;
+const sideSpec = (min: number) => ['INT', { default: 512, min, max: MAX_SIDE, step: 1 }] as const;
+
+function readMethod(text: string) {
+  if (isScaleMethod(text)) return text;
+  throw new NodeError(`unknown upscale_method: ${text}`, { exceptionType: 'ValueError' });
+}
+
+const emptyImage: NodeDefinition = {
+  class_type: 'EmptyImage',
+  category: 'image',
+  input: {
+    required: {
+      width: sideSpec(1),
+      height: sideSpec(1),
+      batch_size: ['INT', { default: 1, min: 1, max: 4096 }],
+      color: ['INT', { default: 0, min: 0, max: 0xffffff, step: 1, display: 'color' }],
+    },
+  },
+  output: ['IMAGE'],
+  run(inputs, context) {
+    const width = readNumber(inputs, 'width');
+    const height = readNumber(inputs, 'height');
+    const count = readNumber(inputs, 'batch_size');
+    const color = readNumber(inputs, 'color');
+    checkPixels(width, height, count, context.maxPixels);
+    const frame = new Float32Array(width * height * 3);
+    const channels = [(color >> 16) & 0xff, (color >> 8) & 0xff, color & 0xff].map((c) => c / 0xff);
+    if (color !== 0) for (let i = 0; i < frame.length; i += 1) frame[i] = channels[i % 3] ?? 0;
+    const frames = new Array<Float32Array>(count).fill(frame);
+    return Promise.resolve({ outputs: [{ kind: 'image', width, height, channels: 3, frames }] });
+  },
+};
+
+const imageInvert: NodeDefinition = {
+  class_type: 'ImageInvert',
+  display_name: 'Invert Image',
+  category: 'image',
+  input: { required: { image: ['IMAGE'] } },
+  output: ['IMAGE'],
+  run(inputs) {
+    const image = readImage(inputs, 'image');
+    const frames = image.frames.map((frame) => frame.map((value) => 1 - value));
+    return Promise.resolve({ outputs: [{ ...image, frames }] });
+  },
+};
+
+const imageBatch: NodeDefinition = {
+  class_type: 'ImageBatch',
+  display_name: 'Batch Images',
+  category: 'image',
+  input: { required: { image1: ['IMAGE'], image2: ['IMAGE'] } },
+  output: ['IMAGE'],
+  async run(inputs, context) {
+    let first = readImage(inputs, 'image1');
+    let second = readImage(inputs, 'image2');
+    checkPixels(
+      first.width,
+      first.height,
+      first.frames.length + second.frames.length,
+      context.maxPixels,
+    );
+    if (first.channels !== second.channels) {
+      first = addAlpha(first);
+      second = addAlpha(second);
+    }
+    const { width, height } = first;
+    if (second.width !== width || second.height !== height) {
+      second = await scaleImage(second, { width, height, method: 'bilinear', crop: 'center' });
+    }
+    const batch = { ...first, frames: [...first.frames, ...second.frames] };
+    return { outputs: [{ ...batch, sketch: first.sketch ?? second.sketch }] };
+  },
+};
+
+/** Gives an RGB batch an opaque alpha channel. */
+function addAlpha(image: ImageBatch): ImageBatch {
+  if (image.channels === 4) return image;
+  const frames = image.frames.map((rgb) => {
+    const rgba = new Float32Array((rgb.length / 3) * 4).fill(1);
+    for (let from = 0, to = 0; from < rgb.length; from += 3, to += 4) {
+      rgba.set(rgb.subarray(from, from + 3), to);
+    }
+    return rgba;
+  });
+  return { ...image, channels: 4, frames };
+}
+
+const imageScale: NodeDefinition = {
+  class_type: 'ImageScale',
+  display_name: 'Upscale Image',
+  category: 'image/upscaling',
+  input: {
+    required: {
+      image: ['IMAGE'],
+      upscale_method: [SCALE_METHODS],
+      width: sideSpec(0),
+      height: sideSpec(0),
+      crop: [['disabled', 'center']],
+    },
+  },
+  output: ['IMAGE'],
+  async run(inputs, context) {
+    const image = readImage(inputs, 'image');
+    const method = readMethod(readText(inputs, 'upscale_method'));
+    const crop = readText(inputs, 'crop');
+    let width = readNumber(inputs, 'width');
+    let height = readNumber(inputs, 'height');
+    if (width === 0 && height === 0) return { outputs: [image] };
+    // A side of 0 keeps the aspect ratio.
+    if (width === 0) width = Math.max(1, roundHalfEven((image.width * height) / image.height));
+    if (height === 0) height = Math.max(1, roundHalfEven((image.height * width) / image.width));
+    checkPixels(width, height, image.frames.length, context.maxPixels);
+    return { outputs: [await scaleImage(image, { width, height, method, crop })] };
+  },
+};
+
+const imageScaleBy: NodeDefinition = {
+  class_type: 'ImageScaleBy',
+  display_name: 'Upscale Image By',
+  category: 'image/upscaling',
+  input: {
+    required: {
+      image: ['IMAGE'],
+      upscale_method: [SCALE_METHODS],
+      scale_by: ['FLOAT', { default: 1, min: 0.01, max: 8, step: 0.01 }],
+    },
+  },
+  output: ['IMAGE'],
+  async run(inputs, context) {
+    const image = readImage(inputs, 'image');
+    const method = readMethod(readText(inputs, 'upscale_method'));
+    const scale = readNumber(inputs, 'scale_by');
+    const width = roundHalfEven(image.width * scale);
+    const height = roundHalfEven(image.height * scale);
+    if (width < 1 || height < 1) {
+      throw new NodeError(`The scaled picture would be ${width}x${height}.`, {
+        exceptionType: 'ValueError',
+      });
+    }
+    checkPixels(width, height, image.frames.length, context.maxPixels);
+    return { outputs: [await scaleImage(image, { width, height, method, crop: 'disabled' })] };
+  },
+};
+
+const solidMask: NodeDefinition = {
+  class_type: 'SolidMask',
+  category: 'mask',
+  python_module: 'comfy_extras.nodes_mask',
+  input: {
+    required: {
+      value: ['FLOAT', { default: 1, min: 0, max: 1, step: 0.01 }],
+      width: sideSpec(1),
+      height: sideSpec(1),
+    },
+  },
+  output: ['MASK'],
+  run(inputs, context) {
+    const width = readNumber(inputs, 'width');
+    const height = readNumber(inputs, 'height');
+    checkPixels(width, height, 1, context.maxPixels);
+    const frame = new Float32Array(width * height).fill(readNumber(inputs, 'value'));
+    return Promise.resolve({ outputs: [{ kind: 'mask', width, height, frames: [frame] }] });
+  },
+};
+
+export const imageNodes: readonly NodeDefinition[] = [
+  emptyImage,
+  imageInvert,
+  imageBatch,
+  imageScale,
+  imageScaleBy,
+  solidMask,
+];

@@ -1,0 +1,45 @@
+import { isFileType, type OutputRef } from '@tiercel/contracts';
+import type { CachedResult, NodeCache } from './node-cache.ts';
+
+/**
+ * The results that the cache has for these nodes. One whose files are gone (temp is emptied, users delete) is
+ * dropped from the cache, so that its node runs again.
+ */
+export async function findCachedResults(
+  ids: readonly string[],
+  keys: ReadonlyMap<string, string>,
+  cache: NodeCache,
+  outputExists: (output: OutputRef) => Promise<boolean>,
+): Promise<Map<string, CachedResult>> {
+  const found = new Map<string, CachedResult>();
+  for (const id of ids) {
+    const key = keys.get(id);
+    const result = key === undefined ? undefined : cache.get(key);
+    if (key === undefined || !result) continue;
+    const files = listFiles(result);
+    const present = files.length === 0 || (await Promise.all(files.map(outputExists)));
+    if (present === true || present.every(Boolean)) found.set(id, result);
+    else cache.delete(key);
+  }
+  return found;
+}
+
+/** The stored files that a result's `ui` names, under whatever key. */
+function listFiles({ ui }: CachedResult): OutputRef[] {
+  return Object.values(ui ?? {})
+    .flatMap((items) => (Array.isArray(items) ? (items as unknown[]) : []))
+    .filter(isOutputRef);
+}
+
+function isOutputRef(value: unknown): value is OutputRef {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    'filename' in value &&
+    typeof value.filename === 'string' &&
+    'subfolder' in value &&
+    typeof value.subfolder === 'string' &&
+    'type' in value &&
+    isFileType(value.type)
+  );
+}

@@ -1,0 +1,84 @@
+import type { UiOutput } from '@tiercel/contracts';
+
+/** The result of one node. */
+export interface CachedResult {
+  readonly outputs: readonly unknown[];
+  readonly ui: UiOutput | undefined;
+  /** Whether a sketch went into it. */
+  readonly sketch: boolean;
+}
+
+/** What an entry costs besides its values, in bytes (key, map slot, objects). */
+const ENTRY_BYTES = 512;
+const OBJECT_BYTES = 32;
+
+/**
+ * Results of nodes, shared by all jobs of a process: least recently used ones go when `maxBytes` is passed.
+ * Values are never changed after they are stored, so jobs may read them at the same time.
+ */
+export class NodeCache {
+  readonly #maxBytes: number;
+  readonly #entries = new Map<string, { result: CachedResult; bytes: number }>();
+  #bytes = 0;
+
+  constructor(options: { maxBytes: number }) {
+    this.#maxBytes = options.maxBytes;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  get(key: string): CachedResult | undefined {
+    const entry = this.#entries.get(key);
+    if (!entry) return undefined;
+    this.#entries.delete(key);
+    this.#entries.set(key, entry);
+    return entry.result;
+  }
+
+  set(key: string, result: CachedResult): void {
+    this.delete(key);
+    const bytes = ENTRY_BYTES + estimateBytes(result);
+    if (bytes > this.#maxBytes) return;
+    this.#entries.set(key, { result, bytes });
+    this.#bytes += bytes;
+    for (const oldest of this.#entries.keys()) {
+      if (this.#bytes <= this.#maxBytes) break;
+      this.delete(oldest);
+    }
+  }
+
+  delete(key: string): void {
+    const entry = this.#entries.get(key);
+    if (!entry) return;
+    this.#entries.delete(key);
+    this.#bytes -= entry.bytes;
+  }
+
+  clear(): void {
+    this.#entries.clear();
+    this.#bytes = 0;
+  }
+}
+
+/** Roughly what a value holds in memory; an object met twice counts once. */
+function estimateBytes(root: unknown): number {
+  const seen = new Set<unknown>();
+  const stack: unknown[] = [root];
+  let bytes = 0;
+  while (stack.length > 0) {
+    const value = stack.pop();
+    if (typeof value === 'string') bytes += value.length * 2;
+    if (typeof value !== 'object' || value === null || seen.has(value)) continue;
+    seen.add(value);
+    bytes += OBJECT_BYTES;
+    if (ArrayBuffer.isView(value)) {
+      if (!seen.has(value.buffer)) bytes += value.buffer.byteLength;
+      seen.add(value.buffer);
+    } else {
+      for (const item of Object.values(value)) stack.push(item);
+    }
+  }
+  return bytes;
+}

@@ -1,0 +1,141 @@
+import { setTimeout } from 'node:timers/promises';
+import { describeValue } from '../describe-value.ts';
+import type { NodeContext, NodeInputs, NodeResult } from '../node-definition.ts';
+import { NodeError } from '../node-error.ts';
+import { isSketch } from '../values.ts';
+import type { ExecutionRequest } from './execute-graph.ts';
+import { ExecutionInterrupted, NodeExecutionError } from './execution-errors.ts';
+import type { GraphNode } from './graph-nodes.ts';
+import type { CachedResult } from './node-cache.ts';
+import { raceAbort } from './race-abort.ts';
+import type { RunState } from './run-state.ts';
+
+/**
+ * Runs one node.
+ * @throws NodeExecutionError whatever the node throws or returns wrongly
+ * @throws ExecutionInterrupted as soon as the run is aborted, even if the node goes on
+ */
+export async function runNode(
+  node: GraphNode,
+  request: ExecutionRequest,
+  state: RunState,
+): Promise<CachedResult> {
+  const { signal } = request;
+  const isAborted = () => signal.aborted; // asked again after each await
+  if (isAborted()) throw new ExecutionInterrupted(node, state.result());
+  const call = createContext(node, request, state);
+  let inputs: NodeInputs = {};
+  const work = async () => {
+    inputs = gatherInputs(node, request, state);
+    const verdict = await node.definition.validate?.(inputs);
+    if (verdict !== undefined && verdict !== true) {
+      throw new NodeError(`Custom validation failed: ${verdict}`, { exceptionType: 'ValueError' });
+    }
+    return checkResult(await node.definition.run(inputs, call.context), node);
+  };
+  try {
+    const { outputs, ui } = await raceAbort(work(), signal);
+    const sketch = state.takesSketch(node) || outputs.some(isSketch);
+    return { outputs, ui: ui && Object.keys(ui).length > 0 ? ui : undefined, sketch };
+  } catch (error) {
+    if (isAborted()) throw new ExecutionInterrupted(node, state.result());
+    throw describeFailure(error, { node, inputs, state });
+  } finally {
+    call.close();
+  }
+}
+
+function gatherInputs(node: GraphNode, request: ExecutionRequest, state: RunState): NodeInputs {
+  if (node.problem) throw node.problem;
+  const { required = {}, hidden = {} } = node.definition.input;
+  const specs = request.registry.specsOf(node.classType);
+  const inputs = new Map<string, unknown>();
+  // Values that the class does not declare (frontends send `upload: "image"`) are not given to it.
+  for (const [name, value] of node.values) if (specs.has(name)) inputs.set(name, value);
+  for (const link of node.links) inputs.set(link.name, state.follow(link));
+  for (const name of Object.keys(required)) {
+    if (inputs.has(name)) continue;
+    throw new NodeError(`Required input is missing: ${name}`, { exceptionType: 'TypeError' });
+  }
+  for (const [name, kind] of Object.entries(hidden)) {
+    if (kind === 'UNIQUE_ID') inputs.set(name, node.id);
+    else inputs.set(name, kind === 'PROMPT' ? request.promptText : (request.extraPnginfo ?? null));
+  }
+  return Object.fromEntries(inputs);
+}
+
+/** A plug-in may return anything. */
+function checkResult(result: unknown, node: GraphNode): NodeResult {
+  const isResult =
+    typeof result === 'object' &&
+    result !== null &&
+    'outputs' in result &&
+    Array.isArray(result.outputs);
+  if (!isResult) {
+    throw new NodeError(`${node.classType} must return { outputs: [...] }.`, {
+      exceptionType: 'TypeError',
+    });
+  }
+  return result as NodeResult; // `outputs` was checked, `ui` is JSON by contract
+}
+
+/** The node's context, and a switch that ends its use: an abandoned node must not report or store any more. */
+function createContext(
+  node: GraphNode,
+  request: ExecutionRequest,
+  state: RunState,
+): { context: NodeContext; close: () => void } {
+  const { signal, files, listener } = request;
+  let closed = false;
+  const check = () => {
+    if (closed || signal.aborted) throw new ExecutionInterrupted(node, state.result());
+  };
+  const context: NodeContext = {
+    nodeId: node.id,
+    promptId: request.promptId,
+    signal,
+    promptText: request.promptText,
+    extraPnginfo: request.extraPnginfo,
+    maxPixels: request.maxPixels,
+    progress(value, max, preview) {
+      if (closed && !signal.aborted) return; // a straggler of a node that has already returned
+      check();
+      listener.progress(node.id, value, max, preview);
+    },
+    saveOutput(output) {
+      check();
+      return files.saveOutput(output);
+    },
+    readInput: (name) => files.readInput(name),
+    async sleep(durationMs) {
+      check();
+      await setTimeout(durationMs, undefined, { signal });
+    },
+  };
+  return {
+    context,
+    close: () => {
+      closed = true;
+    },
+  };
+}
+
+function describeFailure(
+  error: unknown,
+  run: { node: GraphNode; inputs: NodeInputs; state: RunState },
+): NodeExecutionError {
+  const { node, inputs, state } = run;
+  const shown = Object.entries(inputs).map(
+    ([name, value]) => [name, [describeValue(value)]] as const,
+  );
+  return new NodeExecutionError({
+    nodeId: node.id,
+    nodeType: node.classType,
+    exceptionMessage: error instanceof Error ? error.message : String(error),
+    exceptionType: error instanceof Error ? error.name : 'Exception',
+    currentInputs: Object.fromEntries(shown),
+    currentOutputs: state.nodeIds,
+    partial: state.result(),
+    cause: error,
+  });
+}

@@ -1,0 +1,88 @@
+import type { NodeMeta, UiOutput } from '@tiercel/contracts';
+import { NodeError } from '../node-error.ts';
+import type { GraphResult } from './execution-errors.ts';
+import type { GraphNode, InputLink } from './graph-nodes.ts';
+import type { CachedResult } from './node-cache.ts';
+
+/** What one run knows so far: results still needed by later nodes, and what is shown to the user. */
+export interface RunState {
+  /** Every node id of the prompt. */
+  readonly nodeIds: readonly string[];
+  /** The value at the other end of a link. @throws NodeError when the node returned too few outputs */
+  follow(link: InputLink): unknown;
+  /** Whether a sketch goes into this node. */
+  takesSketch(node: GraphNode): boolean;
+  markExecuted(id: string): void;
+  record(node: GraphNode, result: CachedResult): void;
+  result(): GraphResult;
+}
+
+export function createRunState(
+  nodes: ReadonlyMap<string, GraphNode>,
+  outputs: readonly string[],
+  cached: ReadonlyMap<string, CachedResult>,
+): RunState {
+  const results = new Map(cached);
+  const readers = countReaders(nodes, outputs, cached);
+  const shown = new Map<string, UiOutput>();
+  const meta = new Map<string, NodeMeta>();
+  const executed: string[] = [];
+  let sketch = false;
+
+  return {
+    nodeIds: [...nodes.keys()],
+    follow(link) {
+      const values = results.get(link.from)?.outputs ?? [];
+      if (link.slot < values.length) return values[link.slot];
+      throw new NodeError(`Node ${link.from} returned no output ${link.slot}.`, {
+        exceptionType: 'IndexError',
+      });
+    },
+    takesSketch: (node) => node.links.some(({ from }) => results.get(from)?.sketch),
+    markExecuted: (id) => executed.push(id),
+    record(node, result) {
+      results.set(node.id, result);
+      if (result.ui) {
+        shown.set(node.id, result.ui);
+        meta.set(node.id, plainMeta(node.id));
+        sketch ||= result.sketch;
+      }
+      // A picture that nobody will read any more need not be kept for the rest of the run.
+      for (const from of new Set(node.links.map((link) => link.from))) {
+        const left = (readers.get(from) ?? 0) - 1;
+        readers.set(from, left);
+        if (left === 0) results.delete(from);
+      }
+    },
+    result: () => ({
+      outputs: Object.fromEntries(shown),
+      meta: Object.fromEntries(meta),
+      executed: [...executed],
+      sketch,
+    }),
+  };
+}
+
+/** How many nodes of this run read each node's result. */
+function countReaders(
+  nodes: ReadonlyMap<string, GraphNode>,
+  outputs: readonly string[],
+  cached: ReadonlyMap<string, CachedResult>,
+): Map<string, number> {
+  const readers = new Map<string, number>();
+  const seen = new Set<string>();
+  const stack = [...outputs];
+  for (let id = stack.pop(); id !== undefined; id = stack.pop()) {
+    if (seen.has(id)) continue;
+    seen.add(id);
+    for (const from of new Set(nodes.get(id)?.links.map((link) => link.from))) {
+      readers.set(from, (readers.get(from) ?? 0) + 1);
+      if (!cached.has(from)) stack.push(from);
+    }
+  }
+  return readers;
+}
+
+function plainMeta(id: string): NodeMeta {
+  return { node_id: id, display_node: id, parent_node: null, real_node_id: id };
+}

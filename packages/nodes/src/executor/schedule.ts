@@ -1,0 +1,139 @@
+import type { GraphNode } from './graph-nodes.ts';
+
+/** A node waiting to run, with its place in the schedule. */
+interface Waiting {
+  readonly id: string;
+  /** Order of discovery: depth-first from the outputs, last input first, as ComfyUI's. */
+  readonly order: number;
+  /** Distinct nodes that must run before. */
+  readonly sources: string[];
+  readonly dependents: string[];
+  blockedBy: number;
+}
+
+/** What is still to be run, handed out node by node. */
+export interface Schedule {
+  /** The next node that may run; undefined when all have run. */
+  next(): string | undefined;
+  /** Marks a node as run, which frees those that wait for it. */
+  finish(id: string): void;
+}
+
+/** Distance to an output node at which ComfyUI's preference ends (VAELoader -> VAEDecode -> preview). */
+const FAR = 3;
+
+/**
+ * Plans the run of everything the outputs need, in the order of ComfyUI 0.3.64 (transcripts 03, 04, 20, 21): of the
+ * nodes that are ready, first an output node, then one that feeds an output node, then one that feeds a feeder,
+ * else the first discovered. Cached nodes are not run, and nothing is run for their sake; a cached output is
+ * still handed out, so that its result is announced.
+ */
+export function createSchedule(
+  nodes: ReadonlyMap<string, GraphNode>,
+  outputs: readonly string[],
+  isCached: (id: string) => boolean,
+): Schedule {
+  const waiting = discover(nodes, outputs, isCached);
+  const byOrder = [...waiting.values()];
+  const ranks = rankByDistance(byOrder, waiting, nodes);
+  const ready = Array.from({ length: FAR + 1 }, () => createMinHeap());
+  const release = (node: Waiting) => ready[ranks.get(node.id) ?? FAR]?.push(node.order);
+  for (const node of byOrder) if (node.blockedBy === 0) release(node);
+
+  return {
+    next() {
+      for (const heap of ready) {
+        const order = heap.pop();
+        if (order !== undefined) return byOrder[order]?.id;
+      }
+      return undefined;
+    },
+    finish(id) {
+      for (const dependent of waiting.get(id)?.dependents ?? []) {
+        const node = waiting.get(dependent);
+        if (!node) continue;
+        node.blockedBy -= 1;
+        if (node.blockedBy === 0) release(node);
+      }
+    },
+  };
+}
+
+function discover(
+  nodes: ReadonlyMap<string, GraphNode>,
+  outputs: readonly string[],
+  isCached: (id: string) => boolean,
+): Map<string, Waiting> {
+  const waiting = new Map<string, Waiting>();
+  for (const output of outputs) {
+    const stack = [output];
+    for (let id = stack.pop(); id !== undefined; id = stack.pop()) {
+      if (waiting.has(id)) continue;
+      const links = isCached(id) ? [] : (nodes.get(id)?.links ?? []);
+      const sources = new Set(links.map((link) => link.from).filter((from) => !isCached(from)));
+      waiting.set(id, {
+        id,
+        order: waiting.size,
+        sources: [...sources],
+        dependents: [],
+        blockedBy: sources.size,
+      });
+      stack.push(...sources);
+    }
+  }
+  for (const node of waiting.values()) {
+    for (const source of node.sources) waiting.get(source)?.dependents.push(node.id);
+  }
+  return waiting;
+}
+
+/** 0 for output nodes, 1 for what feeds one, 2 for what feeds a feeder; the rest is not in the map. */
+function rankByDistance(
+  byOrder: readonly Waiting[],
+  waiting: ReadonlyMap<string, Waiting>,
+  nodes: ReadonlyMap<string, GraphNode>,
+): Map<string, number> {
+  const ranks = new Map<string, number>();
+  let ring = byOrder.filter((node) => nodes.get(node.id)?.definition.output_node);
+  for (let rank = 0; rank < FAR; rank += 1) {
+    const fresh = ring.filter((node) => !ranks.has(node.id));
+    for (const node of fresh) ranks.set(node.id, rank);
+    const feeders = new Set(fresh.flatMap((node) => node.sources));
+    ring = [...feeders].map((id) => waiting.get(id)).filter((node) => node !== undefined);
+  }
+  return ranks;
+}
+
+function createMinHeap(): { push(value: number): void; pop(): number | undefined } {
+  const heap: number[] = [];
+  const at = (index: number) => heap[index] ?? Infinity;
+  const swap = (a: number, b: number) => {
+    [heap[a], heap[b]] = [at(b), at(a)];
+  };
+  return {
+    push(value) {
+      heap.push(value);
+      let index = heap.length - 1;
+      while (index > 0) {
+        const parent = (index - 1) >> 1;
+        if (at(parent) <= at(index)) return;
+        swap(parent, index);
+        index = parent;
+      }
+    },
+    pop() {
+      const [top] = heap;
+      const last = heap.pop();
+      if (last === undefined || heap.length === 0) return top;
+      heap[0] = last;
+      let index = 0;
+      for (;;) {
+        const left = 2 * index + 1;
+        const smaller = at(left + 1) < at(left) ? left + 1 : left;
+        if (at(smaller) >= at(index)) return top;
+        swap(smaller, index);
+        index = smaller;
+      }
+    },
+  };
+}

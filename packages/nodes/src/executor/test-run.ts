@@ -1,0 +1,101 @@
+import {
+  parseJson,
+  type NewOutput,
+  type OutputRef,
+  type PromptGraph,
+  type UiOutput,
+} from '@tiercel/contracts';
+import { createBuiltinNodes } from '../builtins/create-builtin-nodes.ts';
+import type { NodeDefinition, PreviewImageBytes } from '../node-definition.ts';
+import { createRegistry } from '../registry.ts';
+import { executeGraph, type ExecutionRequest } from './execute-graph.ts';
+import type { GraphResult } from './execution-errors.ts';
+import { NodeCache } from './node-cache.ts';
+
+/** Test support: a small file store and a log of what the listener hears. */
+export interface Bench {
+  readonly log: string[];
+  readonly shown: Map<string, UiOutput | null>;
+  readonly previews: PreviewImageBytes[];
+  readonly saved: NewOutput[];
+  readonly inputs: Map<string, Uint8Array>;
+  readonly missing: Set<string>;
+  readonly cache: NodeCache;
+  run(
+    graph: PromptGraph | string,
+    outputs: readonly string[],
+    overrides?: Partial<ExecutionRequest>,
+  ): Promise<GraphResult>;
+}
+
+export function createBench(
+  options: { plugins?: readonly NodeDefinition[]; maxBytes?: number } = {},
+): Bench {
+  const registry = createRegistry([...createBuiltinNodes('abcde'), ...(options.plugins ?? [])]);
+  const cache = new NodeCache({ maxBytes: options.maxBytes ?? 64 * 1024 * 1024 });
+  const log: string[] = [];
+  const shown = new Map<string, UiOutput | null>();
+  const previews: PreviewImageBytes[] = [];
+  const saved: NewOutput[] = [];
+  const inputs = new Map<string, Uint8Array>();
+  const missing = new Set<string>();
+
+  function readInput(name: string): Promise<Uint8Array> {
+    const bytes = inputs.get(name);
+    return bytes ? Promise.resolve(bytes) : Promise.reject(new Error('ENOENT /secret/path'));
+  }
+
+  return {
+    log,
+    shown,
+    previews,
+    saved,
+    inputs,
+    missing,
+    cache,
+    run(graph, outputs, overrides = {}) {
+      log.length = 0;
+      const promptText = typeof graph === 'string' ? graph : JSON.stringify(graph);
+      return executeGraph({
+        promptId: 'p1',
+        graph: parseJson(promptText) as unknown as PromptGraph, // the tests write valid prompts
+        promptText,
+        extraPnginfo: undefined,
+        outputs,
+        registry,
+        cache,
+        signal: new AbortController().signal,
+        maxPixels: 16_777_216,
+        files: {
+          saveOutput(output) {
+            saved.push(output);
+            const filename = `${output.prefix}_${String(saved.length).padStart(5, '0')}_.png`;
+            return Promise.resolve({ filename, subfolder: '', type: output.type });
+          },
+          readInput,
+          fingerprint: async (name) => String((await readInput(name)).length),
+          outputExists: (output: OutputRef) => Promise.resolve(!missing.has(output.filename)),
+        },
+        listener: {
+          cached: (ids) => log.push(`cached ${ids.join(',')}`),
+          nodeStarted: (id) => log.push(`started ${id}`),
+          progress(id, value, max, preview) {
+            log.push(`progress ${id} ${value}/${max}`);
+            if (preview) previews.push(preview);
+          },
+          executed(id, ui, fromCache) {
+            log.push(`executed ${id}${fromCache ? ' from cache' : ''}`);
+            shown.set(id, ui);
+          },
+          nodeFinished: (id) => log.push(`finished ${id}`),
+        },
+        ...overrides,
+      });
+    },
+  };
+}
+
+/** Resolves when the log has the line. */
+export async function waitForLine(log: readonly string[], line: string): Promise<void> {
+  while (!log.includes(line)) await new Promise((done) => setTimeout(done, 2));
+}

@@ -1,0 +1,83 @@
+import type { InputSpec, JsonValue, NewOutput, OutputRef, UiOutput } from '@tiercel/contracts';
+
+/** Inputs by name: widget values coerced to their declared type, links resolved to what they carry. */
+export type NodeInputs = Readonly<Record<string, unknown>>;
+
+/** The values ComfyUI offers to a node beyond its graph inputs. */
+export type HiddenInput = 'PROMPT' | 'EXTRA_PNGINFO' | 'UNIQUE_ID';
+
+export interface PreviewImageBytes {
+  readonly mediaType: 'image/jpeg' | 'image/png';
+  readonly bytes: Uint8Array;
+}
+
+export interface NodeResult {
+  /** One value per entry of `output`; slot n of a link reads `outputs[n]`. */
+  readonly outputs: readonly unknown[];
+  /** What the node shows: goes into the `executed` frame and into history. */
+  readonly ui?: UiOutput | undefined;
+}
+
+/** What a node may know before it runs, for its cache key. */
+export interface FingerprintContext {
+  readonly nodeId: string;
+  readonly promptText: string;
+  /** A cache key for an input file, such as a hash. Rejects when there is no such file. */
+  fingerprintInput(annotatedName: string): Promise<string>;
+}
+
+/** What a running node may use. Nothing else: no network, no files of its own. */
+export interface NodeContext {
+  readonly nodeId: string;
+  readonly promptId: string;
+  /** Aborted when the job is interrupted or out of time; `progress` and `sleep` then throw. */
+  readonly signal: AbortSignal;
+  /** The prompt graph as JSON text, as the caller wrote it. */
+  readonly promptText: string;
+  /** `extra_data.extra_pnginfo` as JSON text. */
+  readonly extraPnginfo: string | undefined;
+  /** Most pixels (width * height * frames) a node may load or make. */
+  readonly maxPixels: number;
+  /** @throws ExecutionInterrupted when the job was aborted */
+  progress(value: number, max: number, preview?: PreviewImageBytes): void;
+  /** Stores a file under a fresh name. */
+  saveOutput(output: NewOutput): Promise<OutputRef>;
+  /** Reads an uploaded file: `name.png`, `sub/name.png`, `name.png [output]`. */
+  readInput(annotatedName: string): Promise<Uint8Array>;
+  /** @throws ExecutionInterrupted when the job is aborted meanwhile */
+  sleep(durationMs: number): Promise<void>;
+}
+
+/**
+ * A node class. Field names that are snake_case are those of ComfyUI's object_info.
+ * A node's `run` must not change its inputs: they are shared with the cache and with other jobs.
+ */
+export interface NodeDefinition {
+  readonly class_type: string;
+  readonly display_name?: string;
+  readonly category?: string;
+  readonly description?: string;
+  /** An output node is a root of execution, as ComfyUI's OUTPUT_NODE. */
+  readonly output_node?: boolean;
+  readonly input: {
+    readonly required?: Readonly<Record<string, InputSpec>>;
+    readonly optional?: Readonly<Record<string, InputSpec>>;
+    readonly hidden?: Readonly<Record<string, HiddenInput>>;
+  };
+  readonly output: readonly string[];
+  readonly output_name?: readonly string[];
+  /** Only `false` entries are supported so far. */
+  readonly output_is_list?: readonly boolean[];
+  /** Shown in object_info; plug-ins get `custom_nodes.<file stem>`. */
+  readonly python_module?: string;
+  /** Further members of the object_info entry (`output_tooltips`, `deprecated`, ...). */
+  readonly info?: Readonly<Record<string, JsonValue>>;
+  /**
+   * Extra material for the cache key, as ComfyUI's IS_CHANGED; sees widget values only, no linked ones.
+   * NaN or a throw means "always changed": the node and all behind it run every time.
+   */
+  fingerprint?(inputs: NodeInputs, context: FingerprintContext): unknown;
+  /** ComfyUI's VALIDATE_INPUTS: true, or what is wrong. May return a promise. */
+  validate?(inputs: NodeInputs): true | string | Promise<true | string>;
+  run(inputs: NodeInputs, context: NodeContext): Promise<NodeResult>;
+}

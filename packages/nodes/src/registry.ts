@@ -1,0 +1,60 @@
+import { AppError, type InputSpec, type NodeInfo, type ObjectInfo } from '@tiercel/contracts';
+import { inputSpecs } from '@tiercel/graph';
+import type { NodeDefinition } from './node-definition.ts';
+
+/** The node classes a process can run. */
+export interface NodeRegistry {
+  /** The catalogue as /object_info serves it. */
+  objectInfo(): ObjectInfo;
+  get(classType: string): NodeDefinition | undefined;
+  /** The declared inputs that a prompt may set, by name. Empty for an unknown class. */
+  specsOf(classType: string): ReadonlyMap<string, InputSpec>;
+}
+
+const NO_SPECS: ReadonlyMap<string, InputSpec> = new Map();
+
+/** @throws AppError node_plugin_invalid when two definitions have the same class_type, or one uses list outputs */
+export function createRegistry(definitions: readonly NodeDefinition[]): NodeRegistry {
+  const classes = new Map<string, { definition: NodeDefinition; specs: Map<string, InputSpec> }>();
+  const catalogue: [string, NodeInfo][] = [];
+  for (const definition of definitions) {
+    const { class_type } = definition;
+    if (classes.has(class_type)) {
+      throw new AppError('node_plugin_invalid', `The node class ${class_type} is defined twice.`);
+    }
+    if (definition.output_is_list?.includes(true)) {
+      throw new AppError('node_plugin_invalid', `${class_type}: list outputs are not supported.`);
+    }
+    const info = toNodeInfo(definition);
+    const specs = new Map(inputSpecs(info).map(({ name, spec }) => [name, spec]));
+    classes.set(class_type, { definition, specs });
+    catalogue.push([class_type, info]);
+  }
+  const objectInfo = Object.fromEntries(catalogue);
+  return {
+    objectInfo: () => objectInfo,
+    get: (classType) => classes.get(classType)?.definition,
+    specsOf: (classType) => classes.get(classType)?.specs ?? NO_SPECS,
+  };
+}
+
+/** An object_info entry, members in ComfyUI's order (transcript 17). */
+function toNodeInfo(definition: NodeDefinition): NodeInfo {
+  const { class_type, input, output } = definition;
+  return {
+    input,
+    input_order: Object.fromEntries(
+      Object.entries(input).map(([section, specs]) => [section, Object.keys(specs)]),
+    ),
+    output,
+    output_is_list: definition.output_is_list ?? output.map(() => false),
+    output_name: definition.output_name ?? output,
+    name: class_type,
+    display_name: definition.display_name ?? class_type,
+    description: definition.description ?? '',
+    python_module: definition.python_module ?? 'nodes',
+    category: definition.category ?? 'sd',
+    output_node: definition.output_node ?? false,
+    ...definition.info,
+  };
+}

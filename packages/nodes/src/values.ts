@@ -1,0 +1,86 @@
+/**
+ * The values that travel along links. They are shared by nodes, jobs and the cache at once, so a node
+ * never changes a value it was given: it makes a new one (frames that stay the same may be shared).
+ */
+
+/** Says that a picture came from the built-in sketch generator, not from a model. */
+export interface SketchMark {
+  readonly generator: string;
+  readonly seed: number | bigint;
+}
+
+/** ComfyUI's IMAGE: frames of interleaved float32 samples in 0..1, `width * height * channels` each. */
+export interface ImageBatch {
+  readonly kind: 'image';
+  readonly width: number;
+  readonly height: number;
+  readonly channels: 3 | 4;
+  readonly frames: readonly Float32Array[];
+  readonly sketch?: SketchMark | undefined;
+}
+
+/** ComfyUI's MASK: frames of `width * height` float32 samples in 0..1. */
+export interface MaskBatch {
+  readonly kind: 'mask';
+  readonly width: number;
+  readonly height: number;
+  readonly frames: readonly Float32Array[];
+}
+
+/** A MODEL, CLIP or VAE: only the name of the checkpoint, as the sketch generator needs no weights. */
+export interface ModelHandle {
+  readonly kind: 'model' | 'clip' | 'vae';
+  readonly checkpoint: string;
+}
+
+/** ComfyUI's CONDITIONING. */
+export interface Conditioning {
+  readonly kind: 'conditioning';
+  readonly text: string;
+}
+
+/** What the sketch generator draws; every field changes the picture. */
+export interface SketchRecipe {
+  readonly prompt: string;
+  readonly negative: string;
+  readonly seed: number | bigint;
+  /** Position in the batch. */
+  readonly index: number;
+  readonly steps: number;
+  readonly cfg: number;
+  /** Checkpoint, sampler and scheduler. */
+  readonly style: string;
+}
+
+/** One coat of a latent frame: pixels from VAEEncode, or a recipe painted over what lies below. */
+export type LatentLayer =
+  | {
+      readonly kind: 'pixels';
+      readonly width: number;
+      readonly height: number;
+      /** Interleaved RGB in 0..1. */
+      readonly samples: Float32Array;
+    }
+  | {
+      readonly kind: 'recipe';
+      readonly recipe: SketchRecipe;
+      /** How much of it covers the layers below, 0..1 (KSampler's denoise). */
+      readonly weight: number;
+    };
+
+/** ComfyUI's LATENT. Width and height are those of the decoded picture, in pixels. */
+export interface Latent {
+  readonly kind: 'latent';
+  readonly width: number;
+  readonly height: number;
+  /** One entry per picture; layers from the bottom up, none for an empty latent. */
+  readonly frames: readonly (readonly LatentLayer[])[];
+  readonly sketch?: SketchMark | undefined;
+}
+
+/** Whether a value carries the mark of the sketch generator. */
+export function isSketch(value: unknown): boolean {
+  return (
+    typeof value === 'object' && value !== null && 'sketch' in value && value.sketch !== undefined
+  );
+}

@@ -1,0 +1,133 @@
+import { AppError, encodeClient, type PromptId, type RedisNames } from '@tiercel/contracts';
+import { LuaScript, type Redis } from '@tiercel/runtime';
+import type { Queue } from 'bullmq';
+import { ENQUEUE_LUA, RELEASE_LUA } from './lua/enqueue.ts';
+import { addPermit } from './permits.ts';
+
+/** Until tenants come (fair share between callers), everybody is one. */
+export const DEFAULT_TENANT = 'default';
+
+/** A validated prompt on its way into the queue. Texts are JSON as the caller wrote it. */
+export interface NewJob {
+  readonly id: PromptId;
+  /** SHA-256 of the request body: the same id with another body is refused. */
+  readonly bodyHash: string;
+  /** Undefined: the server counts. */
+  readonly number: number | undefined;
+  readonly front: boolean;
+  readonly clientId: string | undefined;
+  readonly promptText: string;
+  /** extra_data with client_id, without secrets. */
+  readonly extraText: string;
+  readonly outputIds: readonly string[];
+  /** JSON text of the node_errors of a partly valid prompt. */
+  readonly nodeErrorsText: string;
+  readonly workflowId: string | undefined;
+  /** Sealed by sealSecrets; undefined when the prompt brought none. */
+  readonly secrets: string | undefined;
+}
+
+export interface Accepted {
+  readonly number: number;
+  readonly nodeErrorsText: string;
+  /** True when this id was accepted before with the same body: nothing was added. */
+  readonly repeated: boolean;
+}
+
+export interface ProducerOptions {
+  readonly maxPending: number;
+  readonly perClient: 'serial' | 'parallel';
+}
+
+const enqueueScript = new LuaScript(ENQUEUE_LUA);
+const releaseScript = new LuaScript(RELEASE_LUA);
+
+/** The API's side of the queue: prompts in. */
+export class Producer {
+  readonly #redis: Redis;
+  readonly #names: RedisNames;
+  readonly #permits: Queue;
+  readonly #options: ProducerOptions;
+
+  constructor(redis: Redis, names: RedisNames, permits: Queue, options: ProducerOptions) {
+    this.#redis = redis;
+    this.#names = names;
+    this.#permits = permits;
+    this.#options = options;
+  }
+
+  /**
+   * What an earlier POST with this id and body was answered.
+   * @returns undefined when the id is new
+   * @throws AppError prompt_id_conflict when the body was another one
+   */
+  async findAccepted(id: PromptId, bodyHash: string): Promise<Accepted | undefined> {
+    const [hash, number, nodeErrors] = await this.#redis.hmget(
+      this.#names.job(id),
+      'hash',
+      'number',
+      'node_errors',
+    );
+    if (hash === null || hash === undefined) return undefined;
+    if (hash !== bodyHash) throw conflict(id);
+    return { number: Number(number), nodeErrorsText: nodeErrors ?? '{}', repeated: true };
+  }
+
+  /**
+   * Writes the record of a job and puts it among the pending, atomically. Nobody runs it before
+   * `release`.
+   * @throws AppError queue_full, prompt_id_conflict
+   */
+  async enqueue(job: NewJob): Promise<Accepted> {
+    const reply = (await enqueueScript.run(this.#redis, this.#names.prefix, [
+      job.id,
+      job.bodyHash,
+      Date.now(),
+      job.number === undefined ? '' : String(job.number),
+      job.front ? 1 : 0,
+      DEFAULT_TENANT,
+      encodeClient(job.clientId),
+      this.#options.perClient === 'serial' ? 1 : 0,
+      this.#options.maxPending,
+      job.workflowId ?? '',
+      job.promptText,
+      job.extraText,
+      JSON.stringify(job.outputIds),
+      job.nodeErrorsText,
+      job.secrets ?? '',
+    ])) as [string, string?, string?];
+    switch (reply[0]) {
+      case 'ok':
+        return { number: Number(reply[1]), nodeErrorsText: job.nodeErrorsText, repeated: false };
+      case 'same':
+        return { number: Number(reply[1]), nodeErrorsText: reply[2] ?? '{}', repeated: true };
+      case 'full':
+        throw new AppError('queue_full', `The queue is full: ${String(reply[1])} jobs are waiting.`, {
+          retryAfterSeconds: 5,
+        });
+      default:
+        throw conflict(job.id);
+    }
+  }
+
+  /**
+   * Lets a job be taken, once its answer is on its way to the caller. Should the process die before
+   * this, the sweeper does it: an accepted job is never stuck.
+   */
+  async release(id: PromptId): Promise<void> {
+    const needsPermit = await releaseScript.run(this.#redis, this.#names.prefix, [id]);
+    if (needsPermit === 1) await addPermit(this.#permits);
+  }
+
+  /** A rejected prompt uses up a number too, as in ComfyUI (transcript 14). */
+  async skipNumber(): Promise<void> {
+    await this.#redis.incr(`${this.#names.prefix}:number`);
+  }
+}
+
+function conflict(id: PromptId): AppError {
+  return new AppError(
+    'prompt_id_conflict',
+    `The prompt_id ${JSON.stringify(id)} was used before with another body.`,
+  );
+}

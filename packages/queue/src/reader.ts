@@ -1,0 +1,242 @@
+import type { JobState, PromptId, RedisNames } from '@tiercel/contracts';
+import { LuaScript, type Redis } from '@tiercel/runtime';
+import { PAGE_LUA } from './lua/page.ts';
+
+/** What a listing shows of a job. Texts are JSON, ready to be spliced into an answer. */
+export interface JobView {
+  readonly id: string;
+  readonly state: JobState;
+  readonly number: number;
+  readonly createdAt: number;
+  readonly startedAt: number | undefined;
+  readonly endedAt: number | undefined;
+  readonly workflowId: string | undefined;
+  readonly outputsCount: number;
+  readonly previewOutputText: string | undefined;
+  readonly errorText: string | undefined;
+}
+
+/** A record with the prompt itself. */
+export interface JobRecord extends JobView {
+  readonly clientField: string;
+  readonly promptText: string;
+  readonly extraText: string;
+  readonly targetsText: string;
+  readonly outputsText: string;
+  readonly messagesText: string;
+  readonly metaText: string;
+  readonly reportText: string;
+}
+
+export interface QueueListing {
+  readonly running: readonly JobRecord[];
+  readonly pending: readonly JobRecord[];
+}
+
+export interface JobsPageQuery {
+  readonly states: readonly JobState[];
+  readonly sortBy: 'created' | 'duration';
+  readonly descending: boolean;
+  readonly offset: number;
+  readonly limit: number;
+}
+
+const VIEW_FIELDS = [
+  'id',
+  'state',
+  'number',
+  'created',
+  'started',
+  'ended',
+  'workflow',
+  'outputs_count',
+  'preview_output',
+  'error',
+] as const;
+const RECORD_FIELDS = [
+  ...VIEW_FIELDS,
+  'client',
+  'prompt',
+  'extra',
+  'targets',
+  'outputs',
+  'messages',
+  'meta',
+  'report',
+] as const;
+
+const pageScript = new LuaScript(PAGE_LUA);
+
+/** Records fetched in one round trip; bounds what one answer holds in memory at a time. */
+const CHUNK = 200;
+
+const idOfMember = (member: string): string => member.slice(17);
+
+/** Queue and history as callers see them. A page costs what the page costs. */
+export class Reader {
+  readonly #redis: Redis;
+  readonly #names: RedisNames;
+
+  constructor(redis: Redis, names: RedisNames) {
+    this.#redis = redis;
+    this.#names = names;
+  }
+
+  #key(name: string): string {
+    return `${this.#names.prefix}:${name}`;
+  }
+
+  /** Pending plus running: ComfyUI's queue_remaining. */
+  async countRemaining(): Promise<number> {
+    const replies = await this.#redis
+      .multi()
+      .zcard(this.#key('pending'))
+      .zcard(this.#key('running'))
+      .exec();
+    return (replies ?? []).reduce((sum, [, count]) => sum + Number(count), 0);
+  }
+
+  /**
+   * Ids of everything in the queue, at one moment: a job on its way from pending to running (or back)
+   * is in exactly one of the lists.
+   */
+  async listQueueIds(): Promise<{ running: string[]; pending: string[] }> {
+    const replies = await this.#redis
+      .multi()
+      .zrange(this.#key('running'), 0, '-1')
+      .zrange(this.#key('pending'), 0, '-1')
+      .exec();
+    const [running, pending] = (replies ?? []).map(([, members]) => members as string[]);
+    return { running: running ?? [], pending: (pending ?? []).map(idOfMember) };
+  }
+
+  /** Running jobs in the order they were taken, pending ones in the order they will be. */
+  async readQueue(): Promise<QueueListing> {
+    const ids = await this.listQueueIds();
+    const [running, pending] = await Promise.all([
+      this.readRecords(ids.running),
+      this.readRecords(ids.pending),
+    ]);
+    return { running, pending };
+  }
+
+  /**
+   * Ids of ended jobs, oldest first, with ComfyUI's paging (transcript 16): `maxItems` alone means the
+   * last so many; with an offset, up to so many after it.
+   */
+  async listHistoryIds(query: { maxItems?: number; offset?: number }): Promise<string[]> {
+    const { maxItems, offset } = query;
+    if (maxItems !== undefined && maxItems <= 0) return [];
+    const key = this.#key('history');
+    const members =
+      offset === undefined || offset < 0
+        ? await this.#redis.zrange(key, maxItems === undefined ? 0 : -maxItems, '-1')
+        : await this.#redis.zrange(
+            key,
+            offset,
+            String(maxItems === undefined ? -1 : offset + maxItems - 1),
+          );
+    return members.map(idOfMember);
+  }
+
+  /** One page of GET /api/jobs. `total` counts all that match. */
+  async listJobIds(query: JobsPageQuery): Promise<{ ids: string[]; total: number }> {
+    const [total, ...members] = (await pageScript.run(this.#redis, this.#names.prefix, [
+      query.descending ? 1 : 0,
+      query.offset,
+      query.limit,
+      ...query.states.map((state) => `${query.sortBy}:${state}`),
+    ])) as [number, ...string[]];
+    return { ids: members.map(idOfMember), total };
+  }
+
+  /** All jobs of one workflow, newest last; costs what the workflow has. */
+  async listWorkflowIds(workflowId: string): Promise<string[]> {
+    const members = await this.#redis.zrange(this.#key(`workflow:${workflowId}`), 0, '-1');
+    return members.map(idOfMember);
+  }
+
+  /** Views of jobs in the order of the ids; ids without a record are left out. */
+  async readViews(ids: readonly string[]): Promise<JobView[]> {
+    return (await this.#readFields(ids, VIEW_FIELDS)).map(toView);
+  }
+
+  async readRecords(ids: readonly string[]): Promise<JobRecord[]> {
+    return (await this.#readFields(ids, RECORD_FIELDS)).map(toRecord);
+  }
+
+  async readRecord(id: string): Promise<JobRecord | undefined> {
+    return (await this.readRecords([id]))[0];
+  }
+
+  /** Records a chunk at a time, for answers that may be long. */
+  async *streamRecords(ids: readonly string[]): AsyncGenerator<JobRecord[]> {
+    for (let at = 0; at < ids.length; at += CHUNK) {
+      yield await this.readRecords(ids.slice(at, at + CHUNK));
+    }
+  }
+
+  /** Ids of running jobs that belong to a client. */
+  async listRunningOf(clientField: string): Promise<PromptId[]> {
+    const ids = await this.#redis.zrange(this.#key('running'), 0, '-1');
+    const owners = await this.#readFields(ids, ['id', 'client', 'state']);
+    return owners
+      .filter((job) => job.client === clientField && job.state === 'running')
+      .map((job) => job.id as PromptId);
+  }
+
+  async #readFields<F extends string>(
+    ids: readonly string[],
+    fields: readonly F[],
+  ): Promise<Record<F, string | undefined>[]> {
+    if (ids.length === 0) return [];
+    const found: Record<F, string | undefined>[] = [];
+    for (let at = 0; at < ids.length; at += CHUNK) {
+      const pipeline = this.#redis.pipeline();
+      for (const id of ids.slice(at, at + CHUNK)) pipeline.hmget(this.#names.job(id), ...fields);
+      for (const [error, values] of (await pipeline.exec()) ?? []) {
+        if (error) throw error;
+        const texts = values as (string | null)[];
+        if (texts[0] === null) continue;
+        const entries = fields.map((field, index) => [field, texts[index] ?? undefined] as const);
+        found.push(Object.fromEntries(entries) as Record<F, string | undefined>);
+      }
+    }
+    return found;
+  }
+}
+
+type Fields<F extends string> = Readonly<Record<F, string | undefined>>;
+
+const numberOf = (text: string | undefined): number | undefined =>
+  text === undefined || text === '' ? undefined : Number(text);
+const textOf = (text: string | undefined): string | undefined => (text === '' ? undefined : text);
+
+function toView(job: Fields<(typeof VIEW_FIELDS)[number]>): JobView {
+  return {
+    id: job.id ?? '',
+    state: (job.state ?? 'error') as JobState,
+    number: Number(job.number),
+    createdAt: Number(job.created),
+    startedAt: numberOf(job.started),
+    endedAt: numberOf(job.ended),
+    workflowId: textOf(job.workflow),
+    outputsCount: Number(job.outputs_count ?? 0),
+    previewOutputText: textOf(job.preview_output),
+    errorText: textOf(job.error),
+  };
+}
+
+function toRecord(job: Fields<(typeof RECORD_FIELDS)[number]>): JobRecord {
+  return {
+    ...toView(job),
+    clientField: job.client ?? 'n',
+    promptText: job.prompt ?? '{}',
+    extraText: job.extra ?? '{}',
+    targetsText: job.targets ?? '[]',
+    outputsText: job.outputs ?? '{}',
+    messagesText: job.messages ?? '[]',
+    metaText: job.meta ?? '{}',
+    reportText: job.report ?? 'null',
+  };
+}

@@ -1,0 +1,122 @@
+import { promptId, type RedisNames } from '@tiercel/contracts';
+import type { Clock, Logger, Redis } from '@tiercel/runtime';
+import { Job, type Queue } from 'bullmq';
+import type { Consumer } from './consumer.ts';
+import type { Editor } from './editor.ts';
+import { addPermit } from './permits.ts';
+import type { Producer } from './producer.ts';
+
+export interface SweeperOptions {
+  readonly intervalMs: number;
+  /** A job whose answer was not flushed by then is released all the same: its API process died. */
+  readonly releaseAfterMs: number;
+  /** A running job older than this must still have a live permit. */
+  readonly lockMs: number;
+  readonly historyMaxDays: number;
+}
+
+const DAY_MS = 86_400_000;
+
+/**
+ * Repairs what a process left undone when it died between two steps. Every worker runs one; a lock in
+ * Redis lets one sweep at a time. Three gaps exist, all harmless until then:
+ * - accepted but not released (API died before the answer was flushed);
+ * - ready without a permit (died between the script that made it ready and the BullMQ add);
+ * - running, but BullMQ no longer knows its permit (someone emptied the BullMQ queue by hand).
+ */
+export class Sweeper {
+  readonly #redis: Redis;
+  readonly #names: RedisNames;
+  readonly #permits: Queue;
+  readonly #parts: { producer: Producer; consumer: Consumer; editor: Editor };
+  readonly #options: SweeperOptions;
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  #timer: NodeJS.Timeout | undefined;
+  #lastShortage = 0;
+  #sweeping: Promise<void> = Promise.resolve();
+
+  constructor(dependencies: {
+    redis: Redis;
+    names: RedisNames;
+    permits: Queue;
+    parts: { producer: Producer; consumer: Consumer; editor: Editor };
+    options: SweeperOptions;
+    clock: Clock;
+    log: Logger;
+  }) {
+    this.#redis = dependencies.redis;
+    this.#names = dependencies.names;
+    this.#permits = dependencies.permits;
+    this.#parts = dependencies.parts;
+    this.#options = dependencies.options;
+    this.#clock = dependencies.clock;
+    this.#log = dependencies.log;
+  }
+
+  start(): void {
+    this.#timer = setInterval(() => {
+      this.#sweeping = this.sweep().catch((error: unknown) => {
+        this.#log.warn({ err: error }, 'sweep failed');
+      });
+    }, this.#options.intervalMs);
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#sweeping;
+  }
+
+  async sweep(): Promise<void> {
+    const lock = `${this.#names.prefix}:sweeping`;
+    const won = await this.#redis.set(lock, '1', 'PX', this.#options.intervalMs, 'NX');
+    if (won === null) return;
+    await this.#releaseForgotten();
+    await this.#addMissingPermits();
+    await this.#requeueOrphans();
+    const oldest = this.#clock.now() - this.#options.historyMaxDays * DAY_MS;
+    if (oldest > 0) await this.#parts.editor.dropHistoryBefore(oldest);
+  }
+
+  async #releaseForgotten(): Promise<void> {
+    const before = this.#clock.now() - this.#options.releaseAfterMs;
+    const ids = await this.#redis.zrangebyscore(
+      `${this.#names.prefix}:unreleased`,
+      '-inf',
+      before,
+      'LIMIT',
+      0,
+      1_000,
+    );
+    for (const id of ids) await this.#parts.producer.release(promptId(id));
+    if (ids.length > 0) this.#log.warn({ jobs: ids.length }, 'released jobs of a lost API process');
+  }
+
+  /** Two sweeps in a row must see the shortage: between release and add it is normal for a moment. */
+  async #addMissingPermits(): Promise<void> {
+    const tenants = await this.#redis.zrange(`${this.#names.prefix}:tenants`, 0, '-1');
+    let ready = 0;
+    for (const tenant of tenants) {
+      ready += await this.#redis.zcard(`${this.#names.prefix}:ready:${tenant}`);
+    }
+    const waiting = await this.#permits.getJobCountByTypes('waiting', 'prioritized', 'delayed');
+    const shortage = Math.max(0, ready - waiting);
+    const missing = Math.min(shortage, this.#lastShortage);
+    this.#lastShortage = shortage - missing;
+    for (let i = 0; i < missing; i += 1) await addPermit(this.#permits);
+    if (missing > 0) this.#log.warn({ permits: missing }, 'added permits that were missing');
+  }
+
+  async #requeueOrphans(): Promise<void> {
+    const before = this.#clock.now() - 2 * this.#options.lockMs;
+    const ids = await this.#redis.zrangebyscore(`${this.#names.prefix}:running`, '-inf', before);
+    for (const id of ids) {
+      const [permit, attempt] = await this.#redis.hmget(this.#names.job(id), 'permit', 'attempt');
+      if (permit === null || permit === undefined) continue;
+      const known = await Job.fromId(this.#permits, permit);
+      if (known !== undefined) continue;
+      this.#log.warn({ promptId: id }, 'a running job lost its permit: back to the queue');
+      await this.#parts.consumer.requeue(promptId(id), permit, Number(attempt), { countAttempt: true });
+    }
+  }
+}

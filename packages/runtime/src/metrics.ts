@@ -1,0 +1,43 @@
+import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+
+export type MetricsRegistry = Registry;
+
+/** One process's metrics. Names are `comfy_<noun>_<unit>`; label values come from bounded sets. */
+export interface Metrics {
+  readonly registry: MetricsRegistry;
+  histogram<L extends string>(options: {
+    name: string;
+    help: string;
+    labelNames: readonly L[];
+    buckets: readonly number[];
+  }): Histogram<L>;
+  /** A gauge that is read when it is scraped. */
+  gauge(options: { name: string; help: string; read: () => number | Promise<number> }): void;
+}
+
+export function createMetrics(processKind: string): Metrics {
+  const registry = new Registry();
+  registry.setDefaultLabels({ process: processKind });
+  collectDefaultMetrics({ register: registry, prefix: 'comfy_' });
+  return {
+    registry,
+    histogram: ({ name, help, labelNames, buckets }) =>
+      new Histogram({
+        name,
+        help,
+        labelNames: [...labelNames],
+        buckets: [...buckets],
+        registers: [registry],
+      }),
+    gauge: ({ name, help, read }) => {
+      const gauge: Gauge = new Gauge({
+        name,
+        help,
+        registers: [registry],
+        async collect() {
+          gauge.set(await read());
+        },
+      });
+    },
+  };
+}

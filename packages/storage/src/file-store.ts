@@ -1,0 +1,210 @@
+import { readdir, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import {
+  AppError,
+  FILE_TYPES,
+  type FileType,
+  type NewOutput,
+  type OutputRef,
+} from '@tiercel/contracts';
+import { parseAnnotated } from './annotated-name.ts';
+import { FileNotFoundError } from './file-not-found.ts';
+import { findFile, type FoundFile } from './found-file.ts';
+import { NameCounters } from './name-counters.ts';
+import { isAbsent, translateBadName } from './node-errors.ts';
+import { expandPrefix, splitPrefix } from './output-names.ts';
+import { purgeFolder } from './purge.ts';
+import { joinInside, resolveInside, WORK_FOLDER } from './safe-path.ts';
+import { placeUpload, placeUploadOver } from './upload-placing.ts';
+import { createWorkPath, writeWorkFile } from './work-files.ts';
+
+/** Names a stored file; ComfyUI's defaults are no subfolder and `output`. */
+export interface FileRef {
+  readonly filename: string;
+  readonly subfolder?: string | undefined;
+  readonly type?: FileType | undefined;
+}
+
+export interface NewUpload {
+  readonly type: FileType;
+  readonly subfolder: string;
+  readonly filename: string;
+  /** A finished file from createUploadPath or writeUpload; it is gone afterwards, in any case. */
+  readonly workPath: string;
+  /** replace: an existing file of that name gives way; rename: the upload gets another name. */
+  readonly onExisting: 'replace' | 'rename';
+}
+
+export interface StoredUpload {
+  readonly name: string;
+  readonly subfolder: string;
+  readonly type: FileType;
+}
+
+const EXTENSION = /^\.[A-Za-z0-9]{1,16}$/;
+/** Work files older than this were left by a process that died. */
+const ABANDONED_AFTER_MS = 6 * 60 * 60 * 1000;
+
+/**
+ * ComfyUI's file space below one folder: `output/`, `input/`, `temp/`. Several processes use it at
+ * once; what they need to agree on, they agree on through the file system. Contents are not synced
+ * to the disk at each write: a killed process loses nothing, a power cut may lose the last seconds.
+ */
+export class FileStore {
+  readonly #root: string;
+  readonly #counters = new NameCounters();
+
+  /** @param root DATA_DIR; made when first written to */
+  constructor(root: string) {
+    this.#root = root;
+  }
+
+  /**
+   * Stores an output under the next free name of its prefix.
+   * @param now for the time placeholders of the prefix
+   * @throws AppError path_refused when the prefix leaves the folder, bad_request when it cannot be a name
+   */
+  async saveOutput(output: NewOutput, now: Date = new Date()): Promise<OutputRef> {
+    if (!EXTENSION.test(output.extension)) {
+      throw new AppError('bad_request', 'The file extension cannot be used.');
+    }
+    const values = { now, width: output.width ?? 0, height: output.height ?? 0 };
+    const { subfolder, stem } = splitPrefix(expandPrefix(output.prefix, values));
+    const root = this.#folder(output.type);
+    joinInside(root, stem);
+    const folder = await resolveInside(root, subfolder);
+    const workPath = await writeWorkFile(root, output.bytes);
+    try {
+      const filename = await this.#counters.place(workPath, folder, stem, output.extension);
+      return { filename, subfolder, type: output.type };
+    } catch (error) {
+      throw translateBadName(error);
+    } finally {
+      await rm(workPath, { force: true });
+    }
+  }
+
+  /**
+   * The stored file of that name, or null.
+   * @throws AppError path_refused
+   */
+  async find(ref: FileRef): Promise<FoundFile | null> {
+    const root = this.#folder(ref.type ?? 'output');
+    return findFile(await resolveInside(root, ref.subfolder ?? '', ref.filename));
+  }
+
+  async outputExists(ref: OutputRef): Promise<boolean> {
+    return (await this.find(ref)) !== null;
+  }
+
+  /** find for "sub/a.png [temp]"; without annotation the file is looked for in `fallback`. */
+  async resolveAnnotated(
+    annotatedName: string,
+    fallback: FileType = 'input',
+  ): Promise<FoundFile | null> {
+    const { name, type } = parseAnnotated(annotatedName);
+    return this.find({ filename: name, type: type ?? fallback });
+  }
+
+  /**
+   * The content of an input as a node names it.
+   * @throws FileNotFoundError; AppError path_refused
+   */
+  async readInput(annotatedName: string): Promise<Uint8Array> {
+    const found = await this.resolveAnnotated(annotatedName);
+    if (found === null) throw new FileNotFoundError(annotatedName);
+    try {
+      return await readFile(found.path);
+    } catch (error) {
+      throw isAbsent(error) ? new FileNotFoundError(annotatedName) : error;
+    }
+  }
+
+  /**
+   * A text that changes when the input may have changed.
+   * @throws FileNotFoundError; AppError path_refused
+   */
+  async fingerprint(annotatedName: string): Promise<string> {
+    const found = await this.resolveAnnotated(annotatedName);
+    if (found === null) throw new FileNotFoundError(annotatedName);
+    return found.version;
+  }
+
+  /**
+   * Names of the files directly in a folder: by name, as LoadImage's list; or newest first and
+   * without hidden ones, as /internal/files.
+   */
+  async listFiles(type: FileType, order: 'name' | 'newest' = 'name'): Promise<string[]> {
+    const names = await this.#fileNames(type);
+    if (order === 'name') return names.sort();
+    const dated = await Promise.all(
+      names
+        .filter((name) => !name.startsWith('.'))
+        .map(async (name) => ({ name, file: await findFile(join(this.#folder(type), name)) })),
+    );
+    return dated
+      .sort((a, b) => (b.file?.mtimeMs ?? 0) - (a.file?.mtimeMs ?? 0))
+      .map(({ name }) => name);
+  }
+
+  /** A path where an upload may be written before saveUpload gives it its name. */
+  createUploadPath(): Promise<string> {
+    return createWorkPath(this.#folder('input'));
+  }
+
+  /** Writes bytes where saveUpload takes them from. */
+  writeUpload(bytes: Uint8Array): Promise<string> {
+    return writeWorkFile(this.#folder('input'), bytes);
+  }
+
+  /**
+   * Gives an uploaded file its name, by ComfyUI's rules (see placeUpload).
+   * @throws AppError path_refused when subfolder or name leave the folder, bad_request for impossible names
+   */
+  async saveUpload(upload: NewUpload): Promise<StoredUpload> {
+    const { type, filename, workPath } = upload;
+    const subfolder = upload.subfolder.replace(/\/+$/, '');
+    try {
+      if (filename === '' || filename === '.' || filename.includes('/')) {
+        throw new AppError('path_refused', 'The file name is not allowed.');
+      }
+      const root = this.#folder(type);
+      await resolveInside(root, subfolder, filename);
+      const folder = joinInside(root, subfolder);
+      const place = upload.onExisting === 'replace' ? placeUploadOver : placeUpload;
+      return { name: await place(workPath, folder, filename), subfolder, type };
+    } catch (error) {
+      throw translateBadName(error);
+    } finally {
+      await rm(workPath, { force: true });
+    }
+  }
+
+  /**
+   * Removes files of `temp/` older than `maxAgeMs`, and work files that a dead process left.
+   * @returns how many files went
+   */
+  async purgeTemp(maxAgeMs: number, nowMs: number = Date.now()): Promise<number> {
+    let removed = await purgeFolder(this.#folder('temp'), nowMs - maxAgeMs);
+    for (const type of FILE_TYPES) {
+      const work = join(this.#folder(type), WORK_FOLDER);
+      removed += await purgeFolder(work, nowMs - ABANDONED_AFTER_MS);
+    }
+    return removed;
+  }
+
+  #folder(type: FileType): string {
+    return join(this.#root, type);
+  }
+
+  async #fileNames(type: FileType): Promise<string[]> {
+    const folder = this.#folder(type);
+    try {
+      const entries = await readdir(folder, { withFileTypes: true });
+      return entries.filter((entry) => entry.isFile()).map((entry) => entry.name);
+    } catch (error) {
+      if (isAbsent(error)) return [];
+      throw error;
+    }
+  }
+}

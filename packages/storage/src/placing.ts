@@ -1,0 +1,77 @@
+import { randomUUID } from 'node:crypto';
+import { constants } from 'node:fs';
+import { copyFile, link, mkdir, open, rename, rm, unlink } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { errnoOf } from './node-errors.ts';
+
+/**
+ * How a finished work file becomes a named one. A reader never sees half a file, and of several
+ * processes that want one name exactly one gets it.
+ */
+
+/** File systems without hard links (exFAT, some network mounts) say one of these. */
+const NO_HARD_LINKS = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK', 'EXDEV']);
+
+/**
+ * Gives the file at `workPath` the name `target` too, if that is free; makes missing folders.
+ * The work file stays (the caller removes it) unless the file system has no hard links.
+ * @returns false when the name is taken
+ */
+export async function placeNew(workPath: string, target: string): Promise<boolean> {
+  try {
+    try {
+      await link(workPath, target);
+    } catch (error) {
+      if (errnoOf(error) !== 'ENOENT') throw error;
+      // Made only now: the folder exists in all cases but the first.
+      await mkdir(dirname(target), { recursive: true });
+      await link(workPath, target);
+    }
+    return true;
+  } catch (error) {
+    const code = errnoOf(error) ?? '';
+    if (code === 'EEXIST') return false;
+    if (!NO_HARD_LINKS.has(code)) throw error;
+    return placeByReservation(workPath, target);
+  }
+}
+
+/** Without hard links: an empty file reserves the name, then the finished one takes its place. */
+async function placeByReservation(workPath: string, target: string): Promise<boolean> {
+  try {
+    await (await open(target, 'wx')).close();
+  } catch (error) {
+    if (errnoOf(error) === 'EEXIST') return false;
+    throw error;
+  }
+  try {
+    await placeOver(workPath, target);
+  } catch (error) {
+    await unlink(target).catch(() => undefined);
+    throw error;
+  }
+  return true;
+}
+
+/** Moves the file at `workPath` to `target`, replacing what is there; makes missing folders. */
+export async function placeOver(workPath: string, target: string): Promise<void> {
+  try {
+    try {
+      await rename(workPath, target);
+    } catch (error) {
+      if (errnoOf(error) !== 'ENOENT') throw error;
+      await mkdir(dirname(target), { recursive: true });
+      await rename(workPath, target);
+    }
+  } catch (error) {
+    if (errnoOf(error) !== 'EXDEV') throw error;
+    // input/ and output/ may be different mounts: copy next to the target, then rename there.
+    const copy = `${target}.${randomUUID()}.part`;
+    try {
+      await copyFile(workPath, copy, constants.COPYFILE_EXCL);
+      await rename(copy, target);
+    } finally {
+      await rm(copy, { force: true });
+    }
+  }
+}

@@ -1,0 +1,123 @@
+import { readFile, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import {
+  AppError,
+  isJsonObject,
+  parseJson,
+  stringifyJson,
+  type JsonObject,
+  type JsonValue,
+} from '@tiercel/contracts';
+import { withFileLock } from './file-lock.ts';
+import { isAbsent } from './node-errors.ts';
+import { placeOver } from './placing.ts';
+import { writeWorkFile } from './work-files.ts';
+
+/** ComfyUI's own name for it, so that an existing user folder can be copied over. */
+const SETTINGS_FILE = 'comfy.settings.json';
+const LOCK = { staleMs: 10_000, timeoutMs: 30_000 };
+const DEFAULT_MAX_BYTES = 8 * 1024 * 1024;
+
+/** Values to set; undefined takes the key away. */
+export type SettingsPatch = ReadonlyMap<string, JsonValue | undefined>;
+
+interface Waiting {
+  readonly patch: SettingsPatch;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/**
+ * The settings of the single user: one JSON object in a file, merged key by key. The frontend writes
+ * it at every drag and zoom, so patches that arrive during a write go together into the next one.
+ * Processes take turns by a lock file and each write replaces the file as a whole.
+ */
+export class SettingsStore {
+  readonly #folder: string;
+  readonly #maxBytes: number;
+  #waiting: Waiting[] = [];
+  #isWriting = false;
+
+  constructor(folder: string, options: { maxBytes?: number } = {}) {
+    this.#folder = folder;
+    this.#maxBytes = options.maxBytes ?? DEFAULT_MAX_BYTES;
+  }
+
+  async read(): Promise<JsonObject> {
+    return (await this.#load()) ?? {};
+  }
+
+  /**
+   * Merges into the stored settings; returns when they are written.
+   * @throws AppError body_too_large when the settings would pass their limit (8 MiB)
+   */
+  merge(patch: SettingsPatch): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ patch, resolve, reject });
+      if (!this.#isWriting) void this.#writeAll();
+    });
+  }
+
+  async #writeAll(): Promise<void> {
+    this.#isWriting = true;
+    while (this.#waiting.length > 0) {
+      const batch = this.#waiting;
+      this.#waiting = [];
+      try {
+        await withFileLock(join(this.#folder, `${SETTINGS_FILE}.lock`), LOCK, () =>
+          this.#apply(batch),
+        );
+        for (const { resolve } of batch) resolve();
+      } catch (error) {
+        for (const { reject } of batch) reject(error);
+      }
+    }
+    this.#isWriting = false;
+  }
+
+  async #apply(batch: readonly Waiting[]): Promise<void> {
+    const settings = new Map(Object.entries((await this.#loadOrSetAside()) ?? {}));
+    for (const { patch } of batch) {
+      for (const [key, value] of patch) {
+        if (value === undefined) settings.delete(key);
+        else settings.set(key, value);
+      }
+    }
+    const text = stringifyJson(Object.fromEntries(settings));
+    if (Buffer.byteLength(text) > this.#maxBytes) {
+      throw new AppError('body_too_large', `Settings are limited to ${this.#maxBytes} bytes.`);
+    }
+    const workPath = await writeWorkFile(this.#folder, text);
+    try {
+      await placeOver(workPath, this.#path);
+    } finally {
+      await rm(workPath, { force: true });
+    }
+  }
+
+  /** Null when the file does not exist or does not hold an object. */
+  async #load(): Promise<JsonObject | null> {
+    try {
+      const value = parseJson(await readFile(this.#path, 'utf8'));
+      return isJsonObject(value) ? value : null;
+    } catch (error) {
+      if (isAbsent(error) || error instanceof SyntaxError) return null;
+      throw error;
+    }
+  }
+
+  /** Settings that cannot be read (edited by hand) are kept beside the new ones, not overwritten. */
+  async #loadOrSetAside(): Promise<JsonObject | null> {
+    const settings = await this.#load();
+    if (settings === null) {
+      await rename(this.#path, `${this.#path}.unreadable`).catch((error: unknown) => {
+        if (!isAbsent(error)) throw error;
+      });
+    }
+    return settings;
+  }
+
+  get #path(): string {
+    return join(this.#folder, SETTINGS_FILE);
+  }
+}
