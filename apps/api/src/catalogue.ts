@@ -4,12 +4,14 @@ import {
   stringifyJson,
   type Announcement,
   type Device,
+  type JsonObject,
   type NodeInfo,
   type ObjectInfo,
 } from '@tiercel/contracts';
 import type { AnnouncementBoard, EventSubscriber } from '@tiercel/events';
 import { isUploadInput } from '@tiercel/graph';
 import type { Logger } from '@tiercel/runtime';
+import { lookup } from 'mime-types';
 
 const REFRESH_MS = 5_000;
 
@@ -69,8 +71,15 @@ export class Catalogue {
     return this.#state.objectInfo;
   }
 
-  /** False only on a system that has never had a worker. */
-  get isKnown(): boolean {
+  /**
+   * False only on a system that has never had a worker. Looks once more before it says so: the first
+   * worker may have announced itself a moment ago.
+   */
+  async isKnown(): Promise<boolean> {
+    if (this.#state === EMPTY) {
+      await this.#refreshing;
+      await this.#tryRefresh();
+    }
     return this.#state !== EMPTY;
   }
 
@@ -177,7 +186,9 @@ function putFiles(info: NodeInfo, files: readonly string[]): NodeInfo {
       : Object.fromEntries(
           Object.entries(section).map(([name, spec]) => [
             name,
-            isUploadInput(spec) && Array.isArray(spec[0]) ? [files, ...spec.slice(1)] : spec,
+            isUploadInput(spec) && Array.isArray(spec[0])
+              ? [files.filter((file) => fits(file, spec[1])), ...spec.slice(1)]
+              : spec,
           ]),
         );
   const { required, optional, ...rest } = info.input;
@@ -187,6 +198,17 @@ function putFiles(info: NodeInfo, files: readonly string[]): NodeInfo {
     ...rest,
   };
   return { ...info, input } as NodeInfo;
+}
+
+/** Which of the uploaded files an input lists: those of its own kind, told by their names. */
+function fits(file: string, options: JsonObject | undefined): boolean {
+  const kind = (lookup(file) || '').split('/')[0];
+  if (options?.image_upload === true || options?.animated_image_upload === true) {
+    return kind === 'image';
+  }
+  if (options?.video_upload === true) return kind === 'video';
+  if (options?.audio_upload === true) return kind === 'audio' || kind === 'video';
+  return true;
 }
 
 function unionOfModels(live: readonly Announcement[]): Record<string, string[]> {

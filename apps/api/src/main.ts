@@ -114,7 +114,11 @@ async function main(): Promise<void> {
         producer,
         reader,
         catalogue,
-        fileExists: async (name) => (await files.resolveAnnotated(name)) !== null,
+        fileExists: (name) =>
+          files.resolveAnnotated(name).then(
+            (found) => found !== null,
+            () => false,
+          ),
         secretKey: loadSecretKey(config.dataDir),
         maxPromptNodes: api.maxPromptNodes,
         log,

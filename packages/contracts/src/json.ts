@@ -23,22 +23,46 @@ function parseNumber(text: string): number | bigint {
   return BigInt(text);
 }
 
+/** Python refuses longer integers too; converting them takes quadratic time. */
+const TOO_LONG_INTEGER = /\d{4301}/;
+/** Far beyond any real prompt; keeps recursive code from overflowing the stack. */
+const MAX_DEPTH = 500;
+
+/** Whether arrays and objects nest deeper than MAX_DEPTH; brackets inside strings do not count. */
+function isTooDeep(text: string): boolean {
+  let depth = 0;
+  for (let at = 0; at < text.length; at += 1) {
+    const code = text.charCodeAt(at);
+    if (code === 34) {
+      at += 1;
+      while (at < text.length && text.charCodeAt(at) !== 34) {
+        at += text.charCodeAt(at) === 92 ? 2 : 1;
+      }
+    } else if (code === 123 || code === 91) {
+      depth += 1;
+      if (depth > MAX_DEPTH) return true;
+    } else if (code === 125 || code === 93) {
+      depth -= 1;
+    }
+  }
+  return false;
+}
+
 /**
  * Parses JSON without losing digits: integers outside the safe range come back as bigint.
  * Texts without a long run of digits take the native parser, which is then exact.
- * @throws SyntaxError on anything that is not JSON (also on Python's NaN and Infinity)
+ * @throws SyntaxError on anything that is not JSON (also on Python's NaN and Infinity), on nesting deeper
+ *         than 500 levels, and on integers of over 4300 digits
  */
 export function parseJson(text: string): JsonValue {
+  if (isTooDeep(text)) throw new SyntaxError(`JSON is nested deeper than ${MAX_DEPTH} levels`);
   if (!MAYBE_BIG_INTEGER.test(text)) return JSON.parse(text) as JsonValue;
+  if (TOO_LONG_INTEGER.test(text)) throw new SyntaxError('JSON has a number of over 4300 digits');
   JSON.parse(text); // the native parser decides what is JSON, and its error messages are the clear ones
-  try {
-    return parse(text, undefined, {
-      parseNumber,
-      onDuplicateKey: ({ newValue }: { newValue: unknown }) => newValue,
-    }) as JsonValue;
-  } catch (cause) {
-    throw cause instanceof SyntaxError ? cause : new SyntaxError('JSON is nested too deeply', { cause });
-  }
+  return parse(text, undefined, {
+    parseNumber,
+    onDuplicateKey: ({ newValue }: { newValue: unknown }) => newValue,
+  }) as JsonValue;
 }
 
 /** Writes JSON, bigints as plain digits. `undefined` members are left out. */

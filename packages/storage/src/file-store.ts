@@ -186,8 +186,8 @@ export class FileStore {
    */
   async purgeTemp(maxAgeMs: number, nowMs: number = Date.now()): Promise<number> {
     let removed = await purgeFolder(this.#folder('temp'), nowMs - maxAgeMs);
-    for (const type of FILE_TYPES) {
-      const work = join(this.#folder(type), WORK_FOLDER);
+    for (const folder of [...FILE_TYPES, 'user/default']) {
+      const work = join(this.#root, folder, WORK_FOLDER);
       removed += await purgeFolder(work, nowMs - ABANDONED_AFTER_MS);
     }
     return removed;

@@ -1,1 +1,20 @@
-export {};
+export { makeTempFolder, onStopEverything, stopEverything } from './cleanup.ts';
+export { connectSocket, type EventRecorder, type SocketOptions } from './event-recorder.ts';
+export type { Frame, PreviewFrame, ProgressTextFrame, TextFrame, UnknownFrame } from './frames.ts';
+export { http, type RawBody, type RawHttp, type RawOptions, type RawResponse } from './raw-http.ts';
+export {
+  startApi,
+  startSystem,
+  startWorker,
+  type ServiceOptions,
+  type SystemOptions,
+  type TestSystem,
+} from './services.ts';
+export {
+  spawnProcess,
+  type ProcessEnd,
+  type SpawnedProcess,
+  type SpawnOptions,
+} from './spawned-process.ts';
+export { startTestRedis, type TestRedis, type TestRedisOptions } from './test-redis.ts';
+export { until } from './until.ts';

@@ -15,7 +15,8 @@ import type { Route } from '../http/route.ts';
 
 const KEEP_ALIVE_MS = 15_000;
 const STREAM_ID = /^\d+-\d+$/;
-const TERMINAL = /^\{"type":"execution_(success|error|interrupted)"/;
+/** The last frame of every job: `executing` with no node. */
+const LAST = '{"type":"executing","data":{"node":null,';
 
 export interface EventsDependencies {
   readonly reader: Reader;
@@ -26,7 +27,7 @@ export interface EventsDependencies {
 
 /**
  * GET /api/jobs/{id}/events: a job's events as server-sent events, for scripts. Replays what is kept
- * after Last-Event-ID (or from the start), then follows until the job has ended.
+ * after Last-Event-ID (or from the start), then follows until the job has ended (`executing` with node null).
  */
 export function createEventsRoutes(deps: EventsDependencies): Route[] {
   let open = 0;
@@ -95,7 +96,11 @@ function readLastEventId(req: Request): string | undefined {
 /** The stream has expired, the record has not: its messages tell how the job went. */
 function terminalFromRecord(job: JobRecord): EventLine[] {
   const messages = parseJson(job.messagesText) as [string, unknown][];
-  return messages.map(([type, data]) => ({ id: '-', frame: frameText(type, data, stringifyJson) }));
+  const idle: [string, unknown] = ['executing', { node: null, prompt_id: job.id }];
+  return [...messages, idle].map(([type, data]) => ({
+    id: '-',
+    frame: frameText(type, data, stringifyJson),
+  }));
 }
 
 /** Writes events to one response, each once, in order; ends it after the terminal one. */
@@ -137,13 +142,13 @@ class EventStream {
   #write(lines: readonly EventLine[]): void {
     for (const { id, frame } of lines) {
       if (this.#res.writableEnded) return;
-      const isStatus = id === '-' && !TERMINAL.test(frame) && frame.startsWith('{"type":"status"');
+      const isStatus = frame.startsWith('{"type":"status"');
       const isOld = id !== '-' && this.lastId !== undefined && !isNewer(id, this.lastId);
       if (isStatus || isOld) continue;
       if (id !== '-') this.lastId = id;
       const idLine = id === '-' ? '' : `id: ${id}\n`;
       this.#res.write(`${idLine}event: ${typeOf(frame)}\ndata: ${dataOf(frame)}\n\n`);
-      if (TERMINAL.test(frame)) this.#res.end();
+      if (frame.startsWith(LAST)) this.#res.end();
     }
   }
 }

@@ -68,7 +68,7 @@ async function postPrompt(req: Request, res: Response, deps: PromptDependencies)
       return;
     }
   }
-  if (!catalogue.isKnown) {
+  if (!(await catalogue.isKnown())) {
     throw new AppError('no_worker_known', 'No worker has announced its nodes yet; start one.', {
       retryAfterSeconds: 5,
     });

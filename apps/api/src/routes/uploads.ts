@@ -6,7 +6,13 @@ import {
   type FileType,
   type JsonObject,
 } from '@tiercel/contracts';
-import { copyPngText, parseAnnotated, type FileStore, type FoundFile } from '@tiercel/storage';
+import {
+  copyPngText,
+  parseAnnotated,
+  type FileStore,
+  type FoundFile,
+  type StoredUpload,
+} from '@tiercel/storage';
 import type { Request, Response } from 'express';
 import type { Route } from '../http/route.ts';
 import { createFormReader, type UploadForm } from './uploads-form.ts';
@@ -21,7 +27,9 @@ export interface UploadDeps {
   readonly maxPixels: number;
 }
 
-type UploadHandler = (form: UploadForm, res: Response) => Promise<void>;
+/** The stored file, or the status of an answer without body. */
+type UploadResult = StoredUpload | 400 | 403 | 404;
+type UploadHandler = (deps: UploadDeps, form: UploadForm) => Promise<UploadResult>;
 
 /**
  * POST /upload/image and /upload/mask, as ComfyUI 0.3.64 (transcript 15). Any kind of file is taken.
@@ -29,55 +37,39 @@ type UploadHandler = (form: UploadForm, res: Response) => Promise<void>;
  */
 export function createUploadRoutes(deps: UploadDeps): Route[] {
   const readForm = createFormReader(deps.files, deps.maxUploadBytes);
-  const withForm = (handler: UploadHandler) => async (req: Request, res: Response) => {
+  const answerWith = (handler: UploadHandler) => async (req: Request, res: Response) => {
     const form = await readForm(req, res);
-    try {
-      await handler(form, res);
-    } finally {
-      await form.discard();
-    }
+    const result = await handler(deps, form).finally(() => form.discard());
+    if (typeof result === 'number') endEmpty(res, result);
+    else res.json(result);
   };
   return [
-    {
-      method: 'POST',
-      path: '/upload/image',
-      body: 'none',
-      handle: withForm((form, res) => uploadImage(deps, form, res)),
-    },
-    {
-      method: 'POST',
-      path: '/upload/mask',
-      body: 'none',
-      handle: withForm((form, res) => uploadMask(deps, form, res)),
-    },
+    { method: 'POST', path: '/upload/image', body: 'none', handle: answerWith(uploadImage) },
+    { method: 'POST', path: '/upload/mask', body: 'none', handle: answerWith(uploadMask) },
   ];
 }
 
-async function uploadImage(deps: UploadDeps, form: UploadForm, res: Response): Promise<void> {
+async function uploadImage(deps: UploadDeps, form: UploadForm): Promise<UploadResult> {
   const type = form.fields.get('type') ?? 'input';
-  if (form.image === null || !isFileType(type)) {
-    endEmpty(res, 400);
-    return;
-  }
-  await store(deps, form, { type, filename: form.image.filename, workPath: form.image.path }, res);
+  if (form.image === null || !isFileType(type)) return 400;
+  return store(deps, form, {
+    type,
+    filename: form.image.filename,
+    workPath: form.image.path,
+  });
 }
 
 /** The uploaded picture's alpha becomes that of the picture `original_ref` names; PNG text is kept. */
-async function uploadMask(deps: UploadDeps, form: UploadForm, res: Response): Promise<void> {
+async function uploadMask(deps: UploadDeps, form: UploadForm): Promise<UploadResult> {
   const type = form.fields.get('type') ?? 'input';
   const reference = parseReference(form.fields.get('original_ref'));
-  if (form.image === null || !isFileType(type) || reference === null) {
-    endEmpty(res, 400);
-    return;
-  }
+  if (form.image === null || !isFileType(type) || reference === null) return 400;
   const original = await orNullIfRefused(deps.files.find(reference));
-  if (original?.value == null) {
-    endEmpty(res, original === null ? 403 : 404);
-    return;
-  }
+  if (original === null) return 403;
+  if (original.value === null) return 404;
   const masked = await mask(original.value, form.image.path, deps.maxPixels);
   const workPath = await deps.files.writeUpload(masked);
-  await store(deps, form, { type, filename: form.image.filename, workPath }, res);
+  return store(deps, form, { type, filename: form.image.filename, workPath });
 }
 
 async function mask(original: FoundFile, maskPath: string, maxPixels: number): Promise<Uint8Array> {
@@ -89,8 +81,7 @@ async function store(
   deps: UploadDeps,
   form: UploadForm,
   file: { type: FileType; filename: string; workPath: string },
-  res: Response,
-): Promise<void> {
+): Promise<UploadResult> {
   const overwrite = form.fields.get('overwrite');
   const saved = deps.files.saveUpload({
     ...file,
@@ -98,8 +89,7 @@ async function store(
     onExisting: overwrite === 'true' || overwrite === '1' ? 'replace' : 'rename',
   });
   const stored = await orNullIfRefused(saved);
-  if (stored === null) endEmpty(res, 400);
-  else res.json(stored.value);
+  return stored === null ? 400 : stored.value;
 }
 
 interface Reference {

@@ -225,7 +225,7 @@ describe('text to image', () => {
     );
     expect(bench.previews).toHaveLength(5);
     const { format, width, height } = await sharp(bench.previews[4]!.bytes).metadata();
-    expect([format, width! <= 512, width! / height!]).toEqual(['jpeg', true, 2]);
+    expect([format, width <= 512, width / height]).toEqual(['jpeg', true, 2]);
   });
 
   test('keeps more of the first picture the lower the denoise', async () => {

@@ -32,8 +32,9 @@ const emptyImage: NodeDefinition = {
     const color = readNumber(inputs, 'color');
     checkPixels(width, height, count, context.maxPixels);
     const frame = new Float32Array(width * height * 3);
-    const channels = [(color >> 16) & 0xff, (color >> 8) & 0xff, color & 0xff].map((c) => c / 0xff);
-    if (color !== 0) for (let i = 0; i < frame.length; i += 1) frame[i] = channels[i % 3] ?? 0;
+    frame.set([(color >> 16) & 0xff, (color >> 8) & 0xff, color & 0xff].map((c) => c / 0xff));
+    // Doubling what is filled: far faster than a loop over samples.
+    for (let filled = 3; filled < frame.length; filled *= 2) frame.copyWithin(filled, 0, filled);
     const frames = new Array<Float32Array>(count).fill(frame);
     return Promise.resolve({ outputs: [{ kind: 'image', width, height, channels: 3, frames }] });
   },

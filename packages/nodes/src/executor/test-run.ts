@@ -99,3 +99,37 @@ export function createBench(
 export async function waitForLine(log: readonly string[], line: string): Promise<void> {
   while (!log.includes(line)) await new Promise((done) => setTimeout(done, 2));
 }
+
+/** Nodes of test prompts. */
+export const empty = (over = {}) => ({
+  class_type: 'EmptyImage',
+  inputs: { width: 8, height: 8, batch_size: 1, color: 1, ...over },
+});
+export const preview = (from: string) => ({
+  class_type: 'PreviewImage',
+  inputs: { images: [from, 0] },
+});
+export const save = (from: string, prefix = 'a') => ({
+  class_type: 'SaveImage',
+  inputs: { images: [from, 0], filename_prefix: prefix },
+});
+export const invert = (from: string) => ({
+  class_type: 'ImageInvert',
+  inputs: { image: [from, 0] },
+});
+export const scale = (from: string, width: number) => ({
+  class_type: 'ImageScale',
+  inputs: { image: [from, 0], upscale_method: 'bilinear', width, height: 32, crop: 'disabled' },
+});
+export const started = (log: readonly string[]) =>
+  log.filter((line) => line.startsWith('started ')).map((line) => line.slice(8));
+
+/** What a run fails with. */
+export async function failure(run: Promise<unknown>): Promise<unknown> {
+  try {
+    await run;
+  } catch (error) {
+    return error;
+  }
+  throw new Error('the run did not fail');
+}

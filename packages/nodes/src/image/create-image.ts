@@ -39,11 +39,14 @@ export function createImage(options: {
   return { kind: 'image', width, height, channels, frames };
 }
 
+// Bound once: looking up a global in every turn of a pixel loop is slow inside vm contexts (Jest).
+const { fround } = Math;
+
 /** 0..1 samples to bytes: clipped, then truncated in single precision, as ComfyUI saves pictures. */
 export function toBytes(samples: Float32Array): Uint8Array {
   const bytes = new Uint8Array(samples.length);
   for (let i = 0; i < samples.length; i += 1) {
-    const value = Math.fround(255 * (samples[i] ?? 0));
+    const value = fround(255 * (samples[i] ?? 0));
     bytes[i] = value > 255 ? 255 : value > 0 ? value : 0; // also turns NaN into 0
   }
   return bytes;

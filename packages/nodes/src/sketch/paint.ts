@@ -1,11 +1,18 @@
 import { interpolate } from '../image/interpolate.ts';
 import { createPacer } from '../pacer.ts';
 import { layeredNoise } from './random.ts';
-import type { Color, Scene } from './scene.ts';
+import type { Scene } from './scene.ts';
 
 /** The sky is soft: it is computed on a small grid and enlarged. */
 const SKY_GRID = 72;
-const VIGNETTE = 0.28;
+const VIGNETTE = 0.14;
+const MIST = 0.35;
+const GLOW = 0.55;
+/** Where the glow is no longer seen, in radii of the sun. */
+const GLOW_REACH = 10;
+
+// Bound once: looking up a global in every turn of a pixel loop is slow inside vm contexts (Jest).
+const { exp, max, min, sqrt } = Math;
 
 /** Paints a scene: interleaved RGB samples in 0..1. */
 export async function paintScene(
@@ -19,34 +26,48 @@ export async function paintScene(
   const sunX = sun.x * width;
   const sunY = sun.y * height;
   const sunRadius = Math.max(1, sun.radius * height);
-  const profiles = ridges.map((ridge) => traceRidge(ridge, width, height, scene.octaves)).reverse();
-  const colors = ridges.map((ridge) => ridge.color).reverse();
+  const fadeDepth = -5 / height;
+  // From the nearest to the farthest: what lies behind an opaque ridge is never looked at.
+  const hills = ridges
+    .map((ridge) => ({
+      color: ridge.color,
+      profile: traceRidge(ridge, width, height, scene.octaves),
+    }))
+    .reverse();
 
-  const pixel = [0, 0, 0];
   for (let y = 0; y < height; y += 1) {
     const dy = (y / height - 0.5) * 2;
+    const sunDy = (y - sunY) ** 2;
     for (let x = 0; x < width; x += 1) {
       const at = (y * width + x) * 3;
-      for (let c = 0; c < 3; c += 1) pixel[c] = canvas[at + c] ?? 0;
-
-      const distance = Math.hypot(x - sunX, y - sunY) / sunRadius;
-      if (distance < 8) {
-        const disc = Math.min(1, Math.max(0, (1 - distance) * sunRadius + 0.5));
-        blend(pixel, sun.color, Math.max(disc, 0.55 * Math.exp(-0.6 * distance)));
-      }
-      // From the nearest ridge back: the first that covers the pixel decides, the one above it is antialiased.
-      for (let i = profiles.length - 1; i >= 0; i -= 1) {
-        const depth = y - (profiles[i]?.[x] ?? height);
+      let red = 0;
+      let green = 0;
+      let blue = 0;
+      let open = 1; // how much of what lies behind still shows
+      for (const { color, profile } of hills) {
+        const depth = y - (profile[x] ?? height);
         if (depth <= -0.5) continue;
-        blend(pixel, colors[i] ?? mist, Math.min(1, depth + 0.5));
-        blend(pixel, mist, Math.min(1, depth + 0.5) * 0.35 * Math.exp((-5 * depth) / height));
+        const cover = depth < 0.5 ? (depth + 0.5) * open : open;
+        const haze = MIST * exp(fadeDepth * depth);
+        red += cover * (color[0] + (mist[0] - color[0]) * haze);
+        green += cover * (color[1] + (mist[1] - color[1]) * haze);
+        blue += cover * (color[2] + (mist[2] - color[2]) * haze);
+        open -= cover;
+        if (open <= 0) break;
+      }
+      if (open > 0) {
+        const distance = sqrt((x - sunX) ** 2 + sunDy) / sunRadius;
+        const disc = min(1, max(0, (1 - distance) * sunRadius + 0.5));
+        const glow = distance < GLOW_REACH ? max(disc, GLOW * exp(-0.6 * distance)) : 0;
+        red += open * mix(canvas[at], sun.color[0], glow);
+        green += open * mix(canvas[at + 1], sun.color[1], glow);
+        blue += open * mix(canvas[at + 2], sun.color[2], glow);
       }
       const dx = (x / width - 0.5) * 2;
-      const shade = 1 - VIGNETTE * 0.5 * (dx * dx + dy * dy);
-      for (let c = 0; c < 3; c += 1) {
-        const value = (0.5 + ((pixel[c] ?? 0) - 0.5) * contrast) * shade;
-        canvas[at + c] = value < 0 ? 0 : value > 1 ? 1 : value;
-      }
+      const shade = 1 - VIGNETTE * (dx * dx + dy * dy);
+      canvas[at] = clamp((0.5 + (red - 0.5) * contrast) * shade);
+      canvas[at + 1] = clamp((0.5 + (green - 0.5) * contrast) * shade);
+      canvas[at + 2] = clamp((0.5 + (blue - 0.5) * contrast) * shade);
     }
     const pause = pace();
     if (pause) await pause;
@@ -54,9 +75,12 @@ export async function paintScene(
   return canvas;
 }
 
-function blend(pixel: number[], color: Color, amount: number): void {
-  for (let c = 0; c < 3; c += 1)
-    pixel[c] = (pixel[c] ?? 0) * (1 - amount) + (color[c] ?? 0) * amount;
+function mix(from: number | undefined, to: number, share: number): number {
+  return (from ?? 0) + (to - (from ?? 0)) * share;
+}
+
+function clamp(value: number): number {
+  return value < 0 ? 0 : value > 1 ? 1 : value;
 }
 
 async function paintSky(scene: Scene, width: number, height: number): Promise<Float32Array> {

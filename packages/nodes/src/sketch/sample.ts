@@ -65,7 +65,8 @@ async function startState(
 ): Promise<Float32Array> {
   const { denoise, width, height } = options;
   const random = createRandom(`noise ${String(options.seed)}`);
-  const noise = Float32Array.from({ length: width * height * 3 }, () => random());
+  const noise = new Float32Array(width * height * 3);
+  for (let i = 0; i < noise.length; i += 1) noise[i] = random();
   if (denoise >= 1) return noise;
   const start = await renderLatent(latent.frames[0] ?? [], width, height);
   return noise.map((value, i) => value * denoise + (start[i] ?? 0) * (1 - denoise));

@@ -29,34 +29,36 @@ export interface Scene {
 }
 
 /** Words that set the hue (degrees) when the prompt has them and the negative prompt has not. */
-const HUES: Readonly<Record<string, number>> = {
-  red: 2,
-  fox: 18,
-  autumn: 22,
-  orange: 28,
-  desert: 34,
-  sunset: 20,
-  golden: 40,
-  gold: 42,
-  yellow: 52,
-  spring: 95,
-  green: 125,
-  forest: 135,
-  grass: 110,
-  jungle: 140,
-  teal: 175,
-  ice: 195,
-  sky: 205,
-  blue: 215,
-  sea: 200,
-  ocean: 208,
-  water: 200,
-  night: 235,
-  purple: 275,
-  violet: 270,
-  pink: 330,
-  rose: 340,
-};
+const HUES = new Map(
+  Object.entries({
+    red: 2,
+    fox: 18,
+    autumn: 22,
+    orange: 28,
+    desert: 34,
+    sunset: 20,
+    golden: 40,
+    gold: 42,
+    yellow: 52,
+    spring: 95,
+    green: 125,
+    forest: 135,
+    grass: 110,
+    jungle: 140,
+    teal: 175,
+    ice: 195,
+    sky: 205,
+    blue: 215,
+    sea: 200,
+    ocean: 208,
+    water: 200,
+    night: 235,
+    purple: 275,
+    violet: 270,
+    pink: 330,
+    rose: 340,
+  }),
+);
 const PALE = new Set(['snow', 'snowy', 'white', 'winter', 'ice', 'fog', 'foggy', 'mist']);
 const DARK = new Set(['night', 'dark', 'black', 'moon', 'midnight', 'noir']);
 
@@ -69,10 +71,12 @@ export function composeScene(recipe: SketchRecipe): Scene {
   const unwanted = new Set(splitWords(negative));
   const words = splitWords(prompt).filter((word) => !unwanted.has(word));
 
-  const named = words.map((word) => HUES[word]).filter((hue) => hue !== undefined);
+  const named = words.map((word) => HUES.get(word)).filter((hue) => hue !== undefined);
   const mood = (hashText(prompt)[0] ?? 0) % 360; // without colour words, the prompt still keeps its hue
   const hue = (named[Math.floor(random() * named.length)] ?? mood) + (random() - 0.5) * 24;
   const accent = (named.at(-1) ?? hue + 150 + random() * 60) + (random() - 0.5) * 16;
+  // Warm hues darken towards red: towards yellow they would turn olive.
+  const turn = hue < 75 ? -1 : 1;
   const light = words.some((word) => DARK.has(word)) ? 0.45 : 1;
   const saturation = words.some((word) => PALE.has(word)) ? 0.28 : 0.45 + random() * 0.25;
 
@@ -80,7 +84,7 @@ export function composeScene(recipe: SketchRecipe): Scene {
   const count = 3 + Math.floor(random() * 3);
   const mist = toRgb(hue + 20, saturation * 0.6, 0.82 * light);
   return {
-    skyTop: toRgb(hue + 30, saturation, 0.42 * light),
+    skyTop: toRgb(hue + turn * 28, saturation, 0.42 * light),
     skyBottom: toRgb(accent, saturation * 0.9, 0.78 * light),
     cloud: toRgb(accent + 12, saturation * 0.5, 0.93 * light),
     mist,
@@ -98,7 +102,7 @@ export function composeScene(recipe: SketchRecipe): Scene {
         frequency: 1.2 + near * 1.6 + random() * 1.5,
         seed: Math.floor(random() * 0xffff_ffff),
         color: toRgb(
-          hue + near * 18 - 6,
+          hue + turn * near * 20,
           saturation * (0.55 + near * 0.35),
           (0.62 - near * 0.46) * light,
         ),

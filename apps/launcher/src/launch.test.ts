@@ -1,0 +1,198 @@
+import { spawn } from 'node:child_process';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from '@jest/globals';
+import { makeTempFolder, onStopEverything, stopEverything, until } from '@tiercel/testkit';
+
+const here = import.meta.dirname;
+/** What main.ts does, with stand-ins for the two programs. */
+const PROGRAM = `
+  const { loadConfig, runMain } = require('@tiercel/runtime');
+  const { launch } = require('${here}/launch.ts');
+  const { createTerminal } = require('${here}/terminal.ts');
+  const terminal = createTerminal(process.stdout, process.stderr);
+  void runMain(
+    async () => {
+      process.exitCode = await launch({
+        config: loadConfig(),
+        terminal,
+        apiFile: '${here}/fixtures/api.mjs',
+        workerFile: '${here}/fixtures/worker.mjs',
+      });
+      process.exit();
+    },
+    (error) => terminal.complain(error.message),
+  );`;
+
+afterAll(stopEverything);
+
+interface Launcher {
+  readonly pid: number;
+  readonly out: () => string;
+  readonly errors: () => string;
+  readonly exitCode: Promise<number | null>;
+  /** What the stand-ins noted, in order. */
+  readonly notes: () => string[];
+  readonly pidOf: (role: 'api' | 'worker') => number;
+  readonly redisPid: () => number;
+}
+
+function startLauncher(
+  mode: { failing?: string; stubborn?: string } = {},
+  env: Record<string, string> = {},
+): Launcher {
+  const folder = makeTempFolder();
+  writeFileSync(join(folder, 'mode.json'), JSON.stringify(mode));
+  writeFileSync(join(folder, 'config.yaml'), 'worker: { shutdownGraceMs: 1000 }\n');
+  const child = spawn(
+    process.execPath,
+    ['--conditions=source', '-r', 'esbuild-register', '-e', PROGRAM],
+    {
+      // A group of its own, as a shell gives to what a person starts.
+      ...{ detached: true, stdio: ['ignore', 'pipe', 'pipe'] },
+      env: {
+        PATH: process.env.PATH ?? '',
+        DATA_DIR: folder,
+        TIERCEL_CONFIG: join(folder, 'config.yaml'),
+        ...env,
+      },
+    },
+  );
+  let out = '';
+  let errors = '';
+  child.stdout.on('data', (text: Buffer) => (out += text.toString()));
+  child.stderr.on('data', (text: Buffer) => (errors += text.toString()));
+  const exitCode = new Promise<number | null>((resolve) => child.once('close', resolve));
+  onStopEverything(() => child.kill('SIGKILL'));
+  const notes = (): string[] => {
+    const file = join(folder, 'notes');
+    return existsSync(file) ? readFileSync(file, 'utf8').trim().split('\n') : [];
+  };
+  return {
+    pid: child.pid ?? -1,
+    out: () => out,
+    errors: () => errors,
+    exitCode,
+    notes,
+    pidOf: (role) =>
+      Number(
+        notes()
+          .findLast((line) => line.startsWith(`${role} pid`))
+          ?.split(' ')[2],
+      ),
+    redisPid: () => Number(/process (\d+)/.exec(out)?.[1]),
+  };
+}
+
+async function startReady(...args: Parameters<typeof startLauncher>): Promise<Launcher> {
+  const launcher = startLauncher(...args);
+  await until(() => launcher.out().includes('Ctrl-C stops it'), 20_000);
+  return launcher;
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    // A zombie is dead; its new parent just has not looked yet.
+    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  } catch {
+    return false;
+  }
+}
+
+const pidsOf = (launcher: Launcher): number[] => [
+  ...[launcher.pidOf('api'), launcher.pidOf('worker'), launcher.redisPid()],
+];
+
+describe('launch', () => {
+  test('tells where it is and stops in order on SIGTERM, Redis last', async () => {
+    const launcher = await startReady();
+    expect(launcher.out()).toContain('Tiercel is ready: http://127.0.0.1:8188');
+    expect(launcher.out()).toContain('tiers    gpu, then embedded');
+    expect(launcher.out()).toMatch(/redis {4}started here \(process \d+\)/);
+    // Not a terminal: the children's logs are left as they are.
+    expect(launcher.out()).toContain('{"level":30,"time":0,"name":"api","msg":"started"}');
+    expect(pidsOf(launcher).every(isAlive)).toBe(true);
+    process.kill(launcher.pid, 'SIGTERM');
+    expect(await launcher.exitCode).toBe(0);
+    expect(launcher.notes()).toEqual(
+      expect.arrayContaining([
+        ...['worker SIGTERM', 'worker end +PONG', 'api SIGTERM', 'api end +PONG'],
+      ]),
+    );
+    expect(pidsOf(launcher).filter(isAlive)).toEqual([]);
+    expect(launcher.errors()).toBe('');
+  });
+
+  test('a Ctrl-C that arrives twice (from the terminal and through npm) stops it in order', async () => {
+    const launcher = await startReady();
+    process.kill(-launcher.pid, 'SIGINT');
+    process.kill(launcher.pid, 'SIGINT');
+    expect(await launcher.exitCode).toBe(0);
+    expect(launcher.notes()).toContain('worker end +PONG');
+    expect(launcher.notes()).not.toContain('worker SIGINT');
+  });
+
+  test('a second Ctrl-C ends a worker that does not listen', async () => {
+    const launcher = await startReady({ stubborn: 'worker' });
+    process.kill(launcher.pid, 'SIGINT');
+    await until(() => launcher.notes().includes('api end +PONG'));
+    await new Promise((done) => setTimeout(done, 500));
+    process.kill(launcher.pid, 'SIGINT');
+    expect(await launcher.exitCode).toBe(130);
+    expect(pidsOf(launcher).filter(isAlive)).toEqual([]);
+  });
+
+  test('a worker that does not listen is killed when its time is over', async () => {
+    const launcher = await startReady({ stubborn: 'worker' });
+    process.kill(launcher.pid, 'SIGTERM');
+    expect(await launcher.exitCode).toBe(0);
+    expect(pidsOf(launcher).filter(isAlive)).toEqual([]);
+  });
+
+  test('leaves nothing behind when it is killed with -9', async () => {
+    const launcher = await startReady();
+    const pids = pidsOf(launcher);
+    process.kill(launcher.pid, 'SIGKILL');
+    await until(() => pids.every((pid) => !isAlive(pid)), 15_000);
+  });
+
+  test('starts a child and Redis again when they are killed', async () => {
+    const launcher = await startReady();
+    const api = launcher.pidOf('api');
+    const redis = launcher.redisPid();
+    process.kill(redis, 'SIGKILL');
+    process.kill(api, 'SIGKILL');
+    await until(() => launcher.out().includes('Redis is back.'));
+    await until(() => launcher.out().includes('api is back.'));
+    expect(launcher.errors()).toContain('api ended (SIGKILL); starting it again in 1 s.');
+    expect(launcher.pidOf('api')).not.toBe(api);
+    process.kill(launcher.pid, 'SIGTERM');
+    expect(await launcher.exitCode).toBe(0);
+    expect(launcher.notes().slice(-4)).toContain('api end +PONG');
+  });
+
+  test.each(['api', 'worker'])(
+    'stops with one clear line when the %s cannot start',
+    async (failing) => {
+      const launcher = startLauncher({ failing });
+      expect(await launcher.exitCode).toBe(1);
+      expect(launcher.errors()).toBe(
+        `port 8188 is taken by another program\n${failing} could not start; stopping.\n`,
+      );
+      expect([launcher.pidOf('api'), launcher.pidOf('worker')].filter(isAlive)).toEqual([]);
+    },
+  );
+
+  test('a Redis that cannot be reached is one line and exit code 1', async () => {
+    const launcher = startLauncher({}, { REDIS_URL: 'redis://:secret@127.0.0.1:1' });
+    expect(await launcher.exitCode).toBe(1);
+    expect(launcher.errors()).toBe('Redis at 127.0.0.1:1 does not answer.\n');
+  });
+
+  test('wrong settings are all listed, with exit code 78', async () => {
+    const launcher = startLauncher({}, { PORT: 'x', WORKER_CONCURRENCY: '0' });
+    expect(await launcher.exitCode).toBe(78);
+    expect(launcher.errors()).toMatch(/PORT: (.|\n)*WORKER_CONCURRENCY: /);
+  });
+});

@@ -1,0 +1,136 @@
+import type { ChildMessage, Config } from '@tiercel/runtime';
+import { describeStart } from './banner.ts';
+import { openRedis, type RedisSource } from './redis-source.ts';
+import { superviseChild, type SupervisedChild } from './supervised-child.ts';
+import type { Terminal } from './terminal.ts';
+
+export interface LaunchOptions {
+  readonly config: Config;
+  readonly terminal: Terminal;
+  /** Absolute paths of the two programs. */
+  readonly apiFile: string;
+  readonly workerFile: string;
+}
+
+/** Past a worker's own grace it is killed. */
+const STOP_EXTRA_MS = 5_000;
+/**
+ * npm passes a terminal's Ctrl-C on although the terminal sent it to us as well: two signals that
+ * close together are one keystroke.
+ */
+const SAME_KEYSTROKE_MS = 700;
+const EX_INTERRUPTED = 130;
+
+/**
+ * Runs Redis, the API and the workers until a signal; then stops the processes, and Redis last.
+ * @returns the exit code: 0 after a signal, 130 when a second one was needed, a child's own when that
+ * could not start
+ * @throws AppError redis_not_found, redis_unreachable
+ */
+export async function launch(options: LaunchOptions): Promise<number> {
+  const { config, terminal } = options;
+  const children: SupervisedChild[] = [];
+  let redisIsUp = false;
+  const run = createRun();
+
+  onSignals(
+    (signal) => {
+      terminal.say(`${signal}: stopping. Running jobs may finish; once more stops at once.`);
+      run.end(0);
+    },
+    () => {
+      // With nothing to stop in order, leaving is enough: a Redis that is just starting ends with us.
+      if (!redisIsUp) process.exit(EX_INTERRUPTED);
+      run.end(EX_INTERRUPTED);
+      for (const child of children) child.kill();
+    },
+  );
+
+  const redis = await openRedis(config, {
+    say: terminal.say,
+    onLost: (why) => {
+      terminal.complain(why);
+      run.end(1);
+    },
+  });
+  redisIsUp = true;
+  try {
+    if (run.exitCode === undefined) children.push(...startChildren(options, redis, run));
+    await run.ended;
+    const limitMs = config.worker.shutdownGraceMs + STOP_EXTRA_MS;
+    await Promise.all(children.map((child) => child.stop(limitMs)));
+  } finally {
+    await redis.stop();
+  }
+  return run.exitCode ?? 0;
+}
+
+interface Run {
+  readonly exitCode: number | undefined;
+  readonly ended: Promise<void>;
+  /** A later, worse code replaces an earlier one. */
+  readonly end: (exitCode: number) => void;
+}
+
+function createRun(): Run {
+  let exitCode: number | undefined;
+  let resolveEnded: () => void = () => undefined;
+  const ended = new Promise<void>((resolve) => {
+    resolveEnded = resolve;
+  });
+  return {
+    get exitCode() {
+      return exitCode;
+    },
+    ended,
+    end: (code) => {
+      exitCode = Math.max(exitCode ?? 0, code);
+      resolveEnded();
+    },
+  };
+}
+
+function onSignals(first: (signal: string) => void, again: () => void): void {
+  let firstAt: number | undefined;
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(signal, () => {
+      if (firstAt === undefined) {
+        firstAt = Date.now();
+        first(signal);
+      } else if (Date.now() - firstAt > SAME_KEYSTROKE_MS) {
+        again();
+      }
+    });
+  }
+}
+
+function startChildren(options: LaunchOptions, redis: RedisSource, run: Run): SupervisedChild[] {
+  const { config, terminal, apiFile, workerFile } = options;
+  // With REDIS_URL set the children inherit it; a password in it must not turn up in `ps`.
+  const env: Record<string, string> = config.redisUrl === undefined ? { REDIS_URL: redis.url } : {};
+  const workers = Array.from({ length: config.workerProcesses }, (_, index) => ({
+    name: config.workerProcesses === 1 ? 'worker' : `worker ${index + 1}`,
+    file: workerFile,
+    env,
+  }));
+  const specs = [{ name: 'api', file: apiFile, env }, ...workers];
+  const ready = new Map<string, ChildMessage>();
+  return specs.map((spec) =>
+    superviseChild(spec, terminal, {
+      onReady: (message) => {
+        if (ready.has(spec.name)) {
+          terminal.say(`${spec.name} is back.`);
+          return;
+        }
+        ready.set(spec.name, message);
+        if (ready.size === specs.length) {
+          terminal.say(describeStart(config, redis, [...ready.values()]));
+        }
+      },
+      onStartFailed: (code) => {
+        terminal.complain(`${spec.name} could not start; stopping.`);
+        run.end(code === 0 ? 1 : code);
+      },
+    }),
+  );
+}

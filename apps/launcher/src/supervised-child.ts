@@ -1,0 +1,116 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import type { ChildMessage } from '@tiercel/runtime';
+import type { Terminal } from './terminal.ts';
+
+export interface ChildSpec {
+  /** As it is shown to people: `api`, `worker 1`. */
+  readonly name: string;
+  /** Absolute path of the program. */
+  readonly file: string;
+  /** Added to our own environment, which the child inherits. No secrets: they show in `ps` for a moment. */
+  readonly env: Readonly<Record<string, string>>;
+}
+
+export interface ChildHooks {
+  readonly onReady: (message: ChildMessage) => void;
+  /** It ended by itself, with this code, before it was ever ready: starting it again would not help. */
+  readonly onStartFailed: (code: number) => void;
+}
+
+export interface SupervisedChild {
+  /** SIGTERM, after `limitMs` SIGKILL; resolves when it has ended and will not be started again. */
+  stop(limitMs: number): Promise<void>;
+  /** SIGKILL, now. */
+  kill(): void;
+}
+
+const FIRST_DELAY_MS = 1_000;
+const MAX_DELAY_MS = 30_000;
+/** Who has run this long and then ends is started again without a long wait. */
+const STEADY_MS = 60_000;
+const OUTPUT_GRACE_MS = 1_000;
+
+/**
+ * Runs a Node program and starts it again when it ends, after 1 s, 2 s, 4 s ... 30 s.
+ *
+ * The child is a session of its own (detached): a terminal's Ctrl-C goes to the whole group, and only
+ * the launcher may decide who stops when. It ends with us all the same: it watches its IPC channel
+ * (stopWithParent in packages/runtime).
+ */
+export function superviseChild(
+  spec: ChildSpec,
+  terminal: Terminal,
+  hooks: ChildHooks,
+): SupervisedChild {
+  let child: ChildProcess | undefined;
+  let restart: NodeJS.Timeout | undefined;
+  let stopping = false;
+  let everReady = false;
+  let delayMs = FIRST_DELAY_MS;
+  let ended: Promise<void> = Promise.resolve();
+
+  const start = (): void => {
+    const startedAt = Date.now();
+    const started = spawnNode(spec);
+    child = started;
+    const output = Promise.all([
+      started.stdout === null ? undefined : terminal.showLogs(started.stdout, spec.name),
+      started.stderr === null ? undefined : terminal.showErrors(started.stderr),
+    ]);
+    started.on('message', (message: ChildMessage) => {
+      everReady = true;
+      hooks.onReady(message);
+    });
+    ended = new Promise((resolve) => {
+      const onEnd = async (code: number | null, how: string): Promise<void> => {
+        // What it said last comes before what we say; its own children may hold the pipe for ever.
+        await Promise.race([output, new Promise((done) => setTimeout(done, OUTPUT_GRACE_MS))]);
+        child = undefined;
+        resolve();
+        if (stopping) return;
+        if (!everReady && code !== null) {
+          hooks.onStartFailed(code);
+          return;
+        }
+        if (Date.now() - startedAt >= STEADY_MS) delayMs = FIRST_DELAY_MS;
+        terminal.complain(`${spec.name} ended (${how}); starting it again in ${delayMs / 1000} s.`);
+        restart = setTimeout(start, delayMs);
+        delayMs = Math.min(delayMs * 2, MAX_DELAY_MS);
+      };
+      started.once('error', (error) => {
+        void onEnd(1, error.message);
+      });
+      started.once('exit', (code, signal) => {
+        void onEnd(code, signal ?? `exit code ${code ?? 'unknown'}`);
+      });
+    });
+  };
+
+  start();
+  return {
+    stop: async (limitMs) => {
+      stopping = true;
+      clearTimeout(restart);
+      child?.kill('SIGTERM');
+      const timer = setTimeout(() => child?.kill('SIGKILL'), limitMs);
+      await ended;
+      clearTimeout(timer);
+    },
+    kill: () => {
+      child?.kill('SIGKILL');
+    },
+  };
+}
+
+/**
+ * env(1) adds to the environment without our reading it (only packages/runtime/src/config does that),
+ * and becomes node by exec: pid, signals and the IPC channel are node's.
+ */
+function spawnNode(spec: ChildSpec): ChildProcess {
+  const assignments = Object.entries(spec.env).map(([name, value]) => `${name}=${value}`);
+  const command = [...assignments, process.execPath, '--enable-source-maps', spec.file];
+  return spawn('/usr/bin/env', command, {
+    detached: true,
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+  });
+}

@@ -1,0 +1,68 @@
+import { describe, expect, test } from '@jest/globals';
+import { parseJson, stringifyJson } from './json.ts';
+import { omitMembers, sliceMembers, toPythonJson } from './json-text.ts';
+
+describe('lossless JSON', () => {
+  test('64-bit integers survive a round trip digit for digit', () => {
+    const text = '{"seed":18446744073709551615,"small":7,"list":[9007199254740993,-9223372036854775808]}';
+    expect(stringifyJson(parseJson(text))).toBe(text);
+  });
+
+  test('integers that a double holds exactly stay numbers', () => {
+    expect(parseJson('[9007199254740991,1,16777216000000000]')).toEqual([
+      9007199254740991, 1, 16777216000000000n,
+    ]);
+  });
+
+  test('long digit runs inside strings and fractions are left alone', () => {
+    expect(parseJson('{"id":"12345678901234567890","f":0.12345678901234567}')).toEqual({
+      id: '12345678901234567890',
+      f: 0.12345678901234567,
+    });
+  });
+
+  test.each(['NaN', '{"a":Infinity}', '', '{', '[1,]', "{'a':1}"])('%j is refused', (text) => {
+    expect(() => parseJson(text)).toThrow(SyntaxError);
+  });
+
+  test('deep nesting and endless numbers are refused before they cost anything', () => {
+    expect(() => parseJson('['.repeat(100_000) + ']'.repeat(100_000))).toThrow(/nested/);
+    expect(() => parseJson('9'.repeat(1_000_000))).toThrow(/digits/);
+    expect(parseJson(`"${'['.repeat(1_000)}"`)).toBe('['.repeat(1_000));
+  });
+
+  test('a member named __proto__ is a member like any other', () => {
+    const value = parseJson('{"__proto__":{"polluted":true},"n":1}') as Record<string, unknown>;
+    expect(Object.keys(value)).toContain('__proto__');
+    expect(({} as Record<string, unknown>).polluted).toBeUndefined();
+  });
+});
+
+describe('JSON as text', () => {
+  test('members are sliced as they were written, in their order', () => {
+    const text = '{ "b" : {"x":[1, "}" ,{"y":"\\\\"}]} , "a":1.0,"s":"q\\"}" ,"n":null}';
+    expect([...sliceMembers(text)]).toEqual([
+      ['b', '{"x":[1, "}" ,{"y":"\\\\"}]}'],
+      ['a', '1.0'],
+      ['s', '"q\\"}"'],
+      ['n', 'null'],
+    ]);
+  });
+
+  test('a repeated member keeps its last value, as JSON.parse does', () => {
+    expect(sliceMembers('{"a":1,"a":2}').get('a')).toBe('2');
+  });
+
+  test('members can be left out without touching the spelling of the rest', () => {
+    expect(omitMembers('{"k":9007199254740993,"secret":"x","f":1.0}', ['secret'])).toBe(
+      '{"k":9007199254740993,"f":1.0}',
+    );
+    expect(omitMembers('{"k": 1 }', ['secret'])).toBe('{"k": 1 }');
+  });
+
+  test('PNG text is spelled as Python spells it', () => {
+    expect(toPythonJson('{"1":{"text":"Füchse, \\"rot\\": 🦊","w":[64,1.0]}}')).toBe(
+      '{"1": {"text": "F\\u00fcchse, \\"rot\\": \\ud83e\\udd8a", "w": [64, 1.0]}}',
+    );
+  });
+});
