@@ -192,7 +192,7 @@ describe('every accepted job ends in history (invariant 4)', () => {
         return id;
       }),
     );
-    await until(async () => (await api.get('/queue')).text.includes('stop-') === false);
+    await until(async () => !(await api.get('/queue')).text.includes('stop-'));
     for (const id of ids) {
       const item = await readHistory(api, id);
       // Cancelled while it waited, a job leaves no trace; once it ran, it ends as interrupted.

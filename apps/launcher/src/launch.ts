@@ -97,7 +97,8 @@ function onSignals(first: (signal: string) => void, again: () => void): void {
       if (firstAt === undefined) {
         firstAt = Date.now();
         first(signal);
-      } else if (Date.now() - firstAt > SAME_KEYSTROKE_MS) {
+      } else if (signal !== 'SIGHUP' && Date.now() - firstAt > SAME_KEYSTROKE_MS) {
+        // A hang-up says that the terminal or npm is gone, not that somebody is impatient.
         again();
       }
     });

@@ -6,7 +6,7 @@ export type PartialResult = Pick<JobResult, 'outputs' | 'meta'>;
 export const NOTHING: PartialResult = { outputs: {}, meta: {} };
 
 /** The classes of FALLBACK: what a failed attempt says about the next one. */
-export const ATTEMPT_CLASSES = [
+const ATTEMPT_CLASSES = [
   'caller',
   'safety',
   'unsupported',

@@ -23,7 +23,6 @@ export class RedisNames {
   missed = (clientId: string): string => `${this.prefix}:missed:${clientId}`;
   worker = (id: string): string => `${this.prefix}:worker:${id}`;
   catalogue = (hash: string): string => `${this.prefix}:catalogue:${hash}`;
-  fileCounter = (folder: string): string => `${this.prefix}:counter:${folder}`;
 
   get workers(): string {
     return `${this.prefix}:workers`;

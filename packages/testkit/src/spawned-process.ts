@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline';
 import type { ChildMessage } from '@tiercel/runtime';
 import { onStopEverything } from './cleanup.ts';
 
-export const REPOSITORY = join(import.meta.dirname, '../../..');
+const REPOSITORY = join(import.meta.dirname, '../../..');
 
 const READY_TIMEOUT_MS = 30_000;
 const STOP_TIMEOUT_MS = 30_000;

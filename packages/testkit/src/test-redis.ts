@@ -3,6 +3,8 @@ import { makeTempFolder, onStopEverything } from './cleanup.ts';
 
 export interface TestRedis {
   readonly url: string;
+  /** The folder with its append-only file. */
+  readonly dataDir: string;
   /** Of the present server process; changes with a restart. */
   readonly pid: number;
   /** kill -9, and waits for the end. */
@@ -32,6 +34,7 @@ export async function startTestRedis(options: TestRedisOptions = {}): Promise<Te
     get url() {
       return server.url;
     },
+    dataDir,
     get pid() {
       return server.pid;
     },

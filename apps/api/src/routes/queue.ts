@@ -1,4 +1,4 @@
-import { AppError, isJsonObject, type JsonObject, type JsonValue } from '@tiercel/contracts';
+import { AppError, isJsonObject, stringifyJson, type JsonObject, type JsonValue } from '@tiercel/contracts';
 import type { Editor, Reader } from '@tiercel/queue';
 import type { Request } from 'express';
 import { historyItemText, isEnded, queueItemText } from '../history-item.ts';
@@ -137,5 +137,6 @@ function readInterruptTarget(req: Request): string | undefined {
     return undefined;
   }
   const id = isJsonObject(body) ? body.prompt_id : undefined;
-  return isSet(id) ? String(id) : undefined;
+  if (id === undefined || !isSet(id)) return undefined;
+  return typeof id === 'string' ? id : stringifyJson(id);
 }

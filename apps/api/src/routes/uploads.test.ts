@@ -143,7 +143,7 @@ describe('POST /upload/image', () => {
 
 describe('POST /upload/mask', () => {
   const texts = new Map([['prompt', '{"seed": 18446744073709551615}']]);
-  const picture = (background: sharp.RGBA, width = 8) =>
+  const picture = (background: { r: number; g: number; b: number; alpha: number }, width = 8) =>
     sharp({ create: { width, height: 4, channels: 4, background } })
       .png()
       .toBuffer();

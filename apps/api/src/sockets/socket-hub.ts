@@ -40,7 +40,7 @@ export class SocketHub {
   readonly #featuresFrame: string;
   readonly #delivered = new Map<string, Set<string>>();
   #pinger: NodeJS.Timeout | undefined;
-  #acknowledging: NodeJS.Immediate | undefined;
+  #isAcknowledging = false;
 
   constructor(dependencies: {
     subscriber: EventSubscriber;
@@ -201,8 +201,10 @@ export class SocketHub {
   #markDelivered(clientId: string, promptId: string): void {
     const ids = this.#delivered.get(clientId) ?? new Set();
     this.#delivered.set(clientId, ids.add(promptId));
-    this.#acknowledging ??= setImmediate(() => {
-      this.#acknowledging = undefined;
+    if (this.#isAcknowledging) return;
+    this.#isAcknowledging = true;
+    setImmediate(() => {
+      this.#isAcknowledging = false;
       for (const [client, promptIds] of this.#delivered) {
         this.#replay.acknowledge(client, [...promptIds]).catch((error: unknown) => {
           this.#log.debug({ err: error }, 'delivery not noted: the end may be told twice');

@@ -67,7 +67,8 @@ export class SocketSession {
       return;
     }
     this.#socket.send(frame, { binary: false }, (error) => {
-      if (error === undefined || error === null) onFlushed?.();
+      // ws passes null or undefined when all went well.
+      if (!error) onFlushed?.();
     });
   }
 

@@ -31,7 +31,7 @@ function latticeValue(x: number, y: number, seed: number): number {
 }
 
 /** Smooth noise in 0..1 with features about one unit wide. */
-export function smoothNoise(x: number, y: number, seed: number): number {
+function smoothNoise(x: number, y: number, seed: number): number {
   const x0 = floor(x);
   const y0 = floor(y);
   const u = fade(x - x0);

@@ -6,7 +6,7 @@ const count = (value: number) => z.number().int().positive().default(value);
 
 const MIB = 1024 * 1024;
 
-export const tierSchema = z.strictObject({
+const tierSchema = z.strictObject({
   name: z
     .string()
     .regex(/^[\w.-]{1,64}$/, 'must be 1 to 64 letters, digits, dots, dashes or underscores'),
