@@ -4,8 +4,10 @@ import { AppError, isAppError, RedisNames } from '@tiercel/contracts';
 import { AnnouncementBoard, EventReplay, EventSubscriber } from '@tiercel/events';
 import { createPermitQueue, Editor, Producer, Reader } from '@tiercel/queue';
 import {
+  closeRedis,
   connectRedis,
   createLogger,
+  DEFAULT_REDIS_URL,
   findDurabilityProblems,
   Lifecycle,
   loadConfig,
@@ -47,9 +49,9 @@ async function main(): Promise<void> {
   stopWithParent(lifecycle);
   const names = new RedisNames(config.redisPrefix);
 
-  const url = config.redisUrl ?? 'redis://127.0.0.1:6379';
+  const url = config.redisUrl ?? DEFAULT_REDIS_URL;
   const redis = connectRedis(url, 'commands', log);
-  lifecycle.onClose('redis', () => redis.quit());
+  lifecycle.onClose('redis', () => closeRedis(redis));
   await waitForRedis(redis, REDIS_WAIT_MS);
   for (const problem of await findDurabilityProblems(redis)) log.warn({ problem }, 'redis settings');
   const ear = connectRedis(url, 'subscriber', log);
@@ -96,9 +98,6 @@ async function main(): Promise<void> {
     log,
   });
   await hub.start();
-  lifecycle.onClose('sockets', () => {
-    hub.stop();
-  });
   // The count may have changed while this process could not hear it.
   ear.on('ready', () => {
     hub.refreshStatus().catch(() => undefined);
@@ -151,6 +150,10 @@ async function main(): Promise<void> {
   const server = createServer(app);
   serveUpgrades(server, hub);
   lifecycle.onClose('http server', () => closeServer(server));
+  // Closed before the server, which waits for every connection to end.
+  lifecycle.onClose('sockets', () => {
+    hub.stop();
+  });
   const address = await listen(server, config.host, config.port);
   const host = address.family === 'IPv6' ? `[${address.address}]` : address.address;
   const baseUrl = `http://${host}:${address.port}`;

@@ -18,7 +18,7 @@ import {
   type WorkerId,
 } from '@tiercel/contracts';
 import type { EventPublisher } from '@tiercel/events';
-import { openSecrets, type Consumer, type TakenJob } from '@tiercel/queue';
+import { openSecrets, type Consumer, type FinishReply, type TakenJob } from '@tiercel/queue';
 import type { Clock, Logger } from '@tiercel/runtime';
 import { JobReporter } from './job-reporter.ts';
 import { Stopped, type RunningJobs } from './running-jobs.ts';
@@ -48,6 +48,7 @@ export class JobProcessor {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #metrics: WorkerMetrics;
+  #stopping = false;
 
   constructor(dependencies: {
     consumer: Consumer;
@@ -69,10 +70,30 @@ export class JobProcessor {
     this.#metrics = dependencies.metrics;
   }
 
-  /** Runs the job of one permit to its end. Never throws for what a job does. */
+  /**
+   * Runs the job of one permit to its end, and further jobs while there are any. Never throws for what
+   * a job does.
+   */
   async process(permit: string): Promise<void> {
-    const job = await this.#consumer.take(permit, this.#options.workerId);
-    if (job === undefined) return;
+    const { workerId } = this.#options;
+    let job = await this.#consumer.take(permit, workerId);
+    while (job !== undefined) {
+      const { ours, unlocked } = await this.#processOne(job);
+      if (!ours) return;
+      if (this.#stopping) {
+        if (unlocked) await this.#consumer.addPermit();
+        return;
+      }
+      job = await this.#consumer.takeAnother(permit, workerId);
+    }
+  }
+
+  /** Jobs under way may end; no further ones are taken. */
+  stopTaking(): void {
+    this.#stopping = true;
+  }
+
+  async #processOne(job: TakenJob): Promise<FinishReply> {
     const log = this.#log.child({ promptId: job.id, attempt: job.attempt });
     const startedAt = this.#clock.now();
     const controller = this.#running.add(job.id);
@@ -91,16 +112,17 @@ export class JobProcessor {
       if (result === 'hand-back') {
         await this.#consumer.handBack(job);
         log.info('job handed back');
-        return;
+        return { ours: false, unlocked: false };
       }
-      const ours = await this.#consumer.finish(job, result, startedAt);
+      const reply = await this.#consumer.finish(job, result, startedAt);
       const ms = this.#clock.now() - startedAt;
-      if (ours) {
+      if (reply.ours) {
         this.#metrics.jobEnded(result.outcome, ms / 1000);
         log.info({ outcome: result.outcome, ms }, 'job ended');
       } else {
         log.warn({ ms }, 'job had been taken over by another worker: result dropped');
       }
+      return reply;
     } finally {
       clearTimeout(deadline);
       reporter.close();

@@ -19,8 +19,10 @@ import {
   Sweeper,
 } from '@tiercel/queue';
 import {
+  closeRedis,
   connectRedis,
   createLogger,
+  DEFAULT_REDIS_URL,
   findDurabilityProblems,
   Lifecycle,
   loadConfig,
@@ -55,9 +57,9 @@ async function main(): Promise<void> {
   const names = new RedisNames(config.redisPrefix);
   const id = workerId(`${hostname()}-${process.pid}-${randomUUID().slice(0, 8)}`);
 
-  const url = config.redisUrl ?? 'redis://127.0.0.1:6379';
-  const redis = connectRedis(url, 'blocking', log);
-  lifecycle.onClose('redis', () => redis.quit());
+  const url = config.redisUrl ?? DEFAULT_REDIS_URL;
+  const redis = connectRedis(url, 'patient', log);
+  lifecycle.onClose('redis', () => closeRedis(redis));
   await waitForRedis(redis, REDIS_WAIT_MS);
   for (const problem of await findDurabilityProblems(redis)) log.warn({ problem }, 'redis settings');
   const ear = connectRedis(url, 'subscriber', log);
@@ -75,7 +77,9 @@ async function main(): Promise<void> {
     createEmbeddedBackend({ name, registry, cache, files, maxPixels: config.worker.maxPixels }),
   );
 
-  const permits = createPermitQueue(redis, names);
+  const bullRedis = connectRedis(url, 'blocking', log);
+  lifecycle.onClose('bullmq connection', () => closeRedis(bullRedis));
+  const permits = createPermitQueue(bullRedis, names);
   lifecycle.onClose('permit queue', () => permits.close());
   const consumer = new Consumer(redis, names, permits, config.queue);
   const publisher = new EventPublisher(
@@ -172,13 +176,13 @@ async function main(): Promise<void> {
   }
 
   const runner = new PermitRunner({
-    redis,
+    redis: bullRedis,
     names,
     options: { concurrency: config.workerConcurrency, lockMs: config.queue.lockMs },
     log,
     run: (permit) => processor.process(permit),
   });
-  lifecycle.onClose('jobs', () => stopWorking(runner, running, config.worker.shutdownGraceMs));
+  lifecycle.onClose('jobs', () => stopWorking({ runner, processor, running }, config.worker.shutdownGraceMs));
   runner.start();
   reportReady({ type: 'ready', tiers: backends.map(({ name, driver }) => `${name} (${driver})`) });
   log.info({ workerId: id, concurrency: config.workerConcurrency }, 'worker is ready');

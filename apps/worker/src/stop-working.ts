@@ -1,4 +1,5 @@
 import type { PermitRunner } from '@tiercel/queue';
+import type { JobProcessor } from './job-processor.ts';
 import type { RunningJobs } from './running-jobs.ts';
 
 /**
@@ -6,10 +7,11 @@ import type { RunningJobs } from './running-jobs.ts';
  * back to the queue.
  */
 export async function stopWorking(
-  runner: PermitRunner,
-  running: RunningJobs,
+  parts: { runner: PermitRunner; processor: JobProcessor; running: RunningJobs },
   graceMs: number,
 ): Promise<void> {
+  const { runner, processor, running } = parts;
+  processor.stopTaking();
   const impatience = setTimeout(() => {
     running.stopAll('shutdown');
   }, graceMs);

@@ -65,10 +65,7 @@ export class TierRouter {
     }));
     const choice = chooseTiers(states);
     const attempts: AttemptReport[] = [];
-    let last: unknown = serviceError(
-      'no_tier',
-      `No tier can run this prompt: ${choice.skipped.map((s) => `${s.tier}: ${s.reason}`).join('; ')}\n`,
-    );
+    let last: unknown;
     for (const [index, name] of choice.order.entries()) {
       const backend = this.#backends.find((candidate) => candidate.name === name);
       if (backend === undefined) continue;
@@ -90,13 +87,18 @@ export class TierRouter {
         if (!mayTryNextTier(error.class)) break;
       }
     }
-    throw new RoutingFailed(last, {
+    throw new RoutingFailed(last ?? noTier(choice), {
       served_by: null,
       attempts,
       degraded: false,
       dropped_params: [],
     });
   }
+}
+
+function noTier(choice: TierChoice): JobError {
+  const reasons = choice.skipped.map(({ tier, reason }) => `${tier}: ${reason}`).join('; ');
+  return serviceError('no_tier', `No tier can run this prompt: ${reasons}\n`);
 }
 
 function reportOf(

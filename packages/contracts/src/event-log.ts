@@ -2,9 +2,10 @@
  * The format of job events in Redis, shared by the two scripts that write them (packages/events for
  * what happens during a run, packages/queue for the end, which must be atomic with leaving `running`).
  *
- * Stream `<prefix>:events:<promptId>`: one entry per event, field `e` = the frame's JSON text.
+ * Stream `<prefix>:events:<promptId>`: one entry per batch of events, a field `e` for each frame's JSON
+ * text. The id of an event is that of its entry, a dot, and its place in it from 0.
  * Message on a channel: a head line `<kind> <promptId as JSON>`, then one line per frame
- * `<stream id> <frame>`; a frame that is not in the stream (a `status`) has the id `-`.
+ * `<event id> <frame>`; a frame that is not in the stream (a `status`) has the id `-`.
  * kind: E = during the run, T = the end. Frames hold no raw newline: JSON escapes them.
  *
  * Who gets a message: the client's channel when the prompt named a client_id (nobody when that is
@@ -14,15 +15,26 @@
 export const EMIT_LUA = `
 -- client: 'n' = none given, 'y' .. id = given. frames: list of { text, keep (0|1), broadcast (0|1) }.
 local function emit(prefix, id, kind, client, maxlen, frames)
+  local fields = {}
+  for _, frame in ipairs(frames) do
+    if frame[2] == 1 then
+      fields[#fields + 1] = 'e'
+      fields[#fields + 1] = frame[1]
+    end
+  end
+  local entry = redis.call('XADD', prefix .. ':events:' .. id, 'MAXLEN', '~', maxlen, '*', unpack(fields))
   local head = kind .. ' ' .. cjson.encode(id)
   local lines = { head }
   local wide = { head }
+  local place = 0
   for _, frame in ipairs(frames) do
-    local eid = '-'
+    local line
     if frame[2] == 1 then
-      eid = redis.call('XADD', prefix .. ':events:' .. id, 'MAXLEN', '~', maxlen, '*', 'e', frame[1])
+      line = entry .. '.' .. place .. ' ' .. frame[1]
+      place = place + 1
+    else
+      line = '- ' .. frame[1]
     end
-    local line = eid .. ' ' .. frame[1]
     lines[#lines + 1] = line
     if frame[3] == 1 then wide[#wide + 1] = line end
   end
@@ -38,7 +50,7 @@ end
 `;
 
 export interface EventLine {
-  /** Redis stream id, or `-` for a frame that is not kept. */
+  /** Id of the event (see above), or `-` for a frame that is not kept. */
   readonly id: string;
   readonly frame: string;
 }

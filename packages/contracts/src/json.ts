@@ -67,14 +67,13 @@ export function parseJson(text: string): JsonValue {
 
 /** Writes JSON, bigints as plain digits. `undefined` members are left out. */
 export function stringifyJson(value: unknown): string {
-  return containsBigInt(value) ? (stringify(value) ?? 'null') : JSON.stringify(value);
-}
-
-function containsBigInt(value: unknown): boolean {
-  if (typeof value === 'bigint') return true;
-  if (typeof value !== 'object' || value === null) return false;
-  for (const item of Object.values(value)) if (containsBigInt(item)) return true;
-  return false;
+  try {
+    return JSON.stringify(value);
+  } catch (error) {
+    // The native writer is many times faster, and refuses bigints.
+    if (error instanceof TypeError) return stringify(value) ?? 'null';
+    throw error;
+  }
 }
 
 export function isJsonObject(value: JsonValue | undefined): value is JsonObject {

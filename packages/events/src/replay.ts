@@ -26,18 +26,15 @@ export class EventReplay {
     this.#names = names;
   }
 
-  /** Events of a job after a stream id (undefined: from the first that is kept), a page at a time. */
+  /** Events of a job after an event id (undefined: from the first that is kept), a page at a time. */
   async *readAfter(promptId: string, afterId: string | undefined): AsyncGenerator<EventLine[]> {
-    let from = afterId === undefined ? FIRST : `(${afterId}`;
+    const key = this.#names.jobEvents(promptId);
+    // The entry of that event may hold later ones too: it is read again.
+    let from = afterId === undefined ? FIRST : (afterId.split('.')[0] ?? FIRST);
     for (;;) {
-      const entries = await this.#redis.xrange(
-        this.#names.jobEvents(promptId),
-        from,
-        '+',
-        'COUNT',
-        PAGE,
-      );
-      if (entries.length > 0) yield entries.map(toLine);
+      const entries = await this.#redis.xrange(key, from, '+', 'COUNT', PAGE);
+      const lines = entries.flatMap(toLines);
+      yield afterId === undefined ? lines : lines.filter((line) => isNewer(line.id, afterId));
       const last = entries.at(-1);
       if (last === undefined || entries.length < PAGE) return;
       from = `(${last[0]}`;
@@ -49,14 +46,14 @@ export class EventReplay {
       this.#redis.xrevrange(this.#names.jobEvents(promptId), '+', '-', 'COUNT', LOOK_BACK),
       this.#redis.getBuffer(this.#names.lastPreview(promptId)),
     ]);
-    const lines = entries.map(toLine);
+    const lines = entries.flatMap((entry) => toLines(entry).reverse());
     const newest = (type: string): string | undefined =>
       lines.find((line) => line.frame.startsWith(`{"type":"${type}",`))?.frame;
     return {
       executing: newest('executing'),
       progressState: newest('progress_state'),
       preview: preview === null ? undefined : decodePreview(preview),
-      lastId: lines[0]?.id ?? '0-0',
+      lastId: lines[0]?.id ?? '0-0.0',
     };
   }
 
@@ -71,13 +68,20 @@ export class EventReplay {
   }
 }
 
-function toLine([id, fields]: [id: string, fields: string[]]): EventLine {
-  return { id, frame: fields[1] ?? '' };
+function toLines([entry, fields]: [entry: string, fields: string[]]): EventLine[] {
+  const lines: EventLine[] = [];
+  for (let at = 1; at < fields.length; at += 2) {
+    lines.push({ id: `${entry}.${lines.length}`, frame: fields[at] ?? '' });
+  }
+  return lines;
 }
 
-/** Whether stream id `a` is newer than `b`. */
+/** Whether event id `a` is newer than `b`. Ids are `<ms>-<sequence>.<place>`. */
 export function isNewer(a: string, b: string): boolean {
-  const [aMs = '0', aSeq = '0'] = a.split('-');
-  const [bMs = '0', bSeq = '0'] = b.split('-');
-  return Number(aMs) > Number(bMs) || (aMs === bMs && Number(aSeq) > Number(bSeq));
+  const [left, right] = [a.split(/[-.]/), b.split(/[-.]/)];
+  for (let part = 0; part < 3; part += 1) {
+    const difference = Number(left[part] ?? 0) - Number(right[part] ?? 0);
+    if (difference !== 0) return difference > 0;
+  }
+  return false;
 }

@@ -14,7 +14,7 @@ import { LuaScript, type Redis } from '@tiercel/runtime';
 import type { Queue } from 'bullmq';
 import { FINISH_LUA, HAND_BACK_LUA, TAKE_LUA } from './lua/consume.ts';
 import { summariseOutputs } from './outputs-summary.ts';
-import { addPermit } from './permits.ts';
+import { addPermits } from './permits.ts';
 
 /** A job that a worker has taken. `permit` and `attempt` are its claim: a later attempt voids it. */
 export interface TakenJob {
@@ -32,6 +32,11 @@ export interface TakenJob {
   /** True when it was interrupted under an earlier worker that died before it could stop. */
   readonly cancelled: boolean;
   readonly sealedSecrets: string | undefined;
+}
+
+export interface FinishReply {
+  readonly ours: boolean;
+  readonly unlocked: boolean;
 }
 
 export interface ConsumerOptions {
@@ -58,12 +63,25 @@ export class Consumer {
     this.#options = options;
   }
 
-  /** The job for a permit; undefined when nothing is waiting (it was deleted, or its lane is busy). */
-  async take(permit: string, worker: WorkerId): Promise<TakenJob | undefined> {
+  /**
+   * The job for a permit that has just been delivered; undefined when nothing is waiting (it was
+   * deleted, another permit took it, or its lane is busy).
+   */
+  take(permit: string, worker: WorkerId): Promise<TakenJob | undefined> {
+    return this.#take(permit, worker, false);
+  }
+
+  /** Another job for a permit whose job has ended; undefined also when the permit is no longer ours. */
+  takeAnother(permit: string, worker: WorkerId): Promise<TakenJob | undefined> {
+    return this.#take(permit, worker, true);
+  }
+
+  async #take(permit: string, worker: WorkerId, again: boolean): Promise<TakenJob | undefined> {
     const reply = (await takeScript.run(this.#redis, this.#names.prefix, [
       permit,
       worker,
       Date.now(),
+      again ? 1 : 0,
     ])) as (string | null)[] | null;
     if (reply === null) return undefined;
     const [id, prompt, extra, targets, client, number, tenant, created, attempt, cancel, secrets] =
@@ -86,12 +104,14 @@ export class Consumer {
 
   /**
    * Ends a job: history, leaving `running` and the announcement are one step.
-   * @returns false when the claim is void: another worker has the job, or it has ended already
+   * @returns `ours` is false when the claim is void: another worker has the job, or it has ended
+   *          already. `unlocked`: the next job of the same client became ready; whoever does not go on to
+   *          take another job must add a permit for it.
    */
-  async finish(job: TakenJob, result: JobResult, startedAt: number): Promise<boolean> {
+  async finish(job: TakenJob, result: JobResult, startedAt: number): Promise<FinishReply> {
     const { count, preview } = summariseOutputs(result.outputs);
     const { terminal } = result;
-    const [ours, needsPermit] = (await finishScript.run(this.#redis, this.#names.prefix, [
+    const [ours, unlocked] = (await finishScript.run(this.#redis, this.#names.prefix, [
       job.id,
       job.permit,
       job.attempt,
@@ -111,8 +131,11 @@ export class Consumer {
       this.#options.eventsPerJob,
       this.#options.eventsTtlSeconds,
     ])) as [number, number?];
-    if (needsPermit === 1) await addPermit(this.#permits);
-    return ours === 1;
+    return { ours: ours === 1, unlocked: unlocked === 1 };
+  }
+
+  async addPermit(): Promise<void> {
+    await addPermits(this.#permits, 1);
   }
 
   /** Puts a running job back in its place in the queue; the run does not count as an attempt. */
@@ -133,7 +156,7 @@ export class Consumer {
       attempt,
       options.countAttempt ? 1 : 0,
     ]);
-    if (needsPermit === 1) await addPermit(this.#permits);
+    if (needsPermit === 1) await this.addPermit();
   }
 
   /** Whether a running job was asked to stop. */

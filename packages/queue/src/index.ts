@@ -1,4 +1,4 @@
-export { Consumer, type ConsumerOptions, type TakenJob } from './consumer.ts';
+export { Consumer, type ConsumerOptions, type FinishReply, type TakenJob } from './consumer.ts';
 export { Editor } from './editor.ts';
 export { createPermitQueue } from './permits.ts';
 export {

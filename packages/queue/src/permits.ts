@@ -4,8 +4,9 @@ import { Queue } from 'bullmq';
 
 /**
  * The BullMQ queue of permits. A permit carries no data: it is a licence to run one job, and which one
- * is decided only when a worker takes it (lua/consume.ts). BullMQ delivers permits, watches over the
- * workers that hold them, and redelivers those of the dead.
+ * is decided only when a worker takes it (lua/consume.ts); a worker keeps it as long as there is another
+ * job to take. BullMQ delivers permits, watches over the workers that hold them, and redelivers those of
+ * the dead.
  */
 export function createPermitQueue(redis: Redis, names: RedisNames): Queue {
   const queue = new Queue(names.permitQueue, {
@@ -20,6 +21,15 @@ export function createPermitQueue(redis: Redis, names: RedisNames): Queue {
   return queue;
 }
 
-export async function addPermit(queue: Queue): Promise<void> {
-  await queue.add('permit', null);
+/**
+ * Permits that may wait at once. A worker that ends a job asks for the next one under the same permit,
+ * so a backlog needs no permit for each of its jobs: only enough for every free hand that may come.
+ */
+export const MAX_WAITING_PERMITS = 256;
+
+export async function addPermits(queue: Queue, count: number): Promise<void> {
+  if (count === 1) await queue.add('permit', null);
+  else if (count > 1) {
+    await queue.addBulk(Array.from({ length: count }, () => ({ name: 'permit', data: null })));
+  }
 }

@@ -2,7 +2,7 @@ import { AppError, encodeClient, type PromptId, type RedisNames } from '@tiercel
 import { LuaScript, type Redis } from '@tiercel/runtime';
 import type { Queue } from 'bullmq';
 import { ENQUEUE_LUA, RELEASE_LUA } from './lua/enqueue.ts';
-import { addPermit } from './permits.ts';
+import { addPermits, MAX_WAITING_PERMITS } from './permits.ts';
 
 /** Until tenants come (fair share between callers), everybody is one. */
 export const DEFAULT_TENANT = 'default';
@@ -48,6 +48,8 @@ export class Producer {
   readonly #names: RedisNames;
   readonly #permits: Queue;
   readonly #options: ProducerOptions;
+  #releasing: PromptId[] = [];
+  #released: Promise<void> | undefined;
 
   constructor(redis: Redis, names: RedisNames, permits: Queue, options: ProducerOptions) {
     this.#redis = redis;
@@ -112,11 +114,28 @@ export class Producer {
 
   /**
    * Lets a job be taken, once its answer is on its way to the caller. Should the process die before
-   * this, the sweeper does it: an accepted job is never stuck.
+   * this, the sweeper does it: an accepted job is never stuck. Jobs of one turn of the event loop are
+   * released in one step.
    */
-  async release(id: PromptId): Promise<void> {
-    const needsPermit = await releaseScript.run(this.#redis, this.#names.prefix, [id]);
-    if (needsPermit === 1) await addPermit(this.#permits);
+  release(id: PromptId): Promise<void> {
+    this.#releasing.push(id);
+    this.#released ??= new Promise((resolve, reject) => {
+      setImmediate(() => {
+        const ids = this.#releasing;
+        this.#releasing = [];
+        this.#released = undefined;
+        this.#release(ids).then(resolve, reject);
+      });
+    });
+    return this.#released;
+  }
+
+  async #release(ids: readonly PromptId[]): Promise<void> {
+    const permits = (await releaseScript.run(this.#redis, this.#names.prefix, [
+      MAX_WAITING_PERMITS,
+      ...ids,
+    ])) as number;
+    await addPermits(this.#permits, permits);
   }
 
   /** A rejected prompt uses up a number too, as in ComfyUI (transcript 14). */

@@ -100,7 +100,7 @@ function result(id: string, outcome: JobResult['outcome'] = 'success', at = Date
 }
 
 async function finish(job: TakenJob | undefined): Promise<boolean> {
-  return await consumer.finish(job!, result(job!.id), Date.now());
+  return (await consumer.finish(job!, result(job!.id), Date.now())).ours;
 }
 
 describe('order', () => {
@@ -144,16 +144,38 @@ describe('order', () => {
     expect((await take())?.id).toBe('a1');
   });
 
-  test('every job that is ready has a permit, however the queue was edited', async () => {
+  test('a permit is added for what is ready, not for what waits behind its own client', async () => {
     for (const n of [1, 2, 3]) await add(`a${n}`, { clientId: 'A' });
     await add('b');
     expect(await permits.getWaitingCount()).toBe(2);
     const a1 = await take();
-    await finish(a1);
-    expect(await permits.getWaitingCount()).toBe(3);
+    const reply = await consumer.finish(a1!, result('a1'), Date.now());
+    expect(reply).toEqual({ ours: true, unlocked: true });
     await editor.deletePending(['a2']);
-    // The permit of a2 now stands for a3.
     expect(await takeIds(3)).toEqual(['a3', 'b', undefined]);
+  });
+
+  test('a backlog does not need a permit for each of its jobs', async () => {
+    await Promise.all(Array.from({ length: 600 }, (_, n) => add(`j${n}`)));
+    expect(await permits.getWaitingCount()).toBeLessThan(400);
+    const taken: unknown[] = [];
+    let job = await take('one');
+    while (job !== undefined) {
+      taken.push(job.id);
+      await finish(job);
+      job = await consumer.takeAnother('one', worker);
+    }
+    expect(taken).toHaveLength(600);
+  });
+
+  test('a permit that was redelivered gives its former holder no further job', async () => {
+    await add('x');
+    await add('y');
+    const x = await take('permit');
+    await finish(x);
+    const y = await take('permit');
+    expect(y?.id).toBe('y');
+    expect(await consumer.takeAnother('permit', worker)).toBeUndefined();
   });
 });
 

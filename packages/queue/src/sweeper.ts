@@ -3,7 +3,7 @@ import type { Clock, Logger, Redis } from '@tiercel/runtime';
 import { Job, type Queue } from 'bullmq';
 import type { Consumer } from './consumer.ts';
 import type { Editor } from './editor.ts';
-import { addPermit } from './permits.ts';
+import { addPermits, MAX_WAITING_PERMITS } from './permits.ts';
 import type { Producer } from './producer.ts';
 
 export interface SweeperOptions {
@@ -21,7 +21,8 @@ const DAY_MS = 86_400_000;
  * Repairs what a process left undone when it died between two steps. Every worker runs one; a lock in
  * Redis lets one sweep at a time. Three gaps exist, all harmless until then:
  * - accepted but not released (API died before the answer was flushed);
- * - ready without a permit (died between the script that made it ready and the BullMQ add);
+ * - ready without a permit (died between the script that made it ready and the BullMQ add, or between
+ *   ending a job and taking another);
  * - running, but BullMQ no longer knows its permit (someone emptied the BullMQ queue by hand).
  */
 export class Sweeper {
@@ -100,10 +101,10 @@ export class Sweeper {
       ready += await this.#redis.zcard(`${this.#names.prefix}:ready:${tenant}`);
     }
     const waiting = await this.#permits.getJobCountByTypes('waiting', 'prioritized', 'delayed');
-    const shortage = Math.max(0, ready - waiting);
+    const shortage = Math.max(0, Math.min(ready, MAX_WAITING_PERMITS) - waiting);
     const missing = Math.min(shortage, this.#lastShortage);
     this.#lastShortage = shortage - missing;
-    for (let i = 0; i < missing; i += 1) await addPermit(this.#permits);
+    await addPermits(this.#permits, missing);
     if (missing > 0) this.#log.warn({ permits: missing }, 'added permits that were missing');
   }
 

@@ -4,7 +4,9 @@ export { systemClock, type Clock } from './clock.ts';
 export { Lifecycle, runMain } from './lifecycle.ts';
 export { createLogger, type Logger } from './logger.ts';
 export {
+  closeRedis,
   connectRedis,
+  DEFAULT_REDIS_URL,
   findDurabilityProblems,
   isRedisUnavailable,
   waitForRedis,

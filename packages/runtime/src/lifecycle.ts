@@ -2,6 +2,9 @@ import type { Logger } from './logger.ts';
 
 type Closer = () => unknown;
 
+/** Signals this close together are one. */
+const SIGNAL_ECHO_MS = 700;
+
 /**
  * Closers in the reverse order of opening. Whoever opens a resource registers how it is closed.
  */
@@ -35,17 +38,22 @@ export class Lifecycle {
   }
 
   /**
-   * First SIGINT or SIGTERM: close, then exit 0. Second one: exit at once with 130, so that a person
-   * who presses Ctrl-C twice is obeyed. SIGPIPE is left alone: Node reports it as EPIPE on the write.
+   * First SIGINT or SIGTERM: close, then exit 0. Another one, not at once: exit with 130, so that a
+   * person who presses Ctrl-C twice is obeyed. (npm passes on the Ctrl-C that the terminal has already
+   * sent to the whole group; that echo is not a second wish.) SIGPIPE is left alone: Node reports it as
+   * EPIPE on the write.
    */
   closeOnSignals(): void {
-    let signalled = false;
+    let signalledAt: number | undefined;
     for (const signal of ['SIGINT', 'SIGTERM'] as const) {
       process.on(signal, () => {
-        if (signalled) process.exit(130);
-        signalled = true;
-        this.#log.info({ signal }, 'stopping');
-        void this.close().then(() => process.exit(0));
+        if (signalledAt === undefined) {
+          signalledAt = Date.now();
+          this.#log.info({ signal }, 'stopping');
+          void this.close().then(() => process.exit(0));
+        } else if (Date.now() - signalledAt > SIGNAL_ECHO_MS) {
+          process.exit(130);
+        }
       });
     }
   }

@@ -7,11 +7,15 @@ export type { Redis };
 /**
  * - `commands`: fails fast while Redis is away, so that the API can answer 503 instead of hanging.
  * - `subscriber`: waits for Redis and re-subscribes by itself.
- * - `blocking`: what BullMQ workers need (no retry limit).
+ * - `patient`: a worker's commands: they wait for Redis, because a job that ran must be recorded.
+ * - `blocking`: what BullMQ workers need (no retry limit, no pipelining behind our back).
  */
-export type ConnectionRole = 'commands' | 'subscriber' | 'blocking';
+export type ConnectionRole = 'commands' | 'subscriber' | 'patient' | 'blocking';
 
 const MAX_RECONNECT_DELAY_MS = 1_000;
+
+/** Where a single API or worker process looks without REDIS_URL (`npm start` starts a Redis instead). */
+export const DEFAULT_REDIS_URL = 'redis://127.0.0.1:6379';
 
 /**
  * One Redis connection. Reconnects for ever with a short, bounded delay: a Redis restart must end in
@@ -27,7 +31,9 @@ export function connectRedis(url: string, role: ConnectionRole, log: Logger): Re
     enableReadyCheck: true,
     connectTimeout: 5_000,
     // A Redis that accepts but does not answer must not hold requests for ever.
-    ...(role === 'commands' ? { commandTimeout: 10_000, enableAutoPipelining: true } : {}),
+    ...(role === 'commands' ? { commandTimeout: 10_000 } : {}),
+    // Commands of one turn of the event loop leave in one write.
+    enableAutoPipelining: role === 'commands' || role === 'patient',
   } satisfies RedisOptions;
   // ioredis takes a bare path for a unix socket.
   const redis = new Redis(url.replace(/^unix:\/\//, ''), options);
@@ -42,6 +48,12 @@ export function connectRedis(url: string, role: ConnectionRole, log: Logger): Re
     reported = false;
   });
   return redis;
+}
+
+/** Ends a connection: what is under way is finished, unless Redis is away. */
+export async function closeRedis(redis: Redis): Promise<void> {
+  if (redis.status === 'ready') await redis.quit();
+  else redis.disconnect();
 }
 
 /**

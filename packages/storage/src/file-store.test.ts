@@ -106,7 +106,7 @@ describe('an output', () => {
     await expect(files.saveOutput(output('x', { extension: '/../y' }))).rejects.toMatchObject({
       code: 'bad_request',
     });
-    await expect(readdir(join(root, 'output', '.tiercel-tmp'))).resolves.toEqual([]);
+    await expect(readdir(join(root, 'output')).catch(() => [])).resolves.toEqual([]);
   });
 
   test('is stored again after its folder was deleted', async () => {

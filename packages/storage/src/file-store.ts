@@ -42,6 +42,8 @@ export interface StoredUpload {
 }
 
 const EXTENSION = /^\.[A-Za-z0-9]{1,16}$/;
+/** Output folders remembered as checked. */
+const MAX_FOLDERS = 10_000;
 /** Work files older than this were left by a process that died. */
 const ABANDONED_AFTER_MS = 6 * 60 * 60 * 1000;
 
@@ -53,6 +55,7 @@ const ABANDONED_AFTER_MS = 6 * 60 * 60 * 1000;
 export class FileStore {
   readonly #root: string;
   readonly #counters = new NameCounters();
+  readonly #outputFolders = new Map<string, Promise<string>>();
 
   /** @param root DATA_DIR; made when first written to */
   constructor(root: string) {
@@ -72,16 +75,26 @@ export class FileStore {
     const { subfolder, stem } = splitPrefix(expandPrefix(output.prefix, values));
     const root = this.#folder(output.type);
     joinInside(root, stem);
-    const folder = await resolveInside(root, subfolder);
-    const workPath = await writeWorkFile(root, output.bytes);
     try {
-      const filename = await this.#counters.place(workPath, folder, stem, output.extension);
+      const folder = await this.#outputFolder(root, subfolder);
+      const filename = await this.#counters.create(folder, stem, output.extension, output.bytes);
       return { filename, subfolder, type: output.type };
     } catch (error) {
       throw translateBadName(error);
-    } finally {
-      await rm(workPath, { force: true });
     }
+  }
+
+  /** Checked for links that lead outside at the first save only: asking the disk each time is slow. */
+  #outputFolder(root: string, subfolder: string): Promise<string> {
+    const key = joinInside(root, subfolder);
+    let folder = this.#outputFolders.get(key);
+    if (folder === undefined) {
+      folder = resolveInside(root, subfolder);
+      if (this.#outputFolders.size >= MAX_FOLDERS) this.#outputFolders.clear();
+      this.#outputFolders.set(key, folder);
+      folder.catch(() => this.#outputFolders.delete(key));
+    }
+    return folder;
   }
 
   /**

@@ -2,7 +2,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isAbsent } from './node-errors.ts';
 import { counterOf, outputName } from './output-names.ts';
-import { placeNew } from './placing.ts';
+import { createFile } from './placing.ts';
 
 /** Folder and stem pairs remembered per process; the least recently used is forgotten. */
 const MAX_REMEMBERED = 10_000;
@@ -21,13 +21,21 @@ interface Counter {
 export class NameCounters {
   readonly #counters = new Map<string, Promise<Counter>>();
 
-  /** Gives the work file the next free name in `folder` and returns that name. */
-  async place(workPath: string, folder: string, stem: string, extension: string): Promise<string> {
+  /**
+   * Writes the bytes under the next free name in `folder` and returns that name. Nobody is told the name
+   * before the file is whole; one that a killed process left half-written is never named to anybody.
+   */
+  async create(
+    folder: string,
+    stem: string,
+    extension: string,
+    bytes: Uint8Array,
+  ): Promise<string> {
     const counter = await this.#counterFor(folder, stem);
     for (let losses = 1; ; losses += 1) {
       counter.last += 1;
       const name = outputName(stem, counter.last, extension);
-      if (await placeNew(workPath, join(folder, name))) return name;
+      if (await createFile(join(folder, name), bytes)) return name;
       if (losses % LOSSES_BEFORE_REREAD === 0) {
         const last = await readLast(folder, stem);
         counter.last = Math.max(counter.last, last);

@@ -1,6 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
-import { copyFile, link, mkdir, open, rename, rm, unlink } from 'node:fs/promises';
+import {
+  copyFile,
+  link,
+  mkdir,
+  open,
+  rename,
+  rm,
+  unlink,
+  type FileHandle,
+} from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { errnoOf } from './node-errors.ts';
 
@@ -11,6 +20,42 @@ import { errnoOf } from './node-errors.ts';
 
 /** File systems without hard links (exFAT, some network mounts) say one of these. */
 const NO_HARD_LINKS = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK', 'EXDEV']);
+
+/**
+ * Creates a file with these bytes; makes missing folders. Of several processes that want one name the
+ * file system lets exactly one create it.
+ * @returns false when the name is taken
+ */
+export async function createFile(target: string, bytes: Uint8Array): Promise<boolean> {
+  const handle = await openNew(target);
+  if (handle === undefined) return false;
+  try {
+    await handle.writeFile(bytes);
+  } catch (error) {
+    // A full disk: half a file must not stay under a name that looks whole.
+    await rm(target, { force: true });
+    throw error;
+  } finally {
+    await handle.close();
+  }
+  return true;
+}
+
+async function openNew(target: string): Promise<FileHandle | undefined> {
+  try {
+    try {
+      return await open(target, 'wx');
+    } catch (error) {
+      if (errnoOf(error) !== 'ENOENT') throw error;
+      // Made only now: the folder exists in all cases but the first.
+      await mkdir(dirname(target), { recursive: true });
+      return await open(target, 'wx');
+    }
+  } catch (error) {
+    if (errnoOf(error) === 'EEXIST') return undefined;
+    throw error;
+  }
+}
 
 /**
  * Gives the file at `workPath` the name `target` too, if that is free; makes missing folders.

@@ -1,25 +1,52 @@
-import { isJsonObject, type JsonValue } from '@tiercel/contracts';
+import { isJsonObject, type JsonObject, type JsonValue } from '@tiercel/contracts';
 import { compareFrames } from './compare-frames.ts';
 import { compareValues, type Mismatch } from './compare.ts';
 import { collapseSteps, findTimedPrompts, toPlainFrames } from './frame-steps.ts';
 import { readRemaining } from './milestones.ts';
-import { isMachineRoute, normalise, shapeOf } from './normalise.ts';
+import { isMachineRoute, normalise, renameTempFiles, shapeOf } from './normalise.ts';
 import type { Replayed } from './replay.ts';
-import type { RecordedExchange, RecordedMessage, RecordedResponse, Transcript } from './transcript.ts';
+import { RACING } from './scenario-facts.ts';
+import type {
+  RecordedExchange,
+  RecordedMessage,
+  RecordedResponse,
+  Transcript,
+} from './transcript.ts';
 
 /** Everything in which a replay is not as its recording. */
 export function checkTranscript(transcript: Transcript, replayed: Replayed): Mismatch[] {
-  const answers = transcript.http.flatMap((exchange, index) => {
-    const actual = replayed.responses[index];
+  const { name } = transcript;
+  const theirs = renameTempFiles(toJson(transcript), new Map());
+  const ours = renameTempFiles(toJson(describeReplay(transcript, replayed)), new Map());
+  const answers = theirs.http.flatMap((exchange, index) => {
+    const actual = ours.http[index];
     if (actual === undefined) throw new Error('the replay left out a request');
-    return compareAnswers(transcript.name, exchange, actual);
+    return compareAnswers(name, exchange, actual.response);
   });
-  const frames = Object.entries(transcript.ws).flatMap(([name, { messages }]) => {
-    const place = `${transcript.name} ${name}`;
-    const actual = replayed.sockets.get(name) ?? [];
-    return [...compareStatuses(place, messages, actual), ...compareSocket(place, messages, actual)];
+  const frames = Object.entries(theirs.ws).flatMap(([socket, { messages }]) => {
+    const place = `${name} ${socket}`;
+    const actual = ours.ws[socket]?.messages ?? [];
+    return [
+      ...compareStatuses(place, messages, actual),
+      ...compareSocket(place, messages, actual, RACING.has(name)),
+    ];
   });
   return [...answers, ...frames];
+}
+
+/** The replay as a recording of its own. */
+function describeReplay(transcript: Transcript, replayed: Replayed): Transcript {
+  const http = transcript.http.flatMap((exchange, index) => {
+    const response = replayed.responses[index];
+    return response === undefined ? [] : [{ ...exchange, response }];
+  });
+  const sockets = [...replayed.sockets].map(([name, messages]) => [name, { query: '', messages }]);
+  return { ...transcript, http, ws: Object.fromEntries(sockets) as Transcript['ws'] };
+}
+
+/** A transcript is JSON, but an interface is no JsonObject to TypeScript. */
+function toJson(transcript: Transcript): Transcript & JsonObject {
+  return transcript as unknown as Transcript & JsonObject;
 }
 
 function compareAnswers(
@@ -29,8 +56,9 @@ function compareAnswers(
 ): Mismatch[] {
   const place = `${transcript} ${request.method} ${request.path}`;
   if (response.status !== actual.status) {
-    // The body of another answer says nothing more.
-    return [{ place, path: '/status', recorded: response.status, actual: actual.status }];
+    const status = { place, path: '/status', recorded: response.status, actual: actual.status };
+    if (actual.status < 400 || actual.text === '' || hasErrorShape(actual.json)) return [status];
+    return [status, { place, path: '/error', recorded: undefined, actual: actual.json ?? null }];
   }
   const plain = (answer: RecordedResponse): JsonValue => {
     const { json, ...rest } = answer;
@@ -41,8 +69,19 @@ function compareAnswers(
   return compareValues(place, plain(response), plain(asRecorded(request.path, response, actual)));
 }
 
+/** Whether it is the `{error: {type, message, ...}, node_errors}` that clients read of any refusal. */
+function hasErrorShape(json: JsonValue | undefined): boolean {
+  if (!isJsonObject(json) || !isJsonObject(json.error) || !isJsonObject(json.node_errors))
+    return false;
+  return typeof json.error.type === 'string' && typeof json.error.message === 'string';
+}
+
 /** The recorder kept only the keys of the long histories of transcript 16. */
-function asRecorded(path: string, recorded: RecordedResponse, actual: RecordedResponse): RecordedResponse {
+function asRecorded(
+  path: string,
+  recorded: RecordedResponse,
+  actual: RecordedResponse,
+): RecordedResponse {
   const keysOnly = path.startsWith('/history') && Array.isArray(recorded.json);
   if (!keysOnly || !isJsonObject(actual.json)) return actual;
   return { ...actual, json: Object.keys(actual.json) };
@@ -52,29 +91,52 @@ function compareSocket(
   place: string,
   recorded: readonly RecordedMessage[],
   actual: readonly RecordedMessage[],
+  isRacing: boolean,
 ): Mismatch[] {
-  const theirs = toPlainFrames(recorded);
+  const theirs = toPlainFrames(recorded, isRacing);
   const timed = findTimedPrompts(theirs);
-  const ours = collapseSteps(toPlainFrames(actual), timed);
+  const ours = collapseSteps(toPlainFrames(actual, isRacing), timed);
   return compareFrames(place, collapseSteps(theirs, timed), ours);
 }
 
+/** A number of jobs that was true for so long is told, however often the queue changes. */
+const LASTING_MS = 250;
+
 /**
- * Of the `status` broadcasts a socket hears at least the first and the last; one that is skipped is a
- * single mismatch, a number that never was is another.
+ * Of the `status` broadcasts some may be left out: that is one mismatch. A number that never was is
+ * another, and so is one that was not told though it stood for long.
  */
 function compareStatuses(
   place: string,
   recorded: readonly RecordedMessage[],
   actual: readonly RecordedMessage[],
 ): Mismatch[] {
-  const count = (messages: readonly RecordedMessage[]): number[] =>
-    messages.flatMap((message) => ('text' in message ? readRemaining(message.text) : []));
-  const [theirs, ours] = [count(recorded), count(actual)];
+  const [theirs, ours] = [readStatuses(recorded), readStatuses(actual)];
   const at = `${place} status`;
-  const mismatches = [...new Set(ours)]
-    .filter((value) => !theirs.includes(value))
-    .map((value) => ({ place: at, path: '/queue_remaining', recorded: undefined, actual: value }));
-  if (theirs.join() === ours.join()) return mismatches;
-  return [...mismatches, { place: at, path: '/broadcasts', recorded: theirs, actual: ours }];
+  const [known, told] = [theirs.map(({ value }) => value), ours.map(({ value }) => value)];
+  const invented = told
+    .filter((value) => !known.includes(value))
+    .map((value) => ({ place: at, path: '/invented', recorded: undefined, actual: value }));
+  const untold = theirs
+    .filter(({ value, lastedMs }) => lastedMs > LASTING_MS && !told.includes(value))
+    .map(({ value }) => ({ place: at, path: '/untold', recorded: value, actual: undefined }));
+  if (known.join() === told.join()) return [];
+  return [
+    ...invented,
+    ...untold,
+    { place: at, path: '/broadcasts', recorded: known, actual: told },
+  ];
+}
+
+function readStatuses(messages: readonly RecordedMessage[]): { value: number; lastedMs: number }[] {
+  const statuses = messages.flatMap((message) =>
+    'text' in message
+      ? readRemaining(message.text).map((value) => ({ value, at: message.at }))
+      : [],
+  );
+  const end = messages.at(-1)?.at ?? 0;
+  return statuses.map(({ value, at }, index) => {
+    const changed = statuses.slice(index).find((later) => later.value !== value);
+    return { value, lastedMs: (changed?.at ?? end) - at };
+  });
 }

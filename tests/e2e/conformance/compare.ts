@@ -33,7 +33,12 @@ export function compareValues(
     }
     const length = Math.max(recorded.length, actual.length);
     return Array.from({ length }).flatMap((_, index) =>
-      compareValues(place, elementOf(recorded, index), elementOf(actual, index), `${path}/${index}`),
+      compareValues(
+        place,
+        elementOf(recorded, index),
+        elementOf(actual, index),
+        `${path}/${index}`,
+      ),
     );
   }
   return [{ place, path: path === '' ? '/' : path, recorded, actual }];
@@ -51,7 +56,8 @@ export function haveSameMembers(a: readonly JsonValue[], b: readonly JsonValue[]
 /** Text that is equal for equal values, whatever the order of their members. */
 function describe(value: JsonValue): string {
   if (Array.isArray(value)) return `[${value.map((item: JsonValue) => describe(item)).join()}]`;
-  if (!isJsonObject(value)) return typeof value === 'bigint' ? String(value) : JSON.stringify(value);
+  if (!isJsonObject(value))
+    return typeof value === 'bigint' ? String(value) : JSON.stringify(value);
   const members = Object.keys(value).sort();
   return `{${members.map((name) => `${name}:${describe(value[name] ?? null)}`).join()}}`;
 }

@@ -11,7 +11,12 @@ import { loadTranscript } from './transcript.ts';
 const ON_ONE_SERVER = [
   ...['01-run-and-history', '02-fully-cached', '03-chain-batch-two-outputs', '04-partly-cached'],
   ...['05-progress-and-previews', '06-previews-with-metadata', '07-node-error', '08-interrupt'],
-  ...['09-interrupt-by-id', '10-queue-order-delete-clear', '11-two-clients-scoping', '12-ws-connect'],
+  ...[
+    '09-interrupt-by-id',
+    '10-queue-order-delete-clear',
+    '11-two-clients-scoping',
+    '12-ws-connect',
+  ],
   ...['13-reconnect-while-running', '14-prompt-validation', '15-upload-view', '16-history-paging'],
   '17-misc-routes',
 ];
@@ -36,7 +41,6 @@ function findUnintended(mismatches: readonly Mismatch[]): Mismatch[] {
       fits(candidate, mismatch),
     );
     if (place !== undefined) used.add(place);
-    else process.stderr.write('MM ' + JSON.stringify(mismatch) + '\n');
     return place === undefined;
   });
 }

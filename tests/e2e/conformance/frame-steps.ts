@@ -1,6 +1,6 @@
 import { isJsonObject, type JsonObject, type JsonValue } from '@tiercel/contracts';
 import { normalise } from './normalise.ts';
-import type { RecordedMessage } from './transcript.ts';
+import type { BinaryMessage, RecordedMessage } from './transcript.ts';
 
 /** A frame ready for comparison: what it is, and what it says. */
 export interface PlainFrame {
@@ -8,26 +8,45 @@ export interface PlainFrame {
   readonly data: JsonValue;
 }
 
-/** Drops what is timing: `status` broadcasts, which may be coalesced, but for the first and those of a job's end. */
-export function toPlainFrames(messages: readonly RecordedMessage[]): PlainFrame[] {
+/**
+ * Drops `status` broadcasts, which may be coalesced, but for the first and those of a job's end.
+ * @param isRacing whether other jobs come and go meanwhile, so that the end may show any number
+ */
+export function toPlainFrames(
+  messages: readonly RecordedMessage[],
+  isRacing: boolean,
+): PlainFrame[] {
   const frames = messages.map(toPlainFrame);
-  return frames.filter((frame, index) => {
+  const kept = frames.filter((frame, index) => {
     if (frame.type !== 'status' || index === 0) return true;
     const next = frames[index + 1];
     return next !== undefined && isIdleFrame(next) && isTerminal(frames[index - 1]);
   });
+  return kept.map((frame, index) =>
+    isRacing && index > 0 && frame.type === 'status' ? { type: 'status', data: '<any>' } : frame,
+  );
 }
 
 function toPlainFrame(message: RecordedMessage): PlainFrame {
   if ('text' in message) return { type: message.text.type, data: normalise(message.text.data) };
-  const { header_hex: header, ...rest } = message.binary;
-  // Of event 4 the second number is the length of the metadata, whose spacing is free.
-  const magic = rest.event === 4 ? header.slice(0, 8) + header.slice(16) : header;
-  return { type: 'preview', data: normalise({ ...rest, magic }, '') && withoutSize({ ...rest, magic }) };
+  const {
+    event,
+    header_hex: header,
+    image_type: imageType = null,
+    metadata = null,
+  } = message.binary;
+  const data = {
+    event,
+    image_type: imageType,
+    metadata,
+    picture: readMagic(message.binary, header),
+  };
+  return { type: 'preview', data: normalise(data) };
 }
 
-function withoutSize(data: Record<string, JsonValue>): JsonValue {
-  return Object.fromEntries(Object.entries(data).filter(([name]) => name !== 'bytes'));
+/** The first three bytes of the picture tell JPEG from PNG; what follows is the encoder's own. */
+function readMagic({ event, image_magic: magic }: BinaryMessage['binary'], header: string): string {
+  return (event === 1 ? header.slice(16) : (magic ?? '')).slice(0, 6);
 }
 
 function isIdleFrame({ type, data }: PlainFrame): boolean {

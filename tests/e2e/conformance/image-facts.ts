@@ -23,7 +23,7 @@ const PNG_CHANNELS: Readonly<Record<number, number>> = { 0: 1, 2: 3, 4: 2, 6: 4 
 
 function readPng(bytes: Buffer): PictureFacts {
   const text: Record<string, string> = {};
-  for (let at = 8; at < bytes.length; ) {
+  for (let at = 8; at < bytes.length;) {
     const length = bytes.readUInt32BE(at);
     if (bytes.toString('latin1', at + 4, at + 8) === 'tEXt') {
       const data = bytes.toString('latin1', at + 8, at + 8 + length);
@@ -52,7 +52,12 @@ function readWebp(bytes: Buffer): JsonObject {
   const kind = bytes.toString('latin1', 12, 16);
   if (kind === 'VP8X') {
     const hasAlpha = (bytes.readUInt8(20) & 0x10) !== 0;
-    return describe('webp', 1 + bytes.readUIntLE(24, 3), 1 + bytes.readUIntLE(27, 3), hasAlpha ? 4 : 3);
+    return describe(
+      'webp',
+      1 + bytes.readUIntLE(24, 3),
+      1 + bytes.readUIntLE(27, 3),
+      hasAlpha ? 4 : 3,
+    );
   }
   if (kind === 'VP8L') {
     const bits = bytes.readUInt32LE(21);

@@ -1,4 +1,4 @@
-import { isJsonObject, type JsonValue } from '@tiercel/contracts';
+import { isJsonObject, parseJson, stringifyJson, type JsonValue } from '@tiercel/contracts';
 
 /**
  * Replaces what differs between any two runs of ComfyUI itself by what is common to them: times, the
@@ -35,21 +35,38 @@ const FORMATS: Readonly<Record<string, RegExp>> = {
 };
 
 function normaliseText(text: string, name: string): string {
-  if (FORMATS[name]?.test(text) === true) return `<${name}>`;
-  return text.replace(/^ComfyUI_temp_[a-z]{5}_/, 'ComfyUI_temp_<random>_');
+  return FORMATS[name]?.test(text) === true ? `<${name}>` : text;
+}
+
+/**
+ * Numbers the temporary files of one run in the order in which they are first named: both the letters
+ * and the counter that goes with them are new in every run.
+ */
+export function renameTempFiles<T extends JsonValue>(value: T, known: Map<string, string>): T {
+  const text = stringifyJson(value).replace(/ComfyUI_temp_[a-z]{5}_\d{5}_/g, (name) => {
+    const renamed = known.get(name) ?? `<temporary ${known.size + 1}>`;
+    known.set(name, renamed);
+    return renamed;
+  });
+  return parseJson(text) as T; // only strings changed
 }
 
 /** Routes whose answer describes the machine: only its shape can be compared. */
-const MACHINE_ROUTES = ['/system_stats', '/internal/logs', '/experiment/models', '/models/checkpoints'];
+const MACHINE_ROUTES = [
+  '/system_stats',
+  '/internal/logs',
+  '/experiment/models',
+  '/models/checkpoints',
+];
 
 export function isMachineRoute(path: string): boolean {
   return MACHINE_ROUTES.includes(path);
 }
 
-/** The types in place of the values; of a list, its first element's. */
+/** The types in place of the values; a list of objects is as its first one, other lists are just lists. */
 export function shapeOf(value: JsonValue): JsonValue {
   if (value === null) return '<null>';
   if (typeof value !== 'object') return `<${typeof value}>`;
-  if (!isJsonObject(value)) return value.length === 0 ? [] : [shapeOf(value[0] ?? null)];
+  if (!isJsonObject(value)) return isJsonObject(value[0]) ? [shapeOf(value[0])] : '<list>';
   return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, shapeOf(member)]));
 }

@@ -108,7 +108,8 @@ class Session {
   /** Where the recording paused, or had seen the queue empty, waits until it is empty. */
   async waitForPause(at: number, pauseMs: number): Promise<void> {
     const remaining = recordedRemaining(Object.values(this.#transcript.ws), at);
-    if (remaining === 0 || (remaining === undefined && pauseMs > PAUSE_MS)) await this.waitUntilIdle();
+    if (remaining === 0 || (remaining === undefined && pauseMs > PAUSE_MS))
+      await this.waitUntilIdle();
   }
 
   async waitUntilIdle(): Promise<void> {
@@ -123,9 +124,14 @@ class Session {
     const { name } = this.#transcript;
     const shade = OTHER_CONTENT[name]?.includes(index) === true ? 200 : 40;
     const { body, headers } = rebuildBody(this.#toOurs(request.body), shade);
-    const answer = await http(this.#url).request(request.method, this.#idsToOurs(request.path), body, {
-      headers: { ...request.headers, ...headers },
-    });
+    const answer = await http(this.#url).request(
+      request.method,
+      this.#idsToOurs(request.path),
+      body,
+      {
+        headers: { ...request.headers, ...headers },
+      },
+    );
     if (request.method === 'POST' && request.path === '/prompt') this.#learnId(response, answer);
     this.#responses.push(this.#describe(answer, response));
   }
@@ -180,8 +186,14 @@ class Session {
       return { at, binary: { event, header_hex, image_type: frame.raw.readUInt32BE(4) } };
     }
     // An object in every frame of event 4; the comparison tells when it is not.
-    const metadata = parseJson(this.#toTheirs(JSON.stringify(frame.metadata))) as Record<string, JsonValue>;
-    return { at, binary: { event, header_hex, metadata, image_magic: frame.image.toString('hex', 0, 4) } };
+    const metadata = parseJson(this.#toTheirs(JSON.stringify(frame.metadata))) as Record<
+      string,
+      JsonValue
+    >;
+    return {
+      at,
+      binary: { event, header_hex, metadata, image_magic: frame.image.toString('hex', 0, 4) },
+    };
   }
 
   #isReplaced(name: string): boolean {

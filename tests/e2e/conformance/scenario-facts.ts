@@ -22,3 +22,6 @@ export const REPLACED_BY: Readonly<Record<string, string>> = {
 export const OTHER_CONTENT: Readonly<Record<string, readonly number[]>> = {
   '15-upload-view': [2],
 };
+
+/** Recordings that send a prompt while the one before may or may not have ended. */
+export const RACING: ReadonlySet<string> = new Set(['15-upload-view']);

@@ -3,7 +3,7 @@ import { isRedisUnavailable, type Logger } from '@tiercel/runtime';
 import express, { type Express, type NextFunction, type Request, type Response } from 'express';
 import { errorBody, sendEmpty, sendJson } from './answer.ts';
 import { isOriginAllowed } from './origin-check.ts';
-import { readBody } from './read-body.ts';
+import { readBody, type RequestReader } from './read-body.ts';
 import type { Route } from './route.ts';
 
 export interface AppOptions {
@@ -56,27 +56,49 @@ function pathsOf(route: Route): string[] {
   }
 }
 
+type Handler = (req: Request, res: Response) => unknown;
+
+/**
+ * Paths without parameters are found in a table; only the others go through Express' patterns, which
+ * are tried one after another.
+ */
 function registerRoutes(app: Express, routes: readonly Route[], options: AppOptions): void {
   const readText = readBody(options.maxBodyBytes);
-  const methods = new Map<string, Set<string>>();
+  const byPath = new Map<string, Map<string, Handler>>();
   for (const route of routes) {
-    const middlewares = route.body === 'text' ? [readText] : [];
-    const handle = (req: Request, res: Response) => route.handle(req, res);
+    const handle = handlerOf(route, readText);
     for (const path of pathsOf(route)) {
-      const allowed = methods.get(path) ?? new Set();
-      methods.set(path, allowed.add(route.method));
-      const verb = route.method.toLowerCase() as 'get' | 'post' | 'put' | 'patch' | 'delete';
-      app[verb](path, ...middlewares, handle);
+      const methods = byPath.get(path) ?? new Map<string, Handler>();
+      byPath.set(path, methods.set(route.method, handle));
+      if (route.method === 'GET') methods.set('HEAD', handle);
     }
   }
-  for (const [path, allowed] of methods) {
-    if (allowed.has('GET')) allowed.add('HEAD');
-    const allow = [...allowed].sort().join(',');
-    app.all(path, (_req, res) => {
-      res.status(405).setHeader('Allow', allow);
-      res.type('text/plain').send('405: Method Not Allowed');
-    });
+  const dispatch = (methods: ReadonlyMap<string, Handler>, req: Request, res: Response) => {
+    const handle = methods.get(req.method);
+    if (handle !== undefined) return handle(req, res);
+    res.status(405).setHeader('Allow', [...methods.keys()].sort().join(','));
+    res.type('text/plain').send('405: Method Not Allowed');
+    return undefined;
+  };
+  app.use((req: Request, res: Response, next: NextFunction) => {
+    const methods = byPath.get(req.path);
+    if (methods === undefined) next();
+    else return dispatch(methods, req, res);
+    return undefined;
+  });
+  for (const [path, methods] of byPath) {
+    if (path.includes(':') || path.includes('*')) {
+      app.all(path, (req, res) => dispatch(methods, req, res));
+    }
   }
+}
+
+function handlerOf(route: Route, readText: RequestReader): Handler {
+  if (route.body !== 'text') return (req, res) => route.handle(req, res);
+  return async (req, res) => {
+    await readText(req);
+    await route.handle(req, res);
+  };
 }
 
 function answerError(error: unknown, req: Request, res: Response, log: Logger): void {
@@ -85,7 +107,7 @@ function answerError(error: unknown, req: Request, res: Response, log: Logger): 
     return;
   }
   const known = translate(error);
-  if (known.status >= 500 && known.code !== 'redis_unavailable') {
+  if (known.code === 'internal') {
     log.error({ err: error, method: req.method, path: req.path }, 'a request failed');
   }
   if (known.retryAfterSeconds !== undefined) res.setHeader('Retry-After', known.retryAfterSeconds);

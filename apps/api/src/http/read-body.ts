@@ -1,45 +1,43 @@
 import { AppError } from '@tiercel/contracts';
-import type { NextFunction, Request, RequestHandler, Response } from 'express';
+import type { Request } from 'express';
+
+export type RequestReader = (req: Request) => Promise<void>;
 
 /**
- * Reads the whole body as UTF-8 text, whatever its content type says: ComfyUI's clients send JSON as
- * text/plain, as form data, or with no type at all (WIRE.md 6.9). Counts bytes as they arrive, so that
- * a chunked body cannot pass the limit unseen.
+ * Reads the whole body as UTF-8 text into `req.body`, whatever its content type says: ComfyUI's clients
+ * send JSON as text/plain, as form data, or with no type at all (WIRE.md 6.9). Counts bytes as they
+ * arrive, so that a chunked body cannot pass the limit unseen.
  */
-export function readBody(maxBytes: number): RequestHandler {
-  return (req: Request, _res: Response, next: NextFunction) => {
-    const chunks: Buffer[] = [];
-    let size = 0;
-    let failed = false;
-    const tooLarge = () => {
-      failed = true;
-      next(new AppError('body_too_large', `The body is larger than ${maxBytes} bytes.`));
-    };
-    if (Number(req.headers['content-length'] ?? 0) > maxBytes) {
-      req.resume();
-      tooLarge();
-      return;
-    }
-    req.on('data', (chunk: Buffer) => {
-      if (failed) return;
-      size += chunk.length;
-      if (size > maxBytes) tooLarge();
-      else chunks.push(chunk);
-    });
-    req.on('error', (error) => {
-      if (!failed) next(error);
-    });
-    req.on('end', () => {
-      if (failed) return;
-      try {
-        req.body = decode(chunks);
-      } catch (error) {
-        next(error);
+export function readBody(maxBytes: number): RequestReader {
+  return (req) =>
+    new Promise((resolve, reject) => {
+      const chunks: Buffer[] = [];
+      let size = 0;
+      const refuse = () => {
+        // What still comes is thrown away, so that the caller gets to read the answer.
+        req.removeAllListeners('data');
+        req.resume();
+        reject(new AppError('body_too_large', `The body is larger than ${maxBytes} bytes.`));
+      };
+      if (Number(req.headers['content-length'] ?? 0) > maxBytes) {
+        refuse();
         return;
       }
-      next();
+      req.on('data', (chunk: Buffer) => {
+        size += chunk.length;
+        if (size > maxBytes) refuse();
+        else chunks.push(chunk);
+      });
+      req.on('error', reject);
+      req.on('end', () => {
+        try {
+          req.body = decode(chunks);
+          resolve();
+        } catch (error) {
+          reject(error as Error);
+        }
+      });
     });
-  };
 }
 
 const decoder = new TextDecoder('utf-8', { fatal: true });

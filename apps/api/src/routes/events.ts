@@ -14,7 +14,7 @@ import { readParam, readQuery, sendEmpty, sendJson } from '../http/answer.ts';
 import type { Route } from '../http/route.ts';
 
 const KEEP_ALIVE_MS = 15_000;
-const STREAM_ID = /^\d+-\d+$/;
+const STREAM_ID = /^\d{1,15}-\d{1,15}\.\d{1,6}$/;
 /** The last frame of every job: `executing` with no node. */
 const LAST = '{"type":"executing","data":{"node":null,';
 

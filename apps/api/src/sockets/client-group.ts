@@ -41,7 +41,9 @@ export class ClientGroup implements ChannelListener {
     const member = this.#members.get(session);
     if (member === undefined || member === 'live') return;
     const heard = new Set(
-      member.backlog.filter(({ message }) => message.terminal).map(({ message }) => message.promptId),
+      member.backlog
+        .filter(({ message }) => message.terminal)
+        .map(({ message }) => message.promptId),
     );
     for (const ended of snapshot.ended) {
       if (heard.has(ended.promptId)) continue;
@@ -54,9 +56,13 @@ export class ClientGroup implements ChannelListener {
       const lines = [state.executing, state.progressState].flatMap((frame) =>
         frame === undefined ? [] : [{ id: '-', frame }],
       );
-      sendFrames(session, lines, state.preview);
+      sendFrames(session, lines, undefined);
+      // Last: a frontend drops a node's previews when it first hears that the node runs.
+      if (state.preview !== undefined) session.sendPreview(state.preview);
     }
-    const lastIds = new Map(snapshot.running.map(({ promptId, state }) => [promptId, state.lastId]));
+    const lastIds = new Map(
+      snapshot.running.map(({ promptId, state }) => [promptId, state.lastId]),
+    );
     for (const { message, preview } of member.backlog) {
       this.#deliver(session, message, preview, lastIds.get(message.promptId));
     }

@@ -41,6 +41,7 @@ export class SocketHub {
   readonly #delivered = new Map<string, Set<string>>();
   #pinger: NodeJS.Timeout | undefined;
   #isAcknowledging = false;
+  #isStopping = false;
 
   constructor(dependencies: {
     subscriber: EventSubscriber;
@@ -93,6 +94,7 @@ export class SocketHub {
 
   /** Closes every socket; clients reconnect to another process. */
   stop(): void {
+    this.#isStopping = true;
     clearInterval(this.#pinger);
     this.#status.stop();
     for (const session of this.#sessions) {
@@ -109,7 +111,7 @@ export class SocketHub {
       refuse(socket, '403 Forbidden');
       return;
     }
-    if (this.#sessions.size >= this.#options.maxSockets) {
+    if (this.#isStopping || this.#sessions.size >= this.#options.maxSockets) {
       refuse(socket, '503 Service Unavailable', 'Retry-After: 5\r\n');
       return;
     }

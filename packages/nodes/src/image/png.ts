@@ -60,6 +60,9 @@ function chunk(type: string, data: Uint8Array): Buffer {
   return out;
 }
 
+/** Pictures this small are not worth the search for a filter. */
+const UNFILTERED_BYTES = 16 * 1024;
+
 /** Scanlines with a filter byte each: none, left or up, whichever gives the smallest differences. */
 function filterRows({ width, height, channels, data }: RawImage): Uint8Array {
   const stride = width * channels;
@@ -67,7 +70,7 @@ function filterRows({ width, height, channels, data }: RawImage): Uint8Array {
   for (let y = 0; y < height; y += 1) {
     const from = y * stride;
     const to = y * (stride + 1);
-    const filter = pickFilter(data, from, stride, channels, y > 0);
+    const filter = data.length < UNFILTERED_BYTES ? 0 : pickFilter(data, from, stride, channels, y > 0);
     out[to] = filter;
     if (filter === 0) {
       out.set(data.subarray(from, from + stride), to + 1);

@@ -5,9 +5,10 @@ const FIELDS = `'id', 'prompt', 'extra', 'targets', 'client', 'number', 'tenant'
 
 /**
  * Gives a permit its job: the one it was given before (the permit was redelivered because its worker
- * died), else the first ready job of the tenant whose turn it is by weighted fair share.
+ * died), else the first ready job of the tenant whose turn it is by weighted fair share. A permit whose
+ * job has ended may ask for another one (again = 1); it gets nothing when it was redelivered meanwhile.
  *
- * ARGV: prefix, permit, worker, now ms
+ * ARGV: prefix, permit, worker, now ms, again (0|1)
  * Returns: nil | {id, prompt, extra, targets, client, number, tenant, created, attempt, cancel, secrets}
  */
 export const TAKE_LUA = `
@@ -23,6 +24,7 @@ local function give(id)
 end
 local given = redis.call('HGET', P .. 'permits', permit)
 if given then
+  if ARGV[5] == '1' then return nil end
   local job = redis.call('HMGET', P .. 'job:' .. given, 'state', 'permit')
   if job[1] == 'running' and job[2] == permit then return give(given) end
   redis.call('HDEL', P .. 'permits', permit)
@@ -50,8 +52,9 @@ if job[1] ~= '' then
 end
 change_state(id, m, 'pending', 'running', job[2], 0)
 redis.call('HSET', P .. 'permits', permit, id)
+local taken = give(id)
 tell_status()
-return give(id)
+return taken
 `;
 
 /** Whether this permit and attempt still own the running job: a worker taken for dead must not end it. */
@@ -71,7 +74,7 @@ end
  * ARGV: prefix, id, permit, attempt, now ms, outcome, started ms, outputs, messages, meta, report,
  *       outputs count, preview output, error, terminal frame, executing-null frame,
  *       history items, events per job, events ttl s
- * Returns: {0} when the job is no longer this attempt's | {1, permit needed (0|1)}
+ * Returns: {0} when the job is no longer this attempt's | {1, a successor in its lane became ready (0|1)}
  */
 export const FINISH_LUA = `
 ${COMMON_LUA}

@@ -41,15 +41,19 @@ return { 'ok', number, remaining() }
 `;
 
 /**
- * Lets a pending job be taken, once its answer has been flushed to the caller.
+ * Lets pending jobs be taken, once their answers have been flushed to the callers.
  *
- * ARGV: prefix, id. Returns: 1 when a permit must be added, else 0.
+ * ARGV: prefix, most permits that may wait, id...
+ * Returns: how many permits must be added (reads, never writes, BullMQ's list of waiting ones)
  */
 export const RELEASE_LUA = `
 ${COMMON_LUA}
-local id = ARGV[2]
-if redis.call('ZREM', P .. 'unreleased', id) == 0 then return 0 end
-local job = redis.call('HMGET', P .. 'job:' .. id, 'm', 'tenant', 'lane', 'number')
-if not job[1] then return 0 end
-return make_available(job[2], job[3], job[1], job[4])
+local ready = 0
+for i = 3, #ARGV do
+  if redis.call('ZREM', P .. 'unreleased', ARGV[i]) == 1 then
+    local job = redis.call('HMGET', P .. 'job:' .. ARGV[i], 'm', 'tenant', 'lane', 'number')
+    if job[1] then ready = ready + make_available(job[2], job[3], job[1], job[4]) end
+  end
+end
+return math.max(0, math.min(ready, tonumber(ARGV[2]) - redis.call('LLEN', P .. 'bull:permits:wait')))
 `;

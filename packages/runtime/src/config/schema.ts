@@ -39,7 +39,7 @@ const queueSchema = z
       .positive()
       .default(3650)
       .describe('Ended jobs older than this are dropped too'),
-    eventsPerJob: count(2_000).describe('Events kept per job for replay'),
+    eventsPerJob: count(2_000).describe('Batches of events kept per job for replay (one batch: what happened in one turn of the worker’s event loop)'),
     eventsTtlSeconds: count(3_600).describe('How long a job’s events and missed terminal events are kept after its end'),
   })
   .prefault({});

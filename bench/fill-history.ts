@@ -1,0 +1,86 @@
+import { promptId, RedisNames, workerId, type JobResult } from '@tiercel/contracts';
+import { Consumer, createPermitQueue, Producer, type TakenJob } from '@tiercel/queue';
+import { connectRedis, createLogger } from '@tiercel/runtime';
+import { promptBody } from './prompts.ts';
+
+const AT_ONCE = 64;
+
+/** Puts ended jobs into a store through the real queue, without running them. */
+export async function fillHistory(options: {
+  redisUrl: string;
+  redisPrefix: string;
+  count: number;
+}): Promise<void> {
+  const log = createLogger({ level: 'silent', name: 'bench' });
+  const redis = connectRedis(options.redisUrl, 'blocking', log);
+  const names = new RedisNames(options.redisPrefix);
+  const permits = createPermitQueue(redis, names);
+  const producer = new Producer(redis, names, permits, {
+    maxPending: options.count,
+    perClient: 'serial',
+  });
+  const consumer = new Consumer(redis, names, permits, {
+    historyMaxItems: options.count,
+    eventsPerJob: 100,
+    eventsTtlSeconds: 3_600,
+  });
+  let next = 0;
+  const loop = async (): Promise<void> => {
+    while (next < options.count) {
+      next += 1;
+      await endOneJob(producer, consumer, next);
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, loop));
+  await permits.close();
+  redis.disconnect();
+}
+
+async function endOneJob(producer: Producer, consumer: Consumer, index: number): Promise<void> {
+  const id = promptId(`00000000-0000-4000-8000-${String(index).padStart(12, '0')}`);
+  const { prompt } = JSON.parse(promptBody('SaveImage', index)) as { prompt: unknown };
+  await producer.enqueue({
+    id,
+    bodyHash: `hash-${index}`,
+    number: undefined,
+    front: false,
+    clientId: undefined,
+    promptText: JSON.stringify(prompt),
+    extraText: '{}',
+    outputIds: ['2'],
+    nodeErrorsText: '{}',
+    workflowId: undefined,
+    secrets: undefined,
+  });
+  await producer.release(id);
+  // With many at once this is perhaps another loop's job; each ends exactly one.
+  const job = await consumer.take(`bench-${index}`, workerId('bench'));
+  if (job === undefined) throw new Error('no job was ready');
+  const now = Date.now();
+  if (!(await consumer.finish(job, describeSuccess(job, now), now - 5))) {
+    throw new Error('a job was not ours to end');
+  }
+}
+
+function describeSuccess({ id, number }: TakenJob, timestamp: number): JobResult {
+  const filename = `bench_${String(number).padStart(5, '0')}_.png`;
+  const node = { node_id: '2', display_node: '2', parent_node: null, real_node_id: '2' };
+  const data = { prompt_id: id, timestamp };
+  return {
+    outcome: 'success',
+    outputs: { '2': { images: [{ filename, subfolder: '', type: 'output' }] } },
+    meta: { '2': node },
+    messages: [
+      ['execution_start', data],
+      ['execution_cached', { nodes: [], ...data }],
+      ['execution_success', data],
+    ],
+    terminal: { type: 'execution_success', data },
+    report: {
+      served_by: { tier: 'embedded', driver: 'embedded', model: null },
+      attempts: [{ tier: 'embedded', driver: 'embedded', outcome: 'ok', ms: 5 }],
+      degraded: false,
+      dropped_params: [],
+    },
+  };
+}

@@ -1,0 +1,68 @@
+import { availableParallelism, loadavg } from 'node:os';
+import { resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { stopEverything } from '@tiercel/testkit';
+import type { Benchmark } from './benchmark.ts';
+import { formatTable, type Figure } from './figures.ts';
+import { benchIdle } from './idle.ts';
+import { benchJobs } from './jobs.ts';
+import { benchPage } from './page.ts';
+import { benchPost } from './post.ts';
+import { playRole, ROLE_FLAG } from './role-process.ts';
+import { benchView } from './view.ts';
+
+const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
+  post: benchPost,
+  jobs: benchJobs,
+  idle: benchIdle,
+  view: benchView,
+  page: benchPage,
+};
+const USAGE = `npm run bench -- [--profile FOLDER] [${Object.keys(BENCHMARKS).join('|')}]...\n`;
+
+const say = (line: string): void => {
+  process.stdout.write(`${line}\n`);
+};
+
+async function main(): Promise<void> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { profile: { type: 'string' } },
+  });
+  const chosen = positionals.length > 0 ? positionals : Object.keys(BENCHMARKS);
+  const unknown = chosen.filter((name) => !(name in BENCHMARKS));
+  if (unknown.length > 0) throw new Error(`no such benchmark: ${unknown.join(', ')}\n${USAGE}`);
+
+  const figures: Figure[] = [];
+  const profileDir = values.profile === undefined ? undefined : resolve(values.profile);
+  try {
+    for (const name of chosen) {
+      figures.push(...((await BENCHMARKS[name]?.({ profileDir, say })) ?? []));
+      await stopEverything();
+    }
+  } finally {
+    await stopEverything();
+  }
+  const load = loadavg()[0] ?? 0;
+  say(`\n${new Date().toISOString()}, Node ${process.version}, ${availableParallelism()} cores,`);
+  say(`load average of the last minute ${load.toFixed(1)}\n`);
+  say(formatTable(figures));
+}
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    void stopEverything().finally(() => process.exit(130));
+  });
+}
+
+const [flag, role] = process.argv.slice(2);
+if (flag === ROLE_FLAG) {
+  playRole(role ?? '');
+} else {
+  try {
+    await main();
+  } catch (error) {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    process.exitCode = 1;
+  }
+}

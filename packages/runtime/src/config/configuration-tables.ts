@@ -1,0 +1,104 @@
+import { z } from 'zod';
+import { envSchema, fileSchema } from './schema.ts';
+
+/** What a JSON schema tells of one setting; the parts that the documents show. */
+const settingSchema = z.looseObject({
+  default: z.unknown().optional(),
+  description: z.string().optional(),
+  type: z.string().optional(),
+  pattern: z.string().optional(),
+  enum: z.array(z.string()).optional(),
+  minimum: z.number().optional(),
+  exclusiveMinimum: z.number().optional(),
+  maximum: z.number().optional(),
+  required: z.array(z.string()).optional(),
+  get properties() {
+    return z.record(z.string(), settingSchema).optional();
+  },
+  get items() {
+    return settingSchema.optional();
+  },
+});
+type Setting = z.infer<typeof settingSchema>;
+
+export interface DocumentedSetting {
+  /** `PORT`, `queue.maxPending`, `tiers[].name`. */
+  readonly key: string;
+  readonly default: string;
+  readonly values: string;
+  readonly meaning: string;
+}
+
+/** Settings whose schema says nothing of their meaning. */
+const MEANINGS: Readonly<Record<string, string>> = {
+  tiers:
+    'The backends, in the order they are preferred; with none, one embedded tier named `embedded`',
+  'tiers[].name': 'How reports, history and logs name the tier; no two may be the same',
+  'storage.driver': 'Where files are kept',
+  'auth.mode': 'Who may use the API; `open` is everybody who can reach it',
+};
+
+/** Patterns in words; one that changes is shown as it is until its words are found. */
+const PATTERNS: Readonly<Record<string, string>> = {
+  '^(rediss?|unix):\\/\\/': 'URL with `redis://`, `rediss://` or `unix://`',
+  '^[\\w.-]{1,64}$': '1 to 64 letters, digits, dots, dashes or underscores',
+};
+
+/** Every environment variable, in the order of the schema. */
+export function listVariables(): DocumentedSetting[] {
+  const settings = listSettings(settingSchema.parse(z.toJSONSchema(envSchema)), '');
+  // A variable's number is read from digits alone; its JSON schema does not say so.
+  return settings.map((row) => ({ ...row, values: row.values.replace(/^number/, 'whole number') }));
+}
+
+/** Every key of the configuration file, in the order of the schema. */
+export function listFileKeys(): DocumentedSetting[] {
+  return listSettings(settingSchema.parse(z.toJSONSchema(fileSchema)), '');
+}
+
+function listSettings(section: Setting, prefix: string): DocumentedSetting[] {
+  return Object.entries(section.properties ?? {}).flatMap(([name, setting]) => {
+    const key = `${prefix}${name}`;
+    if (setting.type === 'object') return listSettings(setting, `${key}.`);
+    const isRequired = prefix.includes('[]') && setting.default === undefined;
+    const row = {
+      key,
+      default: isRequired ? 'required' : showDefault(setting),
+      values: showValues(setting),
+      meaning: setting.description ?? MEANINGS[key] ?? '',
+    };
+    return [row, ...(setting.items === undefined ? [] : listSettings(setting.items, `${key}[].`))];
+  });
+}
+
+function showDefault(setting: Setting): string {
+  if (setting.default === undefined) return 'not set';
+  const isText = typeof setting.default === 'string';
+  return `\`${isText ? String(setting.default) : JSON.stringify(setting.default)}\``;
+}
+
+function showValues(setting: Setting): string {
+  if (setting.enum !== undefined) return setting.enum.map((value) => `\`${value}\``).join(', ');
+  if (setting.pattern !== undefined) return PATTERNS[setting.pattern] ?? `\`${setting.pattern}\``;
+  if (setting.type === 'array') return 'list';
+  if (setting.type === 'string') return 'text';
+  const kind = setting.type === 'integer' ? 'whole number' : 'number';
+  const { minimum, exclusiveMinimum, maximum } = setting;
+  // The largest safe integer is the format's own limit, not one of ours.
+  if (maximum !== undefined && maximum !== Number.MAX_SAFE_INTEGER) {
+    return `${kind}, ${minimum ?? 0} to ${maximum}`;
+  }
+  if (exclusiveMinimum !== undefined) return `${kind} above ${exclusiveMinimum}`;
+  return minimum === undefined ? kind : `${kind} from ${minimum}`;
+}
+
+/** A Markdown table; one line a setting. */
+export function describeTable(heading: string, settings: readonly DocumentedSetting[]): string {
+  const cell = (text: string): string => text.replaceAll('|', '\\|');
+  const rows = settings.map(
+    (row) => `| \`${row.key}\` | ${row.default} | ${cell(row.values)} | ${cell(row.meaning)} |`,
+  );
+  return [`| ${heading} | Default | Values | Meaning |`, '| --- | --- | --- | --- |', ...rows].join(
+    '\n',
+  );
+}
