@@ -18,7 +18,16 @@ const mayImport = {
   'packages/backends': ['contracts', 'runtime', 'graph', 'nodes'],
   'packages/testkit': ['contracts', 'runtime'],
   'apps/api': ['contracts', 'runtime', 'queue', 'events', 'storage', 'graph'],
-  'apps/worker': ['contracts', 'runtime', 'queue', 'events', 'storage', 'graph', 'nodes', 'backends'],
+  'apps/worker': [
+    'contracts',
+    'runtime',
+    'queue',
+    'events',
+    'storage',
+    'graph',
+    'nodes',
+    'backends',
+  ],
   'apps/launcher': ['contracts', 'runtime'],
 };
 const rooms = Object.keys(mayImport).map((path) => path.split('/')[1]);
@@ -36,13 +45,19 @@ const directions = Object.entries(mayImport).map(([path, allowed]) => {
       'no-restricted-imports': [
         'error',
         {
-          paths: [...bullmq, ...network].map((name) => ({ name, message: `${path} may not import ${name}` })),
+          paths: [...bullmq, ...network].map((name) => ({
+            name,
+            message: `${path} may not import ${name}`,
+          })),
           patterns: [
             {
               group: forbidden.flatMap((room) => [`@tiercel/${room}`, `@tiercel/${room}/**`]),
               message: `${path} may import only: ${allowed.join(', ') || 'nothing of the house'}`,
             },
-            { group: ['@tiercel/*/**'], message: 'Import a package by its name, never by a path inside it.' },
+            {
+              group: ['@tiercel/*/**'],
+              message: 'Import a package by its name, never by a path inside it.',
+            },
             { group: ['../../*/src/**'], message: 'Import a package by its name.' },
           ],
         },
@@ -57,12 +72,23 @@ export default tseslint.config(
   {
     files: ['**/*.ts'],
     extends: [...tseslint.configs.strictTypeChecked],
-    languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
+    languageOptions: {
+      parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname },
+    },
     rules: {
       '@typescript-eslint/consistent-type-imports': 'error',
-      '@typescript-eslint/no-unnecessary-condition': ['error', { allowConstantLoopConditions: true }],
-      '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true, allowBoolean: true }],
-      '@typescript-eslint/switch-exhaustiveness-check': ['error', { considerDefaultExhaustiveForUnions: true }],
+      '@typescript-eslint/no-unnecessary-condition': [
+        'error',
+        { allowConstantLoopConditions: true },
+      ],
+      '@typescript-eslint/restrict-template-expressions': [
+        'error',
+        { allowNumber: true, allowBoolean: true },
+      ],
+      '@typescript-eslint/switch-exhaustiveness-check': [
+        'error',
+        { considerDefaultExhaustiveForUnions: true },
+      ],
       '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_' }],
       'no-console': 'error',
     },
@@ -73,7 +99,11 @@ export default tseslint.config(
     rules: {
       'no-restricted-properties': [
         'error',
-        { object: 'process', property: 'env', message: 'Only packages/runtime/src/config reads the environment.' },
+        {
+          object: 'process',
+          property: 'env',
+          message: 'Only packages/runtime/src/config reads the environment.',
+        },
       ],
     },
   },

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { http, startSystem, type SystemOptions, type TestSystem } from '@tiercel/testkit';
 import type { BenchmarkContext } from './benchmark.ts';
@@ -17,7 +18,10 @@ export async function startBenchSystem(
   const profiling: Record<string, string> =
     profileDir === undefined
       ? {}
-      : { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${profileDir} --cpu-prof-interval=500` };
+      : {
+          NODE_OPTIONS: `--import=${resolve('bench/profile-preload.mjs')}`,
+          BENCH_PROFILE_DIR: profileDir,
+        };
   const system = await startSystem({ ...options, env: { ...options.env, ...profiling } });
   const stopWorkers = async (): Promise<void> => {
     await Promise.all(system.workers.map((worker) => worker.stop()));

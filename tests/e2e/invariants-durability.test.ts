@@ -55,7 +55,9 @@ describe('an answered job is never lost (invariant 1)', () => {
     const ids: string[] = [];
     const posting = Array.from({ length: 40 }, async (_, n) => {
       // Those that the kill cuts off were not answered and are not owed.
-      const answer = await api.post('/prompt', { prompt: saveImage('kill-api'), prompt_id: `k${n}` }).catch(() => null);
+      const answer = await api
+        .post('/prompt', { prompt: saveImage('kill-api'), prompt_id: `k${n}` })
+        .catch(() => null);
       if (answer?.status === 200) ids.push(`k${n}`);
       if (ids.length === 15) await system.apis[0]!.kill9();
     });
@@ -86,7 +88,9 @@ describe('an answered job is never lost (invariant 1)', () => {
     const after = await post(api, saveImage('after'), { client_id: 'c' });
     await socket.waitForText(
       'executing',
-      (data) => (data as { node: unknown; prompt_id: string }).node === null && (data as { prompt_id: string }).prompt_id === after,
+      (data) =>
+        (data as { node: unknown; prompt_id: string }).node === null &&
+        (data as { prompt_id: string }).prompt_id === after,
     );
   });
 
@@ -146,7 +150,9 @@ describe('a job is in exactly one place (invariant 2)', () => {
     };
     for (let n = 0; looks < 1_000; n += 1) {
       const ids = await Promise.all(
-        Array.from({ length: 4 }, (_, k) => post(api, saveImage('gap'), { prompt_id: `gap-${n}-${k}-` })),
+        Array.from({ length: 4 }, (_, k) =>
+          post(api, saveImage('gap'), { prompt_id: `gap-${n}-${k}-` }),
+        ),
       );
       await Promise.all(ids.map(poll));
     }
@@ -158,9 +164,15 @@ describe('every accepted job ends in history (invariant 4)', () => {
   test('a node that never returns is ended by the deadline of its job', async () => {
     const system = await startSystem({ env: NODES, configYaml: 'queue: { jobTimeoutMs: 500 }\n' });
     const api = http(system.url);
-    const [type, data] = lastMessage(await waitForEnd(api, await post(api, single('NeverReturns'))));
+    const [type, data] = lastMessage(
+      await waitForEnd(api, await post(api, single('NeverReturns'))),
+    );
     expect(type).toBe('execution_error');
-    expect(data).toMatchObject({ exception_type: 'node_timeout', node_id: '1', node_type: 'NeverReturns' });
+    expect(data).toMatchObject({
+      exception_type: 'node_timeout',
+      node_id: '1',
+      node_type: 'NeverReturns',
+    });
     expect(data.exception_message).toContain('500 ms');
   });
 
@@ -188,7 +200,9 @@ describe('every accepted job ends in history (invariant 4)', () => {
     const ids = await Promise.all(
       Array.from({ length: 12 }, async (_, n) => {
         const id = await post(api, slow(200, 0.05), { prompt_id: `stop-${n}` });
-        await until(async () => (await api.post('/api/jobs/cancel', { job_ids: [id] })).text.includes('true'));
+        await until(async () =>
+          (await api.post('/api/jobs/cancel', { job_ids: [id] })).text.includes('true'),
+        );
         return id;
       }),
     );

@@ -40,7 +40,9 @@ describe('order towards the client', () => {
       const id = `n${n}`;
       const seen = socket.frames.length;
       await post(http(first), saveImage('order'), { client_id: 'c', prompt_id: id });
-      const early = socket.frames.slice(seen).filter((frame) => 'raw' in frame && String(frame.raw).includes(`"${id}"`));
+      const early = socket.frames
+        .slice(seen)
+        .filter((frame) => 'raw' in frame && String(frame.raw).includes(`"${id}"`));
       expect(early).toEqual([]);
       await socket.waitForText('executing', isIdle(id));
       const item = await readHistory(http(second), id);
@@ -63,7 +65,9 @@ describe('order towards the client', () => {
     await Promise.all(mine.map((socket) => socket.waitForText('executing', isIdle(id))));
     const [expected] = mine.map((socket) => typesOf(socket, id));
     for (const socket of mine) expect(typesOf(socket, id)).toEqual(expected);
-    expect(mine.map((socket) => socket.frames.filter((frame) => frame.kind === 'preview').length)).toEqual([3, 3, 3]);
+    expect(
+      mine.map((socket) => socket.frames.filter((frame) => frame.kind === 'preview').length),
+    ).toEqual([3, 3, 3]);
     await until(() => other.textFrames('status').length > 1);
     expect(typesOf(other, id)).toEqual([]);
     expect(other.frames.every((frame) => frame.kind === 'text')).toBe(true);
@@ -161,18 +165,22 @@ describe('a socket that reads nothing (invariant 8)', () => {
     const previews = stuck.frames.filter((frame) => frame.kind === 'preview').length;
     expect(previews).toBeLessThan((8 * 60) / 2);
     // What was kept is in order: each job's terminal event is followed by its last `executing`.
-    for (const id of ids) expect(typesOf(stuck, id).slice(-2)).toEqual(['execution_success', 'executing']);
+    for (const id of ids)
+      expect(typesOf(stuck, id).slice(-2)).toEqual(['execution_success', 'executing']);
   }, 90_000);
 
   test('one that is too slow even for what cannot be dropped is closed, and its client told on return', async () => {
     const system = await startSystem({
       env: NODES,
-      configYaml: 'api: { progressBufferBytes: 1, previewBufferBytes: 100000000, maxSocketBufferBytes: 500000 }',
+      configYaml:
+        'api: { progressBufferBytes: 1, previewBufferBytes: 100000000, maxSocketBufferBytes: 500000 }',
     });
     const api = http(system.url);
     const stuck = await connectSocket(system.url, { clientId: 'c' });
     stuck.pause();
-    const id = await post(api, single('BigPreview', { count: 120, bytes: 200_000, salt: 1 }), { client_id: 'c' });
+    const id = await post(api, single('BigPreview', { count: 120, bytes: 200_000, salt: 1 }), {
+      client_id: 'c',
+    });
     await waitForEnd(api, id, 60_000);
     stuck.resume();
     await stuck.closed;

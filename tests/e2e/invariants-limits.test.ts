@@ -31,7 +31,8 @@ beforeAll(async () => {
 
 afterAll(stopEverything);
 
-const typeOf = (answer: { text: string }) => (JSON.parse(answer.text) as { error: { type: string } }).error.type;
+const typeOf = (answer: { text: string }) =>
+  (JSON.parse(answer.text) as { error: { type: string } }).error.type;
 
 describe('limits', () => {
   test('a body over the limit is refused, with a length or without', async () => {
@@ -124,7 +125,9 @@ describe('bad input', () => {
   test('raw bytes that are no HTTP do not hurt the process', async () => {
     await new Promise((resolve) => {
       const { port } = new URL(system.url);
-      const socket = connect(Number(port), '127.0.0.1', () => socket.end('\u0000\u0001garbage\r\n\r\n'));
+      const socket = connect(Number(port), '127.0.0.1', () =>
+        socket.end('\u0000\u0001garbage\r\n\r\n'),
+      );
       socket.on('error', resolve);
       socket.on('close', resolve);
       socket.resume();
@@ -167,7 +170,10 @@ describe('secrets in extra_data', () => {
     expect(after.join()).toContain('"kept":1');
     const logs = [...system.apis, ...system.workers].flatMap((process) => process.logs).join('\n');
     expect(logs).not.toContain(secret);
-    const files = readdirSync(system.redis.dataDir, { recursive: true, withFileTypes: true }).filter((e) => e.isFile());
+    const files = readdirSync(system.redis.dataDir, {
+      recursive: true,
+      withFileTypes: true,
+    }).filter((e) => e.isFile());
     expect(files.length).toBeGreaterThan(0);
     for (const file of files) {
       expect(readFileSync(join(file.parentPath, file.name)).includes(secret)).toBe(false);
@@ -207,8 +213,11 @@ function sendChunked(url: string, size: number): Promise<string> {
   return new Promise((resolve, reject) => {
     const { port } = new URL(url);
     const socket = connect(Number(port), '127.0.0.1', () => {
-      socket.write('POST /prompt HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n');
-      for (let sent = 0; sent < size; sent += 10_000) socket.write(`2710\r\n${'x'.repeat(10_000)}\r\n`);
+      socket.write(
+        'POST /prompt HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n',
+      );
+      for (let sent = 0; sent < size; sent += 10_000)
+        socket.write(`2710\r\n${'x'.repeat(10_000)}\r\n`);
     });
     socket.on('error', reject);
     socket.once('data', (data) => {

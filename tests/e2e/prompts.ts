@@ -39,7 +39,10 @@ export async function post(
 }
 
 export interface HistoryItem {
-  readonly outputs: Record<string, { images: { filename: string; subfolder: string; type: string }[] }>;
+  readonly outputs: Record<
+    string,
+    { images: { filename: string; subfolder: string; type: string }[] }
+  >;
   readonly status: {
     readonly status_str: string;
     readonly completed: boolean;
@@ -53,7 +56,11 @@ export async function readHistory(api: RawHttp, id: string): Promise<HistoryItem
   return (answer.json() as unknown as Record<string, HistoryItem>)[id];
 }
 
-export async function waitForEnd(api: RawHttp, id: string, timeoutMs = 20_000): Promise<HistoryItem> {
+export async function waitForEnd(
+  api: RawHttp,
+  id: string,
+  timeoutMs = 20_000,
+): Promise<HistoryItem> {
   return await until(() => readHistory(api, id), timeoutMs);
 }
 

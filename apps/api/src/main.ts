@@ -53,7 +53,8 @@ async function main(): Promise<void> {
   const redis = connectRedis(url, 'commands', log);
   lifecycle.onClose('redis', () => closeRedis(redis));
   await waitForRedis(redis, REDIS_WAIT_MS);
-  for (const problem of await findDurabilityProblems(redis)) log.warn({ problem }, 'redis settings');
+  for (const problem of await findDurabilityProblems(redis))
+    log.warn({ problem }, 'redis settings');
   const ear = connectRedis(url, 'subscriber', log);
   lifecycle.onClose('redis subscriber', () => {
     ear.disconnect();
@@ -128,13 +129,18 @@ async function main(): Promise<void> {
       ...createSystemRoutes({
         catalogue,
         metrics: metrics.registry,
-        isHealthy: () => redis.ping().then(
-          () => true,
-          () => false,
-        ),
+        isHealthy: () =>
+          redis.ping().then(
+            () => true,
+            () => false,
+          ),
       }),
       ...createViewRoutes({ files, maxPixels: api.maxPixels }),
-      ...createUploadRoutes({ files, maxUploadBytes: api.maxUploadBytes, maxPixels: api.maxPixels }),
+      ...createUploadRoutes({
+        files,
+        maxUploadBytes: api.maxUploadBytes,
+        maxPixels: api.maxPixels,
+      }),
       ...createUserdataRoutes({ user, maxUploadBytes: api.maxUploadBytes }),
       ...createSettingsRoutes({ user }),
       ...createInternalRoutes({ files, logs: () => [] }),

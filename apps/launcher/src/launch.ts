@@ -105,6 +105,13 @@ function onSignals(first: (signal: string) => void, again: () => void): void {
   }
 }
 
+/** Workers on one machine cannot share a port: the second one gets METRICS_PORT + 1, and so on. */
+function metricsPortOf(config: Config, index: number): Record<string, string> {
+  const { metricsPort } = config;
+  if (metricsPort === undefined || metricsPort === 0) return {};
+  return { METRICS_PORT: String(metricsPort + index) };
+}
+
 function startChildren(options: LaunchOptions, redis: RedisSource, run: Run): SupervisedChild[] {
   const { config, terminal, apiFile, workerFile } = options;
   // With REDIS_URL set the children inherit it; a password in it must not turn up in `ps`.
@@ -112,7 +119,7 @@ function startChildren(options: LaunchOptions, redis: RedisSource, run: Run): Su
   const workers = Array.from({ length: config.workerProcesses }, (_, index) => ({
     name: config.workerProcesses === 1 ? 'worker' : `worker ${index + 1}`,
     file: workerFile,
-    env,
+    env: { ...env, ...metricsPortOf(config, index) },
   }));
   const specs = [{ name: 'api', file: apiFile, env }, ...workers];
   const ready = new Map<string, ChildMessage>();

@@ -1,6 +1,11 @@
 import { createHash } from 'node:crypto';
 import { freemem, hostname, totalmem } from 'node:os';
-import { stringifyJson, type Announcement, type ObjectInfo, type WorkerId } from '@tiercel/contracts';
+import {
+  stringifyJson,
+  type Announcement,
+  type ObjectInfo,
+  type WorkerId,
+} from '@tiercel/contracts';
 import type { AnnouncementBoard } from '@tiercel/events';
 import type { Clock, Logger } from '@tiercel/runtime';
 

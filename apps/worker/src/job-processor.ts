@@ -200,7 +200,10 @@ export class JobProcessor {
       failure = cause;
     } else {
       log.error({ err: cause }, 'a job failed by an error of ours');
-      failure = serviceError('internal', 'An internal error ended the job; the log has the details.\n');
+      failure = serviceError(
+        'internal',
+        'An internal error ended the job; the log has the details.\n',
+      );
     }
     return { type: 'execution_error', data: errorData(job.id, failure, timestamp) };
   }

@@ -144,9 +144,10 @@ export class JobReporter implements AttemptListener {
     if (this.#closed) return;
     this.#batch.push(event);
     if (this.#batch.length >= MAX_BATCH) this.flush();
-    else this.#scheduled ??= setImmediate(() => {
-      this.flush();
-    });
+    else
+      this.#scheduled ??= setImmediate(() => {
+        this.flush();
+      });
   }
 
   #send(sent: Promise<unknown>): void {

@@ -33,6 +33,7 @@ import {
   stopWithParent,
   systemClock,
   waitForRedis,
+  type TierConfig,
 } from '@tiercel/runtime';
 import { FileStore } from '@tiercel/storage';
 import { Announcer } from './announcer.ts';
@@ -46,6 +47,8 @@ import { createWorkerMetrics } from './worker-metrics.ts';
 const REDIS_WAIT_MS = 10_000;
 const SWEEP_INTERVAL_MS = 2_000;
 const RELEASE_AFTER_MS = 3_000;
+/** Without configured tiers: built-in nodes and the sketch generator. */
+const DEFAULT_TIER: TierConfig = { name: 'embedded', driver: 'embedded', timeoutMs: 600_000 };
 
 async function main(): Promise<void> {
   const config = loadConfig();
@@ -61,7 +64,8 @@ async function main(): Promise<void> {
   const redis = connectRedis(url, 'patient', log);
   lifecycle.onClose('redis', () => closeRedis(redis));
   await waitForRedis(redis, REDIS_WAIT_MS);
-  for (const problem of await findDurabilityProblems(redis)) log.warn({ problem }, 'redis settings');
+  for (const problem of await findDurabilityProblems(redis))
+    log.warn({ problem }, 'redis settings');
   const ear = connectRedis(url, 'subscriber', log);
   lifecycle.onClose('redis subscriber', () => {
     ear.disconnect();
@@ -71,10 +75,16 @@ async function main(): Promise<void> {
   const plugins = config.nodesDir === undefined ? [] : await loadPlugins(config.nodesDir);
   const registry = createRegistry([...createBuiltinNodes(), ...plugins]);
   const cache = new NodeCache({ maxBytes: config.worker.cacheBytes });
-  const tiers =
-    config.tiers.length > 0 ? config.tiers : [{ name: 'embedded', driver: 'embedded' as const }];
-  const backends: Backend[] = tiers.map(({ name }) =>
-    createEmbeddedBackend({ name, registry, cache, files, maxPixels: config.worker.maxPixels }),
+  const tiers = config.tiers.length > 0 ? config.tiers : [DEFAULT_TIER];
+  const backends: Backend[] = tiers.map(({ name, timeoutMs }) =>
+    createEmbeddedBackend({
+      name,
+      timeoutMs,
+      registry,
+      cache,
+      files,
+      maxPixels: config.worker.maxPixels,
+    }),
   );
 
   const bullRedis = connectRedis(url, 'blocking', log);
@@ -182,7 +192,9 @@ async function main(): Promise<void> {
     log,
     run: (permit) => processor.process(permit),
   });
-  lifecycle.onClose('jobs', () => stopWorking({ runner, processor, running }, config.worker.shutdownGraceMs));
+  lifecycle.onClose('jobs', () =>
+    stopWorking({ runner, processor, running }, config.worker.shutdownGraceMs),
+  );
   runner.start();
   reportReady({ type: 'ready', tiers: backends.map(({ name, driver }) => `${name} (${driver})`) });
   log.info({ workerId: id, concurrency: config.workerConcurrency }, 'worker is ready');

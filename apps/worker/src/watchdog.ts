@@ -18,7 +18,9 @@ export class Watchdog {
   /** @param describe what this process is doing, for the log line of a kill */
   constructor(blockedMs: number, describe: () => string) {
     const data: WatchdogData = { beats: this.#beats, text: this.#text, blockedMs };
-    this.#thread = new Worker(new URL('./watchdog-thread.js', import.meta.url), { workerData: data });
+    this.#thread = new Worker(new URL('./watchdog-thread.js', import.meta.url), {
+      workerData: data,
+    });
     this.#thread.unref();
     const counter = new Int32Array(this.#beats);
     const text = new Uint8Array(this.#text);

@@ -50,6 +50,8 @@ export type Support = { readonly ok: true } | { readonly ok: false; readonly rea
 export interface Backend {
   readonly name: string;
   readonly driver: string;
+  /** Limit for one attempt. */
+  readonly timeoutMs: number;
   supports(request: AttemptRequest): Support;
   /**
    * Runs one attempt.

@@ -24,4 +24,7 @@ export {
   type TierChoice,
   type TierState,
 } from './router.ts';
-export { createEmbeddedBackend, type EmbeddedBackendOptions } from './embedded/create-embedded-backend.ts';
+export {
+  createEmbeddedBackend,
+  type EmbeddedBackendOptions,
+} from './embedded/create-embedded-backend.ts';

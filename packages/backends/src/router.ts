@@ -72,14 +72,18 @@ export class TierRouter {
       const started = this.#clock.now();
       const attempt = { tier: name, driver: backend.driver };
       try {
-        const result = await backend.run(request, context);
+        const result = await runWithin(backend, request, context);
         attempts.push({ ...attempt, outcome: 'ok', ms: this.#clock.now() - started });
         return { result, report: reportOf(backend, result, attempts, index > 0) };
       } catch (error) {
         last = error;
         const ms = this.#clock.now() - started;
         if (!(error instanceof AttemptError)) {
-          attempts.push({ ...attempt, outcome: error instanceof JobError ? error.code : 'stopped', ms });
+          attempts.push({
+            ...attempt,
+            outcome: error instanceof JobError ? error.code : 'stopped',
+            ms,
+          });
           break;
         }
         attempts.push({ ...attempt, outcome: error.class, ms, message: error.message });
@@ -93,6 +97,23 @@ export class TierRouter {
       degraded: false,
       dropped_params: [],
     });
+  }
+}
+
+/** One attempt within its own limit; the job's limit and interrupts reach it too. */
+async function runWithin(
+  backend: Backend,
+  request: AttemptRequest,
+  context: AttemptContext,
+): Promise<AttemptResult> {
+  const attemptLimit = AbortSignal.timeout(backend.timeoutMs);
+  const signal = AbortSignal.any([context.signal, attemptLimit]);
+  try {
+    return await backend.run(request, { ...context, signal });
+  } catch (error) {
+    if (!attemptLimit.aborted || context.signal.aborted) throw error;
+    const message = `no result within ${backend.timeoutMs} ms`;
+    throw new AttemptError('timeout', message, { cause: error });
   }
 }
 

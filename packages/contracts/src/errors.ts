@@ -6,8 +6,11 @@
  */
 export const ERRORS = {
   bad_json: { status: 400, disposition: 'client', summary: 'The body is not JSON.' },
-  bad_request: { status: 400, disposition: 'client', summary: 'A field has a value that cannot be used.' },
-  origin_refused: { status: 403, disposition: 'client', summary: 'The Origin header names another site.' },
+  bad_request: {
+    status: 400,
+    disposition: 'client',
+    summary: 'A field has a value that cannot be used.',
+  },
   path_refused: { status: 403, disposition: 'client', summary: 'A file name leaves its folder.' },
   prompt_id_conflict: {
     status: 409,
@@ -15,24 +18,67 @@ export const ERRORS = {
     summary: 'This prompt_id was used before with another body.',
   },
   body_too_large: { status: 413, disposition: 'client', summary: 'The body is over its limit.' },
-  prompt_too_large: { status: 413, disposition: 'client', summary: 'The prompt has too many nodes.' },
-  image_too_large: { status: 413, disposition: 'client', summary: 'The picture has too many pixels.' },
+  prompt_too_large: {
+    status: 413,
+    disposition: 'client',
+    summary: 'The prompt has too many nodes.',
+  },
+  image_too_large: {
+    status: 413,
+    disposition: 'client',
+    summary: 'The picture has too many pixels.',
+  },
   queue_full: { status: 429, disposition: 'unavailable', summary: 'Too many jobs are waiting.' },
-  too_many_sockets: { status: 503, disposition: 'unavailable', summary: 'Too many sockets are open.' },
-  redis_unavailable: { status: 503, disposition: 'unavailable', summary: 'Redis does not answer now.' },
-  no_worker_known: { status: 503, disposition: 'unavailable', summary: 'No worker has ever announced its nodes.' },
-  internal: { status: 500, disposition: 'client', summary: 'An error of ours; the log has the details.' },
-  config_invalid: { status: 0, disposition: 'operator', summary: 'The configuration has problems; all are listed.' },
-  redis_not_found: { status: 0, disposition: 'operator', summary: 'No Redis could be found or started.' },
+  too_many_sockets: {
+    status: 503,
+    disposition: 'unavailable',
+    summary: 'Too many sockets are open.',
+  },
+  redis_unavailable: {
+    status: 503,
+    disposition: 'unavailable',
+    summary: 'Redis does not answer now.',
+  },
+  no_worker_known: {
+    status: 503,
+    disposition: 'unavailable',
+    summary: 'No worker has ever announced its nodes.',
+  },
+  internal: {
+    status: 500,
+    disposition: 'client',
+    summary: 'An error of ours; the log has the details.',
+  },
+  config_invalid: {
+    status: 0,
+    disposition: 'operator',
+    summary: 'The configuration has problems; all are listed.',
+  },
+  redis_not_found: {
+    status: 0,
+    disposition: 'operator',
+    summary: 'No Redis could be found or started.',
+  },
   redis_unreachable: { status: 0, disposition: 'operator', summary: 'REDIS_URL does not answer.' },
   port_in_use: { status: 0, disposition: 'operator', summary: 'The port is taken.' },
-  node_plugin_invalid: { status: 0, disposition: 'operator', summary: 'A module in NODES_DIR cannot be used.' },
+  node_plugin_invalid: {
+    status: 0,
+    disposition: 'operator',
+    summary: 'A module in NODES_DIR cannot be used.',
+  },
   node_failed: { status: 0, disposition: 'job', summary: 'A node raised an error.' },
-  node_invalid: { status: 0, disposition: 'job', summary: 'A node refused its inputs in the worker.' },
   node_timeout: { status: 0, disposition: 'job', summary: 'The job ran longer than it may.' },
-  graph_invalid: { status: 0, disposition: 'job', summary: 'The graph has a cycle or a link to nowhere.' },
+  graph_invalid: {
+    status: 0,
+    disposition: 'job',
+    summary: 'The graph has a cycle or a link to nowhere.',
+  },
   no_tier: { status: 0, disposition: 'job', summary: 'No tier can run this graph.' },
-  worker_lost: { status: 0, disposition: 'job', summary: 'Workers died while running this job, once too often.' },
+  worker_lost: {
+    status: 0,
+    disposition: 'job',
+    summary: 'Workers died while running this job, once too often.',
+  },
 } as const satisfies Record<
   string,
   { status: number; disposition: 'client' | 'unavailable' | 'operator' | 'job'; summary: string }

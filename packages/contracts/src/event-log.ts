@@ -84,6 +84,10 @@ export function decodeClient(field: string): string | undefined {
 }
 
 /** A frame's text in ComfyUI's shape; `type` comes first because SwarmUI reads it from there. */
-export function frameText(type: string, data: unknown, stringify: (value: unknown) => string): string {
+export function frameText(
+  type: string,
+  data: unknown,
+  stringify: (value: unknown) => string,
+): string {
   return `{"type":${JSON.stringify(type)},"data":${stringify(data)}}`;
 }

@@ -25,7 +25,12 @@ export type JobEvent =
     }
   | {
       readonly type: 'executed';
-      readonly data: { node: string; display_node: string; output: UiOutput | null; prompt_id: string };
+      readonly data: {
+        node: string;
+        display_node: string;
+        output: UiOutput | null;
+        prompt_id: string;
+      };
     }
   | { readonly type: 'execution_success'; readonly data: { prompt_id: string; timestamp: number } }
   | { readonly type: 'execution_error'; readonly data: ExecutionErrorData }

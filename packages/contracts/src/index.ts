@@ -1,5 +1,10 @@
 export { assertNever } from './assert-never.ts';
-export { announcementSchema, deviceSchema, type Announcement, type Device } from './announcement.ts';
+export {
+  announcementSchema,
+  deviceSchema,
+  type Announcement,
+  type Device,
+} from './announcement.ts';
 export { AppError, ERRORS, isAppError, type ErrorCode } from './errors.ts';
 export {
   plainNode,
@@ -28,13 +33,7 @@ export {
   type NodeMeta,
   type ServiceReport,
 } from './jobs.ts';
-export {
-  isJsonObject,
-  parseJson,
-  stringifyJson,
-  type JsonObject,
-  type JsonValue,
-} from './json.ts';
+export { isJsonObject, parseJson, stringifyJson, type JsonObject, type JsonValue } from './json.ts';
 export { omitMembers, sliceMembers, toPythonJson } from './json-text.ts';
 export type { InputSpec, NodeInfo, ObjectInfo } from './node-info.ts';
 export {

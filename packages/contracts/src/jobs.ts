@@ -30,7 +30,11 @@ export interface AttemptReport {
 
 /** What served a job: the `tiercel` object of a history item. */
 export interface ServiceReport {
-  readonly served_by: { readonly tier: string; readonly driver: string; readonly model: string | null } | null;
+  readonly served_by: {
+    readonly tier: string;
+    readonly driver: string;
+    readonly model: string | null;
+  } | null;
   readonly attempts: readonly AttemptReport[];
   readonly degraded: boolean;
   readonly dropped_params: readonly string[];

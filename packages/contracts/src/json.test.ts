@@ -4,13 +4,16 @@ import { omitMembers, sliceMembers, toPythonJson } from './json-text.ts';
 
 describe('lossless JSON', () => {
   test('64-bit integers survive a round trip digit for digit', () => {
-    const text = '{"seed":18446744073709551615,"small":7,"list":[9007199254740993,-9223372036854775808]}';
+    const text =
+      '{"seed":18446744073709551615,"small":7,"list":[9007199254740993,-9223372036854775808]}';
     expect(stringifyJson(parseJson(text))).toBe(text);
   });
 
   test('integers that a double holds exactly stay numbers', () => {
     expect(parseJson('[9007199254740991,1,16777216000000000]')).toEqual([
-      9007199254740991, 1, 16777216000000000n,
+      9007199254740991,
+      1,
+      16777216000000000n,
     ]);
   });
 

@@ -2,13 +2,7 @@ import { parse, stringify } from 'lossless-json';
 
 /** A JSON value whose integers beyond 2^53 are bigints, as Python would keep them. */
 export type JsonValue =
-  | null
-  | boolean
-  | number
-  | bigint
-  | string
-  | readonly JsonValue[]
-  | JsonObject;
+  null | boolean | number | bigint | string | readonly JsonValue[] | JsonObject;
 export interface JsonObject {
   readonly [key: string]: JsonValue;
 }

@@ -35,12 +35,7 @@ export class AnnouncementBoard {
     const { workerId, catalogueHash } = announcement;
     const pipeline = this.#redis
       .pipeline()
-      .set(
-        this.#names.worker(workerId),
-        JSON.stringify(announcement),
-        'PX',
-        ANNOUNCEMENT_TTL_MS,
-      )
+      .set(this.#names.worker(workerId), JSON.stringify(announcement), 'PX', ANNOUNCEMENT_TTL_MS)
       .zadd(this.#names.workers, now, workerId)
       .zremrangebyscore(this.#names.workers, '-inf', now - 2 * ANNOUNCEMENT_TTL_MS)
       .zadd(this.#names.lastCatalogues, now, catalogueHash);

@@ -1,4 +1,9 @@
-import { parseEventMessage, type EventMessage, type Preview, type RedisNames } from '@tiercel/contracts';
+import {
+  parseEventMessage,
+  type EventMessage,
+  type Preview,
+  type RedisNames,
+} from '@tiercel/contracts';
 import type { Redis } from '@tiercel/runtime';
 import { decodePreview, isPreviewMessage } from './preview-message.ts';
 

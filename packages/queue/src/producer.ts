@@ -104,9 +104,13 @@ export class Producer {
       case 'same':
         return { number: Number(reply[1]), nodeErrorsText: reply[2] ?? '{}', repeated: true };
       case 'full':
-        throw new AppError('queue_full', `The queue is full: ${String(reply[1])} jobs are waiting.`, {
-          retryAfterSeconds: 5,
-        });
+        throw new AppError(
+          'queue_full',
+          `The queue is full: ${String(reply[1])} jobs are waiting.`,
+          {
+            retryAfterSeconds: 5,
+          },
+        );
       default:
         throw conflict(job.id);
     }

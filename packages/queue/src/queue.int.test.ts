@@ -111,7 +111,14 @@ describe('order', () => {
     await add('tie-a', { number: 7 });
     await add('tie-b', { number: 7 });
     await add('front', { front: true });
-    expect(await takeIds(6)).toEqual(['late-but-low', 'front', 'first', 'second', 'tie-a', 'tie-b']);
+    expect(await takeIds(6)).toEqual([
+      'late-but-low',
+      'front',
+      'first',
+      'second',
+      'tie-a',
+      'tie-b',
+    ]);
     expect(await take()).toBeUndefined();
   });
 
@@ -414,30 +421,33 @@ describe('pages', () => {
     expect(await page(undefined, -1)).toHaveLength(5);
   });
 
-  test.each([true, false])('job pages put together are the whole list (descending: %s)', async (descending) => {
-    for (let i = 0; i < 40; i += 1) await add(`j${i}`, { number: i % 7 });
-    for (let i = 0; i < 25; i += 1) {
-      const job = await take();
-      const outcome = (['success', 'error', 'interrupted'] as const)[i % 3]!;
-      const ended = result(job!.id, outcome === 'error' ? 'success' : outcome);
-      if (i < 20) await consumer.finish(job!, { ...ended, outcome }, Date.now() - (i % 4) * 10);
-    }
-    for (const sortBy of ['created', 'duration'] as const) {
-      const query = {
-        states: ['pending', 'running', 'success', 'error', 'interrupted'] as const,
-        sortBy,
-        descending,
-      };
-      const all = await reader.listJobIds({ ...query, offset: 0, limit: 1_000 });
-      expect(all.total).toBe(40);
-      expect(new Set(all.ids).size).toBe(40);
-      const paged: string[] = [];
-      for (let offset = 0; offset < 45; offset += 3) {
-        paged.push(...(await reader.listJobIds({ ...query, offset, limit: 3 })).ids);
+  test.each([true, false])(
+    'job pages put together are the whole list (descending: %s)',
+    async (descending) => {
+      for (let i = 0; i < 40; i += 1) await add(`j${i}`, { number: i % 7 });
+      for (let i = 0; i < 25; i += 1) {
+        const job = await take();
+        const outcome = (['success', 'error', 'interrupted'] as const)[i % 3]!;
+        const ended = result(job!.id, outcome === 'error' ? 'success' : outcome);
+        if (i < 20) await consumer.finish(job!, { ...ended, outcome }, Date.now() - (i % 4) * 10);
       }
-      expect(paged).toEqual(all.ids);
-    }
-  });
+      for (const sortBy of ['created', 'duration'] as const) {
+        const query = {
+          states: ['pending', 'running', 'success', 'error', 'interrupted'] as const,
+          sortBy,
+          descending,
+        };
+        const all = await reader.listJobIds({ ...query, offset: 0, limit: 1_000 });
+        expect(all.total).toBe(40);
+        expect(new Set(all.ids).size).toBe(40);
+        const paged: string[] = [];
+        for (let offset = 0; offset < 45; offset += 3) {
+          paged.push(...(await reader.listJobIds({ ...query, offset, limit: 3 })).ids);
+        }
+        expect(paged).toEqual(all.ids);
+      }
+    },
+  );
 });
 
 describe('announcing the end', () => {

@@ -117,7 +117,9 @@ export class Sweeper {
       const known = await Job.fromId(this.#permits, permit);
       if (known !== undefined) continue;
       this.#log.warn({ promptId: id }, 'a running job lost its permit: back to the queue');
-      await this.#parts.consumer.requeue(promptId(id), permit, Number(attempt), { countAttempt: true });
+      await this.#parts.consumer.requeue(promptId(id), permit, Number(attempt), {
+        countAttempt: true,
+      });
     }
   }
 }

@@ -63,7 +63,10 @@ export class Lifecycle {
  * Runs an application's main function: an error ends the process with one line for the operator.
  * @param print where the line goes (the applications pass stderr)
  */
-export async function runMain(main: () => Promise<void>, log: (error: unknown) => void): Promise<void> {
+export async function runMain(
+  main: () => Promise<void>,
+  log: (error: unknown) => void,
+): Promise<void> {
   try {
     await main();
   } catch (error) {

@@ -104,7 +104,8 @@ export async function findDurabilityProblems(redis: Redis): Promise<string[]> {
   try {
     const config = await redis.config('GET', 'appendonly', 'maxmemory-policy');
     const settings = new Map<string, string>();
-    for (let i = 0; i + 1 < config.length; i += 2) settings.set(config[i] ?? '', config[i + 1] ?? '');
+    for (let i = 0; i + 1 < config.length; i += 2)
+      settings.set(config[i] ?? '', config[i + 1] ?? '');
     if (settings.get('appendonly') === 'no') {
       problems.push('appendonly is off: a restart of Redis loses jobs');
     }

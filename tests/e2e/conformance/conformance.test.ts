@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { http, startSystem, stopEverything } from '@tiercel/testkit';
+import { http, startSystem, stopEverything, type TestSystem } from '@tiercel/testkit';
 import { checkTranscript } from './check-transcript.ts';
 import type { Mismatch } from './compare.ts';
 import { INTENDED_DIFFERENCES, type Place } from './intended-differences.ts';
@@ -29,9 +29,19 @@ const used = new Set<Place>();
 
 afterAll(stopEverything);
 
-async function startOne(): Promise<string> {
-  const { url } = await startSystem({ env: { NODES_DIR, WORKER_CONCURRENCY: '1' } });
-  return url;
+function startOne(): Promise<TestSystem> {
+  return startSystem({ env: { NODES_DIR, WORKER_CONCURRENCY: '1' } });
+}
+
+/** Replays and compares. When the replay itself fails, the error has the end of every process's log. */
+async function findFaults(name: string, { url, apis, workers }: TestSystem): Promise<Mismatch[]> {
+  const transcript = loadTranscript(name);
+  try {
+    return findUnintended(checkTranscript(transcript, await replay(transcript, url)));
+  } catch (cause) {
+    const logs = [...apis, ...workers].flatMap((process) => process.logs.slice(-5));
+    throw new Error(`${String(cause)}\nThe processes said:\n${logs.join('\n')}`, { cause });
+  }
 }
 
 /** What nobody intended; notes which intended differences showed. */
@@ -59,28 +69,25 @@ function matchesAll(pattern: RegExp, text: string): boolean {
 }
 
 describe('one server, recordings 01 to 17 in their order', () => {
-  let url = '';
+  let system: TestSystem;
   beforeAll(async () => {
-    url = await startOne();
+    system = await startOne();
   });
 
   for (const name of ON_ONE_SERVER) {
-    const transcript = loadTranscript(name);
-    test(`${name}: ${transcript.note}`, async () => {
-      const replayed = await replay(transcript, url);
-      expect(findUnintended(checkTranscript(transcript, replayed))).toEqual([]);
+    test(`${name}: ${loadTranscript(name).note}`, async () => {
+      expect(await findFaults(name, system)).toEqual([]);
     });
   }
 });
 
 describe('a fresh server', () => {
   test('21-big-seed: integers beyond 2^53 keep their digits', async () => {
-    const url = await startOne();
-    for (let count = 0; count < NUMBERED_BEFORE; count += 1) await http(url).post('/prompt', {});
-    const transcript = loadTranscript('21-big-seed');
-    const replayed = await replay(transcript, url);
-    expect(findUnintended(checkTranscript(transcript, replayed))).toEqual([]);
-    const { text } = await http(url).get('/history/0d9bb0b5-0d3c-4b7e-8a3c-1f2e3d4c5b6a');
+    const system = await startOne();
+    const api = http(system.url);
+    for (let count = 0; count < NUMBERED_BEFORE; count += 1) await api.post('/prompt', {});
+    expect(await findFaults('21-big-seed', system)).toEqual([]);
+    const { text } = await api.get('/history/0d9bb0b5-0d3c-4b7e-8a3c-1f2e3d4c5b6a');
     expect(text).toContain('"value":9007199254740993}');
   });
 });

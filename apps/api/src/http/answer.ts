@@ -23,7 +23,11 @@ export function sendEmpty(res: Response, status = 200): void {
 }
 
 /** The error shape of ComfyUI's POST /prompt, which Tiercel uses on every route. */
-export function errorBody(type: string, message: string, details = ''): {
+export function errorBody(
+  type: string,
+  message: string,
+  details = '',
+): {
   error: PromptError;
   node_errors: Record<string, never>;
 } {

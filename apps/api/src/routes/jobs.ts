@@ -102,7 +102,8 @@ function readListQuery(req: Request): ListQuery | { error: string } {
     };
   }
   const sortBy = SORT_KEYS[readQuery(req, 'sort_by') ?? 'created_at'];
-  if (sortBy === undefined) return { error: "sort_by must be 'created_at' or 'execution_duration'" };
+  if (sortBy === undefined)
+    return { error: "sort_by must be 'created_at' or 'execution_duration'" };
   const order = readQuery(req, 'sort_order') ?? 'desc';
   if (order !== 'asc' && order !== 'desc') return { error: "sort_order must be 'asc' or 'desc'" };
   const limit = readInteger(req, 'limit');
@@ -179,7 +180,9 @@ function jobDetailText(job: JobRecord): string {
   return `{${parts.join(',')}}`;
 }
 
-function readCancelIds(req: Request): { ids: string[] } | { error: string; invalid_ids?: unknown[] } {
+function readCancelIds(
+  req: Request,
+): { ids: string[] } | { error: string; invalid_ids?: unknown[] } {
   let body: JsonValue;
   try {
     body = parseJson(readTextBody(req));

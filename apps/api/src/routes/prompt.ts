@@ -10,7 +10,13 @@ import {
   type PromptId,
 } from '@tiercel/contracts';
 import { validatePrompt } from '@tiercel/graph';
-import { SECRET_MEMBERS, sealSecrets, type Accepted, type Producer, type Reader } from '@tiercel/queue';
+import {
+  SECRET_MEMBERS,
+  sealSecrets,
+  type Accepted,
+  type Producer,
+  type Reader,
+} from '@tiercel/queue';
 import type { Logger } from '@tiercel/runtime';
 import type { Request, Response } from 'express';
 import { v4 as uuid } from 'uuid';
@@ -176,7 +182,10 @@ function checkSize(prompt: JsonValue | undefined, maxNodes: number): void {
   if (!isJsonObject(prompt)) return;
   const nodes = Object.keys(prompt).length;
   if (nodes <= maxNodes) return;
-  throw new AppError('prompt_too_large', `The prompt has ${nodes} nodes; the limit is ${maxNodes}.`);
+  throw new AppError(
+    'prompt_too_large',
+    `The prompt has ${nodes} nodes; the limit is ${maxNodes}.`,
+  );
 }
 
 interface Extra {

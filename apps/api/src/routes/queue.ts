@@ -1,4 +1,10 @@
-import { AppError, isJsonObject, stringifyJson, type JsonObject, type JsonValue } from '@tiercel/contracts';
+import {
+  AppError,
+  isJsonObject,
+  stringifyJson,
+  type JsonObject,
+  type JsonValue,
+} from '@tiercel/contracts';
 import type { Editor, Reader } from '@tiercel/queue';
 import type { Request } from 'express';
 import { historyItemText, isEnded, queueItemText } from '../history-item.ts';
@@ -26,7 +32,10 @@ export function createQueueRoutes({ reader, editor }: QueueDependencies): Route[
       async handle(_req, res) {
         const { running, pending } = await reader.readQueue();
         const list = (items: typeof running) => items.map(queueItemText).join(',');
-        sendJsonText(res, `{"queue_running":[${list(running)}],"queue_pending":[${list(pending)}]}`);
+        sendJsonText(
+          res,
+          `{"queue_running":[${list(running)}],"queue_pending":[${list(pending)}]}`,
+        );
       },
     },
     {

@@ -9,7 +9,9 @@ export function serveUpgrades(server: Server, hub: SocketHub): void {
     socket.on('error', () => {
       socket.destroy();
     });
-    const url = URL.canParse(req.url ?? '', 'http://host') ? new URL(req.url ?? '', 'http://host') : null;
+    const url = URL.canParse(req.url ?? '', 'http://host')
+      ? new URL(req.url ?? '', 'http://host')
+      : null;
     if (url === null || !PATHS.has(url.pathname)) {
       socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
       return;

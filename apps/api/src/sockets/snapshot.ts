@@ -1,4 +1,10 @@
-import { encodeClient, frameText, isJsonObject, parseJson, stringifyJson } from '@tiercel/contracts';
+import {
+  encodeClient,
+  frameText,
+  isJsonObject,
+  parseJson,
+  stringifyJson,
+} from '@tiercel/contracts';
 import type { EventReplay, PresentState } from '@tiercel/events';
 import type { JobRecord, Reader } from '@tiercel/queue';
 import { isEnded } from '../history-item.ts';

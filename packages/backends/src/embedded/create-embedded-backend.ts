@@ -12,6 +12,7 @@ import { AttemptStopped, JobError, serviceError } from '../failures.ts';
 
 export interface EmbeddedBackendOptions {
   readonly name: string;
+  readonly timeoutMs: number;
   readonly registry: NodeRegistry;
   readonly cache: NodeCache;
   readonly files: NodeFiles;
@@ -23,10 +24,11 @@ const SKETCH_MODEL = 'tiercel-sketch';
 
 /** The tier inside the worker: built-in nodes and plug-ins, and the sketch generator for sampling. */
 export function createEmbeddedBackend(options: EmbeddedBackendOptions): Backend {
-  const { name, registry, cache, files, maxPixels } = options;
+  const { name, timeoutMs, registry, cache, files, maxPixels } = options;
   return {
     name,
     driver: 'embedded',
+    timeoutMs,
     supports: (request) => findUnknownClass(request, registry),
     async run(request, { signal, listener }) {
       try {

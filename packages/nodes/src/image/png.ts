@@ -70,7 +70,8 @@ function filterRows({ width, height, channels, data }: RawImage): Uint8Array {
   for (let y = 0; y < height; y += 1) {
     const from = y * stride;
     const to = y * (stride + 1);
-    const filter = data.length < UNFILTERED_BYTES ? 0 : pickFilter(data, from, stride, channels, y > 0);
+    const filter =
+      data.length < UNFILTERED_BYTES ? 0 : pickFilter(data, from, stride, channels, y > 0);
     out[to] = filter;
     if (filter === 0) {
       out.set(data.subarray(from, from + stride), to + 1);

@@ -58,10 +58,10 @@ describe('docs/configuration.md', () => {
     );
     for (const [key, value] of documented) {
       const [section = '', name = ''] = key.split('.');
-      const found: unknown = Object.entries(
-        Object.entries(config).find(([it]) => it === section)?.[1] ?? {},
-      ).find(([it]) => it === name)?.[1];
-      expect([key, found === undefined ? 'not set' : `\`${String(found)}\``]).toEqual([key, value]);
+      const values = new Map(Object.entries(config)).get(section) as object;
+      const found: unknown = new Map(Object.entries(values)).get(name);
+      const shown = typeof found === 'string' ? found : JSON.stringify(found);
+      expect([key, found === undefined ? 'not set' : `\`${shown}\``]).toEqual([key, value]);
     }
     expect([config.host, config.port, config.workerProcesses, config.workerConcurrency]).toEqual([
       '127.0.0.1',

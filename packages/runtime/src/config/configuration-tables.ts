@@ -29,15 +29,6 @@ export interface DocumentedSetting {
   readonly meaning: string;
 }
 
-/** Settings whose schema says nothing of their meaning. */
-const MEANINGS: Readonly<Record<string, string>> = {
-  tiers:
-    'The backends, in the order they are preferred; with none, one embedded tier named `embedded`',
-  'tiers[].name': 'How reports, history and logs name the tier; no two may be the same',
-  'storage.driver': 'Where files are kept',
-  'auth.mode': 'Who may use the API; `open` is everybody who can reach it',
-};
-
 /** Patterns in words; one that changes is shown as it is until its words are found. */
 const PATTERNS: Readonly<Record<string, string>> = {
   '^(rediss?|unix):\\/\\/': 'URL with `redis://`, `rediss://` or `unix://`',
@@ -65,16 +56,16 @@ function listSettings(section: Setting, prefix: string): DocumentedSetting[] {
       key,
       default: isRequired ? 'required' : showDefault(setting),
       values: showValues(setting),
-      meaning: setting.description ?? MEANINGS[key] ?? '',
+      meaning: setting.description ?? '',
     };
     return [row, ...(setting.items === undefined ? [] : listSettings(setting.items, `${key}[].`))];
   });
 }
 
 function showDefault(setting: Setting): string {
-  if (setting.default === undefined) return 'not set';
-  const isText = typeof setting.default === 'string';
-  return `\`${isText ? String(setting.default) : JSON.stringify(setting.default)}\``;
+  const value = setting.default;
+  if (value === undefined) return 'not set';
+  return `\`${typeof value === 'string' ? value : JSON.stringify(value)}\``;
 }
 
 function showValues(setting: Setting): string {

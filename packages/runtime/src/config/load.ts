@@ -24,7 +24,9 @@ const DEFAULT_FILE = './tiercel.config.yaml';
  * Reads the environment and the YAML file it names into one frozen object.
  * @throws AppError config_invalid, naming every problem of both at once
  */
-export function loadConfig(env: Readonly<Record<string, string | undefined>> = process.env): Config {
+export function loadConfig(
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): Config {
   const problems: string[] = [];
   // An empty variable is an unset one: docker-compose and CI pass those.
   const set = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
@@ -36,7 +38,10 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>> = p
   if (!parsed.success) problems.push(...describe(set.TIERCEL_CONFIG ?? DEFAULT_FILE, parsed.error));
 
   if (!environment.success || !parsed.success || problems.length > 0) {
-    throw new AppError('config_invalid', `The configuration has problems:\n  ${problems.join('\n  ')}`);
+    throw new AppError(
+      'config_invalid',
+      `The configuration has problems:\n  ${problems.join('\n  ')}`,
+    );
   }
   const e = environment.data;
   return deepFreeze({
@@ -65,7 +70,9 @@ function readFile(
     const text = readFileSync(name, 'utf8');
     return expand(parseYaml(text), env, name, problems);
   } catch (cause) {
-    problems.push(`${name}: ${cause instanceof Error ? (cause.message.split('\n')[0] ?? '') : 'unreadable'}`);
+    problems.push(
+      `${name}: ${cause instanceof Error ? (cause.message.split('\n')[0] ?? '') : 'unreadable'}`,
+    );
     return undefined;
   }
 }

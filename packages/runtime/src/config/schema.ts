@@ -9,18 +9,22 @@ const MIB = 1024 * 1024;
 const tierSchema = z.strictObject({
   name: z
     .string()
-    .regex(/^[\w.-]{1,64}$/, 'must be 1 to 64 letters, digits, dots, dashes or underscores'),
+    .regex(/^[\w.-]{1,64}$/, 'must be 1 to 64 letters, digits, dots, dashes or underscores')
+    .describe('How reports, history and logs name the tier; no two may be the same'),
   driver: z.enum(['embedded']).describe('What speaks to the backend'),
   timeoutMs: ms(600_000).describe('Limit for one attempt'),
-  concurrency: count(64).describe('Attempts at once on this tier, across all workers'),
 });
 export type TierConfig = z.infer<typeof tierSchema>;
 
 const queueSchema = z
   .strictObject({
     maxPending: count(10_000).describe('Jobs that may wait; one more is refused with 429'),
-    jobTimeoutMs: ms(600_000).describe('Limit for one run of a job; then it ends in execution_error'),
-    attempts: count(3).describe('Times a job is started when workers die under it, before it ends in execution_error'),
+    jobTimeoutMs: ms(600_000).describe(
+      'Limit for one run of a job; then it ends in execution_error',
+    ),
+    attempts: count(3).describe(
+      'Times a job is started when workers die under it, before it ends in execution_error',
+    ),
     perClient: z
       .enum(['serial', 'parallel'])
       .default('serial')
@@ -39,8 +43,12 @@ const queueSchema = z
       .positive()
       .default(3650)
       .describe('Ended jobs older than this are dropped too'),
-    eventsPerJob: count(2_000).describe('Batches of events kept per job for replay (one batch: what happened in one turn of the worker’s event loop)'),
-    eventsTtlSeconds: count(3_600).describe('How long a job’s events and missed terminal events are kept after its end'),
+    eventsPerJob: count(2_000).describe(
+      'Batches of events kept per job for replay (one batch: what happened in one turn of the worker’s event loop)',
+    ),
+    eventsTtlSeconds: count(3_600).describe(
+      'How long a job’s events and missed terminal events are kept after its end',
+    ),
   })
   .prefault({});
 
@@ -50,11 +58,19 @@ const apiSchema = z
     maxUploadBytes: bytes(100 * MIB).describe('Largest upload; told to clients as max_upload_size'),
     maxPixels: count(268_402_689).describe('Largest picture that /view and /upload/mask decode'),
     maxPromptNodes: count(10_000).describe('Most nodes in one prompt'),
-    maxSockets: count(10_000).describe('Open WebSocket and event-stream connections per API process'),
+    maxSockets: count(10_000).describe(
+      'Open WebSocket and event-stream connections per API process',
+    ),
     maxSocketBufferBytes: bytes(16 * MIB).describe('Unsent bytes at which a socket is closed'),
-    previewBufferBytes: bytes(1 * MIB).describe('Unsent bytes above which a socket is sent no previews'),
-    progressBufferBytes: bytes(4 * MIB).describe('Unsent bytes above which a socket is sent no progress'),
-    pingIntervalMs: ms(20_000).describe('Pings to sockets; a peer silent for two of them is dropped'),
+    previewBufferBytes: bytes(1 * MIB).describe(
+      'Unsent bytes above which a socket is sent no previews',
+    ),
+    progressBufferBytes: bytes(4 * MIB).describe(
+      'Unsent bytes above which a socket is sent no progress',
+    ),
+    pingIntervalMs: ms(20_000).describe(
+      'Pings to sockets; a peer silent for two of them is dropped',
+    ),
     statusIntervalMs: ms(100).describe('Shortest time between two status broadcasts of a process'),
     corsOrigin: z
       .string()
@@ -66,9 +82,15 @@ const apiSchema = z
 
 const workerSchema = z
   .strictObject({
-    shutdownGraceMs: ms(10_000).describe('After SIGTERM running jobs may finish for this long, then they are handed back'),
-    blockedMs: ms(60_000).describe('A worker whose event loop is stuck for this long kills itself; its jobs run again elsewhere'),
-    cacheBytes: bytes(256 * MIB).describe('Results of unchanged nodes kept for later jobs, per process'),
+    shutdownGraceMs: ms(10_000).describe(
+      'After SIGTERM running jobs may finish for this long, then they are handed back',
+    ),
+    blockedMs: ms(60_000).describe(
+      'A worker whose event loop is stuck for this long kills itself; its jobs run again elsewhere',
+    ),
+    cacheBytes: bytes(256 * MIB).describe(
+      'Results of unchanged nodes kept for later jobs, per process',
+    ),
     maxPixels: count(268_402_689).describe('Largest picture a node may load or make'),
   })
   .prefault({});
@@ -80,14 +102,26 @@ export const fileSchema = z.strictObject({
     .refine((tiers) => new Set(tiers.map((tier) => tier.name)).size === tiers.length, {
       message: 'tier names must differ: reports and metrics name a tier by it',
     })
-    .default([]),
+    .default([])
+    .describe(
+      'The backends, in the order they are preferred; with none, one embedded tier named `embedded`',
+    ),
   storage: z
-    .strictObject({ driver: z.enum(['filesystem']).default('filesystem') })
+    .strictObject({
+      driver: z.enum(['filesystem']).default('filesystem').describe('Where files are kept'),
+    })
     .prefault({}),
   queue: queueSchema,
   api: apiSchema,
   worker: workerSchema,
-  auth: z.strictObject({ mode: z.enum(['open']).default('open') }).prefault({}),
+  auth: z
+    .strictObject({
+      mode: z
+        .enum(['open'])
+        .default('open')
+        .describe('Who may use the API; `open` is everybody who can reach it'),
+    })
+    .prefault({}),
 });
 export type FileConfig = z.infer<typeof fileSchema>;
 
@@ -101,8 +135,14 @@ const wholeNumber = (min: number, max: number) =>
 /** The environment. Wrong values stop the start; they never fall back to the default. */
 export const envSchema = z.object({
   HOST: z.string().min(1).default('127.0.0.1').describe('Address the API listens on'),
-  PORT: wholeNumber(0, 65_535).default(8188).describe('Port the API listens on; 0 takes a free one'),
-  DATA_DIR: z.string().min(1).default('./data').describe('Files, settings and the data of a Redis that Tiercel starts'),
+  PORT: wholeNumber(0, 65_535)
+    .default(8188)
+    .describe('Port the API listens on; 0 takes a free one'),
+  DATA_DIR: z
+    .string()
+    .min(1)
+    .default('./data')
+    .describe('Files, settings and the data of a Redis that Tiercel starts'),
   REDIS_URL: z
     .string()
     .regex(/^(rediss?|unix):\/\//, 'must start with redis://, rediss:// or unix://')
@@ -113,11 +153,18 @@ export const envSchema = z.object({
     .regex(/^[\w.-]{1,64}$/)
     .default('tiercel')
     .describe('Start of every Redis key and channel'),
-  TIERCEL_CONFIG: z.string().optional().describe('The YAML file; ./tiercel.config.yaml when it exists'),
+  TIERCEL_CONFIG: z
+    .string()
+    .optional()
+    .describe('The YAML file; ./tiercel.config.yaml when it exists'),
   WORKER_PROCESSES: wholeNumber(0, 64).default(1).describe('Worker processes that npm start runs'),
-  WORKER_CONCURRENCY: wholeNumber(1, 1_000).default(4).describe('Jobs at once in one worker process'),
+  WORKER_CONCURRENCY: wholeNumber(1, 1_000)
+    .default(4)
+    .describe('Jobs at once in one worker process'),
   NODES_DIR: z.string().optional().describe('Folder of ES modules that register more nodes'),
-  METRICS_PORT: wholeNumber(0, 65_535).optional().describe('Where a worker serves /metrics and /health; off without it'),
+  METRICS_PORT: wholeNumber(0, 65_535)
+    .optional()
+    .describe('Where a worker serves /metrics and /health; off without it'),
   LOG_LEVEL: z
     .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
     .default('info')
