@@ -9,7 +9,7 @@ export interface BenchmarkContext {
 
 export type Benchmark = (context: BenchmarkContext) => Promise<Figure[]>;
 
-export const ROUNDS = 3;
+const ROUNDS = 3;
 
 /**
  * Runs the contenders in turns, so that a busy spell of the machine meets all of them.

@@ -10,7 +10,7 @@ export interface Figure {
   readonly aim?: Aim;
 }
 
-export interface Aim {
+interface Aim {
   /** Bounds of tiercel / reference. */
   readonly ratio?: Bound;
   /** Bounds of Tiercel's own figure. */

@@ -6,20 +6,18 @@ export type PartialResult = Pick<JobResult, 'outputs' | 'meta'>;
 export const NOTHING: PartialResult = { outputs: {}, meta: {} };
 
 /** The classes of FALLBACK: what a failed attempt says about the next one. */
-const ATTEMPT_CLASSES = [
-  'caller',
-  'safety',
-  'unsupported',
-  'config',
-  'quota',
-  'rate',
-  'capacity',
-  'timeout',
-  'network',
-  'server',
-  'bad_output',
-] as const;
-export type AttemptClass = (typeof ATTEMPT_CLASSES)[number];
+export type AttemptClass =
+  | 'caller'
+  | 'safety'
+  | 'unsupported'
+  | 'config'
+  | 'quota'
+  | 'rate'
+  | 'capacity'
+  | 'timeout'
+  | 'network'
+  | 'server'
+  | 'bad_output';
 
 /** A backend's own trouble, or its refusal: `class` decides whether another tier is asked. */
 export class AttemptError extends Error {

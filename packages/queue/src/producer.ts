@@ -48,8 +48,9 @@ export class Producer {
   readonly #names: RedisNames;
   readonly #permits: Queue;
   readonly #options: ProducerOptions;
-  #releasing: PromptId[] = [];
-  #released: Promise<void> | undefined;
+  #toRelease: PromptId[] = [];
+  #nextRelease: Promise<void> | undefined;
+  #lastRelease: Promise<void> = Promise.resolve();
 
   constructor(redis: Redis, names: RedisNames, permits: Queue, options: ProducerOptions) {
     this.#redis = redis;
@@ -118,20 +119,20 @@ export class Producer {
 
   /**
    * Lets a job be taken, once its answer is on its way to the caller. Should the process die before
-   * this, the sweeper does it: an accepted job is never stuck. Jobs of one turn of the event loop are
-   * released in one step.
+   * this, the sweeper does it: an accepted job is never stuck. One step at a time: what comes meanwhile
+   * is released together in the next, which then sees how many permits wait already.
    */
-  release(id: PromptId): Promise<void> {
-    this.#releasing.push(id);
-    this.#released ??= new Promise((resolve, reject) => {
-      setImmediate(() => {
-        const ids = this.#releasing;
-        this.#releasing = [];
-        this.#released = undefined;
-        this.#release(ids).then(resolve, reject);
-      });
+  async release(id: PromptId): Promise<void> {
+    this.#toRelease.push(id);
+    this.#nextRelease ??= this.#lastRelease.then(() => {
+      const ids = this.#toRelease;
+      this.#toRelease = [];
+      this.#nextRelease = undefined;
+      const released = this.#release(ids);
+      this.#lastRelease = released.catch(() => undefined);
+      return released;
     });
-    return this.#released;
+    await this.#nextRelease;
   }
 
   async #release(ids: readonly PromptId[]): Promise<void> {

@@ -34,7 +34,7 @@ export function readBody(maxBytes: number): RequestReader {
           req.body = decode(chunks);
           resolve();
         } catch (error) {
-          reject(error as Error);
+          reject(error);
         }
       });
     });

@@ -4,7 +4,7 @@ import type { Route } from '../http/route.ts';
 import { endEmpty } from './view-http.ts';
 
 /** One line for the frontend's log panel: ISO time and text. */
-export interface LogLine {
+interface LogLine {
   readonly t: string;
   readonly m: string;
 }

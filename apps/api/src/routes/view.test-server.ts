@@ -20,7 +20,7 @@ interface SendOptions {
   readonly body?: string | Uint8Array;
 }
 
-export interface Answer {
+interface Answer {
   readonly status: number;
   readonly reason: string;
   readonly headers: IncomingHttpHeaders;

@@ -1,7 +1,7 @@
 import type { SketchRecipe } from '../values.ts';
 import { createRandom, hashText } from './random.ts';
 
-export type Color = readonly [r: number, g: number, b: number];
+type Color = readonly [r: number, g: number, b: number];
 
 /** A layered landscape: positions and sizes as shares of the picture's height (x: of its width). */
 export interface Scene {

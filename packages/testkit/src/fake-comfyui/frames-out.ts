@@ -1,0 +1,45 @@
+import { stringifyJson, toPythonJson } from '@tiercel/contracts';
+
+/** A JSON message spelt as Python does: clients must not depend on its spacing. */
+export function encodeMessage(type: string, data: unknown): string {
+  return toPythonJson(stringifyJson({ type, data }));
+}
+
+const JPEG_TYPE = 1;
+
+/** Binary event 1: a JPEG preview without metadata. */
+export function encodePreview(jpeg: Buffer): Buffer {
+  const head = Buffer.alloc(8);
+  head.writeUInt32BE(1, 0);
+  head.writeUInt32BE(JPEG_TYPE, 4);
+  return Buffer.concat([head, jpeg]);
+}
+
+/** Binary event 4: a JPEG preview that says whose it is. */
+export function encodePreviewWithMetadata(
+  jpeg: Buffer,
+  node: { readonly nodeId: string; readonly promptId: string },
+): Buffer {
+  const metadata = {
+    node_id: node.nodeId,
+    prompt_id: node.promptId,
+    display_node_id: node.nodeId,
+    parent_node_id: null,
+    real_node_id: node.nodeId,
+    image_type: 'image/jpeg',
+  };
+  return encodeSized(4, toPythonJson(JSON.stringify(metadata)), jpeg);
+}
+
+/** Binary event 3: text shown under a node. */
+export function encodeProgressText(nodeId: string, text: string): Buffer {
+  return encodeSized(3, nodeId, Buffer.from(text));
+}
+
+function encodeSized(event: number, head: string, rest: Buffer): Buffer {
+  const bytes = Buffer.from(head);
+  const frame = Buffer.alloc(8);
+  frame.writeUInt32BE(event, 0);
+  frame.writeUInt32BE(bytes.length, 4);
+  return Buffer.concat([frame, bytes, rest]);
+}
