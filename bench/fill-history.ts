@@ -20,7 +20,6 @@ export async function fillHistory(options: {
     perClient: 'serial',
   });
   const consumer = new Consumer(redis, names, permits, {
-    historyMaxItems: options.count,
     eventsPerJob: 100,
     eventsTtlSeconds: 3_600,
   });
@@ -57,7 +56,7 @@ async function endOneJob(producer: Producer, consumer: Consumer, index: number):
   const job = await consumer.take(`bench-${index}`, workerId('bench'));
   if (job === undefined) throw new Error('no job was ready');
   const now = Date.now();
-  const { ours } = await consumer.finish(job, describeSuccess(job, now), now - 5);
+  const { ours } = await consumer.finish(job, describeSuccess(job, now), now - 5, undefined);
   if (!ours) throw new Error('a job was not ours to end');
 }
 

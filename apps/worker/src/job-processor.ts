@@ -75,16 +75,11 @@ export class JobProcessor {
    * a job does.
    */
   async process(permit: string): Promise<void> {
-    const { workerId } = this.#options;
-    let job = await this.#consumer.take(permit, workerId);
+    let job = await this.#consumer.take(permit, this.#options.workerId);
     while (job !== undefined) {
-      const { ours, unlocked } = await this.#processOne(job);
-      if (!ours) return;
-      if (this.#stopping) {
-        if (unlocked) await this.#consumer.addPermit();
-        return;
-      }
-      job = await this.#consumer.takeAnother(permit, workerId);
+      const { unlocked, next } = await this.#processOne(job);
+      if (this.#stopping && unlocked && next === undefined) await this.#consumer.addPermit();
+      job = next;
     }
   }
 
@@ -112,9 +107,10 @@ export class JobProcessor {
       if (result === 'hand-back') {
         await this.#consumer.handBack(job);
         log.info('job handed back');
-        return { ours: false, unlocked: false };
+        return { ours: false, unlocked: false, next: undefined };
       }
-      const reply = await this.#consumer.finish(job, result, startedAt);
+      const next = this.#stopping ? undefined : this.#options.workerId;
+      const reply = await this.#consumer.finish(job, result, startedAt, next);
       const ms = this.#clock.now() - startedAt;
       if (reply.ours) {
         this.#metrics.jobEnded(result.outcome, ms / 1000);

@@ -95,7 +95,7 @@ async function main(): Promise<void> {
   const publisher = new EventPublisher(
     redis,
     names,
-    { eventsPerJob: config.queue.eventsPerJob, ttlSeconds: config.queue.eventsTtlSeconds },
+    { eventsPerJob: config.queue.eventsPerJob },
     clock,
   );
   const running = new RunningJobs();
@@ -152,6 +152,7 @@ async function main(): Promise<void> {
       intervalMs: SWEEP_INTERVAL_MS,
       releaseAfterMs: RELEASE_AFTER_MS,
       lockMs: config.queue.lockMs,
+      historyMaxItems: config.queue.historyMaxItems,
       historyMaxDays: config.queue.historyMaxDays,
     },
     clock,

@@ -106,14 +106,26 @@ async function runWithin(
   request: AttemptRequest,
   context: AttemptContext,
 ): Promise<AttemptResult> {
-  const attemptLimit = AbortSignal.timeout(backend.timeoutMs);
-  const signal = AbortSignal.any([context.signal, attemptLimit]);
+  const attempt = new AbortController();
+  const stop = () => {
+    attempt.abort(context.signal.reason);
+  };
+  if (context.signal.aborted) stop();
+  context.signal.addEventListener('abort', stop);
+  let isLate = false;
+  const limit = setTimeout(() => {
+    isLate = true;
+    attempt.abort();
+  }, backend.timeoutMs);
   try {
-    return await backend.run(request, { ...context, signal });
+    return await backend.run(request, { ...context, signal: attempt.signal });
   } catch (error) {
-    if (!attemptLimit.aborted || context.signal.aborted) throw error;
+    if (!isLate || context.signal.aborted) throw error;
     const message = `no result within ${backend.timeoutMs} ms`;
     throw new AttemptError('timeout', message, { cause: error });
+  } finally {
+    clearTimeout(limit);
+    context.signal.removeEventListener('abort', stop);
   }
 }
 

@@ -17,7 +17,6 @@ export class RedisNames {
   readonly permitQueue = 'permits';
 
   job = (id: string): string => `${this.prefix}:job:${id}`;
-  secrets = (id: string): string => `${this.prefix}:secrets:${id}`;
   jobEvents = (id: string): string => `${this.prefix}:events:${id}`;
   lastPreview = (id: string): string => `${this.prefix}:preview:${id}`;
   missed = (clientId: string): string => `${this.prefix}:missed:${clientId}`;

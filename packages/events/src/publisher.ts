@@ -18,11 +18,12 @@ export interface EventScope {
 
 export interface PublisherOptions {
   readonly eventsPerJob: number;
-  readonly ttlSeconds: number;
 }
 
 /** A reconnecting socket is shown the last preview; keeping every one would only fill Redis' log. */
 const KEEP_PREVIEW_EVERY_MS = 1_000;
+/** A running sampler makes a new one long before; one of an ended job goes by itself. */
+const PREVIEW_TTL_SECONDS = 120;
 
 const emitScript = new LuaScript(`${EMIT_LUA}
 local frames = {}
@@ -69,7 +70,7 @@ export class EventPublisher {
     if (now - (this.#previewKeptAt.get(scope.promptId) ?? 0) >= KEEP_PREVIEW_EVERY_MS) {
       this.#previewKeptAt.set(scope.promptId, now);
       const key = this.#names.lastPreview(scope.promptId);
-      sent.push(this.#redis.set(key, message, 'EX', this.#options.ttlSeconds));
+      sent.push(this.#redis.set(key, message, 'EX', PREVIEW_TTL_SECONDS));
     }
     if (scope.clientId === undefined) {
       sent.push(this.#redis.publish(this.#names.everyoneChannel, message));

@@ -35,12 +35,17 @@ export interface TakenJob {
 }
 
 export interface FinishReply {
+  /** False when the claim is void: another worker has the job, or it has ended already. */
   readonly ours: boolean;
+  /**
+   * The next job of the same client became ready. Who takes no further job must add a permit for it.
+   */
   readonly unlocked: boolean;
+  /** The permit's next job; undefined when nothing is ready, or the permit is no longer ours. */
+  readonly next: TakenJob | undefined;
 }
 
 export interface ConsumerOptions {
-  readonly historyMaxItems: number;
   readonly eventsPerJob: number;
   readonly eventsTtlSeconds: number;
 }
@@ -67,57 +72,36 @@ export class Consumer {
    * The job for a permit that has just been delivered; undefined when nothing is waiting (it was
    * deleted, another permit took it, or its lane is busy).
    */
-  take(permit: string, worker: WorkerId): Promise<TakenJob | undefined> {
-    return this.#take(permit, worker, false);
-  }
-
-  /** Another job for a permit whose job has ended; undefined also when the permit is no longer ours. */
-  takeAnother(permit: string, worker: WorkerId): Promise<TakenJob | undefined> {
-    return this.#take(permit, worker, true);
-  }
-
-  async #take(permit: string, worker: WorkerId, again: boolean): Promise<TakenJob | undefined> {
-    const reply = (await takeScript.run(this.#redis, this.#names.prefix, [
+  async take(permit: string, worker: WorkerId): Promise<TakenJob | undefined> {
+    const reply = await takeScript.run(this.#redis, this.#names.prefix, [
       permit,
       worker,
       Date.now(),
-      again ? 1 : 0,
-    ])) as (string | null)[] | null;
-    if (reply === null) return undefined;
-    const [id, prompt, extra, targets, client, number, tenant, created, attempt, cancel, secrets] =
-      reply;
-    return {
-      id: promptId(id ?? ''),
-      permit: permitId(permit),
-      attempt: Number(attempt),
-      number: Number(number),
-      tenant: tenant ?? '',
-      clientId: decodeClient(client ?? 'n'),
-      promptText: prompt ?? '{}',
-      extraText: extra ?? '{}',
-      outputIds: JSON.parse(targets ?? '[]') as string[],
-      createdAt: Number(created),
-      cancelled: cancel === '1',
-      sealedSecrets: secrets ?? undefined,
-    };
+    ]);
+    return readTaken(reply, permit);
   }
 
   /**
-   * Ends a job: history, leaving `running` and the announcement are one step.
-   * @returns `ours` is false when the claim is void: another worker has the job, or it has ended
-   *          already. `unlocked`: the next job of the same client became ready; whoever does not go on to
-   *          take another job must add a permit for it.
+   * Ends a job: history, leaving `running`, the announcement, and taking the permit's next job are one
+   * step.
+   * @param next the worker that goes on with the same permit; undefined: no further job is taken
    */
-  async finish(job: TakenJob, result: JobResult, startedAt: number): Promise<FinishReply> {
+  async finish(
+    job: TakenJob,
+    result: JobResult,
+    startedAt: number,
+    next: WorkerId | undefined,
+  ): Promise<FinishReply> {
     const { count, preview } = summariseOutputs(result.outputs);
     const { terminal } = result;
-    const [ours, unlocked] = (await finishScript.run(this.#redis, this.#names.prefix, [
+    const [ours, unlocked, taken] = (await finishScript.run(this.#redis, this.#names.prefix, [
       job.id,
       job.permit,
       job.attempt,
-      terminal.data.timestamp,
+      Date.now(),
       result.outcome,
       startedAt,
+      terminal.data.timestamp,
       stringifyJson(result.outputs),
       stringifyJson(result.messages),
       JSON.stringify(result.meta),
@@ -127,11 +111,16 @@ export class Consumer {
       terminal.type === 'execution_error' ? stringifyJson(terminal.data) : '',
       frameText(terminal.type, terminal.data, stringifyJson),
       frameText('executing', { node: null, prompt_id: job.id }, JSON.stringify),
-      this.#options.historyMaxItems,
       this.#options.eventsPerJob,
       this.#options.eventsTtlSeconds,
-    ])) as [number, number?];
-    return { ours: ours === 1, unlocked: unlocked === 1 };
+      next ?? '',
+      next === undefined ? 0 : 1,
+    ])) as [number, number?, unknown?];
+    return {
+      ours: ours === 1,
+      unlocked: unlocked === 1,
+      next: readTaken(taken, job.permit),
+    };
   }
 
   async addPermit(): Promise<void> {
@@ -163,4 +152,25 @@ export class Consumer {
   async isCancelled(id: PromptId): Promise<boolean> {
     return (await this.#redis.hget(this.#names.job(id), 'cancel')) === '1';
   }
+}
+
+function readTaken(reply: unknown, permit: string): TakenJob | undefined {
+  if (!Array.isArray(reply)) return undefined;
+  const [id, prompt, extra, targets, client, number, tenant, created, attempt, cancel, secrets] =
+    reply as (string | number | null | undefined)[];
+  const text = (value: unknown, fallback: string) => (typeof value === 'string' ? value : fallback);
+  return {
+    id: promptId(text(id, '')),
+    permit: permitId(permit),
+    attempt: Number(attempt),
+    number: Number(number),
+    tenant: text(tenant, ''),
+    clientId: decodeClient(text(client, 'n')),
+    promptText: text(prompt, '{}'),
+    extraText: text(extra, '{}'),
+    outputIds: JSON.parse(text(targets, '[]')) as string[],
+    createdAt: Number(created),
+    cancelled: cancel === '1',
+    sealedSecrets: text(secrets, '') === '' ? undefined : text(secrets, ''),
+  };
 }

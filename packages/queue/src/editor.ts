@@ -68,23 +68,33 @@ export class Editor {
     return this.#inBatches(deleteHistoryScript, ids);
   }
 
-  /** Removes every job that has ended at this moment. */
+  /** Removes every job that has ended at this moment; later ends stay. */
   async clearHistory(): Promise<void> {
-    const limit = (await this.#redis.get(`${this.#names.prefix}:ended`)) ?? '0';
-    await this.#trim(limit, '');
+    const newest = await this.#redis.zrange(
+      `${this.#names.prefix}:history`,
+      -1,
+      '-1',
+      'WITHSCORES',
+    );
+    if (newest[1] !== undefined) await this.#trim(newest[1], 0);
   }
 
-  /** Drops history older than a time (milliseconds since the epoch). */
+  /** Drops what ended before a time (milliseconds since the epoch). */
   async dropHistoryBefore(endedBefore: number): Promise<void> {
-    await this.#trim('', String(endedBefore));
+    await this.#trim(`(${endedBefore}`, 0);
   }
 
-  async #trim(orderLimit: string, endedBefore: string): Promise<void> {
+  /** Drops the oldest ends until no more than `maxItems` are left. */
+  async trimHistory(maxItems: number): Promise<void> {
+    await this.#trim('', maxItems);
+  }
+
+  async #trim(endedUpTo: string, keep: number): Promise<void> {
     let removed: number;
     do {
       removed = (await trimHistoryScript.run(this.#redis, this.#names.prefix, [
-        orderLimit,
-        endedBefore,
+        endedUpTo,
+        keep,
         BATCH,
       ])) as number;
     } while (removed > 0);

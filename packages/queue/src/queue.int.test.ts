@@ -34,7 +34,6 @@ beforeAll(async () => {
   permits = createPermitQueue(redis, names);
   producer = new Producer(redis, names, permits, { maxPending: 5_000, perClient: 'serial' });
   consumer = new Consumer(redis, names, permits, {
-    historyMaxItems: 50,
     eventsPerJob: 100,
     eventsTtlSeconds: 60,
   });
@@ -100,7 +99,7 @@ function result(id: string, outcome: JobResult['outcome'] = 'success', at = Date
 }
 
 async function finish(job: TakenJob | undefined): Promise<boolean> {
-  return (await consumer.finish(job!, result(job!.id), Date.now())).ours;
+  return (await consumer.finish(job!, result(job!.id), Date.now(), undefined)).ours;
 }
 
 describe('order', () => {
@@ -156,8 +155,8 @@ describe('order', () => {
     await add('b');
     expect(await permits.getWaitingCount()).toBe(2);
     const a1 = await take();
-    const reply = await consumer.finish(a1!, result('a1'), Date.now());
-    expect(reply).toEqual({ ours: true, unlocked: true });
+    const reply = await consumer.finish(a1!, result('a1'), Date.now(), undefined);
+    expect(reply).toEqual({ ours: true, unlocked: true, next: undefined });
     await editor.deletePending(['a2']);
     expect(await takeIds(3)).toEqual(['a3', 'b', undefined]);
   });
@@ -169,8 +168,7 @@ describe('order', () => {
     let job = await take('one');
     while (job !== undefined) {
       taken.push(job.id);
-      await finish(job);
-      job = await consumer.takeAnother('one', worker);
+      ({ next: job } = await consumer.finish(job, result(job.id), Date.now(), worker));
     }
     expect(taken).toHaveLength(600);
   });
@@ -179,10 +177,11 @@ describe('order', () => {
     await add('x');
     await add('y');
     const x = await take('permit');
-    await finish(x);
-    const y = await take('permit');
-    expect(y?.id).toBe('y');
-    expect(await consumer.takeAnother('permit', worker)).toBeUndefined();
+    const late = await take('permit');
+    expect([x?.id, late?.id]).toEqual(['x', 'x']);
+    const reply = await consumer.finish(x!, result('x'), Date.now(), worker);
+    expect(reply).toEqual({ ours: false, unlocked: false, next: undefined });
+    expect((await consumer.finish(late!, result('x'), Date.now(), worker)).next?.id).toBe('y');
   });
 });
 
@@ -232,6 +231,7 @@ describe('limits', () => {
       await add(`j${i}`, { workflowId: 'w' });
       await finish(await take());
     }
+    await editor.trimHistory(50);
     const ids = await reader.listHistoryIds({});
     expect(ids).toHaveLength(50);
     expect(ids[0]).toBe('j10');
@@ -311,7 +311,13 @@ describe('the sweeper', () => {
       names,
       permits,
       parts: { producer, consumer, editor },
-      options: { intervalMs: 1_000, releaseAfterMs: 1_000, lockMs: 1_000, historyMaxDays: 1 },
+      options: {
+        intervalMs: 1_000,
+        releaseAfterMs: 1_000,
+        lockMs: 1_000,
+        historyMaxItems: 50,
+        historyMaxDays: 1,
+      },
       clock: { now: () => now },
       log,
     }).sweep();
@@ -333,7 +339,13 @@ describe('the sweeper', () => {
       names,
       permits,
       parts: { producer, consumer, editor },
-      options: { intervalMs: 1_000, releaseAfterMs: 1_000, lockMs: 1_000, historyMaxDays: 1 },
+      options: {
+        intervalMs: 1_000,
+        releaseAfterMs: 1_000,
+        lockMs: 1_000,
+        historyMaxItems: 50,
+        historyMaxDays: 1,
+      },
       clock: systemClock,
       log,
     });
@@ -429,7 +441,8 @@ describe('pages', () => {
         const job = await take();
         const outcome = (['success', 'error', 'interrupted'] as const)[i % 3]!;
         const ended = result(job!.id, outcome === 'error' ? 'success' : outcome);
-        if (i < 20) await consumer.finish(job!, { ...ended, outcome }, Date.now() - (i % 4) * 10);
+        if (i < 20)
+          await consumer.finish(job!, { ...ended, outcome }, Date.now() - (i % 4) * 10, undefined);
       }
       for (const sortBy of ['created', 'duration'] as const) {
         const query = {

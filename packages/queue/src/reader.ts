@@ -141,11 +141,39 @@ export class Reader {
 
   /** One page of GET /api/jobs. `total` counts all that match. */
   async listJobIds(query: JobsPageQuery): Promise<{ ids: string[]; total: number }> {
+    const { states, sortBy, descending } = query;
+    if (sortBy === 'created') return await this.#page(states, 'created', query);
+    // What has not ended has no duration: it sorts as 0, below everything that has one.
+    const ended = states.filter((state) => state !== 'pending' && state !== 'running');
+    const open = states.filter((state) => state === 'pending' || state === 'running');
+    const parts = [
+      { states: ended, set: 'duration' },
+      { states: open, set: 'created' },
+    ];
+    if (!descending) parts.reverse();
+    let { offset, limit } = query;
+    const page = { ids: [] as string[], total: 0 };
+    for (const part of parts) {
+      const found = await this.#page(part.states, part.set, { descending, offset, limit });
+      page.ids.push(...found.ids);
+      page.total += found.total;
+      offset = Math.max(0, offset - found.total);
+      limit -= found.ids.length;
+    }
+    return page;
+  }
+
+  async #page(
+    states: readonly JobState[],
+    set: string,
+    range: { descending: boolean; offset: number; limit: number },
+  ): Promise<{ ids: string[]; total: number }> {
+    if (states.length === 0) return { ids: [], total: 0 };
     const [total, ...members] = (await pageScript.run(this.#redis, this.#names.prefix, [
-      query.descending ? 1 : 0,
-      query.offset,
-      query.limit,
-      ...query.states.map((state) => `${query.sortBy}:${state}`),
+      range.descending ? 1 : 0,
+      range.offset,
+      range.limit,
+      ...states.map((state) => `${set}:${state}`),
     ])) as [number, ...string[]];
     return { ids: members.map(idOfMember), total };
   }

@@ -12,6 +12,7 @@ export interface SweeperOptions {
   readonly releaseAfterMs: number;
   /** A running job older than this must still have a live permit. */
   readonly lockMs: number;
+  readonly historyMaxItems: number;
   readonly historyMaxDays: number;
 }
 
@@ -75,6 +76,7 @@ export class Sweeper {
     await this.#releaseForgotten();
     await this.#addMissingPermits();
     await this.#requeueOrphans();
+    await this.#parts.editor.trimHistory(this.#options.historyMaxItems);
     const oldest = this.#clock.now() - this.#options.historyMaxDays * DAY_MS;
     if (oldest > 0) await this.#parts.editor.dropHistoryBefore(oldest);
   }

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { constants } from 'node:fs';
-import { copyFile, link, mkdir, open, rename, rm, unlink, type FileHandle } from 'node:fs/promises';
+import { constants, writeFile } from 'node:fs';
+import { copyFile, link, mkdir, open, rename, rm, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { errnoOf } from './node-errors.ts';
 
@@ -18,34 +18,36 @@ const NO_HARD_LINKS = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLI
  * @returns false when the name is taken
  */
 export async function createFile(target: string, bytes: Uint8Array): Promise<boolean> {
-  const handle = await openNew(target);
-  if (handle === undefined) return false;
   try {
-    await handle.writeFile(bytes);
+    await writeNew(target, bytes);
+    return true;
   } catch (error) {
-    // A full disk: half a file must not stay under a name that looks whole.
-    await rm(target, { force: true });
-    throw error;
-  } finally {
-    await handle.close();
+    if (errnoOf(error) === 'EEXIST') return false;
+    if (errnoOf(error) !== 'ENOENT') throw error;
   }
-  return true;
+  // Made only now: the folder exists in all cases but the first.
+  await mkdir(dirname(target), { recursive: true });
+  return await createFile(target, bytes);
 }
 
-async function openNew(target: string): Promise<FileHandle | undefined> {
-  try {
-    try {
-      return await open(target, 'wx');
-    } catch (error) {
-      if (errnoOf(error) !== 'ENOENT') throw error;
-      // Made only now: the folder exists in all cases but the first.
-      await mkdir(dirname(target), { recursive: true });
-      return await open(target, 'wx');
-    }
-  } catch (error) {
-    if (errnoOf(error) === 'EEXIST') return undefined;
-    throw error;
-  }
+/** The callback form costs a third of a FileHandle's, and this is done for every picture. */
+function writeNew(target: string, bytes: Uint8Array): Promise<void> {
+  return new Promise((resolve, reject) => {
+    writeFile(target, bytes, { flag: 'wx' }, (error) => {
+      if (error === null) {
+        resolve();
+        return;
+      }
+      if (error.syscall === 'open') {
+        reject(error);
+        return;
+      }
+      // A full disk: half a file must not stay under a name that looks whole.
+      void rm(target, { force: true }).finally(() => {
+        reject(error);
+      });
+    });
+  });
 }
 
 /**

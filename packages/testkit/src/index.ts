@@ -1,5 +1,9 @@
 export { makeTempFolder, onStopEverything, stopEverything } from './cleanup.ts';
 export { connectSocket, type EventRecorder, type SocketOptions } from './event-recorder.ts';
+export type { FakeControl, FakeGarbage } from './fake-comfyui/control.ts';
+export type { FakeComfyUiOptions } from './fake-comfyui/options.ts';
+export { startFakeComfyUi, type FakeComfyUi } from './fake-comfyui/start.ts';
+export type { FakeComfyUiState } from './fake-comfyui/state.ts';
 export type { Frame, PreviewFrame, ProgressTextFrame, TextFrame, UnknownFrame } from './frames.ts';
 export { http, type RawBody, type RawHttp, type RawOptions, type RawResponse } from './raw-http.ts';
 export {

@@ -13,10 +13,11 @@
  *   vtime, weights    the fair share's clock; hash tenant -> weight (1 when absent)
  *   running           id by the time it was taken
  *   permits           hash permit -> id it was given
- *   history           m by order of ending
- *   created:<state>, duration:<state>   m by creation time / run time, for GET /api/jobs
+ *   history           m by the time of ending
+ *   created:<state>   m by creation time, for GET /api/jobs
+ *   duration:<state>  m by run time (ms), of ended jobs only: the others have none
  *   workflow:<id>     m by creation time, for its workflow_id filter
- *   seq, number, ended   counters
+ *   seq, number       counters
  */
 export const COMMON_LUA = `
 local P = ARGV[1] .. ':'
@@ -24,7 +25,9 @@ local function remaining()
   return redis.call('ZCARD', P .. 'pending') + redis.call('ZCARD', P .. 'running')
 end
 local function tell_status()
-  redis.call('PUBLISH', P .. 'ch:status', remaining())
+  local left = remaining()
+  redis.call('PUBLISH', P .. 'ch:status', left)
+  return left
 end
 local function offer(tenant, m, score)
   redis.call('ZADD', P .. 'ready:' .. tenant, score, m)
@@ -72,19 +75,12 @@ local function free_lane(tenant, lane)
   offer(tenant, head[1], head[2])
   return 1
 end
-local function change_state(id, m, from, to, created, duration)
-  redis.call('HSET', P .. 'job:' .. id, 'state', to)
-  redis.call('ZREM', P .. 'created:' .. from, m)
-  redis.call('ZREM', P .. 'duration:' .. from, m)
-  redis.call('ZADD', P .. 'created:' .. to, created, m)
-  redis.call('ZADD', P .. 'duration:' .. to, duration, m)
-end
 -- Removes a record and everything that names it, whatever state it is in but running.
 local function forget(id, m, state, workflow)
   redis.call('ZREM', P .. 'created:' .. state, m)
   redis.call('ZREM', P .. 'duration:' .. state, m)
   if workflow and workflow ~= '' then redis.call('ZREM', P .. 'workflow:' .. workflow, m) end
-  redis.call('DEL', P .. 'job:' .. id, P .. 'secrets:' .. id, P .. 'events:' .. id, P .. 'preview:' .. id)
+  redis.call('DEL', P .. 'job:' .. id, P .. 'events:' .. id)
 end
 local function id_of(m)
   return string.sub(m, 18)

@@ -94,20 +94,21 @@ return removed
 `;
 
 /**
- * Removes ended jobs up to an order of ending (or a time of ending), a batch at a time.
- * ARGV: prefix, order limit ('' = none), ended-before ms ('' = none), batch. Returns: how many; done when 0.
+ * Removes the oldest ended jobs, a batch at a time: those that ended up to a moment, or those that are
+ * more than a number.
+ * ARGV: prefix, ended up to ms ('' = whenever), keep at least (0 = none), batch. Returns: how many; done when 0.
  */
 export const TRIM_HISTORY_LUA = `
 ${COMMON_LUA}
-local members = redis.call('ZRANGE', P .. 'history', '-inf', ARGV[2] == '' and '+inf' or ARGV[2], 'BYSCORE', 'LIMIT', 0, ARGV[4])
-local removed = 0
+local batch = math.min(tonumber(ARGV[4]), redis.call('ZCARD', P .. 'history') - tonumber(ARGV[3]))
+if batch <= 0 then return 0 end
+local limit = ARGV[2] == '' and '+inf' or ARGV[2]
+local members = redis.call('ZRANGE', P .. 'history', '-inf', limit, 'BYSCORE', 'LIMIT', 0, batch)
 for _, m in ipairs(members) do
   local id = id_of(m)
-  local job = redis.call('HMGET', P .. 'job:' .. id, 'state', 'workflow', 'ended')
-  if ARGV[3] ~= '' and tonumber(job[3] or 0) >= tonumber(ARGV[3]) then break end
+  local job = redis.call('HMGET', P .. 'job:' .. id, 'state', 'workflow')
   redis.call('ZREM', P .. 'history', m)
   forget(id, m, job[1] or 'success', job[2])
-  removed = removed + 1
 end
-return removed
+return #members
 `;

@@ -29,15 +29,12 @@ local lane = ''
 if ARGV[9] == '1' and #client > 1 then lane = tenant .. '\\n' .. string.sub(client, 2) end
 redis.call('HSET', key, 'id', id, 'm', m, 'state', 'pending', 'hash', hash, 'number', number,
   'created', now, 'tenant', tenant, 'client', client, 'lane', lane, 'attempt', 0, 'workflow', ARGV[11],
-  'prompt', ARGV[12], 'extra', ARGV[13], 'targets', ARGV[14], 'node_errors', ARGV[15])
-if ARGV[16] ~= '' then redis.call('SET', P .. 'secrets:' .. id, ARGV[16]) end
+  'prompt', ARGV[12], 'extra', ARGV[13], 'targets', ARGV[14], 'node_errors', ARGV[15], 'secrets', ARGV[16])
 redis.call('ZADD', P .. 'pending', number, m)
 redis.call('ZADD', P .. 'unreleased', now, id)
 redis.call('ZADD', P .. 'created:pending', now, m)
-redis.call('ZADD', P .. 'duration:pending', 0, m)
 if ARGV[11] ~= '' then redis.call('ZADD', P .. 'workflow:' .. ARGV[11], now, m) end
-tell_status()
-return { 'ok', number, remaining() }
+return { 'ok', number, tell_status() }
 `;
 
 /**

@@ -11,10 +11,14 @@ export class FakeHistory {
   /** @param keeps whether what earlier processes finished is still there */
   constructor(journal: Journal, keeps: boolean) {
     this.#journal = journal;
-    if (!keeps) return;
+    if (!keeps) {
+      this.lose();
+      return;
+    }
     for (const entry of journal.entries) {
       if (entry.kind === 'history') this.#items.set(entry.promptId, entry.item);
       if (entry.kind === 'history-delete') this.#remove(entry.ids);
+      if (entry.kind === 'history-lost') this.#items.clear();
     }
   }
 
@@ -33,6 +37,7 @@ export class FakeHistory {
 
   /** Forgets everything without anyone having asked for it. */
   lose(): void {
+    this.#journal.record({ kind: 'history-lost' });
     this.#items.clear();
   }
 

@@ -35,7 +35,9 @@ export type JournalEntry =
   | { readonly kind: 'run'; readonly promptId: string }
   /** A node was computed, not taken from the cache. */
   | { readonly kind: 'node'; readonly promptId: string; readonly nodeId: string }
-  | { readonly kind: 'history'; readonly promptId: string; readonly item: JsonObject };
+  | { readonly kind: 'history'; readonly promptId: string; readonly item: JsonObject }
+  /** History was lost, as it is when ComfyUI ends. */
+  | { readonly kind: 'history-lost' };
 
 /** Everything that happened, also before this process: one line of JSON each, written at once. */
 export class Journal {
@@ -54,7 +56,8 @@ export class Journal {
   }
 
   record(entry: JournalEntry): void {
-    this.entries.push(entry);
+    // History has its own place in memory.
+    if (entry.kind !== 'history') this.entries.push(entry);
     writeSync(this.#file, `${stringifyJson(entry)}\n`);
   }
 }

@@ -1,0 +1,95 @@
+import type { JsonObject } from '@tiercel/contracts';
+import { empty, json, text, type Answer } from './answer.ts';
+import { route, type Route } from './router.ts';
+import { FEATURES } from './sockets.ts';
+import type { FakeWorld } from './world.ts';
+
+const MODEL_FOLDERS = [
+  ...['checkpoints', 'configs', 'loras', 'vae', 'text_encoders', 'diffusion_models', 'clip_vision'],
+  ...['style_models', 'embeddings', 'diffusers', 'vae_approx', 'controlnet', 'gligen'],
+  ...['upscale_models', 'custom_nodes', 'hypernetworks', 'photomaker', 'classifiers'],
+  ...['model_patches', 'audio_encoders'],
+];
+const MEMORY_BYTES = 25276502016;
+const FREE_BYTES = 24512401408;
+
+/** What the server is and has (WIRE.md 2.5, 2.9; transcript 17), its pages and its extensions' routes. */
+export function infoRoutes(world: FakeWorld): Route[] {
+  const { settings, catalogue } = world;
+  const models = { ...settings.models, checkpoints: settings.checkpoints };
+  const listModels = (folder: string): readonly string[] | undefined => {
+    if (Object.hasOwn(models, folder)) return models[folder as keyof typeof models]; // just checked
+    return MODEL_FOLDERS.includes(folder) ? [] : undefined;
+  };
+  const constant = (pattern: RegExp, value: unknown): Route =>
+    route('GET', pattern, () => json(value));
+  return [
+    route('GET', /^\/object_info$/, () => json(catalogue.describe())),
+    route('GET', /^\/object_info\/([^/]+)$/, (_, [name = '']) => {
+      const info = catalogue.find(name);
+      return json(info === undefined ? {} : { [name]: info });
+    }),
+    route('GET', /^\/models$/, () => {
+      return json([...new Set([...MODEL_FOLDERS, ...Object.keys(models)])]);
+    }),
+    route('GET', /^\/models\/([^/]+)$/, (_, [folder = '']) => {
+      const names = listModels(folder);
+      return names === undefined ? empty(404) : json(names);
+    }),
+    constant(/^\/embeddings$/, settings.embeddings),
+    constant(/^\/extensions$/, settings.extensions),
+    constant(/^\/features$/, FEATURES),
+    constant(/^\/system_stats$/, describeSystem(settings.device)),
+    constant(/^\/users$/, { storage: 'server', migrated: false }),
+    constant(/^\/(settings|i18n|workflow_templates)$/, {}),
+    constant(/^\/templates\/index\.json$/, []),
+    ...pageRoutes(world),
+  ];
+}
+
+function describeSystem(device: JsonObject): JsonObject {
+  return {
+    system: {
+      ...{ os: 'posix', ram_total: MEMORY_BYTES, ram_free: FREE_BYTES },
+      ...{ comfyui_version: '0.3.64', required_frontend_version: '1.27.10' },
+      ...{ installed_templates_version: null, required_templates_version: '0.1.95' },
+      ...{ python_version: '3.11.7', pytorch_version: '2.13.0+cpu', embedded_python: false },
+      argv: ['main.py', '--cpu'],
+    },
+    devices: [
+      {
+        ...{ name: 'cpu', type: 'cpu', index: null },
+        ...{ vram_total: MEMORY_BYTES, vram_free: FREE_BYTES },
+        ...{ torch_vram_total: MEMORY_BYTES, torch_vram_free: FREE_BYTES },
+        ...device,
+      },
+    ],
+  };
+}
+
+/** Files of the frontend and of extensions, and a route of a custom node pack. */
+function pageRoutes({ settings: { name, extensions } }: FakeWorld): Route[] {
+  const page =
+    `<!doctype html><html><head><title>ComfyUI ${name}</title>` +
+    '<script type="module" src="./assets/index.js"></script></head><body></body></html>';
+  const file = (pattern: RegExp, body: string, type: string): Route =>
+    route('GET', pattern, (): Answer => {
+      const answer = text(200, body, type);
+      return { ...answer, headers: { ...answer.headers, 'cache-control': 'no-cache' } };
+    });
+  return [
+    file(/^\/$/, page, 'text/html'),
+    file(/^\/assets\/index\.js$/, `console.log('frontend of ${name}');`, 'text/javascript'),
+    file(/^\/docs\/[^.]+\.md$/, `# Written by ${name}`, 'text/markdown'),
+    route('GET', /^(\/extensions\/.+\.js)$/, (_, [path = '']) =>
+      extensions.includes(path)
+        ? text(200, `console.log('${path} of ${name}');`, 'text/javascript')
+        : empty(404),
+    ),
+    ...(['GET', 'POST'] as const).map((method) =>
+      route(method, /^\/customnode\/ping$/, ({ query, body }) =>
+        json({ pong: name, method, query: Object.fromEntries(query), body: body.toString() }),
+      ),
+    ),
+  ];
+}
