@@ -110,6 +110,18 @@ describe('an answered job is never lost (invariant 1)', () => {
     expect(await readHistory(api, long)).toBeUndefined();
   });
 
+  test('an API with open sockets stops in order on SIGTERM, and tells them to come back', async () => {
+    const system = await startSystem();
+    const sockets = await Promise.all(
+      Array.from({ length: 5 }, (_, n) => connectSocket(system.url, { clientId: `c${n}` })),
+    );
+    sockets[0]!.pause();
+    const started = Date.now();
+    expect(await system.apis[0]!.stop()).toBe(0);
+    expect(Date.now() - started).toBeLessThan(4_000);
+    expect(await sockets[1]!.closed).toBe(1001);
+  });
+
   test('a job accepted while no worker is up runs when one comes', async () => {
     const system = await startSystem();
     const api = http(system.url);

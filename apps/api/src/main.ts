@@ -1,23 +1,9 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { AppError, isAppError, RedisNames } from '@tiercel/contracts';
+import { AppError, isAppError } from '@tiercel/contracts';
 import { AnnouncementBoard, EventReplay, EventSubscriber } from '@tiercel/events';
 import { createPermitQueue, Editor, Producer, Reader } from '@tiercel/queue';
-import {
-  closeRedis,
-  connectRedis,
-  createLogger,
-  DEFAULT_REDIS_URL,
-  findDurabilityProblems,
-  Lifecycle,
-  loadConfig,
-  loadSecretKey,
-  reportReady,
-  runMain,
-  stopWithParent,
-  systemClock,
-  waitForRedis,
-} from '@tiercel/runtime';
+import { loadSecretKey, reportReady, runMain, startProcess, systemClock } from '@tiercel/runtime';
 import { FileStore, UserStore } from '@tiercel/storage';
 import { createApiMetrics } from './api-metrics.ts';
 import { Catalogue } from './catalogue.ts';
@@ -38,27 +24,10 @@ import { createViewRoutes } from './routes/view.ts';
 import { SocketHub } from './sockets/socket-hub.ts';
 import { serveUpgrades } from './sockets/serve-upgrades.ts';
 
-const REDIS_WAIT_MS = 10_000;
 const DRAIN_MS = 5_000;
 
 async function main(): Promise<void> {
-  const config = loadConfig();
-  const log = createLogger({ level: config.logLevel, name: 'api' });
-  const lifecycle = new Lifecycle(log);
-  lifecycle.closeOnSignals();
-  stopWithParent(lifecycle);
-  const names = new RedisNames(config.redisPrefix);
-
-  const url = config.redisUrl ?? DEFAULT_REDIS_URL;
-  const redis = connectRedis(url, 'commands', log);
-  lifecycle.onClose('redis', () => closeRedis(redis));
-  await waitForRedis(redis, REDIS_WAIT_MS);
-  for (const problem of await findDurabilityProblems(redis))
-    log.warn({ problem }, 'redis settings');
-  const ear = connectRedis(url, 'subscriber', log);
-  lifecycle.onClose('redis subscriber', () => {
-    ear.disconnect();
-  });
+  const { config, log, lifecycle, names, redis, ear } = await startProcess('api', 'commands');
 
   const files = new FileStore(config.dataDir);
   const user = new UserStore(config.dataDir);

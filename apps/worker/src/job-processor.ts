@@ -1,11 +1,8 @@
 import {
-  AttemptStopped,
   JobError,
-  NOTHING,
   RoutingFailed,
   serviceError,
   type AttemptRequest,
-  type PartialResult,
   type TierRouter,
 } from '@tiercel/backends';
 import {
@@ -22,6 +19,7 @@ import { openSecrets, type Consumer, type FinishReply, type TakenJob } from '@ti
 import type { Clock, Logger } from '@tiercel/runtime';
 import { JobReporter } from './job-reporter.ts';
 import { Stopped, type RunningJobs } from './running-jobs.ts';
+import { describeFailure, partialOf, stoppedBefore } from './terminal-event.ts';
 import type { WorkerMetrics } from './worker-metrics.ts';
 
 export interface JobProcessorOptions {
@@ -155,53 +153,17 @@ export class JobProcessor {
         error instanceof RoutingFailed ? error : { cause: error, report: NO_REPORT };
       const reason = stopReason(controller.signal);
       if (reason === 'shutdown') return 'hand-back';
-      const terminal = this.#describeFailure(job, cause, reason, log);
+      if (reason === undefined && !job.cancelled && !(cause instanceof JobError)) {
+        log.error({ err: cause }, 'a job failed by an error of ours');
+      }
+      const terminal = describeFailure(job, cause, {
+        reason,
+        timestamp: this.#clock.now(),
+        jobTimeoutMs: this.#options.jobTimeoutMs,
+      });
       const outcome = terminal.type === 'execution_interrupted' ? 'interrupted' : 'error';
       return ended(outcome, reporter, terminal, report, partialOf(cause));
     }
-  }
-
-  #describeFailure(
-    job: TakenJob,
-    cause: unknown,
-    reason: Stopped['reason'] | undefined,
-    log: Logger,
-  ): TerminalEvent {
-    const timestamp = this.#clock.now();
-    const at = cause instanceof AttemptStopped ? cause : stoppedBefore();
-    if (reason === 'interrupt' || job.cancelled) {
-      return {
-        type: 'execution_interrupted',
-        data: {
-          prompt_id: job.id,
-          node_id: at.nodeId,
-          node_type: at.nodeType,
-          executed: at.executed,
-          timestamp,
-        },
-      };
-    }
-    if (reason === 'timeout') {
-      const message = `The job ran longer than its limit of ${this.#options.jobTimeoutMs} ms.\n`;
-      const failure = new JobError('node_timeout', {
-        ...serviceError('node_timeout', message).details,
-        node_id: at.nodeId ?? '',
-        node_type: at.nodeType ?? '',
-        executed: at.executed,
-      });
-      return { type: 'execution_error', data: errorData(job.id, failure, timestamp) };
-    }
-    let failure: JobError;
-    if (cause instanceof JobError) {
-      failure = cause;
-    } else {
-      log.error({ err: cause }, 'a job failed by an error of ours');
-      failure = serviceError(
-        'internal',
-        'An internal error ended the job; the log has the details.\n',
-      );
-    }
-    return { type: 'execution_error', data: errorData(job.id, failure, timestamp) };
   }
 
   #toRequest(job: TakenJob): AttemptRequest {
@@ -218,35 +180,6 @@ export class JobProcessor {
           : openSecrets(this.#options.secretKey, job.sealedSecrets),
     };
   }
-}
-
-function errorData(
-  id: string,
-  failure: JobError,
-  timestamp: number,
-): Extract<TerminalEvent, { type: 'execution_error' }>['data'] {
-  const { details } = failure;
-  return {
-    prompt_id: id,
-    node_id: details.node_id,
-    node_type: details.node_type,
-    executed: details.executed,
-    exception_message: details.exception_message,
-    exception_type: details.exception_type,
-    traceback: details.traceback,
-    current_inputs: details.current_inputs,
-    current_outputs: details.current_outputs,
-    timestamp,
-  };
-}
-
-/** What had been shown before the failure; history keeps it. */
-function partialOf(cause: unknown): PartialResult {
-  return cause instanceof JobError || cause instanceof AttemptStopped ? cause.partial : NOTHING;
-}
-
-function stoppedBefore(): AttemptStopped {
-  return new AttemptStopped({ nodeId: null, nodeType: null, executed: [] });
 }
 
 function stopReason(signal: AbortSignal): Stopped['reason'] | undefined {

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { createEmbeddedBackend, TierRouter, type Backend } from '@tiercel/backends';
-import { isAppError, RedisNames, workerId } from '@tiercel/contracts';
+import { isAppError, workerId } from '@tiercel/contracts';
 import { AnnouncementBoard, EventPublisher, EventSubscriber } from '@tiercel/events';
 import {
   createBuiltinNodes,
@@ -19,20 +19,12 @@ import {
   Sweeper,
 } from '@tiercel/queue';
 import {
-  closeRedis,
-  connectRedis,
-  createLogger,
-  DEFAULT_REDIS_URL,
-  findDurabilityProblems,
-  Lifecycle,
-  loadConfig,
   loadSecretKey,
   reportReady,
   runMain,
   serveMetrics,
-  stopWithParent,
+  startProcess,
   systemClock,
-  waitForRedis,
   type TierConfig,
 } from '@tiercel/runtime';
 import { FileStore } from '@tiercel/storage';
@@ -44,32 +36,16 @@ import { TempCleaner } from './temp-cleaner.ts';
 import { Watchdog } from './watchdog.ts';
 import { createWorkerMetrics } from './worker-metrics.ts';
 
-const REDIS_WAIT_MS = 10_000;
 const SWEEP_INTERVAL_MS = 2_000;
 const RELEASE_AFTER_MS = 3_000;
 /** Without configured tiers: built-in nodes and the sketch generator. */
 const DEFAULT_TIER: TierConfig = { name: 'embedded', driver: 'embedded', timeoutMs: 600_000 };
 
 async function main(): Promise<void> {
-  const config = loadConfig();
-  const log = createLogger({ level: config.logLevel, name: 'worker' });
-  const lifecycle = new Lifecycle(log);
-  lifecycle.closeOnSignals();
-  stopWithParent(lifecycle);
+  const parts = await startProcess('worker', 'patient');
+  const { config, log, lifecycle, names, redis, ear } = parts;
   const clock = systemClock;
-  const names = new RedisNames(config.redisPrefix);
   const id = workerId(`${hostname()}-${process.pid}-${randomUUID().slice(0, 8)}`);
-
-  const url = config.redisUrl ?? DEFAULT_REDIS_URL;
-  const redis = connectRedis(url, 'patient', log);
-  lifecycle.onClose('redis', () => closeRedis(redis));
-  await waitForRedis(redis, REDIS_WAIT_MS);
-  for (const problem of await findDurabilityProblems(redis))
-    log.warn({ problem }, 'redis settings');
-  const ear = connectRedis(url, 'subscriber', log);
-  lifecycle.onClose('redis subscriber', () => {
-    ear.disconnect();
-  });
 
   const files = new FileStore(config.dataDir);
   const plugins = config.nodesDir === undefined ? [] : await loadPlugins(config.nodesDir);
@@ -87,8 +63,7 @@ async function main(): Promise<void> {
     }),
   );
 
-  const bullRedis = connectRedis(url, 'blocking', log);
-  lifecycle.onClose('bullmq connection', () => closeRedis(bullRedis));
+  const bullRedis = parts.connect('blocking');
   const permits = createPermitQueue(bullRedis, names);
   lifecycle.onClose('permit queue', () => permits.close());
   const consumer = new Consumer(redis, names, permits, config.queue);

@@ -1,32 +1,14 @@
 import type { JobState, PromptId, RedisNames } from '@tiercel/contracts';
 import { LuaScript, type Redis } from '@tiercel/runtime';
+import {
+  RECORD_FIELDS,
+  toRecord,
+  toView,
+  VIEW_FIELDS,
+  type JobRecord,
+  type JobView,
+} from './job-record.ts';
 import { PAGE_LUA } from './lua/page.ts';
-
-/** What a listing shows of a job. Texts are JSON, ready to be spliced into an answer. */
-export interface JobView {
-  readonly id: string;
-  readonly state: JobState;
-  readonly number: number;
-  readonly createdAt: number;
-  readonly startedAt: number | undefined;
-  readonly endedAt: number | undefined;
-  readonly workflowId: string | undefined;
-  readonly outputsCount: number;
-  readonly previewOutputText: string | undefined;
-  readonly errorText: string | undefined;
-}
-
-/** A record with the prompt itself. */
-export interface JobRecord extends JobView {
-  readonly clientField: string;
-  readonly promptText: string;
-  readonly extraText: string;
-  readonly targetsText: string;
-  readonly outputsText: string;
-  readonly messagesText: string;
-  readonly metaText: string;
-  readonly reportText: string;
-}
 
 export interface QueueListing {
   readonly running: readonly JobRecord[];
@@ -40,30 +22,6 @@ export interface JobsPageQuery {
   readonly offset: number;
   readonly limit: number;
 }
-
-const VIEW_FIELDS = [
-  'id',
-  'state',
-  'number',
-  'created',
-  'started',
-  'ended',
-  'workflow',
-  'outputs_count',
-  'preview_output',
-  'error',
-] as const;
-const RECORD_FIELDS = [
-  ...VIEW_FIELDS,
-  'client',
-  'prompt',
-  'extra',
-  'targets',
-  'outputs',
-  'messages',
-  'meta',
-  'report',
-] as const;
 
 const pageScript = new LuaScript(PAGE_LUA);
 
@@ -232,39 +190,4 @@ export class Reader {
     }
     return found;
   }
-}
-
-type Fields<F extends string> = Readonly<Record<F, string | undefined>>;
-
-const numberOf = (text: string | undefined): number | undefined =>
-  text === undefined || text === '' ? undefined : Number(text);
-const textOf = (text: string | undefined): string | undefined => (text === '' ? undefined : text);
-
-function toView(job: Fields<(typeof VIEW_FIELDS)[number]>): JobView {
-  return {
-    id: job.id ?? '',
-    state: (job.state ?? 'error') as JobState,
-    number: Number(job.number),
-    createdAt: Number(job.created),
-    startedAt: numberOf(job.started),
-    endedAt: numberOf(job.ended),
-    workflowId: textOf(job.workflow),
-    outputsCount: Number(job.outputs_count ?? 0),
-    previewOutputText: textOf(job.preview_output),
-    errorText: textOf(job.error),
-  };
-}
-
-function toRecord(job: Fields<(typeof RECORD_FIELDS)[number]>): JobRecord {
-  return {
-    ...toView(job),
-    clientField: job.client ?? 'n',
-    promptText: job.prompt ?? '{}',
-    extraText: job.extra ?? '{}',
-    targetsText: job.targets ?? '[]',
-    outputsText: job.outputs ?? '{}',
-    messagesText: job.messages ?? '[]',
-    metaText: job.meta ?? '{}',
-    reportText: job.report ?? 'null',
-  };
 }

@@ -4,15 +4,14 @@ export { systemClock, type Clock } from './clock.ts';
 export { Lifecycle, runMain } from './lifecycle.ts';
 export { createLogger, type Logger } from './logger.ts';
 export {
-  closeRedis,
   connectRedis,
-  DEFAULT_REDIS_URL,
   findDurabilityProblems,
   isRedisUnavailable,
   waitForRedis,
   type ConnectionRole,
   type Redis,
 } from './redis.ts';
+export { startProcess, type RunningProcess } from './start-process.ts';
 export { findRedisServer } from './redis-server-find.ts';
 export { startRedisServer, type RedisServer, type RedisServerOptions } from './redis-server.ts';
 export { LuaScript } from './lua-script.ts';

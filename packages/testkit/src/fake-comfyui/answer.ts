@@ -1,5 +1,7 @@
 import type { ServerResponse } from 'node:http';
-import { stringifyJson, toPythonJson } from '@tiercel/contracts';
+import { stringifyJson } from '@tiercel/contracts';
+
+export const JSON_TYPE = 'application/json; charset=utf-8';
 
 /** An HTTP answer before it is sent; faults may still change it. */
 export interface Answer {
@@ -16,9 +18,8 @@ export function text(status: number, body: string, type = 'text/plain; charset=u
   return { status, headers: { 'content-type': type }, body: Buffer.from(body) };
 }
 
-/** JSON spelt as Python does. */
 export function json(value: unknown, status = 200): Answer {
-  return text(status, toPythonJson(stringifyJson(value)), 'application/json; charset=utf-8');
+  return text(status, stringifyJson(value), JSON_TYPE);
 }
 
 /** What aiohttp answers to an exception that nobody caught. */

@@ -1,8 +1,9 @@
 import { stringifyJson, toPythonJson } from '@tiercel/contracts';
 
-/** A JSON message spelt as Python does: clients must not depend on its spacing. */
-export function encodeMessage(type: string, data: unknown): string {
-  return toPythonJson(stringifyJson({ type, data }));
+/** A JSON message. @param isCompact without the spaces that Python writes, on which no client may depend */
+export function encodeMessage(type: string, data: unknown, isCompact: boolean): string {
+  const text = stringifyJson({ type, data });
+  return isCompact ? text : toPythonJson(text);
 }
 
 const JPEG_TYPE = 1;

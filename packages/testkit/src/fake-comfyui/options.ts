@@ -29,6 +29,8 @@ export interface FakeComfyUiOptions {
   readonly device?: JsonObject;
   /** Refuses a prompt_id that is not a canonical lowercase UUID, as ComfyUI 0.38 does; default false. */
   readonly requiresUuid?: boolean;
+  /** JSON without Python's spaces, for tests that compare texts; default false. */
+  readonly compactJson?: boolean;
   /** Whether history outlives the process, which it does not in ComfyUI; default false. */
   readonly keepsHistory?: boolean;
 }
@@ -43,7 +45,7 @@ export function completeOptions(options: FakeComfyUiOptions, folder: string): Fa
     ...{ name: 'fake', port: 0, classes: [], extraClasses: {}, models: {}, embeddings: [] },
     ...{ checkpoints: [DEFAULT_CHECKPOINT], extensions: ['/extensions/fake/x.js'] },
     ...{ stepMs: 2, loadMs: 0, previewBytes: 0, device: {}, requiresUuid: false },
-    ...{ keepsHistory: false, folder },
+    ...{ keepsHistory: false, compactJson: false, folder },
     ...options,
   };
 }

@@ -93,12 +93,19 @@ export class PromptQueue {
     try {
       while (!this.#isClosed && this.#heap.items.length > 0) {
         await yieldToEvents(); // the answer to POST /prompt goes first
-        while (this.#world.faults.isPaused && !this.#isClosed) await sleep(PAUSE_POLL_MS);
+        await this.#waitWhilePaused();
         const item = this.#heap.pop();
         if (item !== undefined) await this.#runOne(item);
       }
     } finally {
       this.#isWorking = false;
+    }
+  }
+
+  async #waitWhilePaused(): Promise<void> {
+    while (this.#world.faults.isPaused) {
+      if (this.#isClosed) return;
+      await sleep(PAUSE_POLL_MS);
     }
   }
 

@@ -65,9 +65,7 @@ function readBody({ body }: FakeRequest): JsonObject | undefined {
 }
 
 function readEdit(body: JsonObject): { ids: string[] | undefined; isClear: boolean } {
-  const ids = Array.isArray(body.delete)
-    ? body.delete.map((id) => str(id))
-    : undefined;
+  const ids = Array.isArray(body.delete) ? body.delete.map((id) => str(id)) : undefined;
   return { ids, isClear: body.clear === true };
 }
 

@@ -2,8 +2,17 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseJson } from '@tiercel/contracts';
-import { empty, json, send, sendTruncated, serverError, text, type Answer } from './answer.ts';
+import { parseJson, toPythonJson } from '@tiercel/contracts';
+import {
+  empty,
+  json,
+  JSON_TYPE,
+  send,
+  sendTruncated,
+  serverError,
+  text,
+  type Answer,
+} from './answer.ts';
 import { Catalogue } from './catalogue.ts';
 import { applyControl, isControl } from './control.ts';
 import { Executor } from './executor.ts';
@@ -78,7 +87,7 @@ function createWorld(
   const [files, faults, sockets] = [
     new FakeFiles(settings.folder),
     new Faults(),
-    new FakeSockets(),
+    new FakeSockets(settings),
   ];
   const journal = new Journal(settings.folder);
   const history = new FakeHistory(journal, settings.keepsHistory);
@@ -125,7 +134,10 @@ async function serveRequest(
   const request = { method, path, query, headers: incoming.headers, body };
   const answer = isForeign(incoming) ? empty(403) : await answerRequest(routes, request);
   const named = { ...answer.headers, 'x-fake-comfyui': world.settings.name };
-  await deliver(response, { ...answer, headers: named }, effect, method === 'HEAD');
+  const isCompact = world.settings.compactJson || answer.headers['content-type'] !== JSON_TYPE;
+  const spelt = isCompact ? answer.body : Buffer.from(toPythonJson(answer.body.toString()));
+  const told = { ...answer, headers: named, body: spelt };
+  await deliver(response, told, effect, method === 'HEAD');
 }
 
 async function answerRequest(routes: readonly Route[], request: FakeRequest): Promise<Answer> {

@@ -27,8 +27,13 @@ export class FakeSockets {
   readonly #bySid = new Map<string, WebSocket>();
   readonly #withMetadata = new Set<string>();
   readonly #silent = new Set<WebSocket>();
+  readonly #isCompact: boolean;
   /** Every frame is sent twice. */
   duplicates = false;
+
+  constructor({ compactJson }: { readonly compactJson: boolean }) {
+    this.#isCompact = compactJson;
+  }
 
   /** Opens a socket. `hooks.currentNode`: what runs for that client now. */
   accept(
@@ -77,7 +82,7 @@ export class FakeSockets {
 
   /** @param sid undefined: to everyone */
   send(type: string, data: unknown, sid?: string): void {
-    this.sendFrame(encodeMessage(type, data), sid);
+    this.sendFrame(encodeMessage(type, data, this.#isCompact), sid);
   }
 
   sendFrame(frame: string | Buffer, sid?: string): void {

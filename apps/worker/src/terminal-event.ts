@@ -1,0 +1,59 @@
+import {
+  AttemptStopped,
+  JobError,
+  NOTHING,
+  serviceError,
+  type PartialResult,
+} from '@tiercel/backends';
+import type { TerminalEvent } from '@tiercel/contracts';
+import type { TakenJob } from '@tiercel/queue';
+import type { StopReason } from './running-jobs.ts';
+
+/** How a run that did not succeed is told: execution_interrupted or execution_error. */
+export function describeFailure(
+  job: TakenJob,
+  cause: unknown,
+  facts: { reason: StopReason | undefined; timestamp: number; jobTimeoutMs: number },
+): TerminalEvent {
+  const { reason, timestamp, jobTimeoutMs } = facts;
+  const at = cause instanceof AttemptStopped ? cause : stoppedBefore();
+  if (reason === 'interrupt' || job.cancelled) {
+    const { nodeId: node_id, nodeType: node_type, executed } = at;
+    return {
+      type: 'execution_interrupted',
+      data: { prompt_id: job.id, node_id, node_type, executed, timestamp },
+    };
+  }
+  const failure = reason === 'timeout' ? outOfTime(at, jobTimeoutMs) : asJobError(cause);
+  return {
+    type: 'execution_error',
+    data: { prompt_id: job.id, ...failure.details, timestamp },
+  };
+}
+
+/** What had been shown before the failure; history keeps it. */
+export function partialOf(cause: unknown): PartialResult {
+  return cause instanceof JobError || cause instanceof AttemptStopped ? cause.partial : NOTHING;
+}
+
+/** Stopped before any node ran. */
+export function stoppedBefore(): AttemptStopped {
+  return new AttemptStopped({ nodeId: null, nodeType: null, executed: [] });
+}
+
+function outOfTime(at: AttemptStopped, jobTimeoutMs: number): JobError {
+  const message = `The job ran longer than its limit of ${jobTimeoutMs} ms.\n`;
+  return new JobError('node_timeout', {
+    ...serviceError('node_timeout', message).details,
+    node_id: at.nodeId ?? '',
+    node_type: at.nodeType ?? '',
+    executed: at.executed,
+  });
+}
+
+/** An error of ours is told without its details: they are in the log. */
+function asJobError(cause: unknown): JobError {
+  if (cause instanceof JobError) return cause;
+  const message = 'An internal error ended the job; the log has the details.\n';
+  return serviceError('internal', message);
+}

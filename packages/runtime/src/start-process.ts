@@ -1,0 +1,57 @@
+import { RedisNames } from '@tiercel/contracts';
+import { loadConfig, type Config } from './config/load.ts';
+import { Lifecycle } from './lifecycle.ts';
+import { createLogger, type Logger } from './logger.ts';
+import {
+  closeRedis,
+  connectRedis,
+  DEFAULT_REDIS_URL,
+  findDurabilityProblems,
+  waitForRedis,
+  type ConnectionRole,
+  type Redis,
+} from './redis.ts';
+import { stopWithParent } from './supervised.ts';
+
+const REDIS_WAIT_MS = 10_000;
+
+/** What an API and a worker process have in common. */
+export interface RunningProcess {
+  readonly config: Config;
+  readonly log: Logger;
+  readonly lifecycle: Lifecycle;
+  readonly names: RedisNames;
+  /** For commands; it answers already. */
+  readonly redis: Redis;
+  /** For subscriptions. */
+  readonly ear: Redis;
+  /** A further connection, closed with the process. */
+  connect(role: ConnectionRole): Redis;
+}
+
+/**
+ * Reads the configuration, obeys signals, and connects to Redis.
+ * @param role how this process's commands behave while Redis is away
+ * @throws AppError config_invalid, redis_unreachable
+ */
+export async function startProcess(
+  name: string,
+  role: 'commands' | 'patient',
+): Promise<RunningProcess> {
+  const config = loadConfig();
+  const log = createLogger({ level: config.logLevel, name });
+  const lifecycle = new Lifecycle(log);
+  lifecycle.closeOnSignals();
+  stopWithParent(lifecycle);
+  const connect = (as: ConnectionRole): Redis => {
+    const redis = connectRedis(config.redisUrl ?? DEFAULT_REDIS_URL, as, log);
+    lifecycle.onClose(`redis (${as})`, () => closeRedis(redis));
+    return redis;
+  };
+  const redis = connect(role);
+  await waitForRedis(redis, REDIS_WAIT_MS);
+  for (const problem of await findDurabilityProblems(redis))
+    log.warn({ problem }, 'redis settings');
+  const names = new RedisNames(config.redisPrefix);
+  return { config, log, lifecycle, names, redis, ear: connect('subscriber'), connect };
+}
