@@ -112,17 +112,14 @@ async function runWithin(
   };
   if (context.signal.aborted) stop();
   context.signal.addEventListener('abort', stop);
-  let isLate = false;
+  const late = new AttemptError('timeout', `no result within ${backend.timeoutMs} ms`);
   const limit = setTimeout(() => {
-    isLate = true;
-    attempt.abort();
+    attempt.abort(late);
   }, backend.timeoutMs);
   try {
     return await backend.run(request, { ...context, signal: attempt.signal });
   } catch (error) {
-    if (!isLate || context.signal.aborted) throw error;
-    const message = `no result within ${backend.timeoutMs} ms`;
-    throw new AttemptError('timeout', message, { cause: error });
+    throw attempt.signal.reason === late ? late : error;
   } finally {
     clearTimeout(limit);
     context.signal.removeEventListener('abort', stop);

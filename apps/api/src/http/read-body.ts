@@ -9,10 +9,10 @@ export type RequestReader = (req: Request) => Promise<void>;
  * arrive, so that a chunked body cannot pass the limit unseen.
  */
 export function readBody(maxBytes: number): RequestReader {
-  return (req) =>
-    new Promise((resolve, reject) => {
-      const chunks: Buffer[] = [];
-      let size = 0;
+  return async (req) => {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    await new Promise<void>((resolve, reject) => {
       const refuse = () => {
         // What still comes is thrown away, so that the caller gets to read the answer.
         req.removeAllListeners('data');
@@ -29,15 +29,10 @@ export function readBody(maxBytes: number): RequestReader {
         else chunks.push(chunk);
       });
       req.on('error', reject);
-      req.on('end', () => {
-        try {
-          req.body = decode(chunks);
-          resolve();
-        } catch (error) {
-          reject(error);
-        }
-      });
+      req.on('end', resolve);
     });
+    req.body = decode(chunks);
+  };
 }
 
 const decoder = new TextDecoder('utf-8', { fatal: true });

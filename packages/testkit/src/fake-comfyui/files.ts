@@ -55,6 +55,13 @@ export class FakeFiles {
     return { filename, subfolder, type };
   }
 
+  /** Writes another file of the same name but for its extension. */
+  saveBeside(saved: OutputRef, extension: string, bytes: Buffer): OutputRef {
+    const filename = saved.filename.replace(/[^.]+$/, extension);
+    writeFileSync(join(this.#resolve(saved.type, saved.subfolder), filename), bytes);
+    return { ...saved, filename };
+  }
+
   /**
    * Stores an upload. An equal name with other content becomes `name (1).ext` unless `overwrite`.
    * @throws FileRefusal 400

@@ -20,7 +20,7 @@ const resize = (width: number, height: number): ((image: ImageValue) => ImageVal
 };
 
 /** Saves every picture of a batch as PNG, with the prompt and what `extra_pnginfo` holds as text. */
-export function savePngs(
+function savePngs(
   image: ImageValue,
   context: NodeContext,
   target: { readonly type: 'output' | 'temp'; readonly prefix: string },

@@ -1,5 +1,6 @@
 import { stringifyJson, type OutputRef } from '@tiercel/contracts';
-import { loadFile, savePngs } from './nodes-image.ts';
+import { loadFile } from './nodes-image.ts';
+import { encodePng } from './pictures.ts';
 import {
   isOfKind,
   readKind,
@@ -63,10 +64,9 @@ export const MEDIA_NODES: Readonly<Record<string, RunNode>> = {
   /** As VideoHelperSuite: `gifs` with extra keys, and a PNG of the first picture beside the video. */
   VHS_VideoCombine: (inputs, context) => {
     const image = readKind(inputs.images, 'image');
-    const still = { kind: 'image', pictures: image.pictures.slice(0, 1) } as const;
-    const prefix = readText(inputs.filename_prefix, 'AnimateDiff');
-    const [png] = savePngs(still, context, { type: 'output', prefix });
     const file = save(context, inputs, 'mp4', image);
+    const [first] = image.pictures;
+    const png = first && context.files.saveBeside(file, 'png', encodePng(first));
     const preview = {
       ...file,
       format: readText(inputs.format, 'video/h264-mp4'),
