@@ -8,7 +8,11 @@ export interface JsonObject {
 }
 
 /** 16 or more digits in a row may not fit a double; fewer always do. */
-const MAYBE_BIG_INTEGER = /\d{16}/;
+const MAY_NOT_FIT_DIGITS = 16;
+/** Python refuses longer integers too; converting them takes quadratic time. */
+const MAX_DIGITS = 4_300;
+/** Far beyond any real prompt; keeps recursive code from overflowing the stack. */
+const MAX_DEPTH = 500;
 const INTEGER = /^-?\d+$/;
 
 function parseNumber(text: string): number | bigint {
@@ -17,16 +21,23 @@ function parseNumber(text: string): number | bigint {
   return BigInt(text);
 }
 
-/** Python refuses longer integers too; converting them takes quadratic time. */
-const TOO_LONG_INTEGER = /\d{4301}/;
-/** Far beyond any real prompt; keeps recursive code from overflowing the stack. */
-const MAX_DEPTH = 500;
-
-/** Whether arrays and objects nest deeper than MAX_DEPTH; brackets inside strings do not count. */
-function isTooDeep(text: string): boolean {
+/**
+ * How deep arrays and objects nest and how long the longest run of digits is, outside of strings. One
+ * pass over the text: a pattern like /\d{4301}/ would look at each digit thousands of times.
+ */
+function survey(text: string): { depth: number; digits: number } {
   let depth = 0;
+  let deepest = 0;
+  let run = 0;
+  let digits = 0;
   for (let at = 0; at < text.length; at += 1) {
     const code = text.charCodeAt(at);
+    if (code >= 48 && code <= 57) {
+      run += 1;
+      if (run > digits) digits = run;
+      continue;
+    }
+    run = 0;
     if (code === 34) {
       at += 1;
       while (at < text.length && text.charCodeAt(at) !== 34) {
@@ -34,12 +45,12 @@ function isTooDeep(text: string): boolean {
       }
     } else if (code === 123 || code === 91) {
       depth += 1;
-      if (depth > MAX_DEPTH) return true;
+      if (depth > deepest) deepest = depth;
     } else if (code === 125 || code === 93) {
       depth -= 1;
     }
   }
-  return false;
+  return { depth: deepest, digits };
 }
 
 /**
@@ -49,10 +60,12 @@ function isTooDeep(text: string): boolean {
  *         than 500 levels, and on integers of over 4300 digits
  */
 export function parseJson(text: string): JsonValue {
-  if (isTooDeep(text)) throw new SyntaxError(`JSON is nested deeper than ${MAX_DEPTH} levels`);
-  if (!MAYBE_BIG_INTEGER.test(text)) return JSON.parse(text) as JsonValue;
-  if (TOO_LONG_INTEGER.test(text)) throw new SyntaxError('JSON has a number of over 4300 digits');
-  JSON.parse(text); // the native parser decides what is JSON, and its error messages are the clear ones
+  const { depth, digits } = survey(text);
+  if (depth > MAX_DEPTH) throw new SyntaxError(`JSON is nested deeper than ${MAX_DEPTH} levels`);
+  if (digits > MAX_DIGITS) throw new SyntaxError(`JSON has a number of over ${MAX_DIGITS} digits`);
+  // The native parser decides what is JSON, and its error messages are the clear ones.
+  const value = JSON.parse(text) as JsonValue;
+  if (digits < MAY_NOT_FIT_DIGITS) return value;
   return parse(text, undefined, {
     parseNumber,
     onDuplicateKey: ({ newValue }: { newValue: unknown }) => newValue,
