@@ -2,16 +2,16 @@ import {
   isJsonObject,
   parseJson,
   stringifyJson,
-  type Announcement,
   type Device,
   type JsonObject,
   type NodeInfo,
   type ObjectInfo,
 } from '@tiercel/contracts';
-import type { AnnouncementBoard, EventSubscriber } from '@tiercel/events';
-import { isUploadInput } from '@tiercel/graph';
+import type { AnnouncementBoard, EventSubscriber, LiveAnnouncement } from '@tiercel/events';
+import { choicesOf, isUploadInput, mapInputs, mergeObjectInfo, withChoices } from '@tiercel/graph';
 import type { Logger } from '@tiercel/runtime';
 import { lookup } from 'mime-types';
+import { nameServer } from './proxy/server-urls.ts';
 
 const REFRESH_MS = 5_000;
 
@@ -23,6 +23,7 @@ interface State {
   readonly uploadClasses: readonly string[];
   readonly models: Readonly<Record<string, readonly string[]>>;
   readonly embeddings: readonly string[];
+  readonly extensions: readonly string[];
 }
 
 const EMPTY: State = {
@@ -32,6 +33,7 @@ const EMPTY: State = {
   uploadClasses: [],
   models: {},
   embeddings: [],
+  extensions: [],
 };
 
 /**
@@ -43,7 +45,7 @@ export class Catalogue {
   readonly #listInputFiles: () => Promise<readonly string[]>;
   readonly #log: Logger;
   #state: State = EMPTY;
-  #workers: readonly Announcement[] = [];
+  #workers: readonly LiveAnnouncement[] = [];
   #timer: NodeJS.Timeout | undefined;
   #refreshing: Promise<void> | undefined;
 
@@ -76,11 +78,15 @@ export class Catalogue {
    * worker may have announced itself a moment ago.
    */
   async isKnown(): Promise<boolean> {
-    if (this.#state === EMPTY) {
+    if (!this.#hasClasses()) {
       await this.#refreshing;
       await this.#tryRefresh();
     }
-    return this.#state !== EMPTY;
+    return this.#hasClasses();
+  }
+
+  #hasClasses(): boolean {
+    return this.#state.texts.size > 0;
   }
 
   get devices(): readonly Device[] {
@@ -95,7 +101,12 @@ export class Catalogue {
     return this.#state.embeddings;
   }
 
-  get workers(): readonly Announcement[] {
+  /** Frontend extensions that a live server has, in the order in which servers list them. */
+  get extensions(): readonly string[] {
+    return this.#state.extensions;
+  }
+
+  get workers(): readonly LiveAnnouncement[] {
     return this.#workers;
   }
 
@@ -133,18 +144,18 @@ export class Catalogue {
   }
 
   async #refresh(): Promise<void> {
-    const live = await this.#board.readLive();
+    // In one order at every look and in every API process: the first to name a thing sets its place.
+    const live = (await this.#board.readLive()).sort((a, b) => (a.workerId < b.workerId ? -1 : 1));
     this.#workers = live;
     const hashes =
       live.length > 0
         ? [...new Set(live.map((worker) => worker.catalogueHash))].sort()
         : await this.#board.readLastKnownHashes();
     if (hashes.length === 0) return;
-    const offers = live.map(({ models, embeddings }) => [models, embeddings]);
+    const offers = live.map((worker) => [worker.models, worker.embeddings, worker.extensions]);
     const key = JSON.stringify([hashes, offers]);
     if (key === this.#state.key) return;
     const objectInfo = await this.#readUnion(hashes, this.#state);
-    if (objectInfo === undefined) return;
     this.#state = {
       key,
       objectInfo,
@@ -152,25 +163,24 @@ export class Catalogue {
       uploadClasses: Object.keys(objectInfo).filter((name) => hasUpload(objectInfo[name])),
       models: live.length > 0 ? unionOfModels(live) : this.#state.models,
       embeddings: [...new Set(live.flatMap((worker) => worker.embeddings))].sort(),
+      extensions: [...new Set(live.flatMap((worker) => worker.extensions))],
     };
   }
 
-  async #readUnion(hashes: readonly string[], old: State): Promise<ObjectInfo | undefined> {
+  async #readUnion(hashes: readonly string[], old: State): Promise<ObjectInfo> {
     if (old.key !== '' && (JSON.parse(old.key) as [string[]])[0].join() === hashes.join()) {
       return old.objectInfo;
     }
-    const union: Record<string, NodeInfo> = {};
-    let found = false;
+    const catalogues: ObjectInfo[] = [];
     for (const hash of hashes) {
       const text = await this.#board.readCatalogue(hash);
-      if (text === null) continue;
-      const parsed = parseJson(text);
-      if (!isJsonObject(parsed)) continue;
-      found = true;
+      const parsed = text === null ? null : parseJson(text);
       // Written by a worker of ours from a typed ObjectInfo.
-      Object.assign(union, parsed as unknown as ObjectInfo);
+      if (isJsonObject(parsed)) catalogues.push(parsed as unknown as ObjectInfo);
     }
-    return found ? union : undefined;
+    // A worker whose servers have never answered offers nothing: what was known before still counts.
+    const union = mergeObjectInfo(catalogues);
+    return Object.keys(union).length > 0 ? union : old.objectInfo;
   }
 }
 
@@ -180,24 +190,13 @@ function hasUpload(info: NodeInfo | undefined): boolean {
 }
 
 function putFiles(info: NodeInfo, files: readonly string[]): NodeInfo {
-  const put = (section: NodeInfo['input']['required']) =>
-    section === undefined
-      ? undefined
-      : Object.fromEntries(
-          Object.entries(section).map(([name, spec]) => [
-            name,
-            isUploadInput(spec) && Array.isArray(spec[0])
-              ? [files.filter((file) => fits(file, spec[1])), ...spec.slice(1)]
-              : spec,
-          ]),
-        );
-  const { required, optional, ...rest } = info.input;
-  const input = {
-    ...(required === undefined ? {} : { required: put(required) }),
-    ...(optional === undefined ? {} : { optional: put(optional) }),
-    ...rest,
-  };
-  return { ...info, input } as NodeInfo;
+  return mapInputs(info, (spec) => {
+    if (!isUploadInput(spec) || choicesOf(spec) === undefined) return spec;
+    return withChoices(
+      spec,
+      files.filter((file) => fits(file, spec[1])),
+    );
+  });
 }
 
 /** Which of the uploaded files an input lists: those of its own kind, told by their names. */
@@ -211,7 +210,7 @@ function fits(file: string, options: JsonObject | undefined): boolean {
   return true;
 }
 
-function unionOfModels(live: readonly Announcement[]): Record<string, string[]> {
+function unionOfModels(live: readonly LiveAnnouncement[]): Record<string, string[]> {
   const union: Record<string, string[]> = {};
   for (const { models } of live) {
     for (const [folder, names] of Object.entries(models)) {
@@ -221,13 +220,14 @@ function unionOfModels(live: readonly Announcement[]): Record<string, string[]> 
   return union;
 }
 
-/** Workers on one host share its devices. */
-function uniqueDevices(live: readonly Announcement[]): Device[] {
-  const byName = new Map<string, Device>();
+/** Workers that use one server name its devices each, and workers on one host share those of the host. */
+function uniqueDevices(live: readonly LiveAnnouncement[]): Device[] {
+  const byPlace = new Map<string, Device>();
   for (const { host, devices } of live) {
-    for (const device of devices) {
-      byName.set(JSON.stringify([host, device.name, device.index]), device);
+    for (const { server, ...shown } of devices) {
+      const place = server === undefined ? host : nameServer(server, host);
+      byPlace.set(JSON.stringify([place, shown.name, shown.index]), shown);
     }
   }
-  return [...byName.values()];
+  return [...byPlace.values()];
 }

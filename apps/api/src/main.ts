@@ -1,7 +1,8 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { hostname } from 'node:os';
 import { AppError, isAppError } from '@tiercel/contracts';
-import { AnnouncementBoard, EventReplay, EventSubscriber } from '@tiercel/events';
+import { AnnouncementBoard, EventReplay, EventSubscriber, publishControl } from '@tiercel/events';
 import { createPermitQueue, Editor, Producer, Reader } from '@tiercel/queue';
 import { loadSecretKey, reportReady, runMain, startProcess, systemClock } from '@tiercel/runtime';
 import { FileStore, UserStore } from '@tiercel/storage';
@@ -9,6 +10,8 @@ import { createApiMetrics } from './api-metrics.ts';
 import { Catalogue } from './catalogue.ts';
 import { createApp } from './http/create-app.ts';
 import { isOriginAllowed } from './http/origin-check.ts';
+import { createForward } from './proxy/proxy.ts';
+import { ServerPool } from './proxy/server-pool.ts';
 import { createEventsRoutes } from './routes/events.ts';
 import { createInternalRoutes } from './routes/internal.ts';
 import { createJobsRoutes } from './routes/jobs.ts';
@@ -77,6 +80,16 @@ async function main(): Promise<void> {
     sockets: () => hub.socketCount,
     queueRemaining: () => reader.countRemaining(),
   });
+  const forward = createForward({
+    pool: new ServerPool({
+      workers: () => catalogue.workers,
+      host: hostname(),
+      clock: systemClock,
+    }),
+    options: { ...api.proxy, maxBodyBytes: api.maxBodyBytes, timeoutMs: api.proxyTimeoutMs },
+    clock: systemClock,
+    log,
+  });
   const app = createApp(
     [
       ...createPromptRoutes({
@@ -117,9 +130,14 @@ async function main(): Promise<void> {
         models: () => Promise.resolve(catalogue.models),
         embeddings: () => Promise.resolve(catalogue.embeddings),
       }),
-      ...createStaticAnswerRoutes({ maxUploadBytes: api.maxUploadBytes }),
+      ...createStaticAnswerRoutes({
+        maxUploadBytes: api.maxUploadBytes,
+        extensions: () => catalogue.extensions,
+        publishFree: (body) => publishControl(redis, names, { type: 'free', body }),
+        forward,
+      }),
     ],
-    { maxBodyBytes: api.maxBodyBytes, corsOrigin: api.corsOrigin },
+    { maxBodyBytes: api.maxBodyBytes, corsOrigin: api.corsOrigin, forward },
     log,
   );
   const server = createServer(app);

@@ -2,6 +2,7 @@ import {
   JobError,
   RoutingFailed,
   serviceError,
+  Stopped,
   type AttemptRequest,
   type TierRouter,
 } from '@tiercel/backends';
@@ -18,7 +19,7 @@ import type { EventPublisher } from '@tiercel/events';
 import { openSecrets, type Consumer, type FinishReply, type TakenJob } from '@tiercel/queue';
 import type { Clock, Logger } from '@tiercel/runtime';
 import { JobReporter } from './job-reporter.ts';
-import { Stopped, type RunningJobs } from './running-jobs.ts';
+import type { RunningJobs } from './running-jobs.ts';
 import { describeFailure, partialOf, stoppedBefore } from './terminal-event.ts';
 import type { WorkerMetrics } from './worker-metrics.ts';
 
@@ -141,6 +142,7 @@ export class JobProcessor {
       const routed = await this.#router.run(this.#toRequest(job), {
         signal: controller.signal,
         listener: reporter,
+        remember: (note) => this.#consumer.remember(job, note),
       });
       const terminal: TerminalEvent = {
         type: 'execution_success',
@@ -174,6 +176,7 @@ export class JobProcessor {
       promptText: job.promptText,
       extraPnginfoText: sliceMembers(job.extraText).get('extra_pnginfo'),
       outputIds: job.outputIds,
+      note: job.note,
       secretsText:
         job.sealedSecrets === undefined
           ? undefined

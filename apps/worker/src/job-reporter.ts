@@ -1,9 +1,13 @@
-import { plainNode, type JobEvent, type NodeProgress, type UiOutput } from '@tiercel/contracts';
-import type { AttemptListener } from '@tiercel/backends';
+import {
+  plainNode,
+  type JobEvent,
+  type NodeProgress,
+  type UiOutput,
+  type WireEvent,
+} from '@tiercel/contracts';
+import type { AttemptListener, PreviewPicture } from '@tiercel/backends';
 import type { EventPublisher, EventScope } from '@tiercel/events';
 import type { Clock, Logger } from '@tiercel/runtime';
-
-type PreviewPicture = Parameters<AttemptListener['progress']>[3];
 
 /**
  * `progress_state` repeats every node seen so far. Past this many the oldest finished ones are left
@@ -24,7 +28,7 @@ export class JobReporter implements AttemptListener {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #states = new Map<string, NodeProgress>();
-  #batch: JobEvent[] = [];
+  #batch: WireEvent[] = [];
   #scheduled: NodeJS.Immediate | undefined;
   readonly #messages: [type: string, data: object][] = [];
   #closed = false;
@@ -72,16 +76,7 @@ export class JobReporter implements AttemptListener {
 
   progress(nodeId: string, value: number, max: number, preview?: PreviewPicture): void {
     if (this.#closed) return;
-    if (preview !== undefined) {
-      this.flush();
-      this.#send(
-        this.#publisher.publishPreview(this.#scope, {
-          promptId: this.#scope.promptId,
-          node: plainNode(nodeId),
-          ...preview,
-        }),
-      );
-    }
+    if (preview !== undefined) this.#sendPreview(nodeId, preview);
     this.#set(nodeId, { value, max, state: 'running' });
     this.#add({
       type: 'progress',
@@ -103,6 +98,26 @@ export class JobReporter implements AttemptListener {
     this.#set(nodeId, { value: max, max, state: 'finished' });
   }
 
+  relay(events: readonly WireEvent[], preview?: { nodeId: string; picture: PreviewPicture }): void {
+    if (this.#closed) return;
+    if (preview !== undefined) this.#sendPreview(preview.nodeId, preview.picture);
+    for (const event of events) this.#push(event);
+    if (preview !== undefined) this.flush();
+  }
+
+  text(nodeId: string, text: string): void {
+    if (this.#closed) return;
+    this.flush();
+    this.#send(
+      this.#publisher.publishPreview(this.#scope, {
+        promptId: this.#scope.promptId,
+        node: plainNode(nodeId),
+        mediaType: 'text/plain',
+        bytes: Buffer.from(text, 'utf8'),
+      }),
+    );
+  }
+
   /** Nothing that a stray node says after the end is sent. */
   close(): void {
     this.flush();
@@ -117,6 +132,17 @@ export class JobReporter implements AttemptListener {
     const events = this.#batch;
     this.#batch = [];
     this.#send(this.#publisher.publish(this.#scope, events));
+  }
+
+  #sendPreview(nodeId: string, picture: PreviewPicture): void {
+    this.flush();
+    this.#send(
+      this.#publisher.publishPreview(this.#scope, {
+        promptId: this.#scope.promptId,
+        node: plainNode(nodeId),
+        ...picture,
+      }),
+    );
   }
 
   #set(nodeId: string, progress: Pick<NodeProgress, 'value' | 'max' | 'state'>): void {
@@ -141,6 +167,10 @@ export class JobReporter implements AttemptListener {
   }
 
   #add(event: JobEvent): void {
+    this.#push(event);
+  }
+
+  #push(event: WireEvent): void {
     if (this.#closed) return;
     this.#batch.push(event);
     if (this.#batch.length >= MAX_BATCH) this.flush();

@@ -1,15 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
-import { createEmbeddedBackend, TierRouter, type Backend } from '@tiercel/backends';
-import { isAppError, workerId } from '@tiercel/contracts';
+import { TierRouter } from '@tiercel/backends';
+import { isAppError, isJsonObject, parseJson, workerId } from '@tiercel/contracts';
 import { AnnouncementBoard, EventPublisher, EventSubscriber } from '@tiercel/events';
-import {
-  createBuiltinNodes,
-  createRegistry,
-  embeddedModels,
-  loadPlugins,
-  NodeCache,
-} from '@tiercel/nodes';
 import {
   Consumer,
   createPermitQueue,
@@ -25,10 +18,12 @@ import {
   serveMetrics,
   startProcess,
   systemClock,
-  type TierConfig,
 } from '@tiercel/runtime';
 import { FileStore } from '@tiercel/storage';
 import { Announcer } from './announcer.ts';
+import { ConfigWatcher } from './config-watcher.ts';
+import { createBackends } from './create-backends.ts';
+import { describeOffer } from './describe-offer.ts';
 import { JobProcessor } from './job-processor.ts';
 import { RunningJobs } from './running-jobs.ts';
 import { stopWorking } from './stop-working.ts';
@@ -38,8 +33,6 @@ import { createWorkerMetrics } from './worker-metrics.ts';
 
 const SWEEP_INTERVAL_MS = 2_000;
 const RELEASE_AFTER_MS = 3_000;
-/** Without configured tiers: built-in nodes and the sketch generator. */
-const DEFAULT_TIER: TierConfig = { name: 'embedded', driver: 'embedded', timeoutMs: 600_000 };
 
 async function main(): Promise<void> {
   const parts = await startProcess('worker', 'patient');
@@ -48,20 +41,13 @@ async function main(): Promise<void> {
   const id = workerId(`${hostname()}-${process.pid}-${randomUUID().slice(0, 8)}`);
 
   const files = new FileStore(config.dataDir);
-  const plugins = config.nodesDir === undefined ? [] : await loadPlugins(config.nodesDir);
-  const registry = createRegistry([...createBuiltinNodes(), ...plugins]);
-  const cache = new NodeCache({ maxBytes: config.worker.cacheBytes });
-  const tiers = config.tiers.length > 0 ? config.tiers : [DEFAULT_TIER];
-  const backends: Backend[] = tiers.map(({ name, timeoutMs }) =>
-    createEmbeddedBackend({
-      name,
-      timeoutMs,
-      registry,
-      cache,
-      files,
-      maxPixels: config.worker.maxPixels,
-    }),
-  );
+  const backends = await createBackends(parts, id, files);
+
+  const watcher = new ConfigWatcher(config, backends.pools, log);
+  watcher.start();
+  lifecycle.onClose('configuration watcher', () => {
+    watcher.stop();
+  });
 
   const bullRedis = parts.connect('blocking');
   const permits = createPermitQueue(bullRedis, names);
@@ -78,7 +64,7 @@ async function main(): Promise<void> {
   const processor = new JobProcessor({
     consumer,
     publisher,
-    router: new TierRouter(backends, clock),
+    router: new TierRouter(backends.all, clock),
     running,
     options: {
       workerId: id,
@@ -94,6 +80,11 @@ async function main(): Promise<void> {
   const subscriber = new EventSubscriber(ear, names);
   await subscriber.onBell((promptId) => {
     running.ring(promptId as Parameters<RunningJobs['ring']>[0]);
+  });
+  await subscriber.onControl(({ body }) => {
+    const parsed = parseJson(body);
+    if (!isJsonObject(parsed)) return;
+    for (const pool of backends.pools) void pool.free(parsed);
   });
   // Bells that rang while the connection was away are on the records.
   ear.on('ready', () => {
@@ -140,11 +131,7 @@ async function main(): Promise<void> {
     board: new AnnouncementBoard(redis, names, clock),
     workerId: id,
     concurrency: config.workerConcurrency,
-    offer: {
-      objectInfo: registry.objectInfo(),
-      models: embeddedModels,
-      tiers: backends.map(({ name, driver }) => ({ name, driver, healthy: true })),
-    },
+    offer: () => describeOffer(backends),
     running: () => running.count,
     clock,
     log,
@@ -172,7 +159,10 @@ async function main(): Promise<void> {
     stopWorking({ runner, processor, running }, config.worker.shutdownGraceMs),
   );
   runner.start();
-  reportReady({ type: 'ready', tiers: backends.map(({ name, driver }) => `${name} (${driver})`) });
+  reportReady({
+    type: 'ready',
+    tiers: backends.all.map(({ name, driver }) => `${name} (${driver})`),
+  });
   log.info({ workerId: id, concurrency: config.workerConcurrency }, 'worker is ready');
 }
 

@@ -1,17 +1,5 @@
+import { Stopped, type StopReason } from '@tiercel/backends';
 import type { PromptId } from '@tiercel/contracts';
-
-export type StopReason = 'interrupt' | 'timeout' | 'shutdown';
-
-/** Why a run was stopped; the abort reason of its signal. */
-export class Stopped extends Error {
-  readonly reason: StopReason;
-
-  constructor(reason: StopReason) {
-    super(`stopped: ${reason}`);
-    this.name = 'Stopped';
-    this.reason = reason;
-  }
-}
 
 /** How long a bell that found nobody is remembered. */
 const BELL_MEMORY_MS = 60_000;

@@ -4,10 +4,10 @@ import {
   NOTHING,
   serviceError,
   type PartialResult,
+  type StopReason,
 } from '@tiercel/backends';
 import type { TerminalEvent } from '@tiercel/contracts';
 import type { TakenJob } from '@tiercel/queue';
-import type { StopReason } from './running-jobs.ts';
 
 /** How a run that did not succeed is told: execution_interrupted or execution_error. */
 export function describeFailure(

@@ -1,18 +1,25 @@
-import type { NodeMeta, PromptGraph, UiOutput } from '@tiercel/contracts';
+import type { NodeMeta, PromptGraph, UiOutput, WireEvent } from '@tiercel/contracts';
+
+export interface PreviewPicture {
+  readonly mediaType: 'image/jpeg' | 'image/png';
+  readonly bytes: Uint8Array;
+}
 
 /** What happens to the nodes of a job while an attempt runs; the worker turns it into wire frames. */
 export interface AttemptListener {
   cached(nodeIds: readonly string[]): void;
   nodeStarted(nodeId: string): void;
   /** `preview` belongs to this step: sockets get both or, when slow, only the progress. */
-  progress(
-    nodeId: string,
-    value: number,
-    max: number,
-    preview?: { readonly mediaType: 'image/jpeg' | 'image/png'; readonly bytes: Uint8Array },
-  ): void;
+  progress(nodeId: string, value: number, max: number, preview?: PreviewPicture): void;
   executed(nodeId: string, output: UiOutput | null): void;
   nodeFinished(nodeId: string): void;
+  /**
+   * Passes on frames of a backend that speaks ComfyUI's wire itself, ids already mapped; `preview` is
+   * shown with them.
+   */
+  relay(events: readonly WireEvent[], preview?: { nodeId: string; picture: PreviewPicture }): void;
+  /** Text that a node shows while it runs. */
+  text(nodeId: string, text: string): void;
 }
 
 /** One job as a backend sees it. */
@@ -25,6 +32,8 @@ export interface AttemptRequest {
   readonly extraPnginfoText: string | undefined;
   /** Ids of the output nodes to run. */
   readonly outputIds: readonly string[];
+  /** What an earlier attempt on this job noted (`remember`) before its worker died. */
+  readonly note: string | undefined;
   /** The caller's credentials for API nodes, JSON text; never logged. */
   readonly secretsText: string | undefined;
 }
@@ -33,6 +42,8 @@ export interface AttemptContext {
   /** Aborted by interrupt, deadline or shutdown; the backend stops and throws. */
   readonly signal: AbortSignal;
   readonly listener: AttemptListener;
+  /** Notes durably where the work is done, so that another worker can go on with it. */
+  remember(note: string): Promise<void>;
 }
 
 export interface AttemptResult {

@@ -72,6 +72,19 @@ export function serviceError(code: ErrorCode, message: string, options?: ErrorOp
   );
 }
 
+export type StopReason = 'interrupt' | 'timeout' | 'shutdown';
+
+/** Why a run is to stop; the abort reason of its signal. After `shutdown` another worker goes on. */
+export class Stopped extends Error {
+  readonly reason: StopReason;
+
+  constructor(reason: StopReason) {
+    super(`stopped: ${reason}`);
+    this.name = 'Stopped';
+    this.reason = reason;
+  }
+}
+
 /** The run was stopped from outside while this node was at work. */
 export class AttemptStopped extends Error {
   readonly nodeId: string | null;

@@ -4,6 +4,7 @@ export type {
   AttemptRequest,
   AttemptResult,
   Backend,
+  PreviewPicture,
   Support,
 } from './backend.ts';
 export {
@@ -13,8 +14,10 @@ export {
   mayTryNextTier,
   NOTHING,
   serviceError,
+  Stopped,
   type AttemptClass,
   type PartialResult,
+  type StopReason,
 } from './failures.ts';
 export {
   chooseTiers,
@@ -28,3 +31,8 @@ export {
   createEmbeddedBackend,
   type EmbeddedBackendOptions,
 } from './embedded/create-embedded-backend.ts';
+export {
+  createComfyUiBackend,
+  type ComfyUiBackend,
+  type PoolOffer,
+} from './comfyui/create-comfyui-backend.ts';

@@ -11,6 +11,7 @@ const request: AttemptRequest = {
   extraPnginfoText: undefined,
   outputIds: [],
   secretsText: undefined,
+  note: undefined,
 };
 
 const done: AttemptResult = {
@@ -31,10 +32,16 @@ const listener = {
   progress: () => undefined,
   executed: () => undefined,
   nodeFinished: () => undefined,
+  relay: () => undefined,
+  text: () => undefined,
 };
 
 function route(backends: Backend[], signal = new AbortController().signal) {
-  return new TierRouter(backends, systemClock).run(request, { signal, listener });
+  return new TierRouter(backends, systemClock).run(request, {
+    signal,
+    listener,
+    remember: () => Promise.resolve(),
+  });
 }
 
 describe('choosing tiers', () => {

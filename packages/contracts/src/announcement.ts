@@ -9,6 +9,8 @@ export const deviceSchema = z.object({
   vram_free: z.number(),
   torch_vram_total: z.number(),
   torch_vram_free: z.number(),
+  /** URL of the backend server it is in; never shown to clients. Without it: the worker's own host. */
+  server: z.string().optional(),
 });
 export type Device = z.infer<typeof deviceSchema>;
 
@@ -27,5 +29,12 @@ export const announcementSchema = z.object({
   embeddings: z.array(z.string()),
   devices: z.array(deviceSchema),
   tiers: z.array(z.object({ name: z.string(), driver: z.string(), healthy: z.boolean() })),
+  /** The ComfyUI servers of its tiers, for the API's proxy. */
+  servers: z
+    .array(z.object({ tier: z.string(), url: z.string(), healthy: z.boolean() }))
+    .default([]),
+  /** Paths of the frontend extensions that these servers have (`/extensions/x/y.js`). */
+  extensions: z.array(z.string()).default([]),
 });
-export type Announcement = z.infer<typeof announcementSchema>;
+/** As a worker writes it; what has a default may be left out. Readers get it completed. */
+export type Announcement = z.input<typeof announcementSchema>;

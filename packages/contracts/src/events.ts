@@ -36,6 +36,12 @@ export type JobEvent =
   | { readonly type: 'execution_error'; readonly data: ExecutionErrorData }
   | { readonly type: 'execution_interrupted'; readonly data: ExecutionInterruptedData };
 
+/** Any text frame: ours, or one that a backend passes on. */
+export interface WireEvent {
+  readonly type: string;
+  readonly data: object;
+}
+
 export interface ExecutionErrorData {
   readonly prompt_id: string;
   readonly node_id: string;
@@ -62,11 +68,14 @@ export type TerminalEvent = Extract<
   { type: 'execution_success' | 'execution_error' | 'execution_interrupted' }
 >;
 
-/** A preview picture of a running node: bytes of a JPEG or PNG. Never stored, but for the last. */
+/**
+ * A preview of a running node: the bytes of a JPEG or PNG, or UTF-8 text that it shows (binary event 3).
+ * Never stored, but for the last.
+ */
 export interface Preview {
   readonly promptId: string;
   readonly node: NodeIdentity;
-  readonly mediaType: 'image/jpeg' | 'image/png';
+  readonly mediaType: 'image/jpeg' | 'image/png' | 'text/plain';
   readonly bytes: Uint8Array;
 }
 

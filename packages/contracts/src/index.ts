@@ -14,6 +14,7 @@ export {
   type NodeIdentity,
   type Preview,
   type TerminalEvent,
+  type WireEvent,
 } from './events.ts';
 export {
   permitId,

@@ -45,6 +45,10 @@ export class RedisNames {
   get bellChannel(): string {
     return `${this.prefix}:ch:bell`;
   }
+  /** Orders for every worker, as JSON: unload models. */
+  get controlChannel(): string {
+    return `${this.prefix}:ch:control`;
+  }
   /** A worker came, changed its catalogue, or went. */
   get announceChannel(): string {
     return `${this.prefix}:ch:announce`;

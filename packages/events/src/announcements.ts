@@ -8,6 +8,9 @@ const CATALOGUE_TTL_MS = 30 * 86_400_000;
 /** Catalogues last seen this close together were offered side by side: together they are the last known. */
 const LAST_KNOWN_WINDOW_MS = 60_000;
 
+/** An announcement as it is read: nothing is left out. */
+export type LiveAnnouncement = ReturnType<typeof announcementSchema.parse>;
+
 /** What workers say of themselves, on a board in Redis. Workers write it, API processes read it. */
 export class AnnouncementBoard {
   readonly #redis: Redis;
@@ -66,7 +69,7 @@ export class AnnouncementBoard {
   }
 
   /** Live announcements; one that cannot be read (another version's) is passed over. */
-  async readLive(): Promise<Announcement[]> {
+  async readLive(): Promise<LiveAnnouncement[]> {
     const ids = await this.#redis.zrange(this.#names.workers, 0, '-1');
     if (ids.length === 0) return [];
     const texts = await this.#redis.mget(...ids.map((id) => this.#names.worker(id)));

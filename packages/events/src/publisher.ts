@@ -3,9 +3,9 @@ import {
   encodeClient,
   frameText,
   stringifyJson,
-  type JobEvent,
   type Preview,
   type RedisNames,
+  type WireEvent,
 } from '@tiercel/contracts';
 import { LuaScript, type Clock, type Redis } from '@tiercel/runtime';
 import { encodePreview } from './preview-message.ts';
@@ -49,7 +49,7 @@ export class EventPublisher {
     this.#clock = clock;
   }
 
-  async publish(scope: EventScope, events: readonly JobEvent[]): Promise<void> {
+  async publish(scope: EventScope, events: readonly WireEvent[]): Promise<void> {
     const args: (string | number)[] = [
       scope.promptId,
       encodeClient(scope.clientId),
@@ -67,7 +67,11 @@ export class EventPublisher {
     const message = encodePreview(preview);
     const now = this.#clock.now();
     const sent: Promise<unknown>[] = [];
-    if (now - (this.#previewKeptAt.get(scope.promptId) ?? 0) >= KEEP_PREVIEW_EVERY_MS) {
+    const isPicture = preview.mediaType !== 'text/plain';
+    if (
+      isPicture &&
+      now - (this.#previewKeptAt.get(scope.promptId) ?? 0) >= KEEP_PREVIEW_EVERY_MS
+    ) {
       this.#previewKeptAt.set(scope.promptId, now);
       const key = this.#names.lastPreview(scope.promptId);
       sent.push(this.#redis.set(key, message, 'EX', PREVIEW_TTL_SECONDS));

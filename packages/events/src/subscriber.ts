@@ -5,6 +5,7 @@ import {
   type RedisNames,
 } from '@tiercel/contracts';
 import type { Redis } from '@tiercel/runtime';
+import { parseControl, type ControlMessage } from './control.ts';
 import { decodePreview, isPreviewMessage } from './preview-message.ts';
 
 /** What a listener on a channel hears. */
@@ -80,6 +81,14 @@ export class EventSubscriber {
   /** A worker came, changed what it offers, or went. */
   onAnnounce(handle: () => void): Promise<void> {
     return this.#onPlain(this.#names.announceChannel, handle);
+  }
+
+  /** Orders for every worker; what cannot be read (another version's) is passed over. */
+  onControl(handle: (message: ControlMessage) => void): Promise<void> {
+    return this.#onPlain(this.#names.controlChannel, (text) => {
+      const message = parseControl(text);
+      if (message !== undefined) handle(message);
+    });
   }
 
   async #onPlain(channel: string, handle: (text: string) => void): Promise<void> {

@@ -7,3 +7,5 @@ export {
   type ValidationContext,
   type ValidationResult,
 } from './validate-prompt.ts';
+export { choicesOf, withChoices } from './combo-choices.ts';
+export { mapInputs, mergeObjectInfo } from './merge-object-info.ts';

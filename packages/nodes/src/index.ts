@@ -27,3 +27,4 @@ export { loadPlugins, type PluginApi } from './plugins.ts';
 export { createRegistry, type NodeRegistry } from './registry.ts';
 export { SKETCH_GENERATOR } from './sketch/sample.ts';
 export type { ImageBatch, MaskBatch, SketchMark } from './values.ts';
+export { sketchClasses } from './builtins/sampler-nodes.ts';

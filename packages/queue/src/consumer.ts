@@ -12,7 +12,7 @@ import {
 } from '@tiercel/contracts';
 import { LuaScript, type Redis } from '@tiercel/runtime';
 import type { Queue } from 'bullmq';
-import { FINISH_LUA, HAND_BACK_LUA, TAKE_LUA } from './lua/consume.ts';
+import { FINISH_LUA, HAND_BACK_LUA, REMEMBER_LUA, TAKE_LUA } from './lua/consume.ts';
 import { summariseOutputs } from './outputs-summary.ts';
 import { addPermits } from './permits.ts';
 
@@ -32,6 +32,8 @@ export interface TakenJob {
   /** True when it was interrupted under an earlier worker that died before it could stop. */
   readonly cancelled: boolean;
   readonly sealedSecrets: string | undefined;
+  /** What an earlier attempt noted with `remember`. */
+  readonly note: string | undefined;
 }
 
 export interface FinishReply {
@@ -53,6 +55,7 @@ export interface ConsumerOptions {
 const takeScript = new LuaScript(TAKE_LUA);
 const finishScript = new LuaScript(FINISH_LUA);
 const handBackScript = new LuaScript(HAND_BACK_LUA);
+const rememberScript = new LuaScript(REMEMBER_LUA);
 
 /** The worker's side of the queue: jobs out, results in. */
 export class Consumer {
@@ -127,6 +130,16 @@ export class Consumer {
     await addPermits(this.#permits, 1);
   }
 
+  /** Notes on the record where the work is done; a void claim is passed over. */
+  async remember(job: TakenJob, note: string): Promise<void> {
+    await rememberScript.run(this.#redis, this.#names.prefix, [
+      job.id,
+      job.permit,
+      job.attempt,
+      note,
+    ]);
+  }
+
   /** Puts a running job back in its place in the queue; the run does not count as an attempt. */
   async handBack(job: TakenJob): Promise<void> {
     await this.requeue(job.id, job.permit, job.attempt, { countAttempt: false });
@@ -156,8 +169,20 @@ export class Consumer {
 
 function readTaken(reply: unknown, permit: string): TakenJob | undefined {
   if (!Array.isArray(reply)) return undefined;
-  const [id, prompt, extra, targets, client, number, tenant, created, attempt, cancel, secrets] =
-    reply as (string | number | null | undefined)[];
+  const [
+    id,
+    prompt,
+    extra,
+    targets,
+    client,
+    number,
+    tenant,
+    created,
+    attempt,
+    cancel,
+    secrets,
+    note,
+  ] = reply as (string | number | null | undefined)[];
   const text = (value: unknown, fallback: string) => (typeof value === 'string' ? value : fallback);
   return {
     id: promptId(text(id, '')),
@@ -172,5 +197,6 @@ function readTaken(reply: unknown, permit: string): TakenJob | undefined {
     createdAt: Number(created),
     cancelled: cancel === '1',
     sealedSecrets: text(secrets, '') === '' ? undefined : text(secrets, ''),
+    note: typeof note === 'string' ? note : undefined,
   };
 }

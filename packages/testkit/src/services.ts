@@ -15,6 +15,8 @@ export interface ServiceOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** The text of tiercel.config.yaml; default: an empty one. */
   readonly configYaml?: string;
+  /** A file of that kind, instead of its text. */
+  readonly configFile?: string;
 }
 
 /** An API process on a free port of 127.0.0.1 (needs a build). */
@@ -30,8 +32,7 @@ export function startWorker(options: ServiceOptions): Promise<SpawnedProcess> {
 
 function describeEnvironment(options: ServiceOptions): Record<string, string> {
   // Always a file: the developer's own tiercel.config.yaml must not reach a test.
-  const configFile = join(makeTempFolder(), 'tiercel.config.yaml');
-  writeFileSync(configFile, options.configYaml ?? '{}\n');
+  const configFile = options.configFile ?? writeConfig(options.configYaml);
   return {
     DATA_DIR: options.dataDir,
     REDIS_URL: options.redisUrl,
@@ -41,6 +42,12 @@ function describeEnvironment(options: ServiceOptions): Record<string, string> {
   };
 }
 
+function writeConfig(yaml = '{}\n'): string {
+  const file = join(makeTempFolder(), 'tiercel.config.yaml');
+  writeFileSync(file, yaml);
+  return file;
+}
+
 export interface TestSystem {
   readonly redis: TestRedis;
   readonly apis: readonly SpawnedProcess[];
@@ -48,6 +55,8 @@ export interface TestSystem {
   /** Of the first API. */
   readonly url: string;
   readonly dataDir: string;
+  /** What all its processes read. */
+  readonly configFile: string;
   /** What every process of the system was started with; for starting more of them. */
   readonly options: ServiceOptions;
 }
@@ -67,12 +76,13 @@ export interface SystemOptions {
 export async function startSystem(system: SystemOptions = {}): Promise<TestSystem> {
   const redis = system.redis ?? (await startTestRedis());
   const dataDir = makeTempFolder();
+  const configFile = writeConfig(system.configYaml);
   const options: ServiceOptions = {
     redisUrl: redis.url,
     dataDir,
     redisPrefix: `test-${randomBytes(6).toString('hex')}`,
     ...(system.env === undefined ? {} : { env: system.env }),
-    ...(system.configYaml === undefined ? {} : { configYaml: system.configYaml }),
+    configFile,
   };
   const many = (count: number, start: typeof startApi): Promise<SpawnedProcess[]> =>
     Promise.all(Array.from({ length: count }, () => start(options)));
@@ -80,5 +90,5 @@ export async function startSystem(system: SystemOptions = {}): Promise<TestSyste
     many(system.apis ?? 1, startApi),
     many(system.workers ?? 1, startWorker),
   ]);
-  return { redis, apis, workers, url: apis[0]?.url ?? '', dataDir, options };
+  return { redis, apis, workers, url: apis[0]?.url ?? '', dataDir, configFile, options };
 }

@@ -1,6 +1,8 @@
 import { AppError, isAppError } from '@tiercel/contracts';
 import { isRedisUnavailable, type Logger } from '@tiercel/runtime';
 import express, { type Express, type NextFunction, type Request, type Response } from 'express';
+import { createOwnPathTest } from '../proxy/own-paths.ts';
+import type { Forward } from '../proxy/proxy.ts';
 import { errorBody, sendEmpty, sendJson } from './answer.ts';
 import { isOriginAllowed } from './origin-check.ts';
 import { readBody, type RequestReader } from './read-body.ts';
@@ -9,6 +11,8 @@ import type { Route } from './route.ts';
 export interface AppOptions {
   readonly maxBodyBytes: number;
   readonly corsOrigin: string | undefined;
+  /** Asked for what no route is for; without it that is a 404. */
+  readonly forward?: Forward;
 }
 
 /** The HTTP face: every route as `/x` and `/api/x`, ComfyUI's answers for what is not there. */
@@ -19,6 +23,7 @@ export function createApp(routes: readonly Route[], options: AppOptions, log: Lo
   app.set('query parser', 'simple');
   app.use(checkOrigin(options.corsOrigin));
   registerRoutes(app, routes, options);
+  if (options.forward !== undefined) app.use(forwardForeign(options.forward, routes));
   app.use((_req, res) => {
     res.setHeader('Content-Type', 'application/octet-stream');
     sendEmpty(res, 404);
@@ -42,6 +47,27 @@ function checkOrigin(corsOrigin: string | undefined) {
     }
     if (req.method === 'OPTIONS') sendEmpty(res, 200);
     else next();
+  };
+}
+
+/** Other spellings of Tiercel's own paths, e.g. with a slash at the end, are not the pool's either. */
+function forwardForeign(forward: Forward, routes: readonly Route[]) {
+  const isOwnPath = createOwnPathTest(routes.flatMap(pathsOf));
+  return async (req: Request, res: Response, next: NextFunction): Promise<void> => {
+    const outcome = isOwnPath(req.originalUrl) ? 'absent' : await forward(req, res);
+    switch (outcome) {
+      case 'sent':
+        return;
+      case 'absent':
+        next();
+        return;
+      case 'unreachable':
+        sendEmpty(res, 502);
+        return;
+      case 'late':
+        sendEmpty(res, 504);
+        return;
+    }
   };
 }
 

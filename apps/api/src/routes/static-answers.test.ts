@@ -3,17 +3,27 @@ import { createStaticAnswerRoutes } from './static-answers.ts';
 import { serveRoutes, type TestServer } from './view.test-server.ts';
 
 let server: TestServer;
+const frees: string[] = [];
 const get = (path: string) => server.send('GET', path);
 
 beforeAll(async () => {
-  server = await serveRoutes(createStaticAnswerRoutes({ maxUploadBytes: 104857600 }));
+  const routes = createStaticAnswerRoutes({
+    maxUploadBytes: 104857600,
+    extensions: () => ['/extensions/a/x.js'],
+    publishFree: (body) => {
+      frees.push(body);
+      return Promise.resolve();
+    },
+    forward: () => Promise.resolve('absent'),
+  });
+  server = await serveRoutes(routes);
 });
 afterAll(() => server.close());
 
 describe('a route whose answer never changes', () => {
   test.each([
     ['/features', { supports_preview_metadata: true, max_upload_size: 104857600, assets: false }],
-    ['/extensions', []],
+    ['/extensions', ['/extensions/a/x.js']],
     ['/i18n', {}],
     ['/workflow_templates', {}],
     ['/global_subgraphs', {}],
@@ -35,10 +45,11 @@ describe('a route whose answer never changes', () => {
     }
   });
 
-  test('POST /free takes a JSON object and nothing else', async () => {
+  test('POST /free takes a JSON object and nothing else, and tells it to the workers', async () => {
     const free = async (body: string) => server.send('POST', '/free', { body });
-    expect(await free('{"unload_models":true}')).toMatchObject({ status: 200, text: '' });
+    expect(await free('{ "unload_models":true}')).toMatchObject({ status: 200, text: '' });
     for (const body of ['', 'x', '[]', '1']) expect((await free(body)).status).toBe(400);
+    expect(frees).toEqual(['{ "unload_models":true}']);
   });
 
   test('GET / is a page without scripts that says what this is', async () => {

@@ -1,21 +1,34 @@
 import { AppError, isJsonObject, parseJson } from '@tiercel/contracts';
 import type { Request, Response } from 'express';
 import type { Route } from '../http/route.ts';
+import type { Forward } from '../proxy/proxy.ts';
 import { HOME_PAGE } from './static-answers-page.ts';
 import { endEmpty } from './view-http.ts';
 
 export interface StaticAnswerDeps {
   readonly maxUploadBytes: number;
+  /** What GET /extensions lists: those of the pool. */
+  readonly extensions: () => readonly string[];
+  /** Tells the workers of a POST /free; gets the body as it came. */
+  readonly publishFree: (body: string) => Promise<void>;
+  /** Asked first for pages that a server of the pool has and Tiercel has a substitute for. */
+  readonly forward: Forward;
 }
 
 /**
- * Routes whose answer never changes. They serve the frontends of every era, so also what 0.3.64 did
+ * Routes that need no job: most of their answers never change. They serve the frontends of every era, so also what 0.3.64 did
  * not have (/global_subgraphs, /node_replacements).
  */
 export function createStaticAnswerRoutes(deps: StaticAnswerDeps): Route[] {
   return [
     json('/features', featuresOf(deps)),
-    json('/extensions', []),
+    {
+      method: 'GET',
+      path: '/extensions',
+      handle: (_req, res) => {
+        res.json(deps.extensions());
+      },
+    },
     json('/i18n', {}),
     json('/workflow_templates', {}),
     json('/global_subgraphs', {}),
@@ -24,14 +37,20 @@ export function createStaticAnswerRoutes(deps: StaticAnswerDeps): Route[] {
       method: 'GET',
       path: '/templates/:file',
       prefix: 'bare',
-      handle: (req, res) => {
+      handle: async (req, res) => {
+        if ((await deps.forward(req, res)) === 'sent') return;
         const { file } = req.params;
         // index.json and its translations, e.g. index.fr.json
         if (typeof file === 'string' && /^index(?:\.[\w-]+)?\.json$/.test(file)) res.json([]);
         else endEmpty(res, 404);
       },
     },
-    { method: 'POST', path: '/free', body: 'text', handle: free },
+    {
+      method: 'POST',
+      path: '/free',
+      body: 'text',
+      handle: (req, res) => free(deps, req, res),
+    },
     {
       method: 'GET',
       path: '/user.css',
@@ -40,7 +59,14 @@ export function createStaticAnswerRoutes(deps: StaticAnswerDeps): Route[] {
         endEmpty(res, 404);
       },
     },
-    { method: 'GET', path: '/', prefix: 'bare', handle: showHome },
+    {
+      method: 'GET',
+      path: '/',
+      prefix: 'bare',
+      handle: async (req, res) => {
+        if ((await deps.forward(req, res)) !== 'sent') showHome(res);
+      },
+    },
     ...(['GET', 'POST', 'PUT', 'DELETE'] as const).flatMap((method) =>
       ['/assets', '/assets/*rest', '/tags'].map((path): Route => {
         return { method, path, prefix: 'api', handle: refuseAssets };
@@ -53,7 +79,7 @@ export function createStaticAnswerRoutes(deps: StaticAnswerDeps): Route[] {
  * What GET /features and the WebSocket's `feature_flags` say. `assets: false` in so many words:
  * newer frontends take a missing flag for true.
  */
-export function featuresOf({ maxUploadBytes }: StaticAnswerDeps) {
+export function featuresOf({ maxUploadBytes }: Pick<StaticAnswerDeps, 'maxUploadBytes'>) {
   return { supports_preview_metadata: true, max_upload_size: maxUploadBytes, assets: false };
 }
 
@@ -67,20 +93,22 @@ function json(path: string, answer: unknown): Route {
   };
 }
 
-/** Asks to unload models: there are none in the API, and workers decide for themselves. */
-function free(req: Request, res: Response): void {
+/** Asks to unload models: there are none in the API, the workers pass it on to their backends. */
+async function free(deps: StaticAnswerDeps, req: Request, res: Response): Promise<void> {
   const body: unknown = req.body;
+  const text = typeof body === 'string' ? body : '';
   let wish;
   try {
-    wish = parseJson(typeof body === 'string' ? body : '');
+    wish = parseJson(text);
   } catch (cause) {
     throw new AppError('bad_json', 'The body is not JSON.', { cause });
   }
   if (!isJsonObject(wish)) throw new AppError('bad_request', 'The body must be a JSON object.');
+  await deps.publishFree(text);
   endEmpty(res, 200);
 }
 
-function showHome(_req: Request, res: Response): void {
+function showHome(res: Response): void {
   res.setHeader('Cache-Control', 'no-cache');
   res.setHeader('X-Content-Type-Options', 'nosniff');
   res.setHeader('Content-Security-Policy', "default-src 'none'; style-src 'unsafe-inline'");

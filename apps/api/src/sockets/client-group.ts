@@ -70,6 +70,13 @@ export class ClientGroup implements ChannelListener {
   }
 
   onPreview(preview: Preview): void {
+    if (preview.mediaType === 'text/plain') {
+      // Text belongs to no progress step: it is sent as it comes.
+      for (const [session, member] of this.#members) {
+        if (member === 'live') session.sendPreview(preview);
+      }
+      return;
+    }
     this.#previews.set(preview.promptId, preview);
   }
 

@@ -1,6 +1,6 @@
 import type { Preview } from '@tiercel/contracts';
 import type { WebSocket } from 'ws';
-import { encodePlainPreview, encodePreviewWithMetadata } from './binary-frames.ts';
+import { encodePreview } from './binary-frames.ts';
 
 /** Unsent bytes at which a socket loses something (invariant 8). */
 export interface BufferLimits {
@@ -78,10 +78,7 @@ export class SocketSession {
 
   sendPreview(preview: Preview): void {
     if (!this.isOpen || this.#socket.bufferedAmount > this.#limits.previewBytes) return;
-    const frame = this.#wantsMetadata
-      ? encodePreviewWithMetadata(preview)
-      : encodePlainPreview(preview);
-    this.#socket.send(frame, { binary: true });
+    this.#socket.send(encodePreview(preview, this.#wantsMetadata), { binary: true });
   }
 
   ping(): void {

@@ -3,6 +3,7 @@ import {
   ExecutionInterrupted,
   GraphError,
   NodeExecutionError,
+  sketchClasses,
   type NodeCache,
   type NodeFiles,
   type NodeRegistry,
@@ -18,6 +19,8 @@ export interface EmbeddedBackendOptions {
   readonly files: NodeFiles;
   /** Most pixels a node may load or make. */
   readonly maxPixels: number;
+  /** False beside a tier with real models: then nodes that would be sketched are left to it. */
+  readonly sketches: boolean;
 }
 
 const SKETCH_MODEL = 'tiercel-sketch';
@@ -29,7 +32,7 @@ export function createEmbeddedBackend(options: EmbeddedBackendOptions): Backend 
     name,
     driver: 'embedded',
     timeoutMs,
-    supports: (request) => findUnknownClass(request, registry),
+    supports: (request) => findObstacle(request, options),
     async run(request, { signal, listener }) {
       try {
         const result = await executeGraph({
@@ -59,10 +62,14 @@ export function createEmbeddedBackend(options: EmbeddedBackendOptions): Backend 
   };
 }
 
-function findUnknownClass(request: AttemptRequest, registry: NodeRegistry): Support {
-  for (const [id, node] of Object.entries(request.graph)) {
-    if (registry.get(node.class_type) !== undefined) continue;
-    return { ok: false, reason: `node ${id} has the unknown class ${node.class_type}` };
+function findObstacle(request: AttemptRequest, options: EmbeddedBackendOptions): Support {
+  for (const [id, { class_type: name }] of Object.entries(request.graph)) {
+    if (options.registry.get(name) === undefined) {
+      return { ok: false, reason: `node ${id} has the unknown class ${name}` };
+    }
+    if (!options.sketches && sketchClasses.has(name)) {
+      return { ok: false, reason: `node ${id} (${name}) wants a model` };
+    }
   }
   return { ok: true };
 }

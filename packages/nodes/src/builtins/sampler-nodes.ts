@@ -200,3 +200,9 @@ export const samplerNodes: readonly NodeDefinition[] = [
   clipTextEncode,
   kSampler,
 ];
+
+/** Classes that a real backend serves better: here only the sketch generator stands behind them. */
+export const sketchClasses: ReadonlySet<string> = new Set([
+  ...samplerNodes.map(({ class_type }) => class_type),
+  ...['VAEDecode', 'VAEEncode'],
+]);

@@ -7,7 +7,8 @@ import { COMMON_LUA } from './common.ts';
  * weighted fair share. A permit whose job has ended may ask for another one (again); it gets nothing
  * when it was redelivered meanwhile. Taking changes no count, so no `status` is told.
  *
- * Returns: nil | {id, prompt, extra, targets, client, number, tenant, created, attempt, cancel, secrets}
+ * Returns: nil
+ *        | {id, prompt, extra, targets, client, number, tenant, created, attempt, cancel, secrets, note}
  */
 const TAKE_FUNCTION_LUA = `
 local function next_ready()
@@ -31,11 +32,11 @@ local function give(id, job, permit, worker, now)
   redis.call('HSET', P .. 'job:' .. id, 'state', 'running', 'attempt', attempt, 'permit', permit,
     'worker', worker, 'taken', now)
   redis.call('ZADD', P .. 'running', now, id)
-  return { id, job[2], job[3], job[4], job[5], job[6], job[7], job[8], attempt, job[10], job[11] }
+  return { id, job[2], job[3], job[4], job[5], job[6], job[7], job[8], attempt, job[10], job[11], job[14] }
 end
 local function read(id)
   return redis.call('HMGET', P .. 'job:' .. id, 'state', 'prompt', 'extra', 'targets', 'client', 'number',
-    'tenant', 'created', 'attempt', 'cancel', 'secrets', 'lane', 'permit')
+    'tenant', 'created', 'attempt', 'cancel', 'secrets', 'lane', 'permit', 'note')
 end
 local function take(permit, worker, now, again)
   local given = redis.call('HGET', P .. 'permits', permit)
@@ -122,6 +123,18 @@ if #client > 1 then
 end
 if ARGV[21] == '0' then return { 1, unlocked } end
 return { 1, unlocked, take(permit, ARGV[20], now, true) or nil }
+`;
+
+/**
+ * Notes on the record where the work is done, so that the next attempt can go on with it.
+ * ARGV: prefix, id, permit, attempt, note. Returns: 1, or 0 when the job is no longer this attempt's.
+ */
+export const REMEMBER_LUA = `
+${COMMON_LUA}
+${OWNED_LUA}
+if not owned(ARGV[2], ARGV[3], ARGV[4]) then return 0 end
+redis.call('HSET', P .. 'job:' .. ARGV[2], 'note', ARGV[5])
+return 1
 `;
 
 /**

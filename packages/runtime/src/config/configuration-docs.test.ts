@@ -57,9 +57,10 @@ describe('docs/configuration.md', () => {
         .map((setting) => [setting.key, setting.default]),
     );
     for (const [key, value] of documented) {
-      const [section = '', name = ''] = key.split('.');
-      const values = new Map(Object.entries(config)).get(section) as object;
-      const found: unknown = new Map(Object.entries(values)).get(name);
+      let found: unknown = config;
+      for (const part of key.split('.')) {
+        found = new Map<string, unknown>(Object.entries(found as object)).get(part);
+      }
       const shown = typeof found === 'string' ? found : JSON.stringify(found);
       expect([key, found === undefined ? 'not set' : `\`${shown}\``]).toEqual([key, value]);
     }

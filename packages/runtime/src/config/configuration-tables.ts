@@ -32,6 +32,7 @@ export interface DocumentedSetting {
 /** Patterns in words; one that changes is shown as it is until its words are found. */
 const PATTERNS: Readonly<Record<string, string>> = {
   '^(rediss?|unix):\\/\\/': 'URL with `redis://`, `rediss://` or `unix://`',
+  '^https?:\\/\\/\\S+$': 'URL with `http://` or `https://`',
   '^[\\w.-]{1,64}$': '1 to 64 letters, digits, dots, dashes or underscores',
 };
 

@@ -3,9 +3,11 @@ import { resolve } from 'node:path';
 import { AppError } from '@tiercel/contracts';
 import { parse as parseYaml } from 'yaml';
 import type { z } from 'zod';
-import { envSchema, fileSchema, type FileConfig } from './schema.ts';
+import { envSchema, fileSchema, type FileConfig, type TierConfig } from './schema.ts';
 
 export interface Config extends Readonly<FileConfig> {
+  /** Path of the YAML file, whether it exists or not. */
+  readonly configFile: string;
   readonly host: string;
   readonly port: number;
   readonly dataDir: string;
@@ -46,6 +48,8 @@ export function loadConfig(
   const e = environment.data;
   return deepFreeze({
     ...parsed.data,
+    tiers: parsed.data.tiers.length > 0 ? parsed.data.tiers : [defaultTier(e.COMFYUI_URL)],
+    configFile: resolve(set.TIERCEL_CONFIG ?? DEFAULT_FILE),
     host: e.HOST,
     port: e.PORT,
     dataDir: resolve(e.DATA_DIR),
@@ -57,6 +61,15 @@ export function loadConfig(
     metricsPort: e.METRICS_PORT,
     logLevel: e.LOG_LEVEL,
   });
+}
+
+const DEFAULT_TIMEOUT_MS = 600_000;
+
+function defaultTier(comfyUiUrl: string | undefined): TierConfig {
+  const timeoutMs = DEFAULT_TIMEOUT_MS;
+  return comfyUiUrl === undefined
+    ? { name: 'embedded', driver: 'embedded', urls: [], timeoutMs }
+    : { name: 'comfyui', driver: 'comfyui', urls: [comfyUiUrl], timeoutMs };
 }
 
 function readFile(

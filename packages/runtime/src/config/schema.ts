@@ -6,14 +6,45 @@ const count = (value: number) => z.number().int().positive().default(value);
 
 const MIB = 1024 * 1024;
 
-const tierSchema = z.strictObject({
-  name: z
-    .string()
-    .regex(/^[\w.-]{1,64}$/, 'must be 1 to 64 letters, digits, dots, dashes or underscores')
-    .describe('How reports, history and logs name the tier; no two may be the same'),
-  driver: z.enum(['embedded']).describe('What speaks to the backend'),
-  timeoutMs: ms(600_000).describe('Limit for one attempt'),
-});
+const serverUrl = z
+  .string()
+  .regex(/^https?:\/\/\S+$/, 'must be an http:// or https:// URL')
+  .overwrite((url) => url.replace(/\/+$/, ''));
+
+const tierSchema = z
+  .strictObject({
+    name: z
+      .string()
+      .regex(/^[\w.-]{1,64}$/, 'must be 1 to 64 letters, digits, dots, dashes or underscores')
+      .describe('How reports, history and logs name the tier; no two may be the same'),
+    driver: z
+      .enum(['embedded', 'comfyui'])
+      .describe(
+        'What speaks to the backend: `embedded` runs in the worker, `comfyui` is a pool of servers',
+      ),
+    urls: z.array(serverUrl).default([]).describe('`comfyui`: the servers of the pool'),
+    timeoutMs: ms(600_000).describe('Limit for one attempt'),
+  })
+  .superRefine((tier, context) => {
+    const wantsServers = tier.driver === 'comfyui';
+    if (wantsServers && tier.urls.length === 0) {
+      context.addIssue({
+        code: 'custom',
+        path: ['urls'],
+        message: 'must name at least one server',
+      });
+    }
+    if (!wantsServers && tier.urls.length > 0) {
+      context.addIssue({
+        code: 'custom',
+        path: ['urls'],
+        message: `${tier.driver} takes no servers`,
+      });
+    }
+    if (new Set(tier.urls).size < tier.urls.length) {
+      context.addIssue({ code: 'custom', path: ['urls'], message: 'names a server twice' });
+    }
+  });
 export type TierConfig = z.infer<typeof tierSchema>;
 
 const queueSchema = z
@@ -52,6 +83,56 @@ const queueSchema = z
   })
   .prefault({});
 
+/** What a ComfyUI frontend of any era loads besides its API (WIRE.md 1.1, 1.2, 6.18). */
+const FRONTEND_PATHS = [
+  '/',
+  '/assets/**',
+  '/scripts/**',
+  '/lib/**',
+  '/css/**',
+  '/comfy/**',
+  '/extensions/**',
+  '/templates/**',
+  '/docs/**',
+  '/fonts/**',
+  '/cursor/**',
+  '/*.js',
+  '/*.css',
+  '/*.ico',
+];
+
+const proxySchema = z
+  .strictObject({
+    paths: z
+      .array(
+        z
+          .string()
+          .regex(/^\/(?!.*\*\*.)[^\s?#%\\]*$/, 'must start with / and have ** only at its end'),
+      )
+      .default(FRONTEND_PATHS)
+      .describe(
+        'Paths answered by a live ComfyUI server of the pool; `*` is any text without a slash, `**` at the end anything below. Routes of Tiercel always win',
+      ),
+    methods: z
+      .array(z.enum(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE']))
+      .default(['GET', 'HEAD'])
+      .describe('Methods that `paths` are proxied for'),
+    customRoutes: z
+      .array(
+        z
+          .string()
+          .regex(
+            /^(\/[^\s?#%\\*/]+)+$/,
+            'must be a path such as /customnode, without wildcards and a slash at its end',
+          ),
+      )
+      .default([])
+      .describe(
+        'Routes of custom nodes, proxied for any method: `/x` means `/x` and all below it, also as `/api/x`',
+      ),
+  })
+  .prefault({});
+
 const apiSchema = z
   .strictObject({
     maxBodyBytes: bytes(100 * MIB).describe('Largest JSON body'),
@@ -77,6 +158,10 @@ const apiSchema = z
       .min(1)
       .optional()
       .describe('Sent as Access-Control-Allow-Origin; switches the same-origin check off'),
+    proxy: proxySchema,
+    proxyTimeoutMs: ms(30_000).describe(
+      'A proxied server must begin its answer within this time, and never pause for longer',
+    ),
   })
   .prefault({});
 
@@ -104,7 +189,7 @@ export const fileSchema = z.strictObject({
     })
     .default([])
     .describe(
-      'The backends, in the order they are preferred; with none, one embedded tier named `embedded`',
+      'The backends, in the order they are preferred; with none, the server of COMFYUI_URL, else one embedded tier',
     ),
   storage: z
     .strictObject({
@@ -148,6 +233,9 @@ export const envSchema = z.object({
     .regex(/^(rediss?|unix):\/\//, 'must start with redis://, rediss:// or unix://')
     .optional()
     .describe('The Redis to use; without it one is started'),
+  COMFYUI_URL: serverUrl
+    .optional()
+    .describe('A ComfyUI server that serves everything when the file names no tiers'),
   REDIS_PREFIX: z
     .string()
     .regex(/^[\w.-]{1,64}$/)

@@ -1,0 +1,168 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { parseJson, RedisNames, type Announcement, type Device } from '@tiercel/contracts';
+import { AnnouncementBoard, EventSubscriber } from '@tiercel/events';
+import { connectRedis, createLogger, systemClock, type Redis } from '@tiercel/runtime';
+import { startTestRedis, stopEverything, type TestRedis } from '@tiercel/testkit';
+import { Catalogue } from './catalogue.ts';
+
+const log = createLogger({ level: 'silent', name: 'test' });
+const names = new RedisNames('catalogue-test');
+const DEVICE: Device = {
+  ...{ name: 'cuda:0', type: 'cuda', index: 0 },
+  ...{ vram_total: 8, vram_free: 4, torch_vram_total: 2, torch_vram_free: 1 },
+};
+
+let server: TestRedis;
+let redis: Redis;
+let ear: Redis;
+let board: AnnouncementBoard;
+let catalogue: Catalogue | undefined;
+
+beforeAll(async () => {
+  server = await startTestRedis();
+  redis = connectRedis(server.url, 'commands', log);
+  ear = connectRedis(server.url, 'subscriber', log);
+  board = new AnnouncementBoard(redis, names, systemClock);
+});
+beforeEach(() => server.flush());
+afterEach(() => catalogue?.stop());
+afterAll(async () => {
+  redis.disconnect();
+  ear.disconnect();
+  await stopEverything();
+});
+
+/** One class of a worker's catalogue, as JSON text, so that numbers keep their digits. */
+function nodeClass(name: string, required: string, optional = '{}'): string {
+  return `"${name}":{"name":"${name}","input":{"required":${required},"optional":${optional}},"output":[],"output_node":false}`;
+}
+
+/** The catalogue's hash is its text: tests name which one comes first in order. */
+async function announce(
+  workerId: string,
+  classes: readonly string[],
+  change: Partial<Announcement> = {},
+): Promise<void> {
+  const hash = `hash-of-${workerId}`;
+  await board.putCatalogue(hash, `{${classes.join(',')}}`);
+  const announcement: Announcement = {
+    ...{ workerId, host: 'h', pid: 1, startedAt: 1, concurrency: 1, running: 0 },
+    ...{ catalogueHash: hash, models: {}, embeddings: [], devices: [], tiers: [] },
+    ...change,
+  };
+  await board.announce(announcement, false);
+}
+
+async function open(files: readonly string[] = []): Promise<Catalogue> {
+  catalogue = new Catalogue({ board, listInputFiles: () => Promise.resolve(files), log });
+  await catalogue.start(new EventSubscriber(ear, names));
+  return catalogue;
+}
+
+async function readClass(from: Catalogue, name: string): Promise<unknown> {
+  const text = await from.classText(name);
+  return (parseJson(text) as Record<string, unknown>)[name];
+}
+
+describe('the catalogue of several workers', () => {
+  test('has the classes of all, and each list has the choices of all, the first catalogue’s first', async () => {
+    const loader = (choices: string) =>
+      nodeClass('Loader', `{"ckpt":[${choices},{"tooltip":"t"}]}`);
+    await announce('a', [loader('["z","b"]'), nodeClass('OnlyA', '{}')]);
+    await announce('b', [loader('["b","a"]'), nodeClass('OnlyB', '{}')]);
+    const union = await open();
+    expect(Object.keys(union.objectInfo).sort()).toEqual(['Loader', 'OnlyA', 'OnlyB']);
+    expect(await readClass(union, 'Loader')).toMatchObject({
+      input: { required: { ckpt: [['z', 'b', 'a'], { tooltip: 't' }] } },
+    });
+  });
+
+  test('merges lists of either form, optional ones too, and keeps the form of the first', async () => {
+    const newForm = '{"m":["COMBO",{"multiselect":false,"options":["x","y"]}]}';
+    await announce('a', [nodeClass('N', '{"m":[["x"]]}', newForm)]);
+    await announce('b', [nodeClass('N', newForm, '{"m":[["z","x"]]}')]);
+    expect(await readClass(await open(), 'N')).toMatchObject({
+      input: {
+        required: { m: [['x', 'y']] },
+        optional: { m: ['COMBO', { multiselect: false, options: ['x', 'y', 'z'] }] },
+      },
+    });
+  });
+
+  test('keeps the first declaration of what is no list, and every digit of its limits', async () => {
+    const seed = (max: string) => `{"seed":["INT",{"default":0,"max":${max}}],"m":[["x"]]}`;
+    await announce('a', [nodeClass('N', seed('18446744073709551615'))]);
+    await announce('b', [nodeClass('N', seed('1').replace('"x"', '"y"'))]);
+    const text = await (await open()).objectInfoText();
+    expect(text).toContain('"max":18446744073709551615');
+    expect(text).toContain('["x","y"]');
+  });
+
+  test('lists Tiercel’s own files for upload inputs of either form, none of the servers’', async () => {
+    const inputs =
+      '{"image":[["theirs.png"],{"image_upload":true}],"file":["COMBO",{"options":["theirs.mp4"],"video_upload":true}]}';
+    await announce('a', [nodeClass('Load', inputs)]);
+    await announce('b', [nodeClass('Load', inputs.replaceAll('theirs', 'others'))]);
+    expect(await readClass(await open(['ours.png', 'ours.mp4']), 'Load')).toMatchObject({
+      input: {
+        required: {
+          image: [['ours.png'], { image_upload: true }],
+          file: ['COMBO', { options: ['ours.mp4'], video_upload: true }],
+        },
+      },
+    });
+  });
+
+  test('lists the models, embeddings and extensions of all', async () => {
+    await announce('a', [], {
+      models: { vae: ['b'] },
+      embeddings: ['e2'],
+      extensions: ['/extensions/z.js', '/extensions/a.js'],
+    });
+    await announce('b', [], {
+      models: { vae: ['a', 'b'], loras: ['l'] },
+      embeddings: ['e1'],
+      extensions: ['/extensions/a.js', '/extensions/b.js'],
+    });
+    const union = await open();
+    expect(union.models).toEqual({ vae: ['a', 'b'], loras: ['l'] });
+    expect(union.embeddings).toEqual(['e1', 'e2']);
+    expect(union.extensions).toEqual(['/extensions/z.js', '/extensions/a.js', '/extensions/b.js']);
+  });
+
+  test('reads the announcement of a worker that knows nothing of servers and extensions', async () => {
+    await announce('a', [nodeClass('N', '{}')]);
+    const union = await open();
+    expect(union.workers).toMatchObject([{ workerId: 'a', servers: [], extensions: [] }]);
+    expect(union.extensions).toEqual([]);
+  });
+});
+
+describe('the devices of the pool', () => {
+  const at = (server: string, index = 0): Device => ({ ...DEVICE, index, server });
+
+  test('are each shown once, however many workers name them, and without their server', async () => {
+    const devices = [at('http://gpu1:8188'), at('http://gpu1:8188', 1), at('http://gpu2:8188')];
+    await announce('a', [], { host: 'one', devices });
+    await announce('b', [], { host: 'one', devices: [at('http://gpu1:8188/')] });
+    await announce('c', [], { host: 'two', devices });
+    const shown = (await open()).devices;
+    expect(shown).toEqual([DEVICE, { ...DEVICE, index: 1 }, DEVICE]);
+    expect(shown.some((device) => 'server' in device)).toBe(false);
+  });
+
+  test('are different ones behind the loopback addresses of different hosts', async () => {
+    const devices = [at('http://127.0.0.1:8188')];
+    await announce('a', [], { host: 'one', devices });
+    await announce('b', [], { host: 'one', devices });
+    await announce('c', [], { host: 'two', devices });
+    expect((await open()).devices).toHaveLength(2);
+  });
+
+  test('of workers without servers are those of their hosts', async () => {
+    await announce('a', [], { host: 'one', devices: [DEVICE] });
+    await announce('b', [], { host: 'one', devices: [DEVICE] });
+    await announce('c', [], { host: 'two', devices: [DEVICE] });
+    expect((await open()).devices).toHaveLength(2);
+  });
+});

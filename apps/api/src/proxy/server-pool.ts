@@ -1,0 +1,77 @@
+import type { LiveAnnouncement } from '@tiercel/events';
+import type { Clock } from '@tiercel/runtime';
+import { isLoopbackUrl } from './server-urls.ts';
+
+/** A server that just failed is asked after all others for this long. */
+const REST_MS = 10_000;
+
+/** The ComfyUI servers that pages are fetched from: those that live workers say are healthy. */
+export class ServerPool {
+  readonly #workers: () => readonly LiveAnnouncement[];
+  readonly #host: string;
+  readonly #clock: Clock;
+  readonly #restingUntil = new Map<string, number>();
+  #seen: readonly LiveAnnouncement[] | undefined;
+  #servers: readonly URL[] = [];
+  #turn = 0;
+
+  /** @param dependencies.host the name of this machine, as its workers announce it */
+  constructor(dependencies: {
+    workers: () => readonly LiveAnnouncement[];
+    host: string;
+    clock: Clock;
+  }) {
+    this.#workers = dependencies.workers;
+    this.#host = dependencies.host;
+    this.#clock = dependencies.clock;
+  }
+
+  /** All of them, in the order to ask them: each call begins with another one. */
+  takeTurn(): readonly URL[] {
+    this.#look();
+    const start = this.#turn % Math.max(1, this.#servers.length);
+    this.#turn = start + 1;
+    const order = [...this.#servers.slice(start), ...this.#servers.slice(0, start)];
+    return [
+      ...order.filter((server) => !this.#isResting(server)),
+      ...order.filter((server) => this.#isResting(server)),
+    ];
+  }
+
+  /** @returns whether this is news */
+  markFailed(server: URL): boolean {
+    const isNews = !this.#isResting(server);
+    this.#restingUntil.set(server.href, this.#clock.now() + REST_MS);
+    return isNews;
+  }
+
+  #isResting(server: URL): boolean {
+    return (this.#restingUntil.get(server.href) ?? 0) > this.#clock.now();
+  }
+
+  #look(): void {
+    const workers = this.#workers();
+    if (workers === this.#seen) return;
+    this.#seen = workers;
+    this.#servers = listServers(workers, this.#host);
+    const known = new Set(this.#servers.map((server) => server.href));
+    for (const href of this.#restingUntil.keys()) {
+      if (!known.has(href)) this.#restingUntil.delete(href);
+    }
+  }
+}
+
+function listServers(workers: readonly LiveAnnouncement[], host: string): URL[] {
+  const byHref = new Map<string, URL>();
+  for (const worker of workers) {
+    for (const { url, healthy } of worker.servers) {
+      if (!healthy || !URL.canParse(url)) continue;
+      const server = new URL(url);
+      if (!['http:', 'https:'].includes(server.protocol)) continue;
+      // Another machine's loopback address means this machine here, perhaps this very process.
+      if (isLoopbackUrl(server) && worker.host !== host) continue;
+      byHref.set(server.href, server);
+    }
+  }
+  return [...byHref.values()];
+}

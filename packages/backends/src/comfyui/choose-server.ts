@@ -1,0 +1,38 @@
+import type { PromptGraph } from '@tiercel/contracts';
+import type { ServerAbilities } from './pool-server.ts';
+import { findObstacle } from './requirements.ts';
+import type { SlotWish } from './slots.ts';
+
+export interface Candidate {
+  readonly url: string;
+  readonly isHealthy: boolean;
+  readonly abilities: ServerAbilities | undefined;
+  readonly lastModels: string;
+}
+
+export interface ServerChoice {
+  /** Servers that are up and can run the graph. */
+  readonly able: readonly SlotWish[];
+  /** Why others that are up cannot. */
+  readonly obstacles: readonly string[];
+}
+
+/**
+ * Which servers a graph can go to. Who has least to do is decided when a place is taken; among equals
+ * one that holds the graph's models already is better. Pure.
+ */
+export function chooseServers(
+  graph: PromptGraph,
+  models: string,
+  candidates: readonly Candidate[],
+): ServerChoice {
+  const able: SlotWish[] = [];
+  const obstacles: string[] = [];
+  for (const { url, isHealthy, abilities, lastModels } of candidates) {
+    if (!isHealthy || abilities === undefined) continue;
+    const obstacle = findObstacle(graph, abilities.objectInfo);
+    if (obstacle !== undefined) obstacles.push(obstacle);
+    else able.push({ url, penalty: models !== '' && lastModels === models ? 0 : 1 });
+  }
+  return { able, obstacles };
+}

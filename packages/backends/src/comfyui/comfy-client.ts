@@ -1,0 +1,265 @@
+import {
+  isFileType,
+  isJsonObject,
+  stringifyJson,
+  type FileType,
+  type JsonObject,
+  type JsonValue,
+  type ObjectInfo,
+  type OutputRef,
+} from '@tiercel/contracts';
+import {
+  badOutput,
+  exchange,
+  readJsonAnswer,
+  type ComfyAnswer,
+  type ComfyRequest,
+} from './comfy-request.ts';
+import { readAccepted, readRejection, stringsOf, type SubmitAnswer } from './prompt-answer.ts';
+import { parseServerAddress } from './server-address.ts';
+
+/** Of one answer that is JSON: object_info of a server with hundreds of node packs is some 20 MB. */
+const MAX_JSON_BYTES = 128 * 1024 * 1024;
+/** Of one output: a long video. */
+const MAX_FILE_BYTES = 1024 * 1024 * 1024;
+/** Folders of models that are listed at once. */
+const FOLDERS_AT_ONCE = 4;
+
+export interface ComfyClientOptions {
+  /** May hold credentials and a path: `https://name:secret@host/comfy`. */
+  readonly baseUrl: string;
+  /** For each call with its whole answer, unless the call names another. */
+  readonly timeoutMs: number;
+  /** Default 128 MiB. */
+  readonly maxJsonBytes?: number;
+  /** Of one download; default 1 GiB. */
+  readonly maxFileBytes?: number;
+}
+
+/** A prompt to be posted; the JSON in it stays text, so that 64-bit numbers survive. */
+export interface PromptSubmission {
+  readonly promptText: string;
+  /** A canonical lowercase UUID: newer versions refuse anything else. */
+  readonly promptId: string;
+  readonly clientId: string;
+  /** `extra_data` as JSON text. */
+  readonly extraDataText?: string;
+}
+
+export interface UpstreamQueue {
+  readonly running: readonly string[];
+  /** In the order they will run. */
+  readonly pending: readonly string[];
+}
+
+export interface Upload {
+  readonly bytes: Uint8Array;
+  readonly name: string;
+  readonly subfolder: string;
+  /** Default input. */
+  readonly type?: FileType;
+  /** Default false: an equal name with other bytes gets a new name, which the answer tells. */
+  readonly overwrite?: boolean;
+}
+
+/** A file as a server names it in what nodes show. */
+interface RemoteFile {
+  readonly filename: string;
+  readonly subfolder: string;
+  readonly type: string;
+}
+
+/**
+ * The last arguments of every call: who may end it, and its time limit if not the client's. When the signal
+ * aborts, the call throws its reason; whether the server has acted is not known then.
+ */
+type Call = [signal?: AbortSignal, timeoutMs?: number];
+
+export type ComfyClient = ReturnType<typeof createComfyClient>;
+
+/**
+ * The HTTP side of one ComfyUI server. Every call throws ComfyRequestError (an AttemptError, classified
+ * once), or the reason of its signal when that aborts.
+ * @throws TypeError when `baseUrl` is no http(s) URL
+ */
+export function createComfyClient(options: ComfyClientOptions) {
+  const server = parseServerAddress(options.baseUrl);
+  const maxJsonBytes = options.maxJsonBytes ?? MAX_JSON_BYTES;
+  const maxFileBytes = options.maxFileBytes ?? MAX_FILE_BYTES;
+
+  const ask = (
+    request: Omit<ComfyRequest, 'maxBytes'> & { maxBytes?: number },
+    [signal, timeoutMs]: Call,
+  ): Promise<ComfyAnswer> =>
+    exchange(
+      server,
+      { maxBytes: maxJsonBytes, ...request },
+      { signal, timeoutMs: timeoutMs ?? options.timeoutMs },
+    );
+  const unexpected = (route: string, status?: number) =>
+    badOutput(server.host, `answered ${route} with JSON of another shape`, undefined, status);
+  const getJson = async (path: string, call: Call): Promise<JsonValue> =>
+    readJsonAnswer(server.host, `GET ${path}`, await ask({ method: 'GET', path }, call));
+  const getObject = async (path: string, call: Call): Promise<JsonObject> => {
+    const value = await getJson(path, call);
+    if (!isJsonObject(value)) throw unexpected(`GET ${path}`);
+    return value;
+  };
+  const getStrings = async (path: string, call: Call): Promise<string[]> => {
+    const value = await getJson(path, call);
+    if (!Array.isArray(value)) throw unexpected(`GET ${path}`);
+    return stringsOf(value);
+  };
+  const post = async (path: string, body: unknown, call: Call): Promise<void> => {
+    await ask({ method: 'POST', path, body: stringifyJson(body) }, call);
+  };
+
+  return {
+    /** Of the server, for messages and logs. */
+    host: server.host,
+
+    /**
+     * POST /prompt. A failure that is `uncertain`, and an abort, may have left the prompt on the server:
+     * readQueue and readHistory find it by its id.
+     */
+    submit: async (prompt: PromptSubmission, ...call: Call): Promise<SubmitAnswer> => {
+      const route = 'POST /prompt';
+      const answer = await ask(
+        {
+          ...{ method: 'POST', path: '/prompt', blame: 'caller', accepts: [400] },
+          body: writeSubmission(prompt),
+        },
+        call,
+      );
+      const body = readJsonAnswer(server.host, route, answer);
+      const verdict = answer.status === 400 ? readRejection(body) : readAccepted(body);
+      if (verdict === undefined) throw unexpected(route, answer.status);
+      return verdict;
+    },
+
+    /** GET /queue: ids only. */
+    readQueue: async (...call: Call): Promise<UpstreamQueue> => {
+      const { queue_running: running, queue_pending: pending } = await getObject('/queue', call);
+      if (!Array.isArray(running) || !Array.isArray(pending)) throw unexpected('GET /queue');
+      return { running: idsInOrder(running), pending: idsInOrder(pending) };
+    },
+
+    /** GET /history/{id}; undefined when the server knows of no such end. Numbers are exact. */
+    readHistory: async (id: string, ...call: Call): Promise<JsonObject | undefined> => {
+      const path = `/history/${encodeURIComponent(id)}`;
+      const history = await getObject(path, call);
+      const item = Object.hasOwn(history, id) ? history[id] : undefined;
+      if (item === undefined || item === null) return undefined;
+      if (!isJsonObject(item)) throw unexpected(`GET ${path}`);
+      return item;
+    },
+
+    /** Stops that prompt if it is the one that runs; else the server does nothing, and says nothing. */
+    interrupt: (id: string, ...call: Call) => post('/interrupt', { prompt_id: id }, call),
+
+    /** Takes it off the queue if it waits there. */
+    deletePending: (id: string, ...call: Call) => post('/queue', { delete: [id] }, call),
+
+    deleteHistory: (id: string, ...call: Call) => post('/history', { delete: [id] }, call),
+
+    /** GET /view. A file that the server named and does not have is its bad output, not a wrong URL. */
+    download: async (
+      { filename, subfolder, type }: RemoteFile,
+      ...call: Call
+    ): Promise<{ readonly bytes: Buffer; readonly mediaType: string }> => {
+      const query = { filename, subfolder, type };
+      const { status, bytes, mediaType } = await ask(
+        {
+          ...{ method: 'GET', path: '/view', query, accepts: [404], maxBytes: maxFileBytes },
+          allowsHtml: /\.html?$/i.test(filename),
+        },
+        call,
+      );
+      if (status === 404) {
+        throw badOutput(server.host, 'no longer has a file it named', undefined, status);
+      }
+      if (bytes.byteLength === 0) throw badOutput(server.host, 'named a file without a byte in it');
+      return { bytes, mediaType: mediaType === '' ? 'application/octet-stream' : mediaType };
+    },
+
+    /** POST /upload/image, which takes any kind of file. @returns where it is, maybe under another name */
+    upload: async (file: Upload, ...call: Call): Promise<OutputRef> => {
+      const form = new FormData();
+      form.set('image', new Blob([file.bytes]), file.name);
+      form.set('subfolder', file.subfolder);
+      const folder = file.type ?? 'input';
+      form.set('type', folder);
+      form.set('overwrite', String(file.overwrite ?? false));
+      const path = '/upload/image';
+      const answer = await ask({ method: 'POST', path, body: form, blame: 'caller' }, call);
+      const stored = readJsonAnswer(server.host, `POST ${path}`, answer);
+      const { name, subfolder, type } = isJsonObject(stored) ? stored : {};
+      if (typeof name !== 'string') throw unexpected(`POST ${path}`);
+      return {
+        filename: name,
+        subfolder: typeof subfolder === 'string' ? subfolder : file.subfolder,
+        type: isFileType(type) ? type : folder,
+      };
+    },
+
+    /** GET /object_info, limits of 64 bits as bigint. Classes without `input` are left out. */
+    objectInfo: async (...call: Call): Promise<ObjectInfo> => {
+      const classes = Object.entries(await getObject('/object_info', call)).filter(
+        ([, info]) => isJsonObject(info) && isJsonObject(info.input),
+      );
+      // ComfyUI writes all fields of a NodeInfo or leaves the class out; what we read ourselves is checked.
+      return Object.fromEntries(classes) as unknown as ObjectInfo;
+    },
+
+    /** GET /models and each folder of it -> names of files. The time limit is for each of these calls. */
+    models: async (...call: Call): Promise<Readonly<Record<string, readonly string[]>>> => {
+      const folders = await getStrings('/models', call);
+      const listed = new Map<string, readonly string[]>(folders.map((folder) => [folder, []]));
+      const left = folders.values(); // shared: each lister takes the next one
+      const list = async (): Promise<void> => {
+        for (const folder of left) {
+          const path = `/models/${encodeURIComponent(folder)}`;
+          const answer = await ask({ method: 'GET', path, accepts: [404] }, call);
+          if (answer.status === 404) continue; // gone since
+          listed.set(folder, stringsOf(readJsonAnswer(server.host, `GET ${path}`, answer)));
+        }
+      };
+      await Promise.all(Array.from({ length: FOLDERS_AT_ONCE }, list));
+      return Object.fromEntries(listed);
+    },
+
+    embeddings: (...call: Call) => getStrings('/embeddings', call),
+
+    /** GET /extensions: paths of the JavaScript that the frontend loads. */
+    extensions: (...call: Call) => getStrings('/extensions', call),
+
+    systemStats: (...call: Call) => getObject('/system_stats', call),
+
+    /** POST /free, e.g. `{unload_models: true}`. */
+    free: (body: JsonObject, ...call: Call) => post('/free', body, call),
+
+    /** GET /prompt, the cheapest question there is. @returns prompts that run and wait, of everybody */
+    ping: async (...call: Call): Promise<{ readonly queueRemaining: number }> => {
+      const { exec_info: info } = await getObject('/prompt', call);
+      const remaining = isJsonObject(info) ? info.queue_remaining : undefined;
+      if (typeof remaining !== 'number') throw unexpected('GET /prompt');
+      return { queueRemaining: remaining };
+    },
+  };
+}
+
+function writeSubmission(prompt: PromptSubmission): string {
+  const { promptText, promptId, clientId, extraDataText } = prompt;
+  const ids = `"prompt_id":${JSON.stringify(promptId)},"client_id":${JSON.stringify(clientId)}`;
+  const extra = extraDataText === undefined ? '' : `,"extra_data":${extraDataText}`;
+  return `{"prompt":${promptText},${ids}${extra}}`;
+}
+
+/** `[number, id, ...]` each. ComfyUI shows its heap, which is not sorted (transcript 10). */
+function idsInOrder(items: readonly JsonValue[]): string[] {
+  const entries = items.flatMap((item) => {
+    const [number, id] = Array.isArray(item) ? (item as readonly JsonValue[]) : [];
+    return typeof id === 'string' ? [{ number: Number(number), id }] : [];
+  });
+  return entries.sort((a, b) => a.number - b.number || (a.id < b.id ? -1 : 1)).map(({ id }) => id);
+}

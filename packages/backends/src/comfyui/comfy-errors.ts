@@ -1,0 +1,99 @@
+import { AttemptError, type AttemptClass } from '../failures.ts';
+
+export interface ComfyRequestFailure {
+  readonly class: AttemptClass;
+  /** What happened, without the host: `answered 503 to GET /queue`. */
+  readonly what: string;
+  readonly status?: number | undefined;
+  readonly uncertain: boolean;
+  readonly retryAfterMs?: number | undefined;
+}
+
+/** A call to a ComfyUI server that came to nothing. The message names the host and the route, no more. */
+export class ComfyRequestError extends AttemptError {
+  readonly host: string;
+  /** What the server answered; undefined when no answer came. */
+  readonly status: number | undefined;
+  /** The request may have reached the server, which may have done it: look there before asking again. */
+  readonly uncertain: boolean;
+  /** How long the server asked to be left alone. */
+  readonly retryAfterMs: number | undefined;
+
+  constructor(host: string, failure: ComfyRequestFailure, options?: ErrorOptions) {
+    super(failure.class, `${host} ${failure.what}`, options);
+    this.name = 'ComfyRequestError';
+    this.host = host;
+    this.status = failure.status;
+    this.uncertain = failure.uncertain;
+    this.retryAfterMs = failure.retryAfterMs;
+  }
+}
+
+/** Whose fault a 400, 413 or 422 is: `caller` when the request carried something of the caller's. */
+export type Blame = 'caller' | 'us';
+
+/** The class of an answer that is no success. A redirect is a wrong URL in the configuration, or a login page. */
+export function classifyStatus(status: number, blame: Blame): AttemptClass {
+  switch (status) {
+    case 400:
+    case 413:
+    case 422:
+      return blame === 'caller' ? 'caller' : 'config';
+    case 402:
+      return 'quota';
+    case 408:
+      return 'timeout';
+    case 429:
+      return 'rate';
+    case 503:
+      return 'capacity';
+    default:
+      return status >= 500 ? 'server' : 'config';
+  }
+}
+
+/** Whether the server may have done what it was asked, though it did not say so. */
+export function mayHaveActed(status: number): boolean {
+  return status >= 500 || status === 408;
+}
+
+/** `Retry-After` in milliseconds: seconds, or a date. */
+export function parseRetryAfter(header: string | null, nowMs: number): number | undefined {
+  if (header === null || header === '') return undefined;
+  const ms = /^\d+$/.test(header) ? Number(header) * 1_000 : Date.parse(header) - nowMs;
+  return Number.isFinite(ms) ? Math.max(0, ms) : undefined;
+}
+
+/** Codes of failures from before a connection stood: the server has not seen the request. */
+const NEVER_SENT = new Set([
+  ...['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'EADDRNOTAVAIL'],
+  ...['EHOSTDOWN', 'ENETDOWN', 'UND_ERR_CONNECT_TIMEOUT', 'ERR_TLS_CERT_ALTNAME_INVALID'],
+  ...['CERT_HAS_EXPIRED', 'DEPTH_ZERO_SELF_SIGNED_CERT', 'SELF_SIGNED_CERT_IN_CHAIN'],
+  ...['UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'EPROTO'],
+]);
+const TIMEOUTS = new Set([
+  ...['ETIMEDOUT', 'UND_ERR_CONNECT_TIMEOUT', 'UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT'],
+]);
+
+/**
+ * What fetch threw before an answer began.
+ * @param route `GET /queue`
+ */
+export function describeNoAnswer(error: unknown, route: string): ComfyRequestFailure {
+  const code = codeOf(error);
+  const uncertain = !NEVER_SENT.has(code ?? '');
+  const why = code === undefined ? '' : ` (${code})`;
+  return TIMEOUTS.has(code ?? '')
+    ? { class: 'timeout', what: `did not answer ${route} in time${why}`, uncertain }
+    : { class: 'network', what: `could not be reached for ${route}${why}`, uncertain };
+}
+
+/** fetch wraps: TypeError -> cause with the code, or an AggregateError with one for each address. */
+function codeOf(error: unknown): string | undefined {
+  let at: unknown = error;
+  for (let depth = 0; typeof at === 'object' && at !== null && depth < 4; depth += 1) {
+    if ('code' in at && typeof at.code === 'string') return at.code;
+    at = 'cause' in at ? at.cause : undefined;
+  }
+  return undefined;
+}

@@ -1,0 +1,186 @@
+import { deviceSchema, type Device, type JsonObject, type ObjectInfo } from '@tiercel/contracts';
+import type { Logger } from '@tiercel/runtime';
+import type { ComfyClient } from './comfy-client.ts';
+import type { ComfySocket } from './comfy-socket.ts';
+import type { PromptRun } from './prompt-run.ts';
+
+/** What a server can do, as it said last. */
+export interface ServerAbilities {
+  readonly objectInfo: ObjectInfo;
+  readonly models: Readonly<Record<string, readonly string[]>>;
+  readonly embeddings: readonly string[];
+  readonly extensions: readonly string[];
+  readonly devices: readonly Device[];
+}
+
+const PING_MS = 5_000;
+const RETRY_MS = 1_000;
+/** A catalogue is some megabytes: read when the server is new, and once in a while for added models. */
+const CATALOGUE_MS = 120_000;
+/** Names of pushed files remembered per server; forgetting one only sends it again. */
+const MAX_PUSHED = 10_000;
+
+/** One server of the pool as this worker sees it. */
+export class PoolServer {
+  readonly url: string;
+  readonly client: ComfyClient;
+  readonly #log: Logger;
+  readonly #runs = new Map<string, PromptRun>();
+  readonly #pushed = new Map<string, Promise<void>>();
+  #socket: ComfySocket | undefined;
+  #abilities: ServerAbilities | undefined;
+  #isHealthy = false;
+  #timer: NodeJS.Timeout | undefined;
+  #isStopped = false;
+  #refreshing: Promise<void> | undefined;
+  #cataloguedAt = 0;
+  /** The run that frames without a prompt id belong to: the last that this worker saw running there. */
+  #current: PromptRun | undefined;
+  /** Models of the last prompt given to it. */
+  lastModels = '';
+
+  constructor(dependencies: { url: string; client: ComfyClient; log: Logger }) {
+    this.url = dependencies.url;
+    this.client = dependencies.client;
+    this.#log = dependencies.log;
+  }
+
+  get isHealthy(): boolean {
+    return this.#isHealthy && this.#abilities !== undefined;
+  }
+
+  /** Whether prompts of ours are on it. */
+  get isBusy(): boolean {
+    return this.#runs.size > 0;
+  }
+
+  get abilities(): ServerAbilities | undefined {
+    return this.#abilities;
+  }
+
+  start(socket: ComfySocket): void {
+    this.#socket = socket;
+    void this.refresh();
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    clearTimeout(this.#timer);
+    void this.#socket?.close();
+  }
+
+  /** Routes frames to a run from now on. */
+  attach(upstreamId: string, run: PromptRun): void {
+    this.#runs.set(upstreamId, run);
+  }
+
+  detach(upstreamId: string): void {
+    const run = this.#runs.get(upstreamId);
+    this.#runs.delete(upstreamId);
+    if (run === this.#current) this.#current = undefined;
+  }
+
+  onFrame(type: string, data: object): void {
+    const { prompt_id: promptId } = data as { prompt_id?: unknown };
+    if (typeof promptId === 'string') {
+      const run = this.#runs.get(promptId);
+      if (run === undefined) return;
+      // What comes after its end without a prompt id is another's, maybe one of another worker's.
+      this.#current = isEnd(type, data) ? undefined : run;
+      run.onFrame(type, data);
+      return;
+    }
+    // An extension's own message names no prompt: it is the running one's.
+    if (type !== 'status' && type !== 'feature_flags') this.#current?.onFrame(type, data);
+  }
+
+  runOf(promptId: string | undefined): PromptRun | undefined {
+    return promptId === undefined ? this.#current : this.#runs.get(promptId);
+  }
+
+  /** The socket is there (again): what was missed is looked up, and the server may be a new one. */
+  onOpen(): void {
+    this.#pushed.clear();
+    this.#cataloguedAt = 0;
+    for (const run of this.#runs.values()) run.onGap();
+    void this.refresh();
+  }
+
+  renewSocket(): void {
+    this.#socket?.renew();
+  }
+
+  onGap(): void {
+    this.#isHealthy = false;
+    for (const run of this.#runs.values()) run.onGap();
+    void this.refresh();
+  }
+
+  /** A request failed: the server is skipped until it answers again. */
+  noteTrouble(): void {
+    this.#isHealthy = false;
+    void this.refresh();
+  }
+
+  /** Sends a file once; a failed transfer is tried again by the next that needs it. */
+  pushOnce(name: string, push: () => Promise<void>): Promise<void> {
+    const known = this.#pushed.get(name);
+    if (known !== undefined) return known;
+    if (this.#pushed.size >= MAX_PUSHED) this.#pushed.clear();
+    const sent = push();
+    this.#pushed.set(name, sent);
+    sent.catch(() => this.#pushed.delete(name));
+    return sent;
+  }
+
+  refresh(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#refreshing ??= this.#refresh().finally(() => {
+      this.#refreshing = undefined;
+    });
+    return this.#refreshing;
+  }
+
+  async #readAbilities(): Promise<void> {
+    const { client } = this;
+    const [objectInfo, models, embeddings, extensions, stats] = await Promise.all([
+      client.objectInfo(),
+      client.models(),
+      client.embeddings(),
+      client.extensions(),
+      client.systemStats(),
+    ]);
+    this.#abilities = { objectInfo, models, embeddings, extensions, devices: devicesOf(stats) };
+    this.#cataloguedAt = Date.now();
+  }
+
+  async #refresh(): Promise<void> {
+    const wasHealthy = this.#isHealthy;
+    try {
+      await this.client.ping();
+      if (Date.now() - this.#cataloguedAt > CATALOGUE_MS) await this.#readAbilities();
+      this.#isHealthy = true;
+      if (!wasHealthy) this.#log.info({ server: this.client.host }, 'server is up');
+    } catch (error) {
+      this.#isHealthy = false;
+      if (wasHealthy) this.#log.warn({ err: error, server: this.client.host }, 'server is down');
+    }
+    if (this.#isStopped) return;
+    this.#timer = setTimeout(
+      () => {
+        void this.refresh();
+      },
+      this.#isHealthy ? PING_MS : RETRY_MS,
+    );
+  }
+}
+
+function isEnd(type: string, data: object): boolean {
+  if (type === 'executing') return (data as { node?: unknown }).node === null;
+  return /^execution_(success|error|interrupted)$/.test(type);
+}
+
+function devicesOf(stats: JsonObject): readonly Device[] {
+  const parsed = deviceSchema.array().safeParse(stats.devices);
+  return parsed.success ? parsed.data : [];
+}

@@ -1,0 +1,107 @@
+import { isJsonObject, parseJson, type PromptRejection } from '@tiercel/contracts';
+import { mergeObjectInfo } from '@tiercel/graph';
+import type { AttemptRequest, Support } from '../backend.ts';
+import { JobError, serviceError, type AttemptError } from '../failures.ts';
+import type { Candidate } from './choose-server.ts';
+import type { PoolOffer } from './create-comfyui-backend.ts';
+import type { PoolServer } from './pool-server.ts';
+import { findObstacle } from './requirements.ts';
+
+/** Where an attempt's prompt is: written on the job before it is sent. */
+export interface Note {
+  readonly server: string;
+  readonly id: string;
+}
+
+export function readNote(text: string | undefined): Note | undefined {
+  if (text === undefined) return undefined;
+  const note = parseJson(text);
+  if (!isJsonObject(note)) return undefined;
+  const { server, id } = note;
+  return typeof server === 'string' && typeof id === 'string' ? { server, id } : undefined;
+}
+
+export function describe(server: PoolServer): Candidate {
+  const { url, isHealthy, abilities, lastModels } = server;
+  return { url, isHealthy, abilities, lastModels };
+}
+
+/**
+ * Whether some server can run the graph. While none has ever answered this is not known, and the job may
+ * wait for one.
+ */
+export function supports(request: AttemptRequest, pool: readonly PoolServer[]): Support {
+  const known = pool.flatMap(({ abilities }) => (abilities === undefined ? [] : [abilities]));
+  if (known.length === 0) return { ok: true };
+  const obstacles = known.map(({ objectInfo }) => findObstacle(request.graph, objectInfo));
+  const [reason] = obstacles;
+  if (obstacles.includes(undefined) || reason === undefined) return { ok: true };
+  return { ok: false, reason };
+}
+
+/** Whether the server has the prompt: running, waiting, or ended. */
+export async function isThere(server: PoolServer, id: string): Promise<boolean> {
+  for (let look = 0; look < 2; look += 1) {
+    const { running, pending } = await server.client.readQueue();
+    if (running.includes(id) || pending.includes(id)) return true;
+    if ((await server.client.readHistory(id)) !== undefined) return true;
+    // Between the two answers it may have moved from the one to the other: looked at once more.
+  }
+  return false;
+}
+
+/** The server went away with the prompt; another one may run it. The prompt's own fault is not that. */
+export function isServerLost(error: AttemptError): boolean {
+  return ['network', 'server', 'timeout', 'bad_output', 'capacity'].includes(error.class);
+}
+
+/** What only the server could know: the prompt is at fault, and no other tier is asked. */
+export function rejectionError(rejection: PromptRejection): JobError {
+  const [nodeId, first] = Object.entries(rejection.node_errors)[0] ?? [];
+  const reasons = Object.entries(rejection.node_errors).flatMap(([id, { errors }]) =>
+    errors.map(({ message, details }) => `node ${id}: ${message}: ${details}`),
+  );
+  const message = [rejection.error.message, ...reasons].join('\n');
+  return new JobError('node_failed', {
+    ...serviceError('node_failed', `${message}\n`).details,
+    node_id: nodeId ?? '',
+    node_type: first?.class_type ?? '',
+    exception_type: rejection.error.type,
+  });
+}
+
+/** extra_data as it is passed on: workflow for the pictures' metadata, credentials for API nodes. */
+export function extraOf(request: AttemptRequest): string {
+  const { extraPnginfoText, secretsText } = request;
+  const members = [
+    ...(extraPnginfoText === undefined ? [] : [`"extra_pnginfo":${extraPnginfoText}`]),
+    ...(secretsText === undefined ? [] : [secretsText.slice(1, -1)]),
+  ];
+  return `{${members.join(',')}}`;
+}
+
+/** Classes and models of a server that is away stay on offer: its jobs wait for it or for another. */
+export function describeOffer(pool: readonly PoolServer[]): PoolOffer {
+  const known = pool.flatMap((server) =>
+    server.abilities === undefined
+      ? []
+      : [{ url: server.url, isHealthy: server.isHealthy, abilities: server.abilities }],
+  );
+  const models: Record<string, string[]> = {};
+  for (const { abilities } of known) {
+    for (const [folder, names] of Object.entries(abilities.models)) {
+      models[folder] = [...new Set([...(models[folder] ?? []), ...names])].sort();
+    }
+  }
+  const union = (lists: readonly (readonly string[])[]) => [...new Set(lists.flat())].sort();
+  return {
+    objectInfo: mergeObjectInfo(known.map(({ abilities }) => abilities.objectInfo)),
+    models,
+    embeddings: union(known.map(({ abilities }) => abilities.embeddings)),
+    extensions: union(known.map(({ abilities }) => abilities.extensions)),
+    devices: known.flatMap(({ url, isHealthy, abilities }) =>
+      isHealthy ? abilities.devices.map((device) => ({ ...device, server: url })) : [],
+    ),
+    servers: pool.map(({ url, isHealthy }) => ({ url, healthy: isHealthy })),
+  };
+}

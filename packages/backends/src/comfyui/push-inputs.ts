@@ -1,0 +1,107 @@
+import { createHash } from 'node:crypto';
+import { extname } from 'node:path';
+import {
+  isJsonObject,
+  stringifyJson,
+  type InputSpec,
+  type JsonValue,
+  type ObjectInfo,
+  type PromptGraph,
+  type PromptNode,
+} from '@tiercel/contracts';
+import { inputSpecs, isUploadInput } from '@tiercel/graph';
+import { JobError } from '../failures.ts';
+
+/** Where pushed files lie in a server's input folder. */
+const FOLDER = 'tiercel';
+/** Load3D takes only what it lists, and it lists what is below `3d`; other nodes take any existing file. */
+const FOLDER_3D = '3d/tiercel';
+/** The files in the value of a LOAD_3D widget: what its viewer rendered. */
+const VIEWER_FILES: ReadonlySet<string> = new Set(['image', 'mask', 'normal', 'recording']);
+
+export interface InputPusher {
+  readInput(annotatedName: string): Promise<Uint8Array>;
+  /** Brings a file to the server unless it is there. */
+  push(file: { name: string; subfolder: string; bytes: Uint8Array }): Promise<void>;
+}
+
+/**
+ * Brings the files that a graph names (inputs that object_info marks as uploads) to a server, each under
+ * the hash of its content: equal names of different users never collide, and a file is sent once.
+ * @returns the graph's text with the names replaced; the original text when it names no file
+ */
+export async function pushInputs(
+  graph: PromptGraph,
+  promptText: string,
+  objectInfo: ObjectInfo,
+  pusher: InputPusher,
+): Promise<string> {
+  const changed: Record<string, PromptNode> = {};
+  for (const [nodeId, node] of Object.entries(graph)) {
+    const info = objectInfo[node.class_type];
+    if (info === undefined) continue;
+    for (const { name, spec } of inputSpecs(info)) {
+      const value = node.inputs[name];
+      if (value === undefined) continue;
+      const pushed = await pushValue(value, spec, (file, folder) =>
+        pushOne(file, folder, { nodeId, node }, pusher),
+      );
+      if (pushed === value) continue;
+      const inputs: Record<string, JsonValue> = { ...(changed[nodeId] ?? node).inputs };
+      inputs[name] = pushed;
+      changed[nodeId] = { ...node, inputs };
+    }
+  }
+  if (Object.keys(changed).length === 0) return promptText;
+  return stringifyJson({ ...graph, ...changed });
+}
+
+/** The value of an input with the names of its files replaced; the value itself when it names none. */
+async function pushValue(
+  value: JsonValue,
+  spec: InputSpec,
+  push: (annotatedName: string, folder: string) => Promise<string>,
+): Promise<JsonValue> {
+  if (spec[0] === 'LOAD_3D' && isJsonObject(value)) {
+    const members: [string, JsonValue][] = [];
+    for (const [key, member] of Object.entries(value)) {
+      const isFile = VIEWER_FILES.has(key) && typeof member === 'string' && member !== '';
+      members.push([key, isFile ? await push(member, FOLDER) : member]);
+    }
+    return Object.fromEntries(members);
+  }
+  if (!isUploadInput(spec) || typeof value !== 'string' || value === '') return value;
+  return await push(value, spec[1]?.file_upload === true ? FOLDER_3D : FOLDER);
+}
+
+async function pushOne(
+  annotatedName: string,
+  folder: string,
+  { nodeId, node }: { readonly nodeId: string; readonly node: PromptNode },
+  pusher: InputPusher,
+): Promise<string> {
+  let bytes: Uint8Array;
+  try {
+    bytes = await pusher.readInput(annotatedName);
+  } catch (cause) {
+    // The API saw the file when it took the prompt; it was deleted since.
+    throw new JobError(
+      'node_failed',
+      {
+        node_id: nodeId,
+        node_type: node.class_type,
+        executed: [],
+        exception_message: `Invalid file: ${annotatedName} (it was deleted since the prompt was queued)\n`,
+        exception_type: 'FileNotFoundError',
+        traceback: [],
+        current_inputs: {},
+        current_outputs: [],
+      },
+      { cause },
+    );
+  }
+  const bare = annotatedName.replace(/ \[\w+\]$/, '');
+  const name = `${createHash('sha256').update(bytes).digest('hex')}${extname(bare)}`;
+  await pusher.push({ name, subfolder: folder, bytes });
+  return `${folder}/${name}`;
+}

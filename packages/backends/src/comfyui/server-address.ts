@@ -1,0 +1,40 @@
+/** Where a ComfyUI server is, taken apart once. */
+export interface ServerAddress {
+  /** `gpu-a:8188`: what messages and logs call the server. Holds no secret. */
+  readonly host: string;
+  /** Credentials that were part of the URL, as a header; never logged. */
+  readonly headers: Readonly<Record<string, string>>;
+  httpUrl(path: string, query?: Readonly<Record<string, string>>): string;
+  socketUrl(clientId: string): string;
+}
+
+/**
+ * Reads a server's URL: http or https, with or without a path before ComfyUI's own
+ * (`https://name:secret@host/comfy`).
+ * @throws TypeError when it is no such URL; the message does not repeat it
+ */
+export function parseServerAddress(baseUrl: string): ServerAddress {
+  if (!URL.canParse(baseUrl)) throw new TypeError('the URL of a ComfyUI server cannot be read');
+  const { protocol, host, pathname, username, password } = new URL(baseUrl);
+  if (protocol !== 'http:' && protocol !== 'https:') {
+    throw new TypeError(`the URL of the ComfyUI server ${host} is neither http nor https`);
+  }
+  const root = `//${host}${pathname.replace(/\/+$/, '')}`;
+  const login = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
+  return {
+    host,
+    headers: login === ':' ? {} : { authorization: `Basic ${toBase64(login)}` },
+    httpUrl: (path, query = {}) => {
+      const search = new URLSearchParams(query).toString();
+      return `${protocol}${root}${path}${search === '' ? '' : `?${search}`}`;
+    },
+    socketUrl: (clientId) => {
+      const scheme = protocol === 'https:' ? 'wss:' : 'ws:';
+      return `${scheme}${root}/ws?${new URLSearchParams({ clientId }).toString()}`;
+    },
+  };
+}
+
+function toBase64(text: string): string {
+  return Buffer.from(text).toString('base64');
+}
