@@ -105,6 +105,9 @@ describe('bad input', () => {
     ['GET', '/history/%zz', undefined, 400],
     ['GET', '/api/jobs?status=nope', undefined, 400],
     ['GET', '/api/jobs?limit=0', undefined, 400],
+    ['GET', '/api/jobs?sort_by=constructor', undefined, 400],
+    ['GET', '/api/jobs?limit=99999999999999999999', undefined, 200],
+    ['GET', '/history?max_items=99999999999999999999&offset=99999999999999999999', undefined, 200],
     ['POST', '/api/jobs/cancel', '{"job_ids":[1]}', 400],
     ['GET', '/api/jobs/unknown', undefined, 404],
     ['GET', '/nope', undefined, 404],
@@ -189,6 +192,40 @@ describe('other websites', () => {
     const crossSite = { headers: { 'sec-fetch-site': 'cross-site' } };
     expect((await api.get('/prompt', crossSite)).status).toBe(403);
     expect((await api.get('/prompt', { headers: { origin: system.url } })).status).toBe(200);
+  });
+});
+
+describe('event streams', () => {
+  test('callers that leave at once leave nothing behind', async () => {
+    const id = await post(api, slow(30, 0.05));
+    const { port } = new URL(system.url);
+    for (let n = 0; n < 60; n += 1) {
+      await new Promise<void>((resolve) => {
+        const socket = connect(Number(port), '127.0.0.1', () => {
+          socket.write(`GET /api/jobs/${id}/events HTTP/1.1\r\nHost: x\r\n\r\n`, () => {
+            socket.resetAndDestroy();
+          });
+        });
+        socket.on('error', () => undefined);
+        socket.on('close', () => {
+          resolve();
+        });
+      });
+    }
+    // maxSockets is 30: sixty leaks would refuse this one.
+    const stream = await api.get(`/api/jobs/${id}/events`);
+    expect([stream.status, stream.text.includes('execution_success')]).toEqual([200, true]);
+  });
+
+  test('of a job that is deleted while it waits end with it', async () => {
+    const busy = await post(api, slow(60, 0.05), { client_id: 'sse' });
+    const waiting = await post(api, saveImage(), { client_id: 'sse' });
+    const stream = api.get(`/api/jobs/${waiting}/events`);
+    await new Promise((done) => setTimeout(done, 100));
+    await api.post('/queue', { delete: [waiting] });
+    expect([200, 404]).toContain((await stream).status);
+    await api.post('/interrupt', { prompt_id: busy });
+    await waitForEnd(api, busy);
   });
 });
 

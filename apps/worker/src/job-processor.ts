@@ -1,5 +1,6 @@
 import {
   JobError,
+  NOTHING,
   RoutingFailed,
   serviceError,
   Stopped,
@@ -90,7 +91,10 @@ export class JobProcessor {
   async #processOne(job: TakenJob): Promise<FinishReply> {
     const log = this.#log.child({ promptId: job.id, attempt: job.attempt });
     const startedAt = this.#clock.now();
-    const controller = this.#running.add(job.id);
+    const { controller, wasRung } = this.#running.add(job.id);
+    if (wasRung && (await this.#consumer.isCancelled(job.id))) {
+      controller.abort(new Stopped('interrupt'));
+    }
     const deadline = setTimeout(() => {
       controller.abort(new Stopped('timeout'));
     }, this.#options.jobTimeoutMs);
@@ -109,7 +113,7 @@ export class JobProcessor {
         return { ours: false, unlocked: false, next: undefined };
       }
       const next = this.#stopping ? undefined : this.#options.workerId;
-      const reply = await this.#consumer.finish(job, result, startedAt, next);
+      const reply = await this.#finish(job, result, startedAt, next, log);
       const ms = this.#clock.now() - startedAt;
       if (reply.ours) {
         this.#metrics.jobEnded(result.outcome, ms / 1000);
@@ -122,6 +126,34 @@ export class JobProcessor {
       clearTimeout(deadline);
       reporter.close();
       this.#running.remove(job.id);
+    }
+  }
+
+  /** A result that cannot be written down must not leave its job running: it ends as our error. */
+  async #finish(
+    job: TakenJob,
+    result: JobResult,
+    startedAt: number,
+    next: WorkerId | undefined,
+    log: Logger,
+  ): Promise<FinishReply> {
+    try {
+      return await this.#consumer.finish(job, result, startedAt, next);
+    } catch (error) {
+      log.error({ err: error }, 'a result could not be recorded');
+      const terminal = describeFailure(job, error, {
+        reason: undefined,
+        timestamp: this.#clock.now(),
+        jobTimeoutMs: this.#options.jobTimeoutMs,
+      });
+      const failed: JobResult = {
+        outcome: 'error',
+        ...NOTHING,
+        messages: [[terminal.type, terminal.data]],
+        terminal,
+        report: result.report,
+      };
+      return await this.#consumer.finish(job, failed, startedAt, next);
     }
   }
 

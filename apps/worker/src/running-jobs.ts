@@ -21,15 +21,16 @@ export class RunningJobs {
     return [...this.#controllers.keys()];
   }
 
-  add(id: PromptId): AbortController {
+  /**
+   * `wasRung`: a bell for this id was heard before; its record says whether it was meant for this job or
+   * for an earlier one of the same id.
+   */
+  add(id: PromptId): { controller: AbortController; wasRung: boolean } {
     const controller = new AbortController();
     this.#controllers.set(id, controller);
     const rungAt = this.#bells.get(id);
     this.#bells.delete(id);
-    if (rungAt !== undefined && Date.now() - rungAt < BELL_MEMORY_MS) {
-      controller.abort(new Stopped('interrupt'));
-    }
-    return controller;
+    return { controller, wasRung: rungAt !== undefined && Date.now() - rungAt < BELL_MEMORY_MS };
   }
 
   remove(id: PromptId): void {

@@ -295,6 +295,17 @@ describe('workers that die', () => {
     expect([again?.id, again?.attempt]).toEqual(['x', 1]);
   });
 
+  test('a hand-back behind a front job of the same client blocks neither', async () => {
+    await add('long', { clientId: 'A' });
+    const long = await take();
+    await add('urgent', { clientId: 'A', front: true, number: -1 });
+    await consumer.handBack(long!);
+    const urgent = await take();
+    expect(urgent?.id).toBe('urgent');
+    await finish(urgent);
+    expect((await take())?.id).toBe('long');
+  });
+
   test('an interrupt that found the worker dead is carried to the next', async () => {
     await add('x');
     await take('permit');

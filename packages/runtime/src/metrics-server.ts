@@ -1,4 +1,5 @@
 import { createServer, type Server } from 'node:http';
+import { AppError } from '@tiercel/contracts';
 import type { MetricsRegistry } from './metrics.ts';
 
 /** Serves /metrics and /health for a process that has no other HTTP face. */
@@ -22,7 +23,10 @@ export function serveMetrics(options: {
     );
   });
   return new Promise((resolve, reject) => {
-    server.once('error', reject);
+    server.once('error', (cause: NodeJS.ErrnoException) => {
+      const message = `METRICS_PORT ${options.port} on ${options.host} cannot be used: ${cause.code ?? 'unknown'}.`;
+      reject(new AppError('port_in_use', message, { cause }));
+    });
     server.listen(options.port, options.host, () => {
       resolve(server);
     });

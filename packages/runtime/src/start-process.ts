@@ -42,6 +42,10 @@ export async function startProcess(
   const log = createLogger({ level: config.logLevel, name });
   const lifecycle = new Lifecycle(log);
   lifecycle.closeOnSignals();
+  // A promise that a plug-in forgot must not end the process and with it the jobs of others.
+  process.on('unhandledRejection', (error) => {
+    log.error({ err: error }, 'a rejection that nobody handled');
+  });
   stopWithParent(lifecycle);
   const connect = (as: ConnectionRole): Redis => {
     const redis = connectRedis(config.redisUrl ?? DEFAULT_REDIS_URL, as, log);

@@ -68,7 +68,14 @@ export function readIntegerQuery(req: Request, name: string): number | undefined
   if (!/^\s*[+-]?\d+\s*$/.test(value)) {
     throw new AppError('bad_request', `The query parameter ${name} must be a whole number.`);
   }
-  return Number(value);
+  return clampInteger(Number(value));
+}
+
+/** Redis takes whole numbers of 64 bits; nothing here is anywhere near this many. */
+const LARGEST = 1e12;
+
+export function clampInteger(value: number): number {
+  return Math.max(-LARGEST, Math.min(LARGEST, value));
 }
 
 export function readQuery(req: Request, name: string): string | undefined {

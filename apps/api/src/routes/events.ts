@@ -37,21 +37,27 @@ export function createEventsRoutes(deps: EventsDependencies): Route[] {
       path: '/jobs/:jobId/events',
       prefix: 'api',
       async handle(req, res) {
+        // Told of the caller's leaving from the start: it may leave during any of the awaits below.
+        const gone = new AbortController();
+        res.once('close', () => {
+          gone.abort();
+        });
         const job = await deps.reader.readRecord(readParam(req, 'jobId'));
         if (job === undefined) {
           sendJson(res, { error: 'Job not found' }, 404);
           return;
         }
+        if (gone.signal.aborted) return;
         if (open >= deps.maxStreams) {
           throw new AppError('too_many_sockets', 'Too many event streams are open.', {
             retryAfterSeconds: 5,
           });
         }
         open += 1;
-        res.once('close', () => {
+        gone.signal.addEventListener('abort', () => {
           open -= 1;
         });
-        await streamEvents(req, res, job, deps);
+        await streamEvents(req, res, job, { ...deps, gone: gone.signal });
       },
     },
   ];
@@ -61,21 +67,31 @@ async function streamEvents(
   req: Request,
   res: Response,
   job: JobRecord,
-  deps: EventsDependencies,
+  deps: EventsDependencies & { readonly gone: AbortSignal },
 ): Promise<void> {
   const stream = new EventStream(res, readLastEventId(req));
+  const isGone = () => deps.gone.aborted; // asked again after each await
   const stopListening = await deps.subscriber.listenToJob(job.id, stream);
+  if (isGone()) {
+    stopListening();
+    return;
+  }
   const keepAlive = setInterval(() => {
     stream.comment('still here');
   }, KEEP_ALIVE_MS);
-  res.once('close', () => {
+  deps.gone.addEventListener('abort', () => {
     clearInterval(keepAlive);
     stopListening();
   });
   const kept: EventLine[] = [];
   for await (const lines of deps.replay.readAfter(job.id, stream.lastId)) kept.push(...lines);
-  // The record is read after listening began: a job that ended before that is in it.
-  const now = (await deps.reader.readRecord(job.id)) ?? job;
+  // The record is read after listening began: a job that ended, or was deleted, before that shows here.
+  const now = await deps.reader.readRecord(job.id);
+  if (isGone()) return;
+  if (now === undefined) {
+    sendJson(res, { error: 'Job not found' }, 404);
+    return;
+  }
   if (kept.length === 0 && isEnded(now)) {
     if (stream.lastId === undefined) {
       stream.open(terminalFromRecord(now));
@@ -127,7 +143,9 @@ class EventStream {
   }
 
   onEvents(message: EventMessage): void {
-    if (this.#backlog === undefined) this.#write(message.lines);
+    // An end without a frame: the job was deleted while it waited.
+    if (message.terminal && message.lines.length === 0) this.#res.end();
+    else if (this.#backlog === undefined) this.#write(message.lines);
     else this.#backlog.push(...message.lines);
   }
 

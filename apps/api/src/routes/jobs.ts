@@ -10,17 +10,26 @@ import {
 import type { Editor, JobRecord, JobView, Reader } from '@tiercel/queue';
 import type { Request } from 'express';
 import { executionStatusText, isEnded } from '../history-item.ts';
-import { readParam, readQuery, readTextBody, sendJson, sendJsonText } from '../http/answer.ts';
+import {
+  clampInteger,
+  readParam,
+  readQuery,
+  readTextBody,
+  sendJson,
+  sendJsonText,
+} from '../http/answer.ts';
 import type { Route } from '../http/route.ts';
 
 const MAX_CANCEL_IDS = 100;
+/** More than any history holds. */
+const UNLIMITED = 1e12;
 const STATUSES = Object.values(API_STATUS);
-const SORT_KEYS: Readonly<Record<string, 'created' | 'duration'>> = {
-  created_at: 'created',
-  create_time: 'created',
-  execution_duration: 'duration',
-  execution_time: 'duration',
-};
+const SORT_KEYS: ReadonlyMap<string, 'created' | 'duration'> = new Map([
+  ['created_at', 'created'],
+  ['create_time', 'created'],
+  ['execution_duration', 'duration'],
+  ['execution_time', 'duration'],
+]);
 
 export interface JobsDependencies {
   readonly reader: Reader;
@@ -101,7 +110,7 @@ function readListQuery(req: Request): ListQuery | { error: string } {
       error: `Invalid status value(s): ${invalid.join(', ')}. Valid values: ${STATUSES.join(', ')}`,
     };
   }
-  const sortBy = SORT_KEYS[readQuery(req, 'sort_by') ?? 'created_at'];
+  const sortBy = SORT_KEYS.get(readQuery(req, 'sort_by') ?? 'created_at');
   if (sortBy === undefined)
     return { error: "sort_by must be 'created_at' or 'execution_duration'" };
   const order = readQuery(req, 'sort_order') ?? 'desc';
@@ -127,14 +136,14 @@ function readListQuery(req: Request): ListQuery | { error: string } {
 function readInteger(req: Request, name: string): number | undefined {
   const text = readQuery(req, name);
   if (text === undefined) return undefined;
-  return /^\s*[+-]?\d+\s*$/.test(text) ? Number(text) : NaN;
+  return /^\s*[+-]?\d+\s*$/.test(text) ? clampInteger(Number(text)) : NaN;
 }
 
 async function readPage(
   reader: Reader,
   query: ListQuery,
 ): Promise<{ jobs: JobView[]; total: number }> {
-  const { workflowId, limit = Number.MAX_SAFE_INTEGER, offset } = query;
+  const { workflowId, limit = UNLIMITED, offset } = query;
   if (workflowId === undefined) {
     const { ids, total } = await reader.listJobIds({ ...query, limit, offset });
     return { jobs: await reader.readViews(ids), total };

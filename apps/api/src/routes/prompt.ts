@@ -209,7 +209,9 @@ function readExtra(body: JsonObject, members: ReadonlyMap<string, string>): Extr
   const clientText = members.get('client_id');
   if (clientText !== undefined) parts.set('client_id', clientText);
   const text = [...parts].map(([key, value]) => `${JSON.stringify(key)}:${value}`).join(',');
-  const client = body.client_id ?? (isJsonObject(given) ? given.client_id : undefined);
+  // As ComfyUI: a client_id beside the prompt wins over one in extra_data, even a null.
+  const inner = isJsonObject(given) ? given.client_id : undefined;
+  const client = body.client_id === undefined ? inner : body.client_id;
   return {
     text: `{${text}}`,
     clientId:

@@ -54,11 +54,13 @@ export class StatusBroadcaster<S> {
   }
 
   #broadcast(): void {
+    // A round that is not through goes on: starting anew each time would starve the last sockets.
+    if (this.#slice !== undefined) return;
     this.#sent = this.#latest;
     const frame = Buffer.from(statusFrame(this.#latest), 'utf8');
     const sockets = [...this.#sockets()];
-    clearImmediate(this.#slice);
     const sendSlice = (from: number) => {
+      this.#slice = undefined;
       for (const socket of sockets.slice(from, from + SLICE)) this.#send(socket, frame);
       if (from + SLICE < sockets.length) {
         this.#slice = setImmediate(() => {

@@ -1,3 +1,4 @@
+import { stringifyJson } from '@tiercel/contracts';
 import { setTimeout } from 'node:timers/promises';
 import { describeValue } from '../describe-value.ts';
 import type { NodeContext, NodeInputs, NodeResult } from '../node-definition.ts';
@@ -76,7 +77,25 @@ function checkResult(result: unknown, node: GraphNode): NodeResult {
       exceptionType: 'TypeError',
     });
   }
-  return result as NodeResult; // `outputs` was checked, `ui` is JSON by contract
+  const { ui } = result as { ui?: unknown };
+  if (ui !== undefined && ui !== null && !isUi(ui)) {
+    throw new NodeError(`${node.classType} must show lists of JSON values by name (ui).`, {
+      exceptionType: 'TypeError',
+    });
+  }
+  return result as NodeResult; // `outputs` and `ui` were checked
+}
+
+/** `{name: [...]}`, and writable as JSON: it goes into frames and into history. */
+function isUi(ui: unknown): boolean {
+  if (typeof ui !== 'object' || ui === null || !Object.values(ui).every(Array.isArray))
+    return false;
+  try {
+    stringifyJson(ui);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** The node's context, and a switch that ends its use: an abandoned node must not report or store any more. */

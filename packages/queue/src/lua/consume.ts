@@ -159,8 +159,9 @@ redis.call('ZADD', P .. 'pending', number, m)
 redis.call('HSET', P .. 'job:' .. id, 'state', 'pending')
 redis.call('ZREM', P .. 'created:running', m)
 redis.call('ZADD', P .. 'created:pending', created, m)
-if lane ~= '' then redis.call('HDEL', P .. 'lanes', lane) end
-local needs_permit = make_available(tenant, lane, m, number)
 tell_status()
-return needs_permit
+if lane == '' then return make_available(tenant, lane, m, number) end
+-- While it ran nothing of its lane was ready: whoever is first there now becomes it.
+redis.call('ZADD', P .. 'lane:' .. lane, number, m)
+return free_lane(tenant, lane)
 `;

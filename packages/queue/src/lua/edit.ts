@@ -8,6 +8,8 @@ local function remove_pending(id)
   redis.call('ZREM', P .. 'unreleased', id)
   withdraw(job[3], job[4], job[2])
   forget(id, job[2], 'pending', job[5])
+  -- An end without a frame, for whoever follows the job: it leaves no trace in history.
+  redis.call('PUBLISH', P .. 'ch:job:' .. id, 'T ' .. cjson.encode(id))
   return 1
 end
 `;

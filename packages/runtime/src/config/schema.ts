@@ -231,6 +231,7 @@ export const envSchema = z.object({
   REDIS_URL: z
     .string()
     .regex(/^(rediss?|unix):\/\//, 'must start with redis://, rediss:// or unix://')
+    .refine((url) => url.startsWith('unix:') || URL.canParse(url), 'is not a valid URL')
     .optional()
     .describe('The Redis to use; without it one is started'),
   COMFYUI_URL: serverUrl
