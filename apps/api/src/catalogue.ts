@@ -1,5 +1,6 @@
 import {
   isJsonObject,
+  mergeModelLists,
   parseJson,
   stringifyJson,
   type Device,
@@ -161,7 +162,8 @@ export class Catalogue {
       objectInfo,
       texts: new Map(Object.entries(objectInfo).map(([name, info]) => [name, stringifyJson(info)])),
       uploadClasses: Object.keys(objectInfo).filter((name) => hasUpload(objectInfo[name])),
-      models: live.length > 0 ? unionOfModels(live) : this.#state.models,
+      models:
+        live.length > 0 ? mergeModelLists(live.map(({ models }) => models)) : this.#state.models,
       embeddings: [...new Set(live.flatMap((worker) => worker.embeddings))].sort(),
       extensions: [...new Set(live.flatMap((worker) => worker.extensions))],
     };
@@ -208,16 +210,6 @@ function fits(file: string, options: JsonObject | undefined): boolean {
   if (options?.video_upload === true) return kind === 'video';
   if (options?.audio_upload === true) return kind === 'audio' || kind === 'video';
   return true;
-}
-
-function unionOfModels(live: readonly LiveAnnouncement[]): Record<string, string[]> {
-  const union: Record<string, string[]> = {};
-  for (const { models } of live) {
-    for (const [folder, names] of Object.entries(models)) {
-      union[folder] = [...new Set([...(union[folder] ?? []), ...names])].sort();
-    }
-  }
-  return union;
 }
 
 /** Workers that use one server name its devices each, and workers on one host share those of the host. */

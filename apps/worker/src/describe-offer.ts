@@ -1,5 +1,10 @@
 import { freemem, totalmem } from 'node:os';
-import type { Announcement, Device, ObjectInfo } from '@tiercel/contracts';
+import {
+  mergeModelLists,
+  type Announcement,
+  type Device,
+  type ObjectInfo,
+} from '@tiercel/contracts';
 import { mergeObjectInfo } from '@tiercel/graph';
 import { embeddedModels } from '@tiercel/nodes';
 import type { Backends } from './create-backends.ts';
@@ -14,13 +19,7 @@ export interface Offer extends Pick<
 
 export function describeOffer({ all, pools, registry }: Backends): Offer {
   const offers = pools.map((pool) => ({ name: pool.name, ...pool.offer() }));
-  const models: Record<string, string[]> = {};
   const sketches = registry !== undefined && pools.length === 0;
-  for (const offered of [...offers.map((o) => o.models), ...(sketches ? [embeddedModels] : [])]) {
-    for (const [folder, names] of Object.entries(offered)) {
-      models[folder] = [...new Set([...(models[folder] ?? []), ...names])];
-    }
-  }
   const servers = offers.flatMap(({ name, servers: listed }) =>
     listed.map(({ url, healthy }) => ({ tier: name, url, healthy })),
   );
@@ -29,7 +28,10 @@ export function describeOffer({ all, pools, registry }: Backends): Offer {
       ...offers.map(({ objectInfo }) => objectInfo),
       ...(registry === undefined ? [] : [registry.objectInfo()]),
     ]),
-    models,
+    models: mergeModelLists([
+      ...offers.map(({ models }) => models),
+      ...(sketches ? [embeddedModels] : []),
+    ]),
     embeddings: [...new Set(offers.flatMap(({ embeddings }) => embeddings))],
     extensions: [...new Set(offers.flatMap(({ extensions }) => extensions))],
     devices: [...offers.flatMap(({ devices }) => devices), ...(pools.length === 0 ? [cpu()] : [])],

@@ -1,4 +1,3 @@
-export { assertNever } from './assert-never.ts';
 export {
   announcementSchema,
   deviceSchema,
@@ -36,6 +35,7 @@ export {
 } from './jobs.ts';
 export { isJsonObject, parseJson, stringifyJson, type JsonObject, type JsonValue } from './json.ts';
 export { omitMembers, sliceMembers, toPythonJson } from './json-text.ts';
+export { mergeModelLists, type ModelLists } from './model-lists.ts';
 export type { InputSpec, NodeInfo, ObjectInfo } from './node-info.ts';
 export {
   FILE_TYPES,
@@ -48,7 +48,6 @@ export {
 export type { NodeProgress } from './progress.ts';
 export {
   isLink,
-  type Link,
   type NodeErrors,
   type PromptError,
   type PromptGraph,

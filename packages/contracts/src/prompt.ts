@@ -10,9 +10,6 @@ export interface PromptNode {
 /** The user's graph: node id -> node. */
 export type PromptGraph = Readonly<Record<string, PromptNode>>;
 
-/** A link to another node's output: `[node_id, slot_index]`. */
-export type Link = readonly [nodeId: string, slot: number];
-
 /**
  * Whether an input value is a link. ComfyUI takes any list of length 2 for one
  * (`is_link`: string id and numeric slot); other lists are values.

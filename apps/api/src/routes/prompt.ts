@@ -9,7 +9,7 @@ import {
   type JsonValue,
   type PromptId,
 } from '@tiercel/contracts';
-import { validatePrompt } from '@tiercel/graph';
+import { NO_PROMPT, validatePrompt } from '@tiercel/graph';
 import {
   SECRET_MEMBERS,
   sealSecrets,
@@ -21,7 +21,7 @@ import type { Logger } from '@tiercel/runtime';
 import type { Request, Response } from 'express';
 import { v4 as uuid } from 'uuid';
 import type { Catalogue } from '../catalogue.ts';
-import { errorBody, readJsonBody, readTextBody, sendJson, sendJsonText } from '../http/answer.ts';
+import { readJsonBody, readTextBody, sendJson, sendJsonText } from '../http/answer.ts';
 import type { Route } from '../http/route.ts';
 
 const MAX_ID_LENGTH = 1_024;
@@ -60,7 +60,7 @@ async function postPrompt(req: Request, res: Response, deps: PromptDependencies)
   const body = readJsonBody(req);
   const { producer, catalogue } = deps;
   if (!isJsonObject(body) || body.prompt === undefined) {
-    await reject(res, producer, errorBody('no_prompt', 'No prompt provided', 'No prompt provided'));
+    await reject(res, producer, NO_PROMPT);
     return;
   }
   const id = readPromptId(body);

@@ -1,4 +1,4 @@
-import { isJsonObject, parseJson, type PromptRejection } from '@tiercel/contracts';
+import { isJsonObject, mergeModelLists, parseJson, type PromptRejection } from '@tiercel/contracts';
 import { mergeObjectInfo } from '@tiercel/graph';
 import type { AttemptRequest, Support } from '../backend.ts';
 import { JobError, serviceError, type AttemptError } from '../failures.ts';
@@ -87,16 +87,10 @@ export function describeOffer(pool: readonly PoolServer[]): PoolOffer {
       ? []
       : [{ url: server.url, isHealthy: server.isHealthy, abilities: server.abilities }],
   );
-  const models: Record<string, string[]> = {};
-  for (const { abilities } of known) {
-    for (const [folder, names] of Object.entries(abilities.models)) {
-      models[folder] = [...new Set([...(models[folder] ?? []), ...names])].sort();
-    }
-  }
   const union = (lists: readonly (readonly string[])[]) => [...new Set(lists.flat())].sort();
   return {
     objectInfo: mergeObjectInfo(known.map(({ abilities }) => abilities.objectInfo)),
-    models,
+    models: mergeModelLists(known.map(({ abilities }) => abilities.models)),
     embeddings: union(known.map(({ abilities }) => abilities.embeddings)),
     extensions: union(known.map(({ abilities }) => abilities.extensions)),
     devices: known.flatMap(({ url, isHealthy, abilities }) =>
