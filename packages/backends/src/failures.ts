@@ -22,11 +22,18 @@ export type AttemptClass =
 /** A backend's own trouble, or its refusal: `class` decides whether another tier is asked. */
 export class AttemptError extends Error {
   readonly class: AttemptClass;
+  /** When the backend says it can be asked again (Retry-After, a quota's reset), in epoch milliseconds. */
+  readonly retryAtMs: number | undefined;
 
-  constructor(failureClass: AttemptClass, message: string, options?: ErrorOptions) {
+  constructor(
+    failureClass: AttemptClass,
+    message: string,
+    options: ErrorOptions & { retryAtMs?: number | undefined } = {},
+  ) {
     super(message, options);
     this.name = 'AttemptError';
     this.class = failureClass;
+    this.retryAtMs = options.retryAtMs;
   }
 }
 
