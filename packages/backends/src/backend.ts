@@ -1,4 +1,5 @@
-import type { NodeMeta, PromptGraph, UiOutput, WireEvent } from '@tiercel/contracts';
+import type { NodeMeta, ParamChange, PromptGraph, UiOutput, WireEvent } from '@tiercel/contracts';
+import type { FallbackPolicy } from './router/choose-tiers.ts';
 
 export interface PreviewPicture {
   readonly mediaType: 'image/jpeg' | 'image/png';
@@ -10,7 +11,14 @@ export interface AttemptListener {
   cached(nodeIds: readonly string[]): void;
   nodeStarted(nodeId: string): void;
   /** `preview` belongs to this step: sockets get both or, when slow, only the progress. */
-  progress(nodeId: string, value: number, max: number, preview?: PreviewPicture): void;
+  progress(
+    nodeId: string,
+    value: number,
+    max: number,
+    preview?: PreviewPicture,
+    /** A guess from recent times, not told by the backend. */
+    isEstimated?: boolean,
+  ): void;
   executed(nodeId: string, output: UiOutput | null): void;
   nodeFinished(nodeId: string): void;
   /**
@@ -36,6 +44,12 @@ export interface AttemptRequest {
   readonly note: string | undefined;
   /** The caller's credentials for API nodes, JSON text; never logged. */
   readonly secretsText: string | undefined;
+  /** The caller's say about other tiers (extra_data.fallback); undefined for the configured policy. */
+  readonly fallback: FallbackPolicy | undefined;
+  /** The caller's say about stored results (extra_data.cache). */
+  readonly cache: boolean | undefined;
+  /** Epoch ms at which the job is stopped. */
+  readonly deadlineMs: number;
 }
 
 export interface AttemptContext {
@@ -46,11 +60,28 @@ export interface AttemptContext {
   remember(note: string): Promise<void>;
 }
 
+/** What the router adds for one attempt. */
+export interface TierAttemptContext extends AttemptContext {
+  /** Another tier could serve the job: waiting for this one to come back is not worth it. */
+  readonly hasAlternative: boolean;
+  /** The median of this tier's recent attempts in ms, to estimate progress by. */
+  readonly expectedMs: number | undefined;
+  /**
+   * Called when the result is there, before anything is stored. With two attempts at once the first to
+   * call goes on.
+   * @throws AttemptStopped for the other
+   */
+  claim(): void;
+}
+
 export interface AttemptResult {
   readonly outputs: Readonly<Record<string, UiOutput>>;
   readonly meta: Readonly<Record<string, NodeMeta>>;
   readonly model: string | null;
   readonly droppedParams: readonly string[];
+  readonly changedParams?: readonly ParamChange[];
+  /** What of the graph was left out because the policy allows it, one sentence each. */
+  readonly omitted?: readonly string[];
   readonly sketch: boolean;
 }
 
@@ -63,11 +94,15 @@ export interface Backend {
   readonly driver: string;
   /** Limit for one attempt. */
   readonly timeoutMs: number;
+  /** It runs in this process: no breaker, no places, nothing shared. */
+  readonly isLocal?: boolean;
+  /** The model its results are stored under; undefined when they are not stored. */
+  readonly cacheModel?: string;
   supports(request: AttemptRequest): Support;
   /**
    * Runs one attempt.
    * @throws AttemptError (another tier may do better), JobError (the job has failed for good), or
    *         whatever the aborted signal led to
    */
-  run(request: AttemptRequest, context: AttemptContext): Promise<AttemptResult>;
+  run(request: AttemptRequest, context: TierAttemptContext): Promise<AttemptResult>;
 }

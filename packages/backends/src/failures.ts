@@ -24,22 +24,20 @@ export class AttemptError extends Error {
   readonly class: AttemptClass;
   /** When the backend says it can be asked again (Retry-After, a quota's reset), in epoch milliseconds. */
   readonly retryAtMs: number | undefined;
+  /** A smaller batch may do. */
+  readonly isOutOfMemory: boolean;
 
   constructor(
     failureClass: AttemptClass,
     message: string,
-    options: ErrorOptions & { retryAtMs?: number | undefined } = {},
+    options: ErrorOptions & { retryAtMs?: number | undefined; isOutOfMemory?: boolean } = {},
   ) {
     super(message, options);
     this.name = 'AttemptError';
     this.class = failureClass;
     this.retryAtMs = options.retryAtMs;
+    this.isOutOfMemory = options.isOutOfMemory ?? false;
   }
-}
-
-/** Whether another tier may do better. The caller's own fault is reported, never tried elsewhere. */
-export function mayTryNextTier(failureClass: AttemptClass): boolean {
-  return failureClass !== 'caller' && failureClass !== 'safety';
 }
 
 /** The job has failed for good: what execution_error says of the node that failed. */

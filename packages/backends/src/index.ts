@@ -11,7 +11,6 @@ export {
   AttemptError,
   AttemptStopped,
   JobError,
-  mayTryNextTier,
   NOTHING,
   serviceError,
   Stopped,
@@ -19,14 +18,12 @@ export {
   type PartialResult,
   type StopReason,
 } from './failures.ts';
-export {
-  chooseTiers,
-  RoutingFailed,
-  TierRouter,
-  type RoutedResult,
-  type TierChoice,
-  type TierState,
-} from './router.ts';
+export type { Tier } from './router/attempt.ts';
+export { FALLBACK_POLICIES, type FallbackPolicy } from './router/choose-tiers.ts';
+export type { RouterObserver } from './router/observer.ts';
+export { RoutingFailed } from './router/routing-failed.ts';
+export { TierBoard } from './router/tier-board.ts';
+export { TierRouter, type RoutedResult } from './router/tier-router.ts';
 export {
   createEmbeddedBackend,
   type EmbeddedBackendOptions,

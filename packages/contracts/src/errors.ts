@@ -73,7 +73,17 @@ export const ERRORS = {
     disposition: 'job',
     summary: 'The graph has a cycle or a link to nowhere.',
   },
-  no_tier: { status: 0, disposition: 'job', summary: 'No tier can run this graph.' },
+  no_tier: { status: 0, disposition: 'job', summary: 'No tier can run this graph, or none could now.' },
+  content_refused: {
+    status: 0,
+    disposition: 'job',
+    summary: 'An image service refused the content; no other tier is asked.',
+  },
+  request_rejected: {
+    status: 0,
+    disposition: 'job',
+    summary: 'A backend rejected what the prompt asks for; no other tier is asked.',
+  },
   worker_lost: {
     status: 0,
     disposition: 'job',

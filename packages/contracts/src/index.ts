@@ -31,6 +31,7 @@ export {
   type JobResult,
   type JobState,
   type NodeMeta,
+  type ParamChange,
   type ServiceReport,
 } from './jobs.ts';
 export { isJsonObject, parseJson, stringifyJson, type JsonObject, type JsonValue } from './json.ts';

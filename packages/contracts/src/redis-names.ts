@@ -23,6 +23,9 @@ export class RedisNames {
   worker = (id: string): string => `${this.prefix}:worker:${id}`;
   catalogue = (hash: string): string => `${this.prefix}:catalogue:${hash}`;
 
+  /** Breaker and recent times of a tier; `:running`, `:waiting` and `:ms` lie beside it. */
+  tier = (name: string): string => `${this.prefix}:tier:${name}`;
+
   get workers(): string {
     return `${this.prefix}:workers`;
   }

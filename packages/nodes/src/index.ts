@@ -28,3 +28,8 @@ export { createRegistry, type NodeRegistry } from './registry.ts';
 export { SKETCH_GENERATOR } from './sketch/sample.ts';
 export type { ImageBatch, MaskBatch, SketchMark } from './values.ts';
 export { sketchClasses } from './builtins/sampler-nodes.ts';
+export { decodeImage } from './image/decode.ts';
+export { resizeImage } from './image/scale-image.ts';
+export { joinPictures, renderPngs } from './latent-pictures.ts';
+export { readLatent } from './read-input.ts';
+export type { Latent } from './values.ts';

@@ -1,15 +1,12 @@
 import {
   executeGraph,
-  ExecutionInterrupted,
-  GraphError,
-  NodeExecutionError,
   sketchClasses,
   type NodeCache,
   type NodeFiles,
   type NodeRegistry,
 } from '@tiercel/nodes';
 import type { AttemptRequest, Backend, Support } from '../backend.ts';
-import { AttemptStopped, JobError, serviceError } from '../failures.ts';
+import { translateExecution } from './translate-execution.ts';
 
 export interface EmbeddedBackendOptions {
   readonly name: string;
@@ -32,6 +29,7 @@ export function createEmbeddedBackend(options: EmbeddedBackendOptions): Backend 
     name,
     driver: 'embedded',
     timeoutMs,
+    isLocal: true,
     supports: (request) => findObstacle(request, options),
     async run(request, { signal, listener }) {
       try {
@@ -56,7 +54,7 @@ export function createEmbeddedBackend(options: EmbeddedBackendOptions): Backend 
           sketch: result.sketch,
         };
       } catch (error) {
-        throw translate(error);
+        throw translateExecution(error);
       }
     },
   };
@@ -72,32 +70,4 @@ function findObstacle(request: AttemptRequest, options: EmbeddedBackendOptions):
     }
   }
   return { ok: true };
-}
-
-/** The executor's errors in the words of the tiers; anything else is an error of ours. */
-function translate(error: unknown): unknown {
-  if (error instanceof ExecutionInterrupted) {
-    const { nodeId, nodeType, executed, partial } = error;
-    return new AttemptStopped({ nodeId, nodeType, executed, partial });
-  }
-  if (error instanceof NodeExecutionError) {
-    return new JobError(
-      'node_failed',
-      {
-        node_id: error.nodeId,
-        node_type: error.nodeType,
-        executed: error.executed,
-        exception_message: error.exceptionMessage,
-        exception_type: error.exceptionType,
-        traceback: error.traceback,
-        current_inputs: error.currentInputs,
-        current_outputs: error.currentOutputs,
-      },
-      { cause: error, partial: error.partial },
-    );
-  }
-  if (error instanceof GraphError) {
-    return serviceError('graph_invalid', `${error.message}\n`, { cause: error });
-  }
-  return error;
 }

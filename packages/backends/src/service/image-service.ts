@@ -1,3 +1,4 @@
+import type { ParamChange } from '@tiercel/contracts';
 import type { PreviewPicture } from '../backend.ts';
 
 /** The canonical parameters of an image request: what reports of dropped and changed ones name. */
@@ -51,13 +52,6 @@ export type ImageWish = Omit<ImageRequest, 'width' | 'height' | 'batch' | 'init'
   readonly hasMask: boolean;
 };
 
-/** A parameter that the service was given with another value than asked (steps over its limit, ...). */
-export interface ParamChange {
-  readonly param: ImageParam;
-  readonly asked: number | string;
-  readonly used: number | string;
-}
-
 export interface ServiceContext {
   /** Aborted by interrupt, deadline, or when another tier was faster; the call ends at once. */
   readonly signal: AbortSignal;
@@ -74,7 +68,7 @@ export interface ServedImages {
   readonly model: string;
   /** Parameters that had to be left out only now (a seed the service chokes on). */
   readonly dropped: readonly ImageParam[];
-  readonly changed: readonly ParamChange[];
+  readonly changed: readonly (ParamChange & { readonly param: ImageParam })[];
 }
 
 /** One kind of image service, one instance a tier. */

@@ -5,7 +5,7 @@ import {
   type PromptGraph,
   type UiOutput,
 } from '@tiercel/contracts';
-import type { PreviewImageBytes } from '../node-definition.ts';
+import type { NodeDefinition, PreviewImageBytes } from '../node-definition.ts';
 import { createPacer } from '../pacer.ts';
 import type { NodeRegistry } from '../registry.ts';
 import { computeCacheKeys } from './cache-keys.ts';
@@ -48,6 +48,8 @@ export interface ExecutionRequest {
   /** Ids of the output nodes to execute. */
   readonly outputs: readonly string[];
   readonly registry: NodeRegistry;
+  /** Run in place of what the registry has, by node id. */
+  readonly standIns?: ReadonlyMap<string, NodeDefinition>;
   readonly cache: NodeCache;
   readonly files: NodeFiles;
   readonly signal: AbortSignal;
@@ -63,7 +65,7 @@ export interface ExecutionRequest {
  */
 export async function executeGraph(request: ExecutionRequest): Promise<GraphResult> {
   const { graph, outputs, cache, listener } = request;
-  const nodes = readGraphNodes(graph, request.registry);
+  const nodes = readGraphNodes(graph, request.registry, request.standIns);
   checkGraph(graph, nodes, outputs);
   const { keys, cached } = await prepare(request, nodes);
   listener.cached([...cached.keys()]);

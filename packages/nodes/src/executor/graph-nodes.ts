@@ -24,10 +24,14 @@ export interface GraphNode {
 }
 
 /** Nodes by id, in the graph's order. Nodes of unknown classes are left out: `checkGraph` reports those that are needed. */
-export function readGraphNodes(graph: PromptGraph, registry: NodeRegistry): Map<string, GraphNode> {
+export function readGraphNodes(
+  graph: PromptGraph,
+  registry: NodeRegistry,
+  standIns: ReadonlyMap<string, NodeDefinition> = new Map(),
+): Map<string, GraphNode> {
   const nodes = new Map<string, GraphNode>();
   for (const [id, { class_type, inputs }] of Object.entries(graph)) {
-    const definition = registry.get(class_type);
+    const definition = standIns.get(id) ?? registry.get(class_type);
     if (!definition) continue;
     const specs = registry.specsOf(class_type);
     const values = new Map<string, JsonValue>();

@@ -1,0 +1,124 @@
+import { randomUUID } from 'node:crypto';
+import type { AttemptReport } from '@tiercel/contracts';
+import type { Clock } from '@tiercel/runtime';
+import type { AttemptRequest, AttemptResult, Backend, TierAttemptContext } from '../backend.ts';
+import { AttemptError, AttemptStopped, JobError, Stopped } from '../failures.ts';
+import { judgeFailure, type Verdict } from './verdict.ts';
+import type { BegunAttempt } from './tier-board.ts';
+
+/** A configured tier: its backend and the rules it is used by. */
+export interface Tier {
+  readonly backend: Backend;
+  readonly quality: string | undefined;
+  /** Attempts at once over all workers; undefined for no limit. */
+  readonly concurrency: number | undefined;
+  /** Whether a second attempt may start elsewhere when this one takes longer than usual. */
+  readonly hedge: boolean;
+}
+
+export type Outcome =
+  | { readonly kind: 'done'; readonly result: AttemptResult }
+  /** `final`: no other tier is to be asked. */
+  | { readonly kind: 'failed'; readonly error: unknown; readonly final: boolean }
+  /** Another attempt on the same job was faster. */
+  | { readonly kind: 'lost' };
+
+export interface AttemptEnd {
+  readonly tier: Tier;
+  readonly outcome: Outcome;
+  readonly report: AttemptReport;
+}
+
+/** The abort reason of an attempt that came second. */
+const OUTRUN = new Error('another tier was faster');
+
+/** One attempt on one tier, under way from its creation. `ended` never rejects. */
+export class Attempt {
+  readonly id = randomUUID();
+  readonly tier: Tier;
+  readonly ended: Promise<AttemptEnd>;
+  readonly #controller = new AbortController();
+  readonly #clock: Clock;
+
+  constructor(options: {
+    tier: Tier;
+    begun: BegunAttempt | undefined;
+    request: AttemptRequest;
+    context: TierAttemptContext;
+    limitMs: number;
+    clock: Clock;
+  }) {
+    this.tier = options.tier;
+    this.#clock = options.clock;
+    this.ended = this.#run(options);
+  }
+
+  /** Ends it: another attempt has won. */
+  outrun(): void {
+    this.#controller.abort(OUTRUN);
+  }
+
+  async #run(options: {
+    begun: BegunAttempt | undefined;
+    request: AttemptRequest;
+    context: TierAttemptContext;
+    limitMs: number;
+  }): Promise<AttemptEnd> {
+    const { begun, request, context, limitMs } = options;
+    const { backend } = this.tier;
+    const started = this.#clock.now();
+    const late = new AttemptError('timeout', `no result within ${Math.round(limitMs)} ms`);
+    const limit = setTimeout(() => {
+      this.#controller.abort(late);
+    }, limitMs);
+    const stop = () => {
+      this.#controller.abort(context.signal.reason);
+    };
+    if (context.signal.aborted) stop();
+    context.signal.addEventListener('abort', stop);
+    const { signal } = this.#controller;
+    let outcome: Outcome;
+    try {
+      const result = await backend.run(request, { ...context, signal });
+      context.claim();
+      outcome = { kind: 'done', result };
+    } catch (error) {
+      if (signal.reason === OUTRUN) outcome = { kind: 'lost' };
+      else outcome = toFailure(signal.reason === late ? late : error, signal);
+    } finally {
+      clearTimeout(limit);
+      context.signal.removeEventListener('abort', stop);
+    }
+    const ms = this.#clock.now() - started;
+    await begun?.end(this.#judge(outcome, ms, context.signal)).catch(() => undefined);
+    const base = { tier: backend.name, driver: backend.driver };
+    return { tier: this.tier, outcome, report: { ...base, ...describe(outcome), ms } };
+  }
+
+  #judge(outcome: Outcome, ms: number, jobSignal: AbortSignal): Verdict {
+    if (outcome.kind === 'done') return { kind: 'good', ms };
+    if (outcome.kind === 'lost') return { kind: 'neutral' };
+    const { error } = outcome;
+    if (error instanceof AttemptError) return judgeFailure(error, this.#clock.now());
+    const { reason } = jobSignal as { reason: unknown };
+    if (reason instanceof Stopped && reason.reason === 'timeout') {
+      return { kind: 'count', reason: 'timeout: the job ran out of time on it' };
+    }
+    return { kind: 'neutral' };
+  }
+}
+
+function toFailure(error: unknown, signal: AbortSignal): Outcome {
+  const isOther = !(error instanceof AttemptError);
+  const mayGoOn = !isOther && error.class !== 'caller' && error.class !== 'safety';
+  return { kind: 'failed', error, final: !mayGoOn || (signal.aborted && isOther) };
+}
+
+function describe(outcome: Outcome): { class: string; message?: string } {
+  if (outcome.kind === 'done') return { class: 'ok' };
+  if (outcome.kind === 'lost') return { class: 'outrun' };
+  const { error } = outcome;
+  if (error instanceof AttemptError) return { class: error.class, message: error.message };
+  if (error instanceof JobError) return { class: error.code };
+  return { class: error instanceof AttemptStopped ? 'stopped' : 'internal' };
+}

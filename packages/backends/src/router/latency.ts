@@ -1,0 +1,17 @@
+/** Fewer samples than this say nothing about the slow ones. */
+const ENOUGH = 10;
+
+/** The median in ms; undefined without samples. */
+export function p50(samples: readonly number[]): number | undefined {
+  return quantile(samples, 0.5);
+}
+
+/** The time that 95 of 100 attempts stay under, in ms; undefined while too little is known. */
+export function p95(samples: readonly number[]): number | undefined {
+  return samples.length < ENOUGH ? undefined : quantile(samples, 0.95);
+}
+
+function quantile(samples: readonly number[], share: number): number | undefined {
+  const sorted = [...samples].sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))];
+}

@@ -1,0 +1,311 @@
+import { randomUUID } from 'node:crypto';
+import { isJsonObject, parseJson, type AttemptReport } from '@tiercel/contracts';
+import type { AttemptContext, AttemptRequest, AttemptResult } from '../backend.ts';
+import { AttemptStopped } from '../failures.ts';
+import type { AttemptEnd, Tier } from './attempt.ts';
+import { chooseTiers, isSameQuality, type TierChoice, type TierFacts } from './choose-tiers.ts';
+import { p50 } from './latency.ts';
+import { OneStory } from './one-story.ts';
+import { pause } from './pause.ts';
+import { runAttempts } from './run-attempts.ts';
+import { describeExhausted, RoutingFailed } from './routing-failed.ts';
+import type { StoredResult } from './stored-results.ts';
+import type { BegunAttempt, TierState } from './tier-board.ts';
+import type { RoutedResult, RouterParts } from './tier-router.ts';
+
+/** How often a job asks for a place on a tier that is full. */
+const PLACE_POLL_MS = 25;
+const IDLE: TierState = {
+  openUntilMs: 0,
+  probing: false,
+  reason: '',
+  running: 0,
+  waiting: 0,
+  recentMs: [],
+};
+
+/** One job on its way through the tiers. */
+export class RoutedJob {
+  readonly #parts: RouterParts;
+  readonly #request: AttemptRequest;
+  readonly #context: AttemptContext;
+  readonly #story: OneStory;
+  readonly #lease = randomUUID();
+  readonly #tried = new Set<string>();
+  /** Tiers whose stored results were looked through. */
+  readonly #searched = new Set<string>();
+  readonly #ends: AttemptEnd[] = [];
+  #choice: TierChoice = { order: [], preferred: undefined, skipped: [] };
+  #states: ReadonlyMap<string, TierState> = new Map();
+  #waitingAt: string | undefined;
+  #waitedSince: number | undefined;
+
+  constructor(parts: RouterParts, request: AttemptRequest, context: AttemptContext) {
+    this.#parts = parts;
+    this.#request = request;
+    this.#context = context;
+    this.#story = new OneStory(context.listener);
+  }
+
+  async run(): Promise<RoutedResult> {
+    try {
+      return (await this.#resume()) ?? (await this.#search());
+    } finally {
+      if (this.#waitingAt !== undefined) {
+        await this.#parts.board.leave(this.#waitingAt, this.#lease).catch(() => undefined);
+      }
+    }
+  }
+
+  /** A tier that was at work on the job when its worker died goes on with it. */
+  async #resume(): Promise<RoutedResult | undefined> {
+    const noted = readNote(this.#request.note);
+    const tier = this.#parts.tiers.find(({ backend }) => backend.name === noted?.tier);
+    if (noted === undefined || tier?.backend.supports(this.#request).ok !== true) return undefined;
+    await this.#choose();
+    const begun = await this.#parts.board.begin(tier.backend.name, this.#lease, 'over');
+    return typeof begun === 'object' ? await this.#attempt(tier, begun, noted.note) : undefined;
+  }
+
+  async #search(): Promise<RoutedResult> {
+    for (;;) {
+      this.#throwIfStopped();
+      await this.#choose();
+      const stored = await this.#findStored();
+      if (stored !== undefined) return stored;
+      const tier = this.#find(this.#choice.order[0]);
+      if (tier === undefined) {
+        await this.#waitForAny();
+        continue;
+      }
+      const served = await this.#tryTier(tier);
+      if (served !== undefined) return served;
+    }
+  }
+
+  /** Undefined when the tier did not serve the job, now or for good. */
+  async #tryTier(tier: Tier): Promise<RoutedResult | undefined> {
+    const { stored } = this.#parts;
+    if (stored === undefined || tier.backend.cacheModel === undefined) {
+      const begun = await this.#enter(tier);
+      return begun === 'later' ? undefined : await this.#attempt(tier, begun, undefined);
+    }
+    const { signal } = this.#context;
+    const turn = await stored.takeTurn(this.#request, tier.backend, signal).catch(() => undefined);
+    if (turn?.kind === 'found') return this.#serveStored(tier, turn.stored);
+    let served: RoutedResult | undefined;
+    try {
+      this.#throwIfStopped();
+      const begun = await this.#enter(tier);
+      if (begun === 'later') return undefined;
+      served = await this.#attempt(tier, begun, undefined);
+      return served;
+    } finally {
+      const isMine = served?.report.served_by?.tier === tier.backend.name;
+      const found =
+        served === undefined || !isMine
+          ? undefined
+          : { result: served.result, degraded: served.report.degraded };
+      await turn?.end(found).catch(() => undefined);
+    }
+  }
+
+  async #choose(): Promise<void> {
+    const { tiers, board, clock, options } = this.#parts;
+    const shared = tiers.filter(({ backend }) => backend.isLocal !== true);
+    const names = shared.map(({ backend }) => backend.name);
+    this.#states = names.length === 0 ? new Map() : await board.read(names);
+    const facts = tiers.map((tier): TierFacts => {
+      const { name } = tier.backend;
+      const state = this.#states.get(name) ?? IDLE;
+      return {
+        name,
+        quality: tier.quality,
+        support: tier.backend.supports(this.#request),
+        breaker: state,
+        running: state.running,
+        waiting: state.waiting - (this.#waitingAt === name ? 1 : 0),
+        concurrency: tier.concurrency,
+        p50Ms: p50(state.recentMs),
+      };
+    });
+    const now = clock.now();
+    const job = {
+      policy: this.#request.fallback ?? options.policy,
+      remainingMs: this.#request.deadlineMs - now,
+      tried: this.#tried,
+    };
+    this.#choice = chooseTiers(job, facts, now);
+  }
+
+  /** A stored result of a tier that is at least as good as the one that would run now. */
+  async #findStored(): Promise<RoutedResult | undefined> {
+    const { stored, tiers } = this.#parts;
+    if (stored === undefined) return undefined;
+    const [first] = this.#choice.order;
+    for (const tier of tiers) {
+      const { name, cacheModel } = tier.backend;
+      const isOut = this.#choice.skipped.some((s) => s.tier === name && s.kind !== 'open');
+      if (!isOut && cacheModel !== undefined && !this.#searched.has(name)) {
+        this.#searched.add(name);
+        const found = await stored.find(this.#request, tier.backend).catch(() => undefined);
+        if (found !== undefined) return this.#serveStored(tier, found);
+      }
+      if (name === first) return undefined;
+    }
+    return undefined;
+  }
+
+  #serveStored(tier: Tier, { result, degraded }: StoredResult): RoutedResult {
+    this.#story.cached(Object.keys(this.#request.graph));
+    for (const [nodeId, output] of Object.entries(result.outputs)) {
+      this.#story.executed(nodeId, output);
+    }
+    this.#parts.observer.served(tier.backend.name, { degraded, cached: true });
+    return this.#report(tier, result, { isCached: true });
+  }
+
+  /** A place on the tier; `later` when there is none now. */
+  async #enter(tier: Tier): Promise<BegunAttempt | undefined | 'later'> {
+    const { backend, concurrency } = tier;
+    if (backend.isLocal === true) return undefined;
+    const { board } = this.#parts;
+    if (this.#waitingAt !== undefined && this.#waitingAt !== backend.name) {
+      await board.leave(this.#waitingAt, this.#lease);
+      this.#waitingAt = undefined;
+    }
+    const begun = await board.begin(backend.name, this.#lease, concurrency);
+    if (begun === 'full') {
+      this.#waitingAt = backend.name;
+      await pause(PLACE_POLL_MS, this.#context.signal);
+      return 'later';
+    }
+    if (begun === 'open') {
+      board.forget();
+      return 'later';
+    }
+    this.#waitingAt = undefined;
+    return begun;
+  }
+
+  async #attempt(
+    tier: Tier,
+    begun: BegunAttempt | undefined,
+    note: string | undefined,
+  ): Promise<RoutedResult | undefined> {
+    this.#waitedSince = undefined;
+    const ends = await runAttempts({
+      parts: this.#parts,
+      request: { ...this.#request, note },
+      context: { ...this.#context, listener: this.#story },
+      first: { tier, begun },
+      next: this.#find(this.#choice.order.find((name) => name !== tier.backend.name)),
+      states: this.#states,
+    });
+    for (const end of ends) {
+      this.#ends.push(end);
+      this.#tried.add(end.tier.backend.name);
+      this.#parts.observer.attempted(end.report.tier, end.report.class, end.report.ms);
+    }
+    for (const { tier: server, outcome } of ends) {
+      if (outcome.kind !== 'done') continue;
+      const routed = this.#report(server, outcome.result, { isCached: false });
+      const { degraded } = routed.report;
+      this.#parts.observer.served(server.backend.name, { degraded, cached: false });
+      return routed;
+    }
+    for (const { tier: failed, outcome } of ends) {
+      if (outcome.kind === 'failed' && outcome.final) throw this.#fail(outcome.error, failed);
+    }
+    return undefined;
+  }
+
+  /** Nothing can be tried now. A tier that only pauses is waited for, within patience and deadline. */
+  async #waitForAny(): Promise<void> {
+    const { clock, options } = this.#parts;
+    const now = clock.now();
+    this.#waitedSince ??= now;
+    const patienceEnds = Math.min(this.#waitedSince + options.patienceMs, this.#request.deadlineMs);
+    const times = this.#choice.skipped.flatMap(({ retryAtMs }) => retryAtMs ?? []);
+    const soonest = Math.min(...times);
+    if (times.length === 0 || soonest > patienceEnds) throw this.#fail(undefined, undefined);
+    await pause(Math.max(1, soonest - now), this.#context.signal);
+    this.#parts.board.forget();
+  }
+
+  #find(name: string | undefined): Tier | undefined {
+    return this.#parts.tiers.find(({ backend }) => backend.name === name);
+  }
+
+  #throwIfStopped(): void {
+    if (!this.#context.signal.aborted) return;
+    throw this.#fail(
+      new AttemptStopped({ nodeId: null, nodeType: null, executed: [] }),
+      undefined,
+    );
+  }
+
+  #fail(error: unknown, tier: Tier | undefined): RoutingFailed {
+    const cause = describeExhausted(error, {
+      request: this.#request,
+      choice: this.#choice,
+      attempts: this.#attempts(),
+      tier: tier?.backend.name,
+    });
+    return new RoutingFailed(cause, {
+      served_by: null,
+      attempts: this.#attempts(),
+      ...this.#skipped(),
+      degraded: false,
+      dropped_params: [],
+    });
+  }
+
+  #report(tier: Tier, result: AttemptResult, { isCached }: { isCached: boolean }): RoutedResult {
+    const { backend } = tier;
+    const preferred = this.#find(this.#choice.preferred) ?? tier;
+    const isSame = isSameQuality(
+      { name: backend.name, quality: tier.quality },
+      { name: preferred.backend.name, quality: preferred.quality },
+    );
+    const { changedParams = [], omitted = [] } = result;
+    return {
+      result,
+      report: {
+        served_by: { tier: backend.name, driver: backend.driver, model: result.model },
+        attempts: this.#attempts(),
+        ...this.#skipped(),
+        degraded: !isSame || omitted.length > 0,
+        dropped_params: result.droppedParams,
+        ...(changedParams.length > 0 ? { changed_params: changedParams } : {}),
+        ...(omitted.length > 0 ? { omitted } : {}),
+        ...(isCached ? { cached: true } : {}),
+        ...(result.sketch ? { sketch: true } : {}),
+      },
+    };
+  }
+
+  #attempts(): AttemptReport[] {
+    return this.#ends.map(({ report }) => report);
+  }
+
+  #skipped() {
+    const skipped = this.#choice.skipped
+      .filter(({ kind }) => kind !== 'tried')
+      .map(({ tier, reason }) => ({ tier, reason }));
+    return skipped.length > 0 ? { skipped } : {};
+  }
+}
+
+/** Which tier noted what; a note of another form is nobody's. */
+function readNote(text: string | undefined): { tier: string; note: string } | undefined {
+  if (text === undefined) return undefined;
+  try {
+    const noted = parseJson(text);
+    if (!isJsonObject(noted)) return undefined;
+    const { tier, note } = noted;
+    return typeof tier === 'string' && typeof note === 'string' ? { tier, note } : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,99 @@
+import type { AttemptContext, AttemptRequest } from '../backend.ts';
+import { AttemptStopped } from '../failures.ts';
+import { Attempt, type AttemptEnd, type Tier } from './attempt.ts';
+import { HeldListener } from './held-listener.ts';
+import { p50, p95 } from './latency.ts';
+import { pause } from './pause.ts';
+import type { BegunAttempt, TierState } from './tier-board.ts';
+import type { RouterParts } from './tier-router.ts';
+
+interface Hand {
+  readonly parts: RouterParts;
+  readonly request: AttemptRequest;
+  readonly context: AttemptContext;
+  readonly first: { readonly tier: Tier; readonly begun: BegunAttempt | undefined };
+  /** The tier that a second attempt would go to. */
+  readonly next: Tier | undefined;
+  readonly states: ReadonlyMap<string, TierState>;
+}
+
+/**
+ * One attempt, and with hedging a second one elsewhere when the first takes longer than 95 of 100 recent
+ * ones did. The first to have its result wins; the other is cancelled. Returns how each ended.
+ */
+export async function runAttempts(hand: Hand): Promise<AttemptEnd[]> {
+  const { parts, context, first, next } = hand;
+  const race = new Race();
+  const attempt = launch(hand, first, race, { isHeld: false });
+  const recentMs = hand.states.get(first.tier.backend.name)?.recentMs ?? [];
+  const afterMs = first.tier.hedge && next !== undefined ? p95(recentMs) : undefined;
+  const leftMs = hand.request.deadlineMs - parts.clock.now();
+  if (next === undefined || afterMs === undefined || afterMs >= leftMs) return [await attempt.ended];
+
+  const timer = new AbortController();
+  const early = await Promise.race([attempt.ended, pause(afterMs, timer.signal)]);
+  timer.abort();
+  if (early !== undefined || context.signal.aborted) return [early ?? (await attempt.ended)];
+  const begun =
+    next.backend.isLocal === true
+      ? undefined
+      : await parts.board.begin(next.backend.name, attempt.id, next.concurrency);
+  if (begun === 'open' || begun === 'full') {
+    if (begun === 'full') await parts.board.leave(next.backend.name, attempt.id);
+    return [await attempt.ended];
+  }
+  const second = launch(hand, { tier: next, begun }, race, { isHeld: true });
+  return await Promise.all([attempt.ended, second.ended]);
+}
+
+function launch(
+  { parts, request, context, next, states }: Hand,
+  { tier, begun }: Hand['first'],
+  race: Race,
+  { isHeld }: { isHeld: boolean },
+): Attempt {
+  const { name, timeoutMs } = tier.backend;
+  const held = isHeld ? new HeldListener(context.listener) : undefined;
+  const runner: { attempt?: Attempt } = {};
+  const attempt = new Attempt({
+    tier,
+    begun,
+    request,
+    context: {
+      signal: context.signal,
+      listener: held ?? context.listener,
+      remember: (note) => context.remember(JSON.stringify({ tier: name, note })),
+      hasAlternative: next !== undefined && next !== tier,
+      expectedMs: p50(states.get(name)?.recentMs ?? []),
+      claim: () => {
+        race.win(runner.attempt);
+        held?.release();
+      },
+    },
+    limitMs: Math.max(1, Math.min(timeoutMs, request.deadlineMs - parts.clock.now())),
+    clock: parts.clock,
+  });
+  runner.attempt = attempt;
+  race.join(attempt);
+  return attempt;
+}
+
+/** Two attempts at most, of which one may store its result. */
+class Race {
+  readonly #attempts = new Set<Attempt>();
+  #winner: Attempt | undefined;
+
+  join(attempt: Attempt): void {
+    this.#attempts.add(attempt);
+  }
+
+  /** @throws AttemptStopped when another one has won */
+  win(attempt: Attempt | undefined): void {
+    if (attempt === undefined) return; // it ended before it was launched: nobody to race with
+    this.#winner ??= attempt;
+    if (this.#winner !== attempt) {
+      throw new AttemptStopped({ nodeId: null, nodeType: null, executed: [] });
+    }
+    for (const other of this.#attempts) if (other !== attempt) other.outrun();
+  }
+}

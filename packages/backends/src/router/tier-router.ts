@@ -1,0 +1,48 @@
+import type { ServiceReport } from '@tiercel/contracts';
+import type { Clock } from '@tiercel/runtime';
+import type { AttemptContext, AttemptRequest, AttemptResult } from '../backend.ts';
+import type { Tier } from './attempt.ts';
+import type { FallbackPolicy } from './choose-tiers.ts';
+import type { RouterObserver } from './observer.ts';
+import { RoutedJob } from './routed-job.ts';
+import type { StoredResults } from './stored-results.ts';
+import type { TierBoard } from './tier-board.ts';
+
+export interface RoutingOptions {
+  /** For jobs that do not say themselves. */
+  readonly policy: FallbackPolicy;
+  /** How long a job waits for a paused tier when no other can serve it, in ms. */
+  readonly patienceMs: number;
+}
+
+export interface RouterParts {
+  /** In the order of preference. */
+  readonly tiers: readonly Tier[];
+  readonly board: TierBoard;
+  readonly clock: Clock;
+  readonly options: RoutingOptions;
+  readonly observer: RouterObserver;
+  /** Undefined when no results are stored. */
+  readonly stored: StoredResults | undefined;
+}
+
+export interface RoutedResult {
+  readonly result: AttemptResult;
+  readonly report: ServiceReport;
+}
+
+/** Runs jobs on the best tier that can serve them now. */
+export class TierRouter {
+  readonly #parts: RouterParts;
+
+  constructor(parts: RouterParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * @throws RoutingFailed whose cause is a JobError, AttemptStopped, or an error of ours
+   */
+  run(request: AttemptRequest, context: AttemptContext): Promise<RoutedResult> {
+    return new RoutedJob(this.#parts, request, context).run();
+  }
+}

@@ -1,0 +1,116 @@
+import { lowerGraph, type Lowering, type Omittable, type SampleStage } from '@tiercel/graph';
+import {
+  executeGraph,
+  type NodeCache,
+  type NodeFiles,
+  type NodeRegistry,
+} from '@tiercel/nodes';
+import type { AttemptRequest, AttemptResult, Backend, Support } from '../backend.ts';
+import { translateExecution } from '../embedded/translate-execution.ts';
+import type { ImageService, ImageWish } from './image-service.ts';
+import { ServiceRun, takesInit } from './service-run.ts';
+import { createStandIns } from './stand-ins.ts';
+
+export interface ServiceBackendOptions {
+  readonly name: string;
+  readonly driver: string;
+  readonly timeoutMs: number;
+  readonly service: ImageService;
+  readonly registry: NodeRegistry;
+  readonly cache: NodeCache;
+  readonly files: NodeFiles;
+  /** Most pixels a node may load or make. */
+  readonly maxPixels: number;
+  /** Classes of things that may be left out when the service cannot honour them. */
+  readonly mayOmit: ReadonlySet<Omittable>;
+  /** Whether results may answer for equal later jobs. */
+  readonly isCached: boolean;
+  /** Checkpoint names this tier stands for; undefined for any. */
+  readonly checkpoints: ReadonlySet<string> | undefined;
+}
+
+/**
+ * An image service as a tier: samplers are served by the service, everything before and behind them runs in the
+ * embedded executor, so that the nodes of the graph report and store as with ComfyUI.
+ */
+export function createServiceBackend(options: ServiceBackendOptions): Backend {
+  const { name, driver, timeoutMs, service, registry, cache, files, maxPixels } = options;
+  const lowerings = new WeakMap<object, Lowering>();
+  const lower = ({ graph, outputIds }: AttemptRequest) => {
+    const known = lowerings.get(graph) ?? lowerGraph(graph, outputIds);
+    lowerings.set(graph, known);
+    return known;
+  };
+  return {
+    name,
+    driver,
+    timeoutMs,
+    ...(options.isCached ? { cacheModel: service.model } : {}),
+    supports: (request) => findObstacle(request, lower(request), options),
+    async run(request, context): Promise<AttemptResult> {
+      const lowering = lower(request);
+      const run = new ServiceRun({ service, lowering, context, timeoutMs, maxPixels });
+      try {
+        const result = await executeGraph({
+          promptId: request.promptId,
+          graph: request.graph,
+          promptText: request.promptText,
+          extraPnginfo: request.extraPnginfoText,
+          outputs: request.outputIds,
+          standIns: createStandIns(lowering, (stage, latent, node) =>
+            run.sample(stage, latent, node),
+          ),
+          ...{ registry, cache, files, maxPixels },
+          signal: context.signal,
+          listener: context.listener,
+        });
+        return {
+          outputs: result.outputs,
+          meta: result.meta,
+          ...run.facts(),
+          omitted: lowering.obstacles.map(({ reason }) => reason),
+          sketch: false,
+        };
+      } catch (error) {
+        throw translateExecution(error);
+      }
+    },
+  };
+}
+
+function findObstacle(
+  request: AttemptRequest,
+  lowering: Lowering,
+  options: ServiceBackendOptions,
+): Support {
+  const { registry, service, mayOmit, checkpoints } = options;
+  const no = (reason: string): Support => ({ ok: false, reason });
+  if (lowering.stages.length === 0) return no('nothing in the graph samples a picture');
+  const obstacle = lowering.obstacles.find(
+    ({ kind }) => kind === 'custom' || kind === 'shape' || !mayOmit.has(kind),
+  );
+  if (obstacle !== undefined) return no(obstacle.reason);
+  const served = new Set([
+    ...lowering.descriptive,
+    ...lowering.passThrough.keys(),
+    ...lowering.stages.map(({ nodeId }) => nodeId),
+  ]);
+  for (const [id, { class_type: name }] of Object.entries(request.graph)) {
+    if (!served.has(id) && registry.get(name) === undefined) {
+      return no(`node ${id} (${name}) is of a class that only ComfyUI can run`);
+    }
+  }
+  for (const stage of lowering.stages) {
+    const { checkpoint } = stage.request;
+    if (checkpoint !== undefined && checkpoints?.has(checkpoint) === false) {
+      return no(`node ${stage.nodeId} wants the checkpoint ${checkpoint}`);
+    }
+    const reason = service.findObstacle(toWish(stage));
+    if (reason !== undefined) return no(`node ${stage.nodeId} (${stage.classType}): ${reason}`);
+  }
+  return { ok: true };
+}
+
+function toWish(stage: SampleStage): ImageWish {
+  return { ...stage.request, hasInit: takesInit(stage), hasMask: stage.masked };
+}

@@ -1,0 +1,119 @@
+import type { ParamChange } from '@tiercel/contracts';
+import type { Lowering, SampleStage } from '@tiercel/graph';
+import {
+  joinPictures,
+  readLatent,
+  renderPngs,
+  renderMaskPng,
+  type Latent,
+  type NodeContext,
+} from '@tiercel/nodes';
+import type { PreviewPicture, TierAttemptContext } from '../backend.ts';
+import { checkPictures } from './check-pictures.ts';
+import { estimateProgress } from './estimate-progress.ts';
+import { generateWithin } from './generate-within.ts';
+import type { ImageParam, ImageRequest, ImageService } from './image-service.ts';
+import { findDropped } from './find-dropped.ts';
+
+/** Steps shown for a sampler that names none. */
+const SHOWN_STEPS = 20;
+
+/** The samplings of one attempt, and what became of the parameters asked for. */
+export class ServiceRun {
+  readonly #service: ImageService;
+  readonly #context: TierAttemptContext;
+  readonly #timeoutMs: number;
+  readonly #maxPixels: number;
+  readonly #dropped = new Set<ImageParam>();
+  readonly #changed: ParamChange[] = [];
+  #model: string;
+  #stagesLeft: number;
+
+  constructor(parts: {
+    service: ImageService;
+    lowering: Lowering;
+    context: TierAttemptContext;
+    timeoutMs: number;
+    maxPixels: number;
+  }) {
+    this.#service = parts.service;
+    this.#context = parts.context;
+    this.#timeoutMs = parts.timeoutMs;
+    this.#maxPixels = parts.maxPixels;
+    this.#model = parts.service.model;
+    this.#stagesLeft = parts.lowering.stages.length;
+  }
+
+  /** What the report says of the service. */
+  facts(): { model: string; droppedParams: string[]; changedParams: ParamChange[] } {
+    return {
+      model: this.#model,
+      droppedParams: [...this.#dropped],
+      changedParams: this.#changed,
+    };
+  }
+
+  /** One sampler: what its latent holds goes to the service, what comes back is its latent. */
+  async sample(stage: SampleStage, value: unknown, node: NodeContext): Promise<Latent> {
+    const latent = readLatent({ value }, 'value');
+    const request = await toRequest(stage, latent);
+    const steps = request.steps ?? SHOWN_STEPS;
+    const show = (fraction: number, isEstimated: boolean, preview?: PreviewPicture) => {
+      if (node.signal.aborted) return;
+      const value = Math.min(steps, Math.round(fraction * steps));
+      this.#context.listener.progress(stage.nodeId, value, steps, preview, isEstimated);
+    };
+    const stopEstimate = estimateProgress(this.#context.expectedMs, (fraction) => {
+      show(fraction, true);
+    });
+    try {
+      const served = await generateWithin(this.#service, request, {
+        signal: node.signal,
+        timeoutMs: this.#timeoutMs,
+        onProgress: (fraction, preview) => {
+          stopEstimate();
+          show(fraction, false, preview);
+        },
+      });
+      const checked = await checkPictures(served.images, request, this.#maxPixels);
+      for (const param of findDropped(request, this.#service.honours)) this.#dropped.add(param);
+      for (const param of served.dropped) this.#dropped.add(param);
+      for (const change of [...served.changed, ...checked.changed]) this.#note(change);
+      this.#model = served.model;
+      this.#stagesLeft -= 1;
+      if (this.#stagesLeft === 0) this.#context.claim();
+      show(1, false);
+      return joinPictures(checked.pictures);
+    } finally {
+      stopEstimate();
+    }
+  }
+
+  #note(change: ParamChange): void {
+    const isKnown = this.#changed.some(
+      ({ param, asked, used }) =>
+        param === change.param && asked === change.asked && used === change.used,
+    );
+    if (!isKnown) this.#changed.push(change);
+  }
+}
+
+/** A picture that is painted over completely need not be sent. */
+export function takesInit({ init, masked, request }: SampleStage): boolean {
+  return init !== 'empty' && (request.denoise < 1 || masked);
+}
+
+async function toRequest(stage: SampleStage, latent: Latent): Promise<ImageRequest> {
+  const { request } = stage;
+  const { width, height } = latent;
+  const hasInit = takesInit(stage);
+  return {
+    ...request,
+    width,
+    height,
+    batch: latent.frames.length,
+    denoise: hasInit ? request.denoise : 1,
+    init: hasInit ? await renderPngs(latent) : undefined,
+    mask: latent.mask === undefined ? undefined : await renderMaskPng(latent),
+  };
+}
