@@ -8,6 +8,8 @@ import {
   type TierRouter,
 } from '@tiercel/backends';
 import {
+  isFallbackPolicy,
+  isJsonObject,
   parseJson,
   sliceMembers,
   type JobResult,
@@ -171,7 +173,7 @@ export class JobProcessor {
         const message = `The job was started ${job.attempt - 1} times and its worker died each time.\n`;
         throw new RoutingFailed(serviceError('worker_lost', message), NO_REPORT);
       }
-      const routed = await this.#router.run(this.#toRequest(job), {
+      const routed = await this.#router.run(this.#toRequest(job, startedAt), {
         signal: controller.signal,
         listener: reporter,
         remember: (note) => this.#consumer.remember(job, note),
@@ -181,7 +183,11 @@ export class JobProcessor {
         data: { prompt_id: job.id, timestamp: this.#clock.now() },
       };
       const { outputs, meta } = routed.result;
-      return ended('success', reporter, terminal, routed.report, { outputs, meta });
+      reporter.served(routed.report);
+      return ended('success', reporter, terminal, routed.report, {
+        outputs,
+        meta: withServer(meta, routed.report),
+      });
     } catch (error) {
       const { cause, report } =
         error instanceof RoutingFailed ? error : { cause: error, report: NO_REPORT };
@@ -195,12 +201,15 @@ export class JobProcessor {
         timestamp: this.#clock.now(),
         jobTimeoutMs: this.#options.jobTimeoutMs,
       });
+      reporter.served(report);
       const outcome = terminal.type === 'execution_interrupted' ? 'interrupted' : 'error';
       return ended(outcome, reporter, terminal, report, partialOf(cause));
     }
   }
 
-  #toRequest(job: TakenJob): AttemptRequest {
+  #toRequest(job: TakenJob, startedAt: number): AttemptRequest {
+    const extra = parseJson(job.extraText);
+    const { fallback, cache } = isJsonObject(extra) ? extra : {};
     return {
       promptId: job.id,
       // The API validated this text before it was queued.
@@ -209,12 +218,24 @@ export class JobProcessor {
       extraPnginfoText: sliceMembers(job.extraText).get('extra_pnginfo'),
       outputIds: job.outputIds,
       note: job.note,
+      fallback: isFallbackPolicy(fallback) ? fallback : undefined,
+      cache: typeof cache === 'boolean' ? cache : undefined,
+      deadlineMs: startedAt + this.#options.jobTimeoutMs,
       secretsText:
         job.sealedSecrets === undefined
           ? undefined
           : openSecrets(this.#options.secretKey, job.sealedSecrets),
     };
   }
+}
+
+/** Says at each shown node what served it, where there is a choice of tiers. */
+function withServer(meta: JobResult['meta'], report: ServiceReport): JobResult['meta'] {
+  const { served_by, attempts, skipped = [] } = report;
+  if (served_by === null || attempts.length + skipped.length < 2) return meta;
+  return Object.fromEntries(
+    Object.entries(meta).map(([nodeId, entry]) => [nodeId, { ...entry, served_by }]),
+  );
 }
 
 function stopReason(signal: AbortSignal): Stopped['reason'] | undefined {

@@ -2,6 +2,7 @@ import {
   plainNode,
   type JobEvent,
   type NodeProgress,
+  type ServiceReport,
   type UiOutput,
   type WireEvent,
 } from '@tiercel/contracts';
@@ -74,13 +75,25 @@ export class JobReporter implements AttemptListener {
     });
   }
 
-  progress(nodeId: string, value: number, max: number, preview?: PreviewPicture): void {
+  progress(
+    nodeId: string,
+    value: number,
+    max: number,
+    preview?: PreviewPicture,
+    isEstimated = false,
+  ): void {
     if (this.#closed) return;
     if (preview !== undefined) this.#sendPreview(nodeId, preview);
     this.#set(nodeId, { value, max, state: 'running' });
     this.#add({
       type: 'progress',
-      data: { value, max, prompt_id: this.#scope.promptId, node: nodeId },
+      data: {
+        value,
+        max,
+        prompt_id: this.#scope.promptId,
+        node: nodeId,
+        ...(isEstimated ? { estimated: true } : {}),
+      },
     });
     // The preview and its progress leave together: a socket orders the two by what its client announced.
     if (preview !== undefined) this.flush();
@@ -116,6 +129,11 @@ export class JobReporter implements AttemptListener {
         bytes: Buffer.from(text, 'utf8'),
       }),
     );
+  }
+
+  /** What served the job, ahead of its end. */
+  served(report: ServiceReport): void {
+    this.#add({ type: 'tiercel_report', data: { prompt_id: this.#scope.promptId, ...report } });
   }
 
   /** Nothing that a stray node says after the end is sent. */

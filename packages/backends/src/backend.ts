@@ -1,5 +1,4 @@
-import type { NodeMeta, ParamChange, PromptGraph, UiOutput, WireEvent } from '@tiercel/contracts';
-import type { FallbackPolicy } from './router/choose-tiers.ts';
+import type { FallbackPolicy, NodeMeta, ParamChange, PromptGraph, UiOutput, WireEvent } from '@tiercel/contracts';
 
 export interface PreviewPicture {
   readonly mediaType: 'image/jpeg' | 'image/png';

@@ -19,7 +19,6 @@ export {
   type StopReason,
 } from './failures.ts';
 export type { Tier } from './router/attempt.ts';
-export { FALLBACK_POLICIES, type FallbackPolicy } from './router/choose-tiers.ts';
 export type { RouterObserver } from './router/observer.ts';
 export { RoutingFailed } from './router/routing-failed.ts';
 export { TierBoard } from './router/tier-board.ts';

@@ -1,3 +1,4 @@
+import type { ServiceReport } from './jobs.ts';
 import type { NodeProgress } from './progress.ts';
 import type { UiOutput } from './outputs.ts';
 
@@ -17,7 +18,14 @@ export type JobEvent =
     }
   | {
       readonly type: 'progress';
-      readonly data: { value: number; max: number; prompt_id: string; node: string };
+      readonly data: {
+        value: number;
+        max: number;
+        prompt_id: string;
+        node: string;
+        /** True for a guess from recent times: the backend tells no progress. */
+        estimated?: true;
+      };
     }
   | {
       readonly type: 'progress_state';
@@ -32,6 +40,8 @@ export type JobEvent =
         prompt_id: string;
       };
     }
+  /** What served the job; only for sockets that asked for it (feature flag supports_tiercel_report). */
+  | { readonly type: 'tiercel_report'; readonly data: { prompt_id: string } & ServiceReport }
   | { readonly type: 'execution_success'; readonly data: { prompt_id: string; timestamp: number } }
   | { readonly type: 'execution_error'; readonly data: ExecutionErrorData }
   | { readonly type: 'execution_interrupted'; readonly data: ExecutionInterruptedData };

@@ -55,6 +55,7 @@ export {
   type PromptNode,
   type PromptRejection,
 } from './prompt.ts';
+export { FALLBACK_POLICIES, isFallbackPolicy, type FallbackPolicy } from './routing.ts';
 export { RedisNames } from './redis-names.ts';
 export {
   decodeClient,

@@ -63,6 +63,8 @@ export interface NodeMeta {
   readonly display_node: string;
   readonly parent_node: string | null;
   readonly real_node_id: string;
+  /** Where there was a choice of tiers. */
+  readonly served_by?: ServiceReport['served_by'];
 }
 
 /** How a job ended: everything history keeps besides the prompt itself. */

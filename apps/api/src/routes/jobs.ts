@@ -9,7 +9,7 @@ import {
 } from '@tiercel/contracts';
 import type { Editor, JobRecord, JobView, Reader } from '@tiercel/queue';
 import type { Request } from 'express';
-import { executionStatusText, isEnded } from '../history-item.ts';
+import { executionStatusText, isEnded, setServedBy } from '../history-item.ts';
 import {
   clampInteger,
   readParam,
@@ -63,8 +63,12 @@ export function createJobsRoutes({ reader, editor }: JobsDependencies): Route[] 
       prefix: 'api',
       async handle(req, res) {
         const job = await reader.readRecord(readParam(req, 'jobId'));
-        if (job === undefined) sendJson(res, { error: 'Job not found' }, 404);
-        else sendJsonText(res, jobDetailText(job));
+        if (job === undefined) {
+          sendJson(res, { error: 'Job not found' }, 404);
+          return;
+        }
+        if (isEnded(job)) setServedBy(res, job);
+        sendJsonText(res, jobDetailText(job));
       },
     },
     {

@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
 import {
   AppError,
+  FALLBACK_POLICIES,
+  isFallbackPolicy,
   isJsonObject,
   promptId,
   sliceMembers,
@@ -200,6 +202,7 @@ function readExtra(body: JsonObject, members: ReadonlyMap<string, string>): Extr
   if (given !== undefined && given !== null && !isJsonObject(given)) {
     throw new AppError('bad_request', 'extra_data must be an object.');
   }
+  if (given !== undefined && given !== null) checkRouting(given);
   const parts = sliceMembers(members.get('extra_data') ?? '{}');
   const secret = SECRET_MEMBERS.flatMap((name) => {
     const value = parts.get(name);
@@ -222,6 +225,17 @@ function readExtra(body: JsonObject, members: ReadonlyMap<string, string>): Extr
           : stringifyJson(client),
     secrets: secret.length === 0 ? undefined : `{${secret.join(',')}}`,
   };
+}
+
+/** What the caller says about tiers and stored results: a word that means nothing is no default. */
+function checkRouting({ fallback, cache }: JsonObject): void {
+  if (fallback !== undefined && fallback !== null && !isFallbackPolicy(fallback)) {
+    const words = FALLBACK_POLICIES.join(', ');
+    throw new AppError('bad_request', `extra_data.fallback must be one of: ${words}.`);
+  }
+  if (cache !== undefined && cache !== null && typeof cache !== 'boolean') {
+    throw new AppError('bad_request', 'extra_data.cache must be true or false.');
+  }
 }
 
 function readWorkflowId(body: JsonObject): string | undefined {

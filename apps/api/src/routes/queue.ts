@@ -7,7 +7,7 @@ import {
 } from '@tiercel/contracts';
 import type { Editor, Reader } from '@tiercel/queue';
 import type { Request } from 'express';
-import { historyItemText, isEnded, queueItemText } from '../history-item.ts';
+import { historyItemText, isEnded, queueItemText, setServedBy } from '../history-item.ts';
 import {
   readIntegerQuery,
   readJsonBody,
@@ -80,6 +80,7 @@ export function createQueueRoutes({ reader, editor }: QueueDependencies): Route[
         const id = readParam(req, 'promptId');
         const job = await reader.readRecord(id);
         const found = job !== undefined && isEnded(job);
+        if (found) setServedBy(res, job);
         sendJsonText(res, found ? `{${JSON.stringify(id)}:${historyItemText(job)}}` : '{}');
       },
     },

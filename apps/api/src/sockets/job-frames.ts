@@ -3,6 +3,7 @@ import type { SocketSession } from './socket-session.ts';
 
 const PROGRESS = '{"type":"progress';
 const PROGRESS_STATE = '{"type":"progress_state"';
+const REPORT = '{"type":"tiercel_report"';
 
 /** Whether a frame may be dropped for a slow socket: `progress` and `progress_state`. */
 export function isProgressFrame(frame: string): boolean {
@@ -22,6 +23,7 @@ export function sendFrames(
 ): void {
   let waiting = preview;
   for (const [index, { frame }] of lines.entries()) {
+    if (frame.startsWith(REPORT) && !session.wantsReport) continue;
     const isState = frame.startsWith(PROGRESS_STATE);
     if (isProgressFrame(frame)) session.sendProgress(frame);
     else session.sendText(frame, index === lines.length - 1 ? onLastFlushed : undefined);

@@ -21,6 +21,7 @@ export class SocketSession {
   readonly #socket: WebSocket;
   readonly #limits: BufferLimits;
   #wantsMetadata = false;
+  #wantsReport = false;
   #sawText = false;
   /** False from a ping until its pong. */
   isAlive = true;
@@ -33,6 +34,11 @@ export class SocketSession {
 
   get wantsMetadata(): boolean {
     return this.#wantsMetadata;
+  }
+
+  /** Whether it asked for `tiercel_report`; a stock client would log an unknown message. */
+  get wantsReport(): boolean {
+    return this.#wantsReport;
   }
 
   get isOpen(): boolean {
@@ -54,6 +60,7 @@ export class SocketSession {
     this.#sawText = true;
     if (!isFeatureFlags(message)) return;
     this.#wantsMetadata = message.data.supports_preview_metadata === true;
+    this.#wantsReport = message.data.supports_tiercel_report === true;
     this.sendText(serverFeaturesFrame);
   }
 
@@ -101,7 +108,8 @@ export class SocketSession {
 
 function isFeatureFlags(
   message: unknown,
-): message is { type: string; data: { supports_preview_metadata?: unknown } } {
+): message is { type: string; data: { supports_preview_metadata?: unknown; supports_tiercel_report?: unknown };
+} {
   if (typeof message !== 'object' || message === null) return false;
   const { type, data } = message as { type?: unknown; data?: unknown };
   return type === 'feature_flags' && typeof data === 'object' && data !== null;

@@ -1,8 +1,5 @@
+import type { FallbackPolicy } from '@tiercel/contracts';
 import type { Support } from '../backend.ts';
-
-/** What the caller allows (`extra_data.fallback`): no other tier, only tiers of the same quality, any. */
-export const FALLBACK_POLICIES = ['never', 'same_quality', 'any'] as const;
-export type FallbackPolicy = (typeof FALLBACK_POLICIES)[number];
 
 /** What is known of a tier at the moment of choosing. Times are epoch milliseconds or durations in ms. */
 export interface TierFacts {

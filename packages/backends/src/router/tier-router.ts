@@ -1,8 +1,7 @@
-import type { ServiceReport } from '@tiercel/contracts';
+import type { FallbackPolicy, ServiceReport } from '@tiercel/contracts';
 import type { Clock } from '@tiercel/runtime';
 import type { AttemptContext, AttemptRequest, AttemptResult } from '../backend.ts';
 import type { Tier } from './attempt.ts';
-import type { FallbackPolicy } from './choose-tiers.ts';
 import type { RouterObserver } from './observer.ts';
 import { RoutedJob } from './routed-job.ts';
 import type { StoredResults } from './stored-results.ts';
