@@ -30,6 +30,6 @@ export type { ImageBatch, MaskBatch, SketchMark } from './values.ts';
 export { sketchClasses } from './builtins/sampler-nodes.ts';
 export { decodeImage } from './image/decode.ts';
 export { resizeImage } from './image/scale-image.ts';
-export { joinPictures, renderPngs } from './latent-pictures.ts';
+export { joinPictures, renderMaskPng, renderPngs } from './latent-pictures.ts';
 export { readLatent } from './read-input.ts';
 export type { Latent } from './values.ts';

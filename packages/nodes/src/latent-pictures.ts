@@ -1,3 +1,4 @@
+import { interpolate } from './image/interpolate.ts';
 import { encodePng } from './image/png.ts';
 import { NodeError } from './node-error.ts';
 import { renderLatent } from './sketch/render-latent.ts';
@@ -33,4 +34,19 @@ export function joinPictures(pictures: readonly ImageBatch[]): Latent {
 
 function toByte(sample: number): number {
   return Math.round(Math.min(1, Math.max(0, sample)) * 255);
+}
+
+/** The mask of a latent as a PNG file of its size: white where the picture is to be painted anew. */
+export async function renderMaskPng(latent: Latent): Promise<Uint8Array | undefined> {
+  const { width, height, mask } = latent;
+  const [samples] = mask?.frames ?? [];
+  if (mask === undefined || samples === undefined) return undefined;
+  const fitted = await interpolate(
+    { width: mask.width, height: mask.height, channels: 1, samples },
+    width,
+    height,
+    'bilinear',
+  );
+  const data = Uint8Array.from(fitted, toByte);
+  return encodePng({ width, height, channels: 1, data }, { level: PNG_LEVEL });
 }

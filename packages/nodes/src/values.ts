@@ -75,6 +75,7 @@ export interface Latent {
   readonly height: number;
   /** One entry per picture; layers from the bottom up, none for an empty latent. */
   readonly frames: readonly (readonly LatentLayer[])[];
+  readonly mask?: MaskBatch | undefined;
   readonly sketch?: SketchMark | undefined;
 }
 

@@ -81,6 +81,7 @@ return 'ok'
 /**
  * ARGV: prefix, now, tier key, lease, kind, ms | until | '', reason, failures that open, first pause,
  *       longest pause, samples kept, idle ms
+ * Returns: whether it was the probe (0|1)
  */
 const endScript = new LuaScript(`${LIB}
 local tier, lease, kind = prefix .. ':' .. ARGV[3], ARGV[4], ARGV[5]
@@ -113,7 +114,7 @@ elseif kind == 'count' and (is_probe or open_until == 0) then
   end
 end
 redis.call('PEXPIRE', tier, ARGV[12])
-return 1
+return is_probe and 1 or 0
 `);
 
 /** The state of all tiers, shared by all workers through Redis: what one learns serves all. */
@@ -203,11 +204,11 @@ export class TierBoard {
     const fact =
       verdict.kind === 'good' ? verdict.ms : verdict.kind === 'open' ? verdict.untilMs : '';
     const reason = 'reason' in verdict ? verdict.reason : '';
-    await endScript.run(this.#redis, this.#names.prefix, [
+    const wasProbe = await endScript.run(this.#redis, this.#names.prefix, [
       ...[this.#clock.now(), tierKey(tier), lease, verdict.kind, fact, reason],
       ...[failures, openMs, maxOpenMs, SAMPLES, IDLE_MS],
     ]);
-    if (verdict.kind === 'count' || verdict.kind === 'open') this.forget();
+    if (wasProbe === 1 || verdict.kind === 'count' || verdict.kind === 'open') this.forget();
   }
 }
 

@@ -114,6 +114,6 @@ async function toRequest(stage: SampleStage, latent: Latent): Promise<ImageReque
     batch: latent.frames.length,
     denoise: hasInit ? request.denoise : 1,
     init: hasInit ? await renderPngs(latent) : undefined,
-    mask: latent.mask === undefined ? undefined : await renderMaskPng(latent),
+    mask: await renderMaskPng(latent),
   };
 }
