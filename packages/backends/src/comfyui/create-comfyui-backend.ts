@@ -2,7 +2,13 @@ import { randomUUID } from 'node:crypto';
 import type { Device, JsonObject, ObjectInfo } from '@tiercel/contracts';
 import type { NodeFiles } from '@tiercel/nodes';
 import type { Clock, Logger, Redis } from '@tiercel/runtime';
-import type { AttemptContext, AttemptRequest, AttemptResult, Backend } from '../backend.ts';
+import type {
+  AttemptContext,
+  AttemptRequest,
+  AttemptResult,
+  Backend,
+  TierAttemptContext,
+} from '../backend.ts';
 import { AttemptError } from '../failures.ts';
 import { ComfyRequestError } from './comfy-errors.ts';
 import { openServer } from './open-server.ts';
@@ -67,7 +73,10 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
   const slots = new ServerSlots(options.redis, options.prefix, options.clock);
   const find = (url: string) => [...pool, ...leaving].find((server) => server.url === url);
 
-  const run = async (request: AttemptRequest, context: AttemptContext): Promise<AttemptResult> => {
+  const run = async (
+    request: AttemptRequest,
+    context: TierAttemptContext,
+  ): Promise<AttemptResult> => {
     let note = readNote(request.note);
     for (let lost = 0; ; lost += 1) {
       const noted = note === undefined ? undefined : find(note.server);
@@ -77,7 +86,8 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
           ? await takePlace(pool, slots, lease, {
               graph: request.graph,
               signal: context.signal,
-              unavailableMs: options.unavailableMs,
+              // Another tier serves the job sooner than a server that is away.
+              unavailableMs: context.hasAlternative ? 0 : options.unavailableMs,
               tier: options.name,
               clock: options.clock,
             })

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { apiSchema } from './api-schema.ts';
+import { cacheSchema, fallbackSchema } from './fallback-schema.ts';
 import { queueSchema } from './queue-schema.ts';
 import { tierSchema } from './tier-schema.ts';
 import { workerSchema } from './worker-schema.ts';
@@ -20,6 +21,8 @@ export const fileSchema = z.strictObject({
       driver: z.enum(['filesystem']).default('filesystem').describe('Where files are kept'),
     })
     .prefault({}),
+  fallback: fallbackSchema,
+  cache: cacheSchema,
   queue: queueSchema,
   api: apiSchema,
   worker: workerSchema,

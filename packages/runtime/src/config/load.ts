@@ -5,7 +5,7 @@ import { parse as parseYaml } from 'yaml';
 import type { z } from 'zod';
 import { envSchema } from './env-schema.ts';
 import { fileSchema, type FileConfig } from './file-schema.ts';
-import type { TierConfig } from './tier-schema.ts';
+import { tierSchema, type TierConfig } from './tier-schema.ts';
 
 export interface Config extends Readonly<FileConfig> {
   /** Path of the YAML file, whether it exists or not. */
@@ -65,13 +65,12 @@ export function loadConfig(
   });
 }
 
-const DEFAULT_TIMEOUT_MS = 600_000;
-
 function defaultTier(comfyUiUrl: string | undefined): TierConfig {
-  const timeoutMs = DEFAULT_TIMEOUT_MS;
-  return comfyUiUrl === undefined
-    ? { name: 'embedded', driver: 'embedded', urls: [], timeoutMs }
-    : { name: 'comfyui', driver: 'comfyui', urls: [comfyUiUrl], timeoutMs };
+  return tierSchema.parse(
+    comfyUiUrl === undefined
+      ? { name: 'embedded', driver: 'embedded' }
+      : { name: 'comfyui', driver: 'comfyui', urls: [comfyUiUrl] },
+  );
 }
 
 function readFile(

@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { ms, serverUrl } from './value-kinds.ts';
+import { findTierProblems, TIER_DRIVERS } from './tier-rules.ts';
+import { serverUrl } from './value-kinds.ts';
 
 /** One entry of `tiers`. */
 export const tierSchema = z
@@ -9,28 +10,66 @@ export const tierSchema = z
       .regex(/^[\w.-]{1,64}$/, 'must be 1 to 64 letters, digits, dots, dashes or underscores')
       .describe('How reports, history and logs name the tier; no two may be the same'),
     driver: z
-      .enum(['embedded', 'comfyui'])
+      .enum(TIER_DRIVERS)
       .describe(
-        'What speaks to the backend: `embedded` runs in the worker, `comfyui` is a pool of servers',
+        'What speaks to the backend: an image service, `comfyui` (a pool of servers), or `embedded` (in the worker)',
       ),
-    urls: z.array(serverUrl).default([]).describe('`comfyui`: the servers of the pool'),
-    timeoutMs: ms(600_000).describe('Limit for one attempt'),
+    url: serverUrl
+      .optional()
+      .describe(
+        '`openai`, `cloudflare`, `pollinations`: another address than the vendor’s; `automatic1111`: the server',
+      ),
+    urls: z.array(serverUrl).default([]).describe('`comfyui`, `turbo`: the servers of the pool'),
+    apiKey: z
+      .string()
+      .min(1)
+      .optional()
+      .describe(
+        '`openai`, `cloudflare`, `pollinations`: the key; `automatic1111`: `user:password`. Best as `${NAME}` from the environment',
+      ),
+    accountId: z.string().min(1).optional().describe('`cloudflare`: the account'),
+    model: z
+      .string()
+      .min(1)
+      .optional()
+      .describe('`openai`, `cloudflare`, `pollinations`, `turbo`; `automatic1111`: the checkpoint'),
+    timeoutMs: z
+      .number()
+      .int()
+      .positive()
+      .optional()
+      .describe(
+        'Limit for one attempt; without it 60000 for image services, 600000 for `comfyui` and `embedded`',
+      ),
+    concurrency: z
+      .number()
+      .int()
+      .positive()
+      .optional()
+      .describe('Attempts at once on this tier, across all workers; without it no limit'),
+    quality: z
+      .string()
+      .regex(/^[\w.-]{1,64}$/)
+      .optional()
+      .describe(
+        'Tiers with the same word are equally good: one in place of another is not degraded',
+      ),
+    hedge: z
+      .boolean()
+      .default(false)
+      .describe(
+        'Start a second attempt on the next tier when this one takes longer than 95 of 100 recent attempts',
+      ),
+    checkpoints: z
+      .array(z.string().min(1))
+      .default([])
+      .describe(
+        'Image services: checkpoint names that prompts may use for this tier, offered in /object_info; without it any known one',
+      ),
   })
   .superRefine((tier, context) => {
-    const wantsServers = tier.driver === 'comfyui';
-    if (wantsServers && tier.urls.length === 0) {
-      context.addIssue({
-        code: 'custom',
-        path: ['urls'],
-        message: 'must name at least one server',
-      });
-    }
-    if (!wantsServers && tier.urls.length > 0) {
-      context.addIssue({
-        code: 'custom',
-        path: ['urls'],
-        message: `${tier.driver} takes no servers`,
-      });
+    for (const { field, message } of findTierProblems(tier)) {
+      context.addIssue({ code: 'custom', path: [field], message });
     }
     if (new Set(tier.urls).size < tier.urls.length) {
       context.addIssue({ code: 'custom', path: ['urls'], message: 'names a server twice' });
