@@ -32,3 +32,27 @@ export {
   type ComfyUiBackend,
   type PoolOffer,
 } from './comfyui/create-comfyui-backend.ts';
+export type {
+  ImageParam,
+  ImageRequest,
+  ImageService,
+  ImageWish,
+  ParamChange,
+  ServedImages,
+  ServiceContext,
+} from './service/image-service.ts';
+export { sniffImage, type ImageFormat } from './service/sniff-image.ts';
+export {
+  createAutomatic1111Service,
+  type Automatic1111Options,
+} from './automatic1111/create-automatic1111-service.ts';
+export {
+  createCloudflareService,
+  type CloudflareOptions,
+} from './cloudflare/create-cloudflare-service.ts';
+export { createOpenAiService, type OpenAiOptions } from './openai/create-openai-service.ts';
+export {
+  createPollinationsService,
+  type PollinationsOptions,
+} from './pollinations/create-pollinations-service.ts';
+export { createTurboService, type TurboOptions } from './turbo/create-turbo-service.ts';
