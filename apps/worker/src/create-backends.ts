@@ -1,8 +1,10 @@
 import {
   createComfyUiBackend,
   createEmbeddedBackend,
+  createServiceBackend,
   type Backend,
   type ComfyUiBackend,
+  type Tier,
 } from '@tiercel/backends';
 import type { WorkerId } from '@tiercel/contracts';
 import {
@@ -12,15 +14,25 @@ import {
   NodeCache,
   type NodeRegistry,
 } from '@tiercel/nodes';
-import { systemClock, type RunningProcess, type TierConfig } from '@tiercel/runtime';
+import {
+  systemClock,
+  TIER_RULES,
+  type RunningProcess,
+  type TierConfig,
+} from '@tiercel/runtime';
 import type { FileStore } from '@tiercel/storage';
+import { createImageService, isServiceTier } from './create-image-service.ts';
 
 export interface Backends {
   /** In the order of preference. */
-  readonly all: readonly Backend[];
+  readonly tiers: readonly Tier[];
   readonly pools: readonly ComfyUiBackend[];
-  /** Of the embedded tier; undefined when there is none. */
+  /** Of the embedded executor; undefined when no tier uses it. */
   readonly registry: NodeRegistry | undefined;
+  /** Whether the sketch generator stands in for models. */
+  readonly isSketching: boolean;
+  /** Checkpoint names that image services stand for; undefined when there are no such tiers. */
+  readonly checkpoints: readonly string[] | undefined;
 }
 
 /** Silence after which a server is asked whether it still has the prompt. */
@@ -37,22 +49,37 @@ export async function createBackends(
   files: FileStore,
 ): Promise<Backends> {
   const { config, redis, names, log, lifecycle } = parts;
-  const isGenerating = config.tiers.some(({ driver }) => driver !== 'embedded');
-  const wantsEmbedded = config.tiers.some(({ driver }) => driver === 'embedded');
+  const tierConfigs = withEmbedded(config.tiers);
+  const isSketching = tierConfigs.every(({ driver }) => driver === 'embedded');
+  const services = tierConfigs.filter(isServiceTier);
   const plugins = config.nodesDir === undefined ? [] : await loadPlugins(config.nodesDir);
   const registry = createRegistry([...createBuiltinNodes(), ...plugins]);
-  const cache = new NodeCache({ maxBytes: config.worker.cacheBytes });
+  const { maxPixels } = config.worker;
+  const executor = {
+    ...{ registry, files, maxPixels },
+    cache: new NodeCache({ maxBytes: config.worker.cacheBytes }),
+  };
   const pools: ComfyUiBackend[] = [];
-  const create = ({ name, driver, urls, timeoutMs }: TierConfig): Backend => {
+  const create = (tier: TierConfig): Backend => {
+    const { name, driver } = tier;
+    const timeoutMs = tier.timeoutMs ?? TIER_RULES[driver].timeoutMs;
+    const base = { name, driver, timeoutMs };
     if (driver === 'embedded') {
-      const { maxPixels } = config.worker;
-      return createEmbeddedBackend({
-        ...{ name, timeoutMs, registry, cache, files, maxPixels },
-        sketches: !isGenerating,
+      return createEmbeddedBackend({ ...base, ...executor, sketches: isSketching });
+    }
+    if (isServiceTier(tier)) {
+      return createServiceBackend({
+        ...base,
+        ...executor,
+        service: createImageService(tier),
+        mayOmit: new Set(config.fallback.mayOmit),
+        isCached: config.cache.enabled,
+        checkpoints: tier.checkpoints.length === 0 ? undefined : new Set(tier.checkpoints),
       });
     }
     const pool = createComfyUiBackend({
-      ...{ name, urls, timeoutMs, files, redis, log },
+      ...base,
+      ...{ urls: tier.urls, files, redis, log },
       clientId: `tiercel-${workerId}`,
       prefix: names.prefix,
       clock: systemClock,
@@ -65,7 +92,32 @@ export async function createBackends(
     });
     return pool;
   };
-  const all = config.tiers.map(create);
+  const tiers = tierConfigs.map((tier): Tier => {
+    const { quality, concurrency, hedge } = tier;
+    return { backend: create(tier), quality, concurrency, hedge };
+  });
   await Promise.all(pools.map((pool) => pool.ready()));
-  return { all, pools, registry: wantsEmbedded ? registry : undefined };
+  const usesRegistry = services.length > 0 || tierConfigs.some((t) => t.driver === 'embedded');
+  return {
+    tiers,
+    pools,
+    registry: usesRegistry ? registry : undefined,
+    isSketching,
+    checkpoints: services.length === 0 ? undefined : services.flatMap((tier) => tier.checkpoints),
+  };
+}
+
+/** Beside image services the worker itself runs graphs that sample nothing. */
+function withEmbedded(tiers: readonly TierConfig[]): readonly TierConfig[] {
+  const needs = tiers.some(isServiceTier) && tiers.every(({ driver }) => driver !== 'embedded');
+  if (!needs) return tiers;
+  const taken = tiers.some(({ name }) => name === 'embedded');
+  const embedded: TierConfig = {
+    name: taken ? 'tiercel-embedded' : 'embedded',
+    driver: 'embedded',
+    urls: [],
+    hedge: false,
+    checkpoints: [],
+  };
+  return [...tiers, embedded];
 }

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
-import { TierRouter } from '@tiercel/backends';
+import { TierBoard, TierRouter } from '@tiercel/backends';
 import { isAppError, isJsonObject, parseJson, workerId } from '@tiercel/contracts';
 import { AnnouncementBoard, EventPublisher, EventSubscriber } from '@tiercel/events';
 import {
@@ -61,10 +61,26 @@ async function main(): Promise<void> {
   );
   const running = new RunningJobs();
   const metrics = createWorkerMetrics(() => running.count);
+  const { fallback } = config;
+  const router = new TierRouter({
+    tiers: backends.tiers,
+    board: new TierBoard({
+      ...{ redis, names, clock },
+      breaker: {
+        failures: fallback.breakerFailures,
+        openMs: fallback.breakerOpenMs,
+        maxOpenMs: fallback.breakerMaxOpenMs,
+      },
+    }),
+    clock,
+    options: { policy: fallback.policy, patienceMs: fallback.patienceMs },
+    observer: metrics,
+    stored: undefined,
+  });
   const processor = new JobProcessor({
     consumer,
     publisher,
-    router: new TierRouter(backends.all, clock),
+    router,
     running,
     options: {
       workerId: id,
@@ -161,7 +177,7 @@ async function main(): Promise<void> {
   runner.start();
   reportReady({
     type: 'ready',
-    tiers: backends.all.map(({ name, driver }) => `${name} (${driver})`),
+    tiers: backends.tiers.map(({ backend }) => `${backend.name} (${backend.driver})`),
   });
   log.info({ workerId: id, concurrency: config.workerConcurrency }, 'worker is ready');
 }
