@@ -6,6 +6,7 @@ export { startFakeComfyUi, type FakeComfyUi } from './fake-comfyui/start.ts';
 export type { FakeComfyUiState } from './fake-comfyui/state.ts';
 export type { Frame, PreviewFrame, ProgressTextFrame, TextFrame, UnknownFrame } from './frames.ts';
 export { http, type RawBody, type RawHttp, type RawOptions, type RawResponse } from './raw-http.ts';
+export { findDeadUrl, serveHttp, type HttpServer } from './serve-http.ts';
 export {
   startApi,
   startSystem,

@@ -1,19 +1,16 @@
 import { randomUUID } from 'node:crypto';
-import { createServer, type RequestListener } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { stringifyJson } from '@tiercel/contracts';
 import {
+  findDeadUrl,
   http,
-  onStopEverything,
   startFakeComfyUi,
   stopEverything,
   until,
   type FakeComfyUi,
 } from '@tiercel/testkit';
-import { AttemptError } from '../failures.ts';
 import { createComfyClient, type ComfyClient } from './comfy-client.ts';
-import { ComfyRequestError } from './comfy-errors.ts';
+import { failureOf, runMs } from './comfy-client.test-parts.ts';
 
 let fake: FakeComfyUi;
 let client: ComfyClient;
@@ -31,31 +28,6 @@ afterAll(stopEverything);
 
 const SEED = '18446744073709551615';
 
-function prompt(ms = 0, id: string = randomUUID()) {
-  const promptText = `{"1":{"class_type":"RunMs","inputs":{"ms":${ms}}},"2":{"class_type":"PreviewImage","inputs":{"images":["1",0]}}}`;
-  return { promptText, promptId: id, clientId: 'worker-1' };
-}
-
-async function failureOf(call: Promise<unknown>): Promise<ComfyRequestError> {
-  const error: unknown = await call.then(
-    () => undefined,
-    (reason: unknown) => reason,
-  );
-  if (error instanceof ComfyRequestError) return error;
-  throw new Error('not the failure of a request', { cause: error });
-}
-
-/** A server that answers as told, for what the fake cannot say. */
-async function serve(handler: RequestListener): Promise<string> {
-  const server = createServer(handler);
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  onStopEverything(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-}
-
 describe('a prompt', () => {
   test('goes to the server with its 64-bit seed, and history brings it back exactly', async () => {
     const promptId = randomUUID();
@@ -72,7 +44,7 @@ describe('a prompt', () => {
   });
 
   test('that the server refuses comes back as the rejection it gave', async () => {
-    const answer = await client.submit({ ...prompt(), promptText: '{}' });
+    const answer = await client.submit({ ...runMs(), promptText: '{}' });
     expect(answer).toMatchObject({
       kind: 'rejected',
       rejection: { error: { type: 'prompt_no_outputs' }, node_errors: {} },
@@ -80,7 +52,7 @@ describe('a prompt', () => {
     const error = { type: 'odd', message: 'No.', details: 'why', extra_info: { a: 1 } };
     const node_errors = { '1': { errors: [error], dependent_outputs: ['2'], class_type: 'RunMs' } };
     await fake.rejectPrompts({ error, node_errors }, 1);
-    expect(await client.submit(prompt())).toEqual({
+    expect(await client.submit(runMs())).toEqual({
       kind: 'rejected',
       rejection: { error, node_errors },
     });
@@ -88,7 +60,7 @@ describe('a prompt', () => {
 
   test('whose answer was lost is uncertain, and found in the queue and then in history', async () => {
     await fake.swallowPromptAnswer(1);
-    const lost = prompt(300);
+    const lost = runMs(300);
     const failure = await failureOf(client.submit(lost));
     expect(failure).toMatchObject({ class: 'network', uncertain: true });
     const { running, pending } = await client.readQueue();
@@ -99,18 +71,18 @@ describe('a prompt', () => {
 
   test('whose answer is late is uncertain too, and so is one that is answered with a page', async () => {
     await fake.answerSlowly(2_000, '^POST /prompt$', 1);
-    const late = prompt();
+    const late = runMs();
     const failure = await failureOf(client.submit(late, undefined, 150));
     expect(failure).toMatchObject({ class: 'timeout', uncertain: true });
     await until(() => client.readHistory(late.promptId));
     await fake.sendGarbage({ kind: 'html' }, 1);
-    const page = await failureOf(client.submit(prompt()));
+    const page = await failureOf(client.submit(runMs()));
     expect(page).toMatchObject({ class: 'bad_output', uncertain: true, status: 200 });
   });
 
   test('is refused for certain when nobody listens', async () => {
     const gone = await failureOf(
-      createComfyClient({ baseUrl: await freePort(), timeoutMs: 1_000 }).submit(prompt()),
+      createComfyClient({ baseUrl: await findDeadUrl(), timeoutMs: 1_000 }).submit(runMs()),
     );
     expect(gone).toMatchObject({ class: 'network', uncertain: false, status: undefined });
     expect(gone.message).toContain('ECONNREFUSED');
@@ -119,7 +91,7 @@ describe('a prompt', () => {
   test('that the caller gives up throws the reason of the signal', async () => {
     await fake.hangRoute('^POST /prompt$', 1);
     const stop = new AbortController();
-    const submitted = client.submit(prompt(), stop.signal);
+    const submitted = client.submit(runMs(), stop.signal);
     const reason = new Error('interrupted');
     setTimeout(() => {
       stop.abort(reason);
@@ -129,7 +101,7 @@ describe('a prompt', () => {
   });
 
   test('is interrupted, taken off the queue and out of history by its id alone', async () => {
-    const [first, second, third] = [prompt(10_000), prompt(10_000), prompt()];
+    const [first, second, third] = [runMs(10_000), runMs(10_000), runMs()];
     for (const each of [first, second, third]) await client.submit(each);
     await until(async () => (await client.readQueue()).running.length === 1);
     expect(await client.readQueue()).toEqual({
@@ -210,97 +182,3 @@ describe('what a server is and has', () => {
     });
   });
 });
-
-describe('failures', () => {
-  test.each([
-    [301, 'config', false],
-    [400, 'config', false],
-    [401, 'config', false],
-    [402, 'quota', false],
-    [403, 'config', false],
-    [404, 'config', false],
-    [405, 'config', false],
-    [408, 'timeout', true],
-    [429, 'rate', false],
-    [500, 'server', true],
-    [502, 'server', true],
-    [503, 'capacity', true],
-    [504, 'server', true],
-  ] as const)('an answer of %i is of the class %s', async (status, kind, uncertain) => {
-    await fake.failRoute('^GET /queue$', { status, body: 'secret' }, 1);
-    const failure = await failureOf(client.readQueue());
-    expect(failure).toBeInstanceOf(AttemptError);
-    expect(failure).toMatchObject({ class: kind, status, uncertain });
-    expect(failure.message).toBe(`${new URL(fake.url).host} answered ${status} to GET /queue`);
-  });
-
-  test.each([
-    [413, 'caller'],
-    [422, 'caller'],
-    [400, 'bad_output'],
-  ] as const)(
-    'a %i for a prompt, that is no rejection, is of the class %s',
-    async (status, kind) => {
-      await fake.failRoute('^POST /prompt$', { status, body: 'Bad Request' }, 1);
-      const failure = await failureOf(client.submit(prompt()));
-      expect(failure).toMatchObject({ class: kind, status, uncertain: false });
-    },
-  );
-
-  test.each([
-    ['text', 'Welcome'],
-    ['a list where an object is due', '[]'],
-    ['an object of another shape', '{"queue_running":[]}'],
-    ['nothing', ''],
-  ])('an answer of 200 with %s is bad output', async (_what, body) => {
-    await fake.failRoute('^GET /queue$', { status: 200, body }, 1);
-    expect(await failureOf(client.readQueue())).toMatchObject({ class: 'bad_output' });
-  });
-
-  test('half an answer is bad output, none in time is a timeout', async () => {
-    await fake.sendGarbage({ kind: 'truncated', path: '/object_info' }, 1);
-    expect(await failureOf(client.objectInfo())).toMatchObject({ class: 'bad_output' });
-    await fake.hangRoute('^GET /queue$', 1);
-    expect(await failureOf(client.readQueue(undefined, 100))).toMatchObject({ class: 'timeout' });
-  });
-
-  test('say when to come back, and never the credentials of the URL', async () => {
-    let seen: string | undefined;
-    const url = await serve((request, response) => {
-      seen = `${request.url ?? ''} ${request.headers.authorization ?? ''}`;
-      response.writeHead(429, { 'retry-after': '7' }).end();
-    });
-    const baseUrl = `${url.replace('//', '//name:s%40cret@')}/comfy/`;
-    const guarded = createComfyClient({ baseUrl, timeoutMs: 1_000 });
-    const failure = await failureOf(guarded.ping());
-    expect(failure).toMatchObject({ class: 'rate', retryAfterMs: 7_000 });
-    expect(seen).toBe(`/comfy/prompt Basic ${Buffer.from('name:s@cret').toString('base64')}`);
-    expect(`${failure.message} ${failure.host} ${guarded.host}`).not.toContain('cret');
-  });
-
-  test('redirects are not followed', async () => {
-    const paths: string[] = [];
-    const url = await serve((request, response) => {
-      paths.push(request.url ?? '');
-      response.writeHead(302, { location: '/login' }).end();
-    });
-    const lost = createComfyClient({ baseUrl: url, timeoutMs: 1_000 });
-    expect(await failureOf(lost.submit(prompt()))).toMatchObject({ class: 'config', status: 302 });
-    expect(paths).toEqual(['/prompt']);
-  });
-
-  test('a wrong URL is refused at once, without repeating it', () => {
-    const create = (baseUrl: string) => () => createComfyClient({ baseUrl, timeoutMs: 1 });
-    expect(create('gpu-a')).toThrow('cannot be read');
-    expect(create('ftp://me:secret@gpu-a')).toThrow(/^the URL of the ComfyUI server gpu-a is nei/);
-  });
-});
-
-/** The URL of a port where somebody listened a moment ago. */
-async function freePort(): Promise<string> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return `http://127.0.0.1:${port}`;
-}

@@ -16,7 +16,9 @@ import {
   type ComfyRequest,
 } from './comfy-request.ts';
 import { readAccepted, readRejection, stringsOf, type SubmitAnswer } from './prompt-answer.ts';
+import { writeSubmission, type PromptSubmission } from './prompt-submission.ts';
 import { parseServerAddress } from './server-address.ts';
+import { readUpstreamQueue, type UpstreamQueue } from './upstream-queue.ts';
 
 /** Of one answer that is JSON: object_info of a server with hundreds of node packs is some 20 MB. */
 const MAX_JSON_BYTES = 128 * 1024 * 1024;
@@ -34,22 +36,6 @@ export interface ComfyClientOptions {
   readonly maxJsonBytes?: number;
   /** Of one download; default 1 GiB. */
   readonly maxFileBytes?: number;
-}
-
-/** A prompt to be posted; the JSON in it stays text, so that 64-bit numbers survive. */
-export interface PromptSubmission {
-  readonly promptText: string;
-  /** A canonical lowercase UUID: newer versions refuse anything else. */
-  readonly promptId: string;
-  readonly clientId: string;
-  /** `extra_data` as JSON text. */
-  readonly extraDataText?: string;
-}
-
-export interface UpstreamQueue {
-  readonly running: readonly string[];
-  /** In the order they will run. */
-  readonly pending: readonly string[];
 }
 
 export interface Upload {
@@ -139,9 +125,9 @@ export function createComfyClient(options: ComfyClientOptions) {
 
     /** GET /queue: ids only. */
     readQueue: async (...call: Call): Promise<UpstreamQueue> => {
-      const { queue_running: running, queue_pending: pending } = await getObject('/queue', call);
-      if (!Array.isArray(running) || !Array.isArray(pending)) throw unexpected('GET /queue');
-      return { running: idsInOrder(running), pending: idsInOrder(pending) };
+      const queue = readUpstreamQueue(await getObject('/queue', call));
+      if (queue === undefined) throw unexpected('GET /queue');
+      return queue;
     },
 
     /** GET /history/{id}; undefined when the server knows of no such end. Numbers are exact. */
@@ -246,20 +232,4 @@ export function createComfyClient(options: ComfyClientOptions) {
       return { queueRemaining: remaining };
     },
   };
-}
-
-function writeSubmission(prompt: PromptSubmission): string {
-  const { promptText, promptId, clientId, extraDataText } = prompt;
-  const ids = `"prompt_id":${JSON.stringify(promptId)},"client_id":${JSON.stringify(clientId)}`;
-  const extra = extraDataText === undefined ? '' : `,"extra_data":${extraDataText}`;
-  return `{"prompt":${promptText},${ids}${extra}}`;
-}
-
-/** `[number, id, ...]` each. ComfyUI shows its heap, which is not sorted (transcript 10). */
-function idsInOrder(items: readonly JsonValue[]): string[] {
-  const entries = items.flatMap((item) => {
-    const [number, id] = Array.isArray(item) ? (item as readonly JsonValue[]) : [];
-    return typeof id === 'string' ? [{ number: Number(number), id }] : [];
-  });
-  return entries.sort((a, b) => a.number - b.number || (a.id < b.id ? -1 : 1)).map(({ id }) => id);
 }

@@ -11,12 +11,9 @@ import {
 } from '@tiercel/testkit';
 import { WebSocketServer } from 'ws';
 import { createComfyClient } from './comfy-client.ts';
-import {
-  ComfySocket,
-  type ComfyPreview,
-  type ComfySocketListener,
-  type ComfySocketOptions,
-} from './comfy-socket.ts';
+import type { ComfySocketListener } from './comfy-listener.ts';
+import { ComfySocket, type ComfySocketOptions } from './comfy-socket.ts';
+import type { ComfyPreview } from './frame-reader.ts';
 import type { ComfyMessage } from './text-frames.ts';
 
 let fake: FakeComfyUi;

@@ -1,31 +1,9 @@
-import { isJsonObject, type NodeIdentity } from '@tiercel/contracts';
+import { isJsonObject } from '@tiercel/contracts';
 import type { Logger } from '@tiercel/runtime';
 import { WebSocket } from 'ws';
-import { decodeBinaryFrame } from './binary-frames.ts';
+import type { ComfySocketListener } from './comfy-listener.ts';
+import { FrameReader, type ComfyFrame } from './frame-reader.ts';
 import { parseServerAddress, type ServerAddress } from './server-address.ts';
-import { readMessage, readRunning, type ComfyMessage } from './text-frames.ts';
-
-/** A preview picture. */
-export interface ComfyPreview {
-  /** Event 1 names no node: it is then the one that runs for us, undefined when none is known to. */
-  readonly node: NodeIdentity | undefined;
-  /** Only event 4 names it. */
-  readonly promptId: string | undefined;
-  readonly mediaType: 'image/jpeg' | 'image/png';
-  /** A view into the frame; custom nodes put more than a picture into event 1. */
-  readonly bytes: Uint8Array;
-}
-
-/** Who is told, in the order of arrival. What a method throws is logged and goes no further. */
-export interface ComfySocketListener {
-  /** The server has registered us: what a prompt submitted from now on sends will arrive. */
-  onOpen(isReconnect: boolean): void;
-  /** The connection is lost, and frames with it: whoever waits must read the truth again after onOpen. */
-  onGap(): void;
-  onMessage(message: ComfyMessage): void;
-  onPreview(preview: ComfyPreview): void;
-  onText(text: { readonly nodeId: string; readonly text: string }): void;
-}
 
 export interface ComfySocketOptions {
   readonly baseUrl: string;
@@ -70,7 +48,6 @@ export class ComfySocket {
   #garbage = 0;
   #isOpen = false;
   #wasOpen = false;
-  #running: NodeIdentity | undefined;
 
   /** @throws TypeError when `baseUrl` is no http(s) URL */
   constructor(options: ComfySocketOptions) {
@@ -128,6 +105,7 @@ export class ComfySocket {
     this.#socket = socket;
     this.#unanswered = 0;
     this.#beats = 0;
+    const reader = new FrameReader();
     const hear = (): void => {
       this.#unanswered = 0;
     };
@@ -142,8 +120,7 @@ export class ComfySocket {
     socket.on('message', (frame: Buffer, isBinary: boolean) => {
       hear();
       if (this.#closing !== undefined) return;
-      if (isBinary) this.#readBinary(frame);
-      else this.#readText(frame.toString('utf8'));
+      this.#take(reader.read(frame, isBinary));
     });
     let problem: Error | undefined;
     socket.on('error', (error) => {
@@ -184,7 +161,6 @@ export class ComfySocket {
       },
       delayMs * (0.5 + Math.random() / 2),
     );
-    this.#running = undefined;
     if (!this.#isOpen) return;
     this.#isOpen = false;
     this.#tell(() => {
@@ -192,21 +168,36 @@ export class ComfySocket {
     });
   }
 
-  #readText(raw: string): void {
-    const message = readMessage(raw);
-    if (message === undefined) {
-      this.#countGarbage();
-      return;
-    }
-    const { type, data } = message;
+  #take(frame: ComfyFrame): void {
     const { listener } = this.#options;
-    if (!this.#isOpen && type === 'status' && isJsonObject(data) && data.sid !== undefined) {
-      this.#welcome();
+    switch (frame.kind) {
+      case 'message': {
+        const { type, data } = frame.message;
+        if (!this.#isOpen && type === 'status' && isJsonObject(data) && data.sid !== undefined) {
+          this.#welcome();
+        }
+        this.#tell(() => {
+          listener.onMessage(frame.message);
+        });
+        return;
+      }
+      case 'preview':
+        this.#tell(() => {
+          listener.onPreview(frame.preview);
+        });
+        return;
+      case 'text': {
+        const { nodeId, text } = frame;
+        this.#tell(() => {
+          listener.onText({ nodeId, text });
+        });
+        return;
+      }
+      case 'unknown':
+        return;
+      case 'garbage':
+        this.#countGarbage();
     }
-    if (type === 'executing' && isJsonObject(data)) this.#running = readRunning(data);
-    this.#tell(() => {
-      listener.onMessage(message);
-    });
   }
 
   #welcome(): void {
@@ -219,38 +210,6 @@ export class ComfySocket {
     this.#tell(() => {
       listener.onOpen(isReconnect);
     });
-  }
-
-  #readBinary(frame: Buffer): void {
-    const { listener } = this.#options;
-    const decoded = decodeBinaryFrame(frame);
-    switch (decoded.kind) {
-      case 'preview': {
-        const { mediaType, bytes } = decoded;
-        this.#tell(() => {
-          listener.onPreview({ node: this.#running, promptId: undefined, mediaType, bytes });
-        });
-        return;
-      }
-      case 'preview-of-node': {
-        const { node, promptId, mediaType, bytes } = decoded;
-        this.#tell(() => {
-          listener.onPreview({ node, promptId, mediaType, bytes });
-        });
-        return;
-      }
-      case 'text': {
-        const { nodeId, text } = decoded;
-        this.#tell(() => {
-          listener.onText({ nodeId, text });
-        });
-        return;
-      }
-      case 'unknown':
-        return; // of a later version, or of an extension
-      case 'garbage':
-        this.#countGarbage();
-    }
   }
 
   #countGarbage(): void {

@@ -3,27 +3,15 @@ import type { Device, JsonObject, ObjectInfo } from '@tiercel/contracts';
 import type { NodeFiles } from '@tiercel/nodes';
 import type { Clock, Logger, Redis } from '@tiercel/runtime';
 import type { AttemptContext, AttemptRequest, AttemptResult, Backend } from '../backend.ts';
-import { AttemptError, AttemptStopped, JobError } from '../failures.ts';
-import { chooseServers } from './choose-server.ts';
-import { createComfyClient } from './comfy-client.ts';
+import { AttemptError } from '../failures.ts';
 import { ComfyRequestError } from './comfy-errors.ts';
-import { ComfySocket } from './comfy-socket.ts';
-import {
-  describe,
-  describeOffer,
-  extraOf,
-  isServerLost,
-  isThere,
-  readNote,
-  rejectionError,
-  supports,
-  type Note,
-} from './pool.ts';
-import { PoolServer } from './pool-server.ts';
+import { openServer } from './open-server.ts';
+import { describeOffer, isServerLost, isThere, readNote, supports, type Note } from './pool.ts';
+import type { PoolServer } from './pool-server.ts';
 import { PromptRun, type RunOptions } from './prompt-run.ts';
-import { pushInputs } from './push-inputs.ts';
-import { modelsKey } from './requirements.ts';
-import { ServerSlots, type Slot } from './slots.ts';
+import { ServerSlots } from './slots.ts';
+import { submitPrompt, TRANSFER_TIMEOUT_MS } from './submit-prompt.ts';
+import { takePlace } from './take-place.ts';
 
 export interface ComfyUiBackendOptions {
   readonly name: string;
@@ -62,12 +50,6 @@ export interface ComfyUiBackend extends Backend {
   close(): void;
 }
 
-const REQUEST_TIMEOUT_MS = 15_000;
-/** Of one file, up or down: a long video on a slow line. */
-const TRANSFER_TIMEOUT_MS = 300_000;
-const PING_MS = 5_000;
-const SILENCE_MS = 15_000;
-const SLOT_POLL_MS = 25;
 /** Servers of the pool that one attempt may lose before the tier gives up. */
 const MAX_SERVERS = 3;
 
@@ -92,7 +74,13 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
       const lease = randomUUID();
       const place =
         noted === undefined
-          ? await takePlace(request, context, lease)
+          ? await takePlace(pool, slots, lease, {
+              graph: request.graph,
+              signal: context.signal,
+              unavailableMs: options.unavailableMs,
+              tier: options.name,
+              clock: options.clock,
+            })
           : { server: noted, slot: await slots.acquireOver(noted.url, lease) };
       try {
         return await runOn(place.server, request, context, noted === undefined ? undefined : note);
@@ -106,35 +94,6 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
       } finally {
         await place.slot.release().catch(() => undefined);
       }
-    }
-  };
-
-  const takePlace = async (
-    request: AttemptRequest,
-    { signal }: AttemptContext,
-    lease: string,
-  ): Promise<{ server: PoolServer; slot: Slot }> => {
-    const models = modelsKey(request.graph);
-    let nobodySince: number | undefined;
-    for (;;) {
-      if (signal.aborted) throw new AttemptStopped({ nodeId: null, nodeType: null, executed: [] });
-      const { able, obstacles } = chooseServers(request.graph, models, pool.map(describe));
-      const taken = able.length === 0 ? undefined : await slots.acquire(able, lease);
-      const server = taken === undefined ? undefined : find(taken.url);
-      if (taken !== undefined && server !== undefined) {
-        server.lastModels = models;
-        return { server, slot: taken.slot };
-      }
-      if (able.length === 0) {
-        nobodySince ??= options.clock.now();
-        if (options.clock.now() - nobodySince > options.unavailableMs) {
-          const why = obstacles[0] ?? 'no server answers';
-          throw new AttemptError('network', `no server of ${options.name} can run it: ${why}`);
-        }
-      } else {
-        nobodySince = undefined;
-      }
-      await new Promise((resolve) => setTimeout(resolve, SLOT_POLL_MS));
     }
   };
 
@@ -170,7 +129,8 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
     server.attach(upstreamId, promptRun);
     try {
       if (found === undefined) {
-        await submit(server, upstreamId, request, context);
+        const { clientId, files } = options;
+        await submitPrompt(server, { upstreamId, request, context, clientId, files });
       } else if (!(await isThere(server, upstreamId))) {
         throw new AttemptError('server', 'the prompt of the earlier attempt is gone');
       } else {
@@ -183,51 +143,6 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
         leaving.delete(server);
         server.stop();
       }
-    }
-  };
-
-  const submit = async (
-    server: PoolServer,
-    upstreamId: string,
-    request: AttemptRequest,
-    context: AttemptContext,
-  ): Promise<void> => {
-    const { client, abilities } = server;
-    const promptText = await pushInputs(
-      request.graph,
-      request.promptText,
-      abilities?.objectInfo ?? {},
-      {
-        readInput: (name) => options.files.readInput(name),
-        push: ({ name, subfolder, bytes }) =>
-          // Without the job's signal: other jobs may be waiting for the same transfer.
-          server.pushOnce(`${subfolder}/${name}`, async () => {
-            // Over what a transfer that broke off may have left under this name.
-            const file = { name, subfolder, bytes, overwrite: true };
-            await client.upload(file, undefined, TRANSFER_TIMEOUT_MS);
-          }),
-      },
-    );
-    // Noted first: whoever takes over looks the prompt up instead of sending it again.
-    await context.remember(JSON.stringify({ server: server.url, id: upstreamId } satisfies Note));
-    try {
-      const answer = await client.submit(
-        {
-          promptId: upstreamId,
-          promptText,
-          clientId: options.clientId,
-          extraDataText: extraOf(request),
-        },
-        context.signal,
-      );
-      if (answer.kind === 'rejected') throw rejectionError(answer.rejection);
-      if (answer.promptId !== upstreamId) {
-        throw new AttemptError('bad_output', 'the server does not keep the prompt_id it was given');
-      }
-    } catch (error) {
-      if (error instanceof JobError || context.signal.aborted) throw error;
-      // It may have arrived although the answer did not: looked up, never sent twice.
-      if (!(await isThere(server, upstreamId).catch(() => false))) throw error;
     }
   };
 
@@ -262,39 +177,4 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
 
 function isFileGone(error: AttemptError): boolean {
   return error instanceof ComfyRequestError && error.class === 'bad_output' && error.status === 404;
-}
-
-function openServer(url: string, options: ComfyUiBackendOptions): PoolServer {
-  const { log, clientId } = options;
-  const client = createComfyClient({ baseUrl: url, timeoutMs: REQUEST_TIMEOUT_MS });
-  const server = new PoolServer({ url, client, log });
-  server.start(
-    new ComfySocket({
-      baseUrl: url,
-      clientId,
-      log,
-      pingIntervalMs: PING_MS,
-      silenceMs: SILENCE_MS,
-      listener: {
-        onOpen: () => {
-          server.onOpen();
-        },
-        onGap: () => {
-          server.onGap();
-        },
-        onMessage: ({ type, data }) => {
-          if (typeof data === 'object' && data !== null) server.onFrame(type, data);
-        },
-        onPreview: ({ node, promptId, mediaType, bytes }) => {
-          const nodeId = node?.node_id;
-          if (nodeId === undefined) return;
-          server.runOf(promptId)?.onPreview(nodeId, { mediaType, bytes });
-        },
-        onText: ({ nodeId, text }) => {
-          server.runOf(undefined)?.onText(nodeId, text);
-        },
-      },
-    }),
-  );
-  return server;
 }

@@ -4,6 +4,7 @@ import type { AttemptRequest, Support } from '../backend.ts';
 import { JobError, serviceError, type AttemptError } from '../failures.ts';
 import type { Candidate } from './choose-server.ts';
 import type { PoolOffer } from './create-comfyui-backend.ts';
+import { findPrompt } from './find-prompt.ts';
 import type { PoolServer } from './pool-server.ts';
 import { findObstacle } from './requirements.ts';
 
@@ -41,13 +42,7 @@ export function supports(request: AttemptRequest, pool: readonly PoolServer[]): 
 
 /** Whether the server has the prompt: running, waiting, or ended. */
 export async function isThere(server: PoolServer, id: string): Promise<boolean> {
-  for (let look = 0; look < 2; look += 1) {
-    const { running, pending } = await server.client.readQueue();
-    if (running.includes(id) || pending.includes(id)) return true;
-    if ((await server.client.readHistory(id)) !== undefined) return true;
-    // Between the two answers it may have moved from the one to the other: looked at once more.
-  }
-  return false;
+  return (await findPrompt(server.client, id)).kind !== 'nowhere';
 }
 
 /** The server went away with the prompt; another one may run it. The prompt's own fault is not that. */

@@ -1,18 +1,24 @@
-import type { JsonObject, NodeMeta, UiOutput } from '@tiercel/contracts';
+import type { NodeMeta, UiOutput } from '@tiercel/contracts';
 import { isJsonObject } from '@tiercel/contracts';
 import type { AttemptContext, AttemptResult, PreviewPicture } from '../backend.ts';
-import { AttemptError, AttemptStopped, JobError, Stopped } from '../failures.ts';
+import { AttemptStopped, Stopped, type PartialResult } from '../failures.ts';
+import { cancelPrompt, type CancelServer } from './cancel-prompt.ts';
+import { findPrompt } from './find-prompt.ts';
 import { FrameRelay } from './frame-relay.ts';
 import { harvestOutput, type Harvester } from './harvest.ts';
 import { mapPromptId } from './id-map.ts';
+import {
+  checkSucceeded,
+  failedWith,
+  isFinal,
+  LostPrompt,
+  toEndingError,
+  type Ending,
+} from './prompt-ending.ts';
+import { SignWatch } from './sign-watch.ts';
 
 /** What a run needs of the server it is on. */
-export interface RunServer {
-  readHistory(id: string): Promise<JsonObject | undefined>;
-  /** Ids that run or wait. */
-  readQueue(): Promise<{ running: readonly string[]; pending: readonly string[] }>;
-  interrupt(id: string): Promise<void>;
-  deletePending(id: string): Promise<void>;
+export interface RunServer extends CancelServer {
   deleteHistory(id: string): Promise<void>;
   /** The socket is open and says nothing: ComfyUI has forgotten it (WIRE.md 6.1). */
   renewSocket(): void;
@@ -24,13 +30,6 @@ export interface RunOptions {
   /** A server that does not answer for this long has lost the prompt. */
   readonly lostAfterMs: number;
 }
-
-type Ending = { readonly kind: 'success' } | { readonly kind: 'failed'; readonly error: Error };
-
-/** Out of memory on a GPU is the server's trouble, not the prompt's. */
-const OUT_OF_MEMORY = /OutOfMemory/;
-const CANCEL_EVERY_MS = 300;
-const CANCEL_TRIES = 30;
 
 /**
  * One prompt on one server, from its submit (or from finding it there) to its end: relays its frames,
@@ -47,11 +46,10 @@ export class PromptRun {
   readonly #outputs = new Map<string, UiOutput>();
   #executed: string[] = [];
   #current: { nodeId: string; nodeType: string } | undefined;
-  #lastSign = Date.now();
+  readonly #signs: SignWatch;
   #work: Promise<void> = Promise.resolve();
   #end: (ending: Ending) => void = () => undefined;
   readonly #ended: Promise<Ending>;
-  #wake: () => void = () => undefined;
 
   constructor(dependencies: {
     upstreamId: string;
@@ -67,6 +65,7 @@ export class PromptRun {
     this.#context = dependencies.context;
     this.#harvester = dependencies.harvester;
     this.#options = dependencies.options;
+    this.#signs = new SignWatch(dependencies.options.checkMs);
     this.#relay = new FrameRelay(dependencies.context.listener);
     this.#ended = new Promise((resolve) => {
       this.#end = resolve;
@@ -93,16 +92,16 @@ export class PromptRun {
 
   /** One step after the other, in the order of the server; the first that fails ends the run. */
   #then(step: () => void | Promise<void>): void {
-    this.#lastSign = Date.now();
+    this.#signs.note();
     this.#work = this.#work.then(step);
     this.#work.catch((error: unknown) => {
-      this.#end({ kind: 'failed', error: asError(error) });
+      this.#end(failedWith(error));
     });
   }
 
   /** Frames may have been missed: the server is asked at once. */
   onGap(): void {
-    this.#wake();
+    this.#signs.wake();
   }
 
   /**
@@ -119,7 +118,7 @@ export class PromptRun {
     });
     let firstSilence: number | undefined;
     for (;;) {
-      const result = await Promise.race([this.#ended, stopped, this.#silence()]);
+      const result = await Promise.race([this.#ended, stopped, this.#signs.silence()]);
       if (result === 'stopped') return await this.#stop();
       if (typeof result === 'object') {
         if (result.kind === 'failed') throw result.error;
@@ -133,58 +132,25 @@ export class PromptRun {
         }
         firstSilence = undefined;
       } catch (error) {
-        if (error instanceof JobError || isLost(error)) throw error;
+        if (isFinal(error)) throw error;
         firstSilence ??= Date.now();
         if (Date.now() - firstSilence > this.#options.lostAfterMs) throw error;
       }
     }
   }
 
-  /** Resolves after a while without frames, or when a gap says that some may be missing. */
-  async #silence(): Promise<'silence'> {
-    const woken = new Promise<void>((resolve) => {
-      this.#wake = resolve;
-    });
-    for (;;) {
-      const before = this.#lastSign;
-      let timer: NodeJS.Timeout | undefined;
-      const pause = new Promise<'paused'>((resolve) => {
-        timer = setTimeout(() => {
-          resolve('paused');
-        }, this.#options.checkMs);
-      });
-      const first = await Promise.race([woken, pause]);
-      clearTimeout(timer);
-      if (first !== 'paused' || this.#lastSign === before) return 'silence';
-    }
-  }
-
   /**
    * Asks the server for the truth.
    * @returns true when the prompt has succeeded there; false when it is still under way
-   * @throws AttemptError when it is nowhere
+   * @throws LostPrompt when it is nowhere; what it ended with, when it failed
    */
   async #lookAfter(): Promise<boolean> {
     await this.#work;
-    for (let look = 0; look < 2; look += 1) {
-      const item = await this.#server.readHistory(this.#upstreamId);
-      if (item !== undefined) return this.#readEnding(item);
-      const { running, pending } = await this.#server.readQueue();
-      if (running.includes(this.#upstreamId) || pending.includes(this.#upstreamId)) return false;
-      // It may have moved from one to the other between the two answers.
-    }
-    throw new LostPrompt();
-  }
-
-  #readEnding(item: JsonObject): boolean {
-    const status = item.status;
-    if (!isJsonObject(status) || status.status_str === 'success') return true;
-    const messages = Array.isArray(status.messages) ? status.messages : [];
-    const last: unknown = messages.at(-1);
-    if (Array.isArray(last) && typeof last[0] === 'string') {
-      throw this.#toError(last[0], (last[1] ?? {}) as Record<string, unknown>);
-    }
-    throw new AttemptError('bad_output', 'the server kept no reason for a failed prompt');
+    const place = await findPrompt(this.#server, this.#upstreamId);
+    if (place.kind === 'queued') return false;
+    if (place.kind === 'nowhere') throw new LostPrompt();
+    checkSucceeded(place.item, this.#partial());
+    return true;
   }
 
   async #handle(type: string, data: object): Promise<void> {
@@ -214,7 +180,7 @@ export class PromptRun {
       case 'execution_error':
       case 'execution_interrupted':
         this.#relay.flush();
-        this.#end({ kind: 'failed', error: this.#toError(type, source) });
+        this.#end(failedWith(toEndingError(type, source, this.#partial())));
         return;
       default:
         this.#relayMapped(type, data);
@@ -261,36 +227,9 @@ export class PromptRun {
     };
   }
 
-  #toError(type: string, data: Record<string, unknown>): Error {
-    const text = (value: unknown) => (typeof value === 'string' ? value : '');
-    const list = (value: unknown) => (Array.isArray(value) ? value.map(String) : []);
-    const partial = { outputs: Object.fromEntries(this.#outputs), meta: {} };
-    if (type === 'execution_interrupted') {
-      return new AttemptStopped({
-        nodeId: text(data.node_id),
-        nodeType: text(data.node_type),
-        executed: list(data.executed),
-        partial,
-      });
-    }
-    const exceptionType = text(data.exception_type);
-    if (OUT_OF_MEMORY.test(exceptionType)) {
-      return new AttemptError('capacity', `out of memory at node ${text(data.node_id)}`);
-    }
-    return new JobError(
-      'node_failed',
-      {
-        node_id: text(data.node_id),
-        node_type: text(data.node_type),
-        executed: list(data.executed),
-        exception_message: text(data.exception_message),
-        exception_type: exceptionType,
-        traceback: list(data.traceback),
-        current_inputs: (data.current_inputs ?? {}) as Record<string, unknown>,
-        current_outputs: list(data.current_outputs),
-      },
-      { partial },
-    );
+  /** What it has shown so far. */
+  #partial(): PartialResult {
+    return { outputs: Object.fromEntries(this.#outputs), meta: {} };
   }
 
   /** Stopped from outside. After a shutdown the prompt goes on there, for the next worker. */
@@ -300,51 +239,12 @@ export class PromptRun {
       nodeId: this.#current?.nodeId ?? null,
       nodeType: this.#current?.nodeType ?? null,
       executed: this.#executed,
-      partial: { outputs: Object.fromEntries(this.#outputs), meta: {} },
+      partial: this.#partial(),
     };
     if (reason instanceof Stopped && reason.reason === 'shutdown') throw new AttemptStopped(at);
-    for (let attempt = 0; attempt < CANCEL_TRIES; attempt += 1) {
-      // Both: the prompt may be on its way from waiting to running.
-      await this.#server.deletePending(this.#upstreamId).catch(() => undefined);
-      await this.#server.interrupt(this.#upstreamId).catch(() => undefined);
-      const ending = await Promise.race([this.#ended, pause(CANCEL_EVERY_MS)]);
-      if (ending?.kind === 'failed' && ending.error instanceof AttemptStopped) throw ending.error;
-      if (ending !== undefined) break;
-      if (await this.#isGone()) break;
-    }
+    const ending = await cancelPrompt(this.#server, this.#upstreamId, this.#ended);
+    if (ending?.kind === 'failed' && ending.error instanceof AttemptStopped) throw ending.error;
     this.#server.deleteHistory(this.#upstreamId).catch(() => undefined);
     throw new AttemptStopped(at);
   }
-
-  async #isGone(): Promise<boolean> {
-    try {
-      const { running, pending } = await this.#server.readQueue();
-      return !running.includes(this.#upstreamId) && !pending.includes(this.#upstreamId);
-    } catch {
-      return false;
-    }
-  }
-}
-
-/** The server answers, and knows nothing of the prompt: it was restarted. */
-class LostPrompt extends AttemptError {
-  constructor() {
-    super('server', 'the server no longer knows the prompt');
-  }
-}
-
-function isLost(error: unknown): boolean {
-  return error instanceof LostPrompt || error instanceof AttemptStopped;
-}
-
-function asError(error: unknown): Error {
-  return error instanceof Error ? error : new Error(String(error));
-}
-
-function pause(durationMs: number): Promise<undefined> {
-  return new Promise((resolve) => {
-    setTimeout(() => {
-      resolve(undefined);
-    }, durationMs);
-  });
 }

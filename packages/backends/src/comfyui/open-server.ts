@@ -1,0 +1,49 @@
+import type { Logger } from '@tiercel/runtime';
+import { createComfyClient } from './comfy-client.ts';
+import { ComfySocket } from './comfy-socket.ts';
+import { PoolServer } from './pool-server.ts';
+
+const REQUEST_TIMEOUT_MS = 15_000;
+const PING_MS = 5_000;
+const SILENCE_MS = 15_000;
+
+export interface OpenServerOptions {
+  /** Unique per worker process: frames come to this client id. */
+  readonly clientId: string;
+  readonly log: Logger;
+}
+
+/** Connects to a server for as long as it is in the pool. */
+export function openServer(url: string, { log, clientId }: OpenServerOptions): PoolServer {
+  const client = createComfyClient({ baseUrl: url, timeoutMs: REQUEST_TIMEOUT_MS });
+  const server = new PoolServer({ url, client, log });
+  server.start(
+    new ComfySocket({
+      baseUrl: url,
+      clientId,
+      log,
+      pingIntervalMs: PING_MS,
+      silenceMs: SILENCE_MS,
+      listener: {
+        onOpen: () => {
+          server.onOpen();
+        },
+        onGap: () => {
+          server.onGap();
+        },
+        onMessage: ({ type, data }) => {
+          if (typeof data === 'object' && data !== null) server.onFrame(type, data);
+        },
+        onPreview: ({ node, promptId, mediaType, bytes }) => {
+          const nodeId = node?.node_id;
+          if (nodeId === undefined) return;
+          server.runOf(promptId)?.onPreview(nodeId, { mediaType, bytes });
+        },
+        onText: ({ nodeId, text }) => {
+          server.runOf(undefined)?.onText(nodeId, text);
+        },
+      },
+    }),
+  );
+  return server;
+}

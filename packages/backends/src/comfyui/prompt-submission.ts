@@ -1,0 +1,17 @@
+/** A prompt to be posted; the JSON in it stays text, so that 64-bit numbers survive. */
+export interface PromptSubmission {
+  readonly promptText: string;
+  /** A canonical lowercase UUID: newer versions refuse anything else. */
+  readonly promptId: string;
+  readonly clientId: string;
+  /** `extra_data` as JSON text. */
+  readonly extraDataText?: string;
+}
+
+/** The body of POST /prompt. */
+export function writeSubmission(prompt: PromptSubmission): string {
+  const { promptText, promptId, clientId, extraDataText } = prompt;
+  const ids = `"prompt_id":${JSON.stringify(promptId)},"client_id":${JSON.stringify(clientId)}`;
+  const extra = extraDataText === undefined ? '' : `,"extra_data":${extraDataText}`;
+  return `{"prompt":${promptText},${ids}${extra}}`;
+}

@@ -1,0 +1,40 @@
+/** Notices that a prompt has shown no sign of life for a while, or that signs of it may have been missed. */
+export class SignWatch {
+  readonly #checkMs: number;
+  #lastSign = Date.now();
+  #wake: () => void = () => undefined;
+
+  /** @param checkMs silence after which someone must look */
+  constructor(checkMs: number) {
+    this.#checkMs = checkMs;
+  }
+
+  /** A sign of life. */
+  note(): void {
+    this.#lastSign = Date.now();
+  }
+
+  /** Signs may have been missed: who waits for silence is woken at once. */
+  wake(): void {
+    this.#wake();
+  }
+
+  /** Resolves after a while without signs, or when woken. */
+  async silence(): Promise<'silence'> {
+    const woken = new Promise<void>((resolve) => {
+      this.#wake = resolve;
+    });
+    for (;;) {
+      const before = this.#lastSign;
+      let timer: NodeJS.Timeout | undefined;
+      const pause = new Promise<'paused'>((resolve) => {
+        timer = setTimeout(() => {
+          resolve('paused');
+        }, this.#checkMs);
+      });
+      const first = await Promise.race([woken, pause]);
+      clearTimeout(timer);
+      if (first !== 'paused' || this.#lastSign === before) return 'silence';
+    }
+  }
+}

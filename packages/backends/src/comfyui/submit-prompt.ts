@@ -1,0 +1,62 @@
+import type { NodeFiles } from '@tiercel/nodes';
+import type { AttemptContext, AttemptRequest } from '../backend.ts';
+import { AttemptError, JobError } from '../failures.ts';
+import { extraOf, isThere, rejectionError, type Note } from './pool.ts';
+import type { PoolServer } from './pool-server.ts';
+import { pushInputs } from './push-inputs.ts';
+
+/** Of one file, up or down: a long video on a slow line. */
+export const TRANSFER_TIMEOUT_MS = 300_000;
+
+export interface Submission {
+  readonly upstreamId: string;
+  readonly request: AttemptRequest;
+  readonly context: AttemptContext;
+  readonly clientId: string;
+  readonly files: Pick<NodeFiles, 'readInput'>;
+}
+
+/**
+ * Brings a prompt and the files that it names to a server. Afterwards the server has it.
+ * @throws JobError when the server refuses the prompt, AttemptError when it is not there afterwards
+ */
+export async function submitPrompt(server: PoolServer, submission: Submission): Promise<void> {
+  const { upstreamId, request, context, clientId, files } = submission;
+  const { client, abilities } = server;
+  const promptText = await pushInputs(
+    request.graph,
+    request.promptText,
+    abilities?.objectInfo ?? {},
+    {
+      readInput: (name) => files.readInput(name),
+      push: ({ name, subfolder, bytes }) =>
+        // Without the job's signal: other jobs may be waiting for the same transfer.
+        server.pushOnce(`${subfolder}/${name}`, async () => {
+          // Over what a transfer that broke off may have left under this name.
+          const file = { name, subfolder, bytes, overwrite: true };
+          await client.upload(file, undefined, TRANSFER_TIMEOUT_MS);
+        }),
+    },
+  );
+  // Noted first: whoever takes over looks the prompt up instead of sending it again.
+  await context.remember(JSON.stringify({ server: server.url, id: upstreamId } satisfies Note));
+  try {
+    const answer = await client.submit(
+      {
+        promptId: upstreamId,
+        promptText,
+        clientId,
+        extraDataText: extraOf(request),
+      },
+      context.signal,
+    );
+    if (answer.kind === 'rejected') throw rejectionError(answer.rejection);
+    if (answer.promptId !== upstreamId) {
+      throw new AttemptError('bad_output', 'the server does not keep the prompt_id it was given');
+    }
+  } catch (error) {
+    if (error instanceof JobError || context.signal.aborted) throw error;
+    // It may have arrived although the answer did not: looked up, never sent twice.
+    if (!(await isThere(server, upstreamId).catch(() => false))) throw error;
+  }
+}

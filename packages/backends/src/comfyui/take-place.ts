@@ -1,0 +1,60 @@
+import type { PromptGraph } from '@tiercel/contracts';
+import type { Clock } from '@tiercel/runtime';
+import { AttemptError, AttemptStopped } from '../failures.ts';
+import { chooseServers } from './choose-server.ts';
+import { describe } from './pool.ts';
+import type { PoolServer } from './pool-server.ts';
+import { modelsKey } from './requirements.ts';
+import type { ServerSlots, Slot } from './slots.ts';
+
+const SLOT_POLL_MS = 25;
+
+export interface PlaceWish {
+  readonly graph: PromptGraph;
+  readonly signal: AbortSignal;
+  /** How long to wait for a server that can run it when none is up. */
+  readonly unavailableMs: number;
+  /** Of the tier, for messages. */
+  readonly tier: string;
+  readonly clock: Clock;
+}
+
+/** A server to run on, and the place that is held there. */
+export interface Place {
+  readonly server: PoolServer;
+  readonly slot: Slot;
+}
+
+/**
+ * Waits for a place on the best server that can run the graph now. The pool may change meanwhile.
+ * @throws AttemptError when no server that can run it has answered for `unavailableMs`, AttemptStopped
+ */
+export async function takePlace(
+  pool: readonly PoolServer[],
+  slots: ServerSlots,
+  lease: string,
+  { graph, signal, unavailableMs, tier, clock }: PlaceWish,
+): Promise<Place> {
+  const models = modelsKey(graph);
+  let nobodySince: number | undefined;
+  for (;;) {
+    if (signal.aborted) throw new AttemptStopped({ nodeId: null, nodeType: null, executed: [] });
+    const { able, obstacles } = chooseServers(graph, models, pool.map(describe));
+    const taken = able.length === 0 ? undefined : await slots.acquire(able, lease);
+    const server = taken === undefined ? undefined : pool.find(({ url }) => url === taken.url);
+    if (taken !== undefined && server !== undefined) {
+      server.lastModels = models;
+      return { server, slot: taken.slot };
+    }
+    if (able.length === 0) {
+      nobodySince ??= clock.now();
+      if (clock.now() - nobodySince > unavailableMs) {
+        const why = obstacles[0] ?? 'no server answers';
+        throw new AttemptError('network', `no server of ${tier} can run it: ${why}`);
+      }
+    } else {
+      nobodySince = undefined;
+    }
+    await new Promise((resolve) => setTimeout(resolve, SLOT_POLL_MS));
+  }
+}
