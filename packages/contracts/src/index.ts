@@ -34,7 +34,7 @@ export {
   type ServiceReport,
 } from './jobs.ts';
 export { isJsonObject, parseJson, stringifyJson, type JsonObject, type JsonValue } from './json.ts';
-export { omitMembers, sliceMembers, toPythonJson } from './json-text.ts';
+export { sliceMembers, toPythonJson } from './json-text.ts';
 export { mergeModelLists, type ModelLists } from './model-lists.ts';
 export type { InputSpec, NodeInfo, ObjectInfo } from './node-info.ts';
 export {

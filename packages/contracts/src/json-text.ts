@@ -69,14 +69,6 @@ export function sliceMembers(text: string): Map<string, string> {
   return members;
 }
 
-/** An object's text without the named members; all else keeps its spelling. */
-export function omitMembers(text: string, names: readonly string[]): string {
-  const members = sliceMembers(text);
-  if (!names.some((name) => members.has(name))) return text;
-  const kept = [...members].filter(([key]) => !names.includes(key));
-  return `{${kept.map(([key, value]) => `${JSON.stringify(key)}:${value}`).join(',')}}`;
-}
-
 /**
  * Rewrites JSON text as Python's `json.dumps` prints it (", " and ": " between items, non-ASCII as
  * \uXXXX): what ComfyUI puts into PNG text chunks. Numbers and key order stay as written.

@@ -1,5 +1,5 @@
 export { loadConfig, type Config } from './config/load.ts';
-export type { TierConfig } from './config/schema.ts';
+export type { TierConfig } from './config/tier-schema.ts';
 export { systemClock, type Clock } from './clock.ts';
 export { Lifecycle, runMain } from './lifecycle.ts';
 export { createLogger, type Logger } from './logger.ts';

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { parse as parseYaml } from 'yaml';
 import { describeTable, listFileKeys, listVariables } from './configuration-tables.ts';
+import { fileSchema } from './file-schema.ts';
 import { loadConfig } from './load.ts';
-import { fileSchema } from './schema.ts';
 
 const DOCUMENT = join(import.meta.dirname, '../../../../docs/configuration.md');
 const TABLES = {

@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { envSchema, fileSchema } from './schema.ts';
+import { envSchema } from './env-schema.ts';
+import { fileSchema } from './file-schema.ts';
 
 /** What a JSON schema tells of one setting; the parts that the documents show. */
 const settingSchema = z.looseObject({

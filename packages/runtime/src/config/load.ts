@@ -3,7 +3,9 @@ import { resolve } from 'node:path';
 import { AppError } from '@tiercel/contracts';
 import { parse as parseYaml } from 'yaml';
 import type { z } from 'zod';
-import { envSchema, fileSchema, type FileConfig, type TierConfig } from './schema.ts';
+import { envSchema } from './env-schema.ts';
+import { fileSchema, type FileConfig } from './file-schema.ts';
+import type { TierConfig } from './tier-schema.ts';
 
 export interface Config extends Readonly<FileConfig> {
   /** Path of the YAML file, whether it exists or not. */

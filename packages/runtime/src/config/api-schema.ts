@@ -1,0 +1,84 @@
+import { z } from 'zod';
+import { bytes, count, MIB, ms } from './value-kinds.ts';
+
+/** What a ComfyUI frontend of any era loads besides its API (WIRE.md 1.1, 1.2, 6.18). */
+const FRONTEND_PATHS = [
+  '/',
+  '/assets/**',
+  '/scripts/**',
+  '/lib/**',
+  '/css/**',
+  '/comfy/**',
+  '/extensions/**',
+  '/templates/**',
+  '/docs/**',
+  '/fonts/**',
+  '/cursor/**',
+  '/*.js',
+  '/*.css',
+  '/*.ico',
+];
+
+const proxySchema = z
+  .strictObject({
+    paths: z
+      .array(
+        z
+          .string()
+          .regex(/^\/(?!.*\*\*.)[^\s?#%\\]*$/, 'must start with / and have ** only at its end'),
+      )
+      .default(FRONTEND_PATHS)
+      .describe(
+        'Paths answered by a live ComfyUI server of the pool; `*` is any text without a slash, `**` at the end anything below. Routes of Tiercel always win',
+      ),
+    methods: z
+      .array(z.enum(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE']))
+      .default(['GET', 'HEAD'])
+      .describe('Methods that `paths` are proxied for'),
+    customRoutes: z
+      .array(
+        z
+          .string()
+          .regex(
+            /^(\/[^\s?#%\\*/]+)+$/,
+            'must be a path such as /customnode, without wildcards and a slash at its end',
+          ),
+      )
+      .default([])
+      .describe(
+        'Routes of custom nodes, proxied for any method: `/x` means `/x` and all below it, also as `/api/x`',
+      ),
+  })
+  .prefault({});
+
+export const apiSchema = z
+  .strictObject({
+    maxBodyBytes: bytes(100 * MIB).describe('Largest JSON body'),
+    maxUploadBytes: bytes(100 * MIB).describe('Largest upload; told to clients as max_upload_size'),
+    maxPixels: count(268_402_689).describe('Largest picture that /view and /upload/mask decode'),
+    maxPromptNodes: count(10_000).describe('Most nodes in one prompt'),
+    maxSockets: count(10_000).describe(
+      'Open WebSocket and event-stream connections per API process',
+    ),
+    maxSocketBufferBytes: bytes(16 * MIB).describe('Unsent bytes at which a socket is closed'),
+    previewBufferBytes: bytes(1 * MIB).describe(
+      'Unsent bytes above which a socket is sent no previews',
+    ),
+    progressBufferBytes: bytes(4 * MIB).describe(
+      'Unsent bytes above which a socket is sent no progress',
+    ),
+    pingIntervalMs: ms(20_000).describe(
+      'Pings to sockets; a peer silent for two of them is dropped',
+    ),
+    statusIntervalMs: ms(100).describe('Shortest time between two status broadcasts of a process'),
+    corsOrigin: z
+      .string()
+      .min(1)
+      .optional()
+      .describe('Sent as Access-Control-Allow-Origin; switches the same-origin check off'),
+    proxy: proxySchema,
+    proxyTimeoutMs: ms(30_000).describe(
+      'A proxied server must begin its answer within this time, and never pause for longer',
+    ),
+  })
+  .prefault({});

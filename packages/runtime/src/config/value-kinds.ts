@@ -1,0 +1,14 @@
+import { z } from 'zod';
+
+/** Kinds of values that many settings have; each with its default. */
+export const ms = (value: number) => z.number().int().positive().default(value);
+export const bytes = (value: number) => z.number().int().positive().default(value);
+export const count = (value: number) => z.number().int().positive().default(value);
+
+export const MIB = 1024 * 1024;
+
+/** Without slashes at its end. */
+export const serverUrl = z
+  .string()
+  .regex(/^https?:\/\/\S+$/, 'must be an http:// or https:// URL')
+  .overwrite((url) => url.replace(/\/+$/, ''));

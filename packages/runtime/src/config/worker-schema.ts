@@ -1,0 +1,17 @@
+import { z } from 'zod';
+import { bytes, count, MIB, ms } from './value-kinds.ts';
+
+export const workerSchema = z
+  .strictObject({
+    shutdownGraceMs: ms(10_000).describe(
+      'After SIGTERM running jobs may finish for this long, then they are handed back',
+    ),
+    blockedMs: ms(60_000).describe(
+      'A worker whose event loop is stuck for this long kills itself; its jobs run again elsewhere',
+    ),
+    cacheBytes: bytes(256 * MIB).describe(
+      'Results of unchanged nodes kept for later jobs, per process',
+    ),
+    maxPixels: count(268_402_689).describe('Largest picture a node may load or make'),
+  })
+  .prefault({});
