@@ -1,0 +1,142 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { promptId } from '@tiercel/contracts';
+import { systemClock } from '@tiercel/runtime';
+import { startTestRedis, stopEverything, type TestRedis } from '@tiercel/testkit';
+import { log, newJob, openQueueParts, type QueueParts } from './queue.test-parts.ts';
+import { Sweeper } from './sweeper.ts';
+
+let server: TestRedis;
+let parts: QueueParts;
+
+beforeAll(async () => {
+  server = await startTestRedis();
+  parts = openQueueParts(server.url);
+});
+beforeEach(async () => {
+  await server.flush();
+});
+afterAll(async () => {
+  await parts.close();
+  await stopEverything();
+});
+
+describe('a job is in exactly one place', () => {
+  test('states and listings agree at every step', async () => {
+    const where = async () => {
+      const { running, pending } = await parts.reader.listQueueIds();
+      return { running, pending, history: await parts.reader.listHistoryIds({}) };
+    };
+    await parts.producer.enqueue(newJob('x'));
+    expect(await where()).toEqual({ running: [], pending: ['x'], history: [] });
+    await parts.producer.release(promptId('x'));
+    const job = await parts.take();
+    expect(await where()).toEqual({ running: ['x'], pending: [], history: [] });
+    await parts.consumer.handBack(job!);
+    expect(await where()).toEqual({ running: [], pending: ['x'], history: [] });
+    const again = await parts.take();
+    await parts.finish(again);
+    expect(await where()).toEqual({ running: [], pending: [], history: ['x'] });
+  });
+
+  test('nobody can take a job before it is released', async () => {
+    await parts.producer.enqueue(newJob('x'));
+    expect(await parts.take()).toBeUndefined();
+    await parts.producer.release(promptId('x'));
+    expect((await parts.take())?.id).toBe('x');
+  });
+});
+
+describe('workers that die', () => {
+  test('a redelivered permit gets the same job, one attempt later', async () => {
+    await parts.add('x');
+    await parts.add('y');
+    const first = await parts.take('permit');
+    const second = await parts.take('permit');
+    expect([first?.id, first?.attempt, second?.id, second?.attempt]).toEqual(['x', 1, 'x', 2]);
+  });
+
+  test('a worker taken for dead cannot end the job that another has now', async () => {
+    await parts.add('x');
+    const zombie = await parts.take('permit');
+    const heir = await parts.take('permit');
+    expect(await parts.finish(zombie)).toBe(false);
+    expect(await parts.reader.listHistoryIds({})).toEqual([]);
+    expect(await parts.finish(heir)).toBe(true);
+    expect(await parts.finish(heir)).toBe(false);
+    expect(await parts.reader.listHistoryIds({})).toEqual(['x']);
+  });
+
+  test('a hand-back is not counted as an attempt and keeps the place in the queue', async () => {
+    await parts.add('x');
+    await parts.add('y');
+    const job = await parts.take();
+    await parts.consumer.handBack(job!);
+    const again = await parts.take();
+    expect([again?.id, again?.attempt]).toEqual(['x', 1]);
+  });
+
+  test('a hand-back behind a front job of the same client blocks neither', async () => {
+    await parts.add('long', { clientId: 'A' });
+    const long = await parts.take();
+    await parts.add('urgent', { clientId: 'A', front: true, number: -1 });
+    await parts.consumer.handBack(long!);
+    const urgent = await parts.take();
+    expect(urgent?.id).toBe('urgent');
+    await parts.finish(urgent);
+    expect((await parts.take())?.id).toBe('long');
+  });
+
+  test('an interrupt that found the worker dead is carried to the next', async () => {
+    await parts.add('x');
+    await parts.take('permit');
+    expect(await parts.editor.interrupt(['x'])).toBe(1);
+    expect((await parts.take('permit'))?.cancelled).toBe(true);
+  });
+});
+
+describe('the sweeper', () => {
+  const createSweeper = (clock = systemClock) => {
+    const { redis, names, permits, producer, consumer, editor } = parts;
+    const options = {
+      ...{ intervalMs: 1_000, releaseAfterMs: 1_000, lockMs: 1_000 },
+      ...{ historyMaxItems: 50, historyMaxDays: 1 },
+    };
+    const rooms = { producer, consumer, editor };
+    return new Sweeper({ redis, names, permits, parts: rooms, options, clock, log });
+  };
+  const sweep = async (now = Date.now(), sweeper = createSweeper({ now: () => now })) => {
+    await parts.redis.del('qtest:sweeping');
+    await sweeper.sweep();
+  };
+
+  test('releases what an API process accepted and died before releasing', async () => {
+    await parts.producer.enqueue(newJob('x'));
+    await sweep();
+    expect(await parts.take()).toBeUndefined();
+    await sweep(Date.now() + 5_000);
+    expect((await parts.take())?.id).toBe('x');
+  });
+
+  test('adds the permit of a ready job that has none', async () => {
+    await parts.add('x');
+    await parts.permits.obliterate({ force: true });
+    const sweeper = createSweeper();
+    for (let i = 0; i < 2; i += 1) await sweep(0, sweeper);
+    expect(await parts.permits.getWaitingCount()).toBe(1);
+  });
+
+  test('puts a running job whose permit is gone back into the queue', async () => {
+    await parts.add('x');
+    await parts.take('gone');
+    await sweep(Date.now() + 10_000);
+    const again = await parts.take();
+    expect([again?.id, again?.attempt]).toEqual(['x', 2]);
+  });
+
+  test('drops history that is too old', async () => {
+    await parts.add('x');
+    await parts.finish(await parts.take());
+    await sweep(Date.now() + 2 * 86_400_000);
+    expect(await parts.reader.listHistoryIds({})).toEqual([]);
+  });
+});

@@ -1,0 +1,106 @@
+import {
+  promptId,
+  RedisNames,
+  workerId,
+  type JobResult,
+  type TerminalEvent,
+} from '@tiercel/contracts';
+import { connectRedis, createLogger, type Redis } from '@tiercel/runtime';
+import type { Queue } from 'bullmq';
+import { Consumer, type TakenJob } from './consumer.ts';
+import { Editor } from './editor.ts';
+import { createPermitQueue } from './permits.ts';
+import { Producer, type NewJob } from './producer.ts';
+import { Reader } from './reader.ts';
+
+/** For tests only: all parts of the queue on one Redis, and the few steps that every test takes. */
+export interface QueueParts {
+  readonly redis: Redis;
+  readonly names: RedisNames;
+  readonly permits: Queue;
+  readonly producer: Producer;
+  readonly consumer: Consumer;
+  readonly editor: Editor;
+  readonly reader: Reader;
+  /** Enqueues and releases a job. */
+  add(id: string, fields?: Partial<NewJob>): Promise<void>;
+  /** Takes the next job for `worker`, by default with a permit of its own. */
+  take(permit?: string): Promise<TakenJob | undefined>;
+  takeIds(count: number): Promise<(string | undefined)[]>;
+  /** Ends a job with success. @returns whether it was still the taker's to end */
+  finish(job: TakenJob | undefined): Promise<boolean>;
+  close(): Promise<void>;
+}
+
+export const log = createLogger({ level: 'silent', name: 'test' });
+export const worker = workerId('w1');
+
+export function openQueueParts(redisUrl: string): QueueParts {
+  const names = new RedisNames('qtest');
+  const redis = connectRedis(redisUrl, 'blocking', log);
+  const permits = createPermitQueue(redis, names);
+  const producer = new Producer(redis, names, permits, { maxPending: 5_000, perClient: 'serial' });
+  const consumer = new Consumer(redis, names, permits, { eventsPerJob: 100, eventsTtlSeconds: 60 });
+  let permitCounter = 0;
+  const take = async (permit = `p${(permitCounter += 1)}`): Promise<TakenJob | undefined> =>
+    await consumer.take(permit, worker);
+  return {
+    ...{ redis, names, permits, producer, consumer },
+    editor: new Editor(redis, names),
+    reader: new Reader(redis, names),
+    add: async (id, fields = {}) => {
+      const job = newJob(id, fields);
+      await producer.enqueue(job);
+      await producer.release(job.id);
+    },
+    take,
+    takeIds: async (count) => {
+      const ids: (string | undefined)[] = [];
+      for (let i = 0; i < count; i += 1) ids.push((await take())?.id);
+      return ids;
+    },
+    finish: async (job) => {
+      if (job === undefined) throw new Error('no job was taken');
+      return (await consumer.finish(job, result(job.id), Date.now(), undefined)).ours;
+    },
+    close: async () => {
+      await permits.close();
+      redis.disconnect();
+    },
+  };
+}
+
+export function newJob(id: string, fields: Partial<NewJob> = {}): NewJob {
+  return {
+    id: promptId(id),
+    bodyHash: `hash-${id}`,
+    number: undefined,
+    front: false,
+    clientId: undefined,
+    promptText: '{"1":{"class_type":"A","inputs":{"seed":18446744073709551615}}}',
+    extraText: '{}',
+    outputIds: ['1'],
+    nodeErrorsText: '{}',
+    workflowId: undefined,
+    secrets: undefined,
+    ...fields,
+  };
+}
+
+export function result(
+  id: string,
+  outcome: JobResult['outcome'] = 'success',
+  at = Date.now(),
+): JobResult {
+  const data = { prompt_id: id, timestamp: at };
+  const type = outcome === 'interrupted' ? 'execution_interrupted' : 'execution_success';
+  const terminal = { type, data } as TerminalEvent;
+  return {
+    outcome,
+    outputs: { '1': { images: [{ filename: 'x.png', subfolder: '', type: 'output' }] } },
+    meta: {},
+    messages: [[type, data]],
+    terminal,
+    report: { served_by: null, attempts: [], degraded: false, dropped_params: [] },
+  };
+}
