@@ -4,13 +4,12 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { parseJson, stringifyJson } from '@tiercel/contracts';
 import {
   http,
-  startFakeComfyUi,
-  startSystem,
   stopEverything,
   until,
   type FakeComfyUiOptions,
   type TestSystem,
 } from '@tiercel/testkit';
+import { startComfyUiSystem } from './comfyui-system.ts';
 import { checkTranscript } from './conformance/check-transcript.ts';
 import type { Mismatch } from './conformance/compare.ts';
 import {
@@ -61,9 +60,8 @@ const FIXTURES = '../../packages/testkit/src/fake-comfyui/fixtures/transcripts';
 afterAll(stopEverything);
 
 async function startOne(fake: FakeComfyUiOptions): Promise<TestSystem> {
-  const { url } = await startFakeComfyUi(fake);
-  const system = await startSystem({
-    configYaml: `tiers: [{ name: gpu, driver: comfyui, urls: [${url}] }]\n`,
+  const { system } = await startComfyUiSystem({
+    servers: [fake],
     env: { WORKER_CONCURRENCY: '1' },
   });
   // The API learns the catalogue from the worker's announcement.

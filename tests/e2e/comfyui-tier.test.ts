@@ -2,15 +2,12 @@ import { writeFile } from 'node:fs/promises';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import {
   connectSocket,
-  http,
   startFakeComfyUi,
-  startSystem,
   startWorker,
   stopEverything,
   until,
-  type FakeComfyUi,
-  type FakeComfyUiOptions,
 } from '@tiercel/testkit';
+import { countRuns, isIdleAfter, startComfyUiSystem, tiersLine } from './comfyui-system.ts';
 import { lastMessage, post, readHistory, saveImage, slow, waitForEnd } from './prompts.ts';
 
 /** The ComfyUI tier against servers that fail in every way (issue 3). */
@@ -19,35 +16,17 @@ afterEach(stopEverything);
 
 interface Data {
   readonly prompt_id?: string;
-  readonly node?: string | null;
-}
-const isIdle = (id: string) => (data: unknown) =>
-  (data as Data).node === null && (data as Data).prompt_id === id;
-
-async function startPool(count = 1, more: { fake?: FakeComfyUiOptions; config?: string } = {}) {
-  const servers = await Promise.all(
-    Array.from({ length: count }, (_, n) => startFakeComfyUi({ name: `s${n}`, ...more.fake })),
-  );
-  const urls = servers.map(({ url }) => url).join(', ');
-  const configYaml = `tiers: [{ name: gpu, driver: comfyui, urls: [${urls}] }]\n${more.config ?? ''}`;
-  const system = await startSystem({ configYaml });
-  return { servers, system, api: http(system.url), first: servers[0]! };
-}
-
-async function countRuns(servers: readonly FakeComfyUi[]): Promise<number> {
-  const states = await Promise.all(servers.map((server) => server.state()));
-  return states.reduce((sum, { runs }) => sum + Object.values(runs).reduce((a, b) => a + b, 0), 0);
 }
 
 describe('a job on a ComfyUI server', () => {
   test('runs there, its frames come with our ids, its picture is ours under a fresh name', async () => {
-    const { system, api, first } = await startPool();
+    const { system, api, first } = await startComfyUiSystem();
     const socket = await connectSocket(system.url, {
       clientId: 'c',
       featureFlags: { supports_preview_metadata: true },
     });
     const id = await post(api, slow(4, 0.03), { client_id: 'c', prompt_id: 'not-a-uuid' });
-    await socket.waitForText('executing', isIdle(id));
+    await socket.waitForText('executing', isIdleAfter(id));
     const types = socket
       .textFrames()
       .filter((f) => (f.data as Data).prompt_id === id)
@@ -71,7 +50,7 @@ describe('a job on a ComfyUI server', () => {
   });
 
   test('fails as it failed there, with node, type, message and traceback', async () => {
-    const { api } = await startPool();
+    const { api } = await startComfyUiSystem();
     const [type, data] = lastMessage(await waitForEnd(api, await post(api, slow(4, 0.01, 2))));
     expect(type).toBe('execution_error');
     expect(data).toMatchObject({
@@ -83,9 +62,9 @@ describe('a job on a ComfyUI server', () => {
   });
 
   test('is interrupted on its server, and only it', async () => {
-    const { api, first } = await startPool();
+    const { api, first } = await startComfyUiSystem();
     const id = await post(api, slow(200, 0.05), { client_id: 'a' });
-    await until(async () => (await countRuns([first])) > 0);
+    await until(async () => (await countRuns(first)) > 0);
     await api.post('/interrupt', { prompt_id: id });
     const [type] = lastMessage(await waitForEnd(api, id));
     expect(type).toBe('execution_interrupted');
@@ -96,27 +75,27 @@ describe('a job on a ComfyUI server', () => {
 
 describe('when a server fails', () => {
   test('an uncertain submit is looked up, never repeated', async () => {
-    const { api, first } = await startPool();
+    const { api, first } = await startComfyUiSystem();
     await first.swallowPromptAnswer();
     const item = await waitForEnd(api, await post(api, saveImage()));
     expect(item.status.status_str).toBe('success');
-    expect(await countRuns([first])).toBe(1);
+    expect(await countRuns(first)).toBe(1);
   });
 
   test('a dropped socket loses nothing: the truth is read from queue and history', async () => {
-    const { api, first } = await startPool();
+    const { api, first } = await startComfyUiSystem();
     const id = await post(api, slow(20, 0.05));
-    await until(async () => (await countRuns([first])) > 0);
+    await until(async () => (await countRuns(first)) > 0);
     await first.closeSockets();
     expect((await waitForEnd(api, id)).status.status_str).toBe('success');
-    expect(await countRuns([first])).toBe(1);
+    expect(await countRuns(first)).toBe(1);
   });
 
   test('a server that dies in the middle: another one of the pool runs the job', async () => {
-    const { api, servers } = await startPool(2);
+    const { api, servers } = await startComfyUiSystem({ servers: [{}, {}] });
     const id = await post(api, slow(30, 0.05));
     const busy = await until(async () => {
-      for (const server of servers) if ((await countRuns([server])) > 0) return server;
+      for (const server of servers) if ((await countRuns(server)) > 0) return server;
       return undefined;
     });
     await busy.kill9();
@@ -124,17 +103,17 @@ describe('when a server fails', () => {
   }, 60_000);
 
   test('a worker killed in the middle: the next one goes on with the prompt that runs there', async () => {
-    const { api, first, system } = await startPool(1, { config: 'queue: { lockMs: 1000 }' });
+    const { api, first, system } = await startComfyUiSystem({ config: 'queue: { lockMs: 1000 }' });
     const id = await post(api, slow(60, 0.05));
-    await until(async () => (await countRuns([first])) > 0);
+    await until(async () => (await countRuns(first)) > 0);
     await system.workers[0]!.kill9();
     await startWorker(system.options);
     expect((await waitForEnd(api, id, 40_000)).status.status_str).toBe('success');
-    expect(await countRuns([first])).toBe(1);
+    expect(await countRuns(first)).toBe(1);
   }, 60_000);
 
   test('out of memory on the only tier ends in an error that says so', async () => {
-    const { api, first } = await startPool();
+    const { api, first } = await startComfyUiSystem();
     await first.outOfMemory();
     const [type, data] = lastMessage(await waitForEnd(api, await post(api, saveImage()), 40_000));
     expect(type === 'execution_success' || String(data.exception_message).includes('memory')).toBe(
@@ -143,7 +122,7 @@ describe('when a server fails', () => {
   }, 60_000);
 
   test('what only the server refuses is told with its reasons and tried nowhere else', async () => {
-    const { api, first } = await startPool();
+    const { api, first } = await startComfyUiSystem();
     await first.rejectPrompts({
       error: {
         type: 'prompt_outputs_failed_validation',
@@ -174,24 +153,21 @@ describe('when a server fails', () => {
 
 describe('a pool', () => {
   test('takes in and lets go of servers while it runs', async () => {
-    const { api, first, system } = await startPool();
+    const { api, first, system } = await startComfyUiSystem();
     const second = await startFakeComfyUi({ name: 'second' });
-    await writeFile(
-      system.configFile,
-      `tiers: [{ name: gpu, driver: comfyui, urls: [${second.url}] }]\n`,
-    );
+    await writeFile(system.configFile, tiersLine([second.url]));
     await until(async () => (await second.state()).sockets.length > 0, 20_000);
-    const before = await countRuns([first]);
+    const before = await countRuns(first);
     for (let n = 0; n < 3; n += 1) await waitForEnd(api, await post(api, saveImage()));
-    expect([await countRuns([first]), await countRuns([second])]).toEqual([before, 3]);
+    expect([await countRuns(first), await countRuns(second)]).toEqual([before, 3]);
   }, 60_000);
 
   test('spreads jobs over its servers and keeps every one busy', async () => {
-    const { api, servers } = await startPool(3);
+    const { api, servers } = await startComfyUiSystem({ servers: [{}, {}, {}] });
     const started = Date.now();
     const ids = await Promise.all(Array.from({ length: 12 }, () => post(api, slow(4, 0.05))));
     for (const id of ids) await waitForEnd(api, id);
-    const runs = await Promise.all(servers.map((server) => countRuns([server])));
+    const runs = await Promise.all(servers.map((server) => countRuns(server)));
     expect(Math.min(...runs)).toBeGreaterThan(0);
     expect(Date.now() - started).toBeLessThan(30_000);
   });

@@ -1,0 +1,69 @@
+import {
+  http,
+  startFakeComfyUi,
+  startSystem,
+  type FakeComfyUi,
+  type FakeComfyUiOptions,
+  type RawHttp,
+  type TestSystem,
+} from '@tiercel/testkit';
+
+/** A Tiercel in front of (fake) ComfyUI servers, for the tests of the ComfyUI tier. */
+export interface ComfyUiSystem {
+  readonly servers: readonly FakeComfyUi[];
+  readonly first: FakeComfyUi;
+  readonly system: TestSystem;
+  readonly api: RawHttp;
+}
+
+export interface ComfyUiSystemOptions {
+  /** One server each; default: one. */
+  readonly servers?: readonly FakeComfyUiOptions[];
+  /** Lines of the configuration file below the tiers. */
+  readonly config?: string;
+  /** Entries of the list of tiers after the pool, as YAML. */
+  readonly moreTiers?: string;
+  /** Default 1. */
+  readonly workers?: number;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** The line of a configuration file that makes these servers the tier `gpu`. */
+export function tiersLine(urls: readonly string[], moreTiers = ''): string {
+  const more = moreTiers === '' ? '' : `, ${moreTiers}`;
+  return `tiers: [{ name: gpu, driver: comfyui, urls: [${urls.join(', ')}] }${more}]\n`;
+}
+
+export async function startComfyUiSystem(
+  options: ComfyUiSystemOptions = {},
+): Promise<ComfyUiSystem> {
+  const servers = await Promise.all(
+    (options.servers ?? [{}]).map((fake, n) => startFakeComfyUi({ name: `s${n}`, ...fake })),
+  );
+  const [first] = servers;
+  if (first === undefined) throw new Error('no server was asked for');
+  const tiers = tiersLine(
+    servers.map(({ url }) => url),
+    options.moreTiers,
+  );
+  const system = await startSystem({
+    configYaml: `${tiers}${options.config ?? ''}`,
+    workers: options.workers ?? 1,
+    ...(options.env === undefined ? {} : { env: options.env }),
+  });
+  return { servers, first, system, api: http(system.url) };
+}
+
+/** How often nodes ran on these servers: each prompt of the tests' runs once. */
+export async function countRuns(...servers: readonly FakeComfyUi[]): Promise<number> {
+  const states = await Promise.all(servers.map((server) => server.state()));
+  return states.reduce((sum, { runs }) => sum + Object.values(runs).reduce((a, b) => a + b, 0), 0);
+}
+
+/** Whether `executing` says that this job is over. */
+export function isIdleAfter(id: string): (data: unknown) => boolean {
+  return (data) => {
+    const { node, prompt_id: promptId } = data as { node?: unknown; prompt_id?: unknown };
+    return node === null && promptId === id;
+  };
+}
