@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { BREAKER_STATES, createTierCounts, tierCountsSchema } from './tier-counts.ts';
 
 /** A compute device as /system_stats shows it. Bytes. */
 export const deviceSchema = z.object({
@@ -28,7 +29,15 @@ export const announcementSchema = z.object({
   models: z.record(z.string(), z.array(z.string())),
   embeddings: z.array(z.string()),
   devices: z.array(deviceSchema),
-  tiers: z.array(z.object({ name: z.string(), driver: z.string(), healthy: z.boolean() })),
+  tiers: z.array(
+    z.object({
+      name: z.string(),
+      driver: z.string(),
+      healthy: z.boolean(),
+      breaker: z.enum(BREAKER_STATES).default('closed'),
+      counts: tierCountsSchema.default(createTierCounts),
+    }),
+  ),
   /** The ComfyUI servers of its tiers, for the API's proxy. */
   servers: z
     .array(z.object({ tier: z.string(), url: z.string(), healthy: z.boolean() }))

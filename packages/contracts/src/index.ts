@@ -58,6 +58,15 @@ export {
 export { FALLBACK_POLICIES, isFallbackPolicy, type FallbackPolicy } from './routing.ts';
 export { RedisNames } from './redis-names.ts';
 export {
+  addTierCounts,
+  BREAKER_STATES,
+  createTierCounts,
+  TIER_LATENCY_BUCKETS,
+  tierCountsSchema,
+  type BreakerState,
+  type TierCounts,
+} from './tier-counts.ts';
+export {
   decodeClient,
   EMIT_LUA,
   encodeClient,

@@ -1,0 +1,60 @@
+import type { RouterObserver, Tier, TierBoard } from '@tiercel/backends';
+import {
+  createTierCounts,
+  TIER_LATENCY_BUCKETS,
+  type BreakerState,
+  type TierCounts,
+} from '@tiercel/contracts';
+import type { Clock, TierReading } from '@tiercel/runtime';
+
+/** Counts what the router does, by tier. */
+export class TierCounters implements RouterObserver {
+  readonly #tiers: readonly Tier[];
+  readonly #board: TierBoard;
+  readonly #clock: Clock;
+  readonly #counts = new Map<string, TierCounts>();
+
+  constructor(tiers: readonly Tier[], board: TierBoard, clock: Clock) {
+    this.#tiers = tiers;
+    this.#board = board;
+    this.#clock = clock;
+  }
+
+  attempted(tier: string, result: string, ms: number): void {
+    const counts = this.#of(tier);
+    counts.attempts[result] = (counts.attempts[result] ?? 0) + 1;
+    if (result !== 'ok') return;
+    const seconds = ms / 1000;
+    const found = TIER_LATENCY_BUCKETS.findIndex((bound) => seconds <= bound);
+    const index = found === -1 ? TIER_LATENCY_BUCKETS.length : found;
+    const { latency } = counts;
+    latency.buckets[index] = (latency.buckets[index] ?? 0) + 1;
+    latency.sumSeconds += seconds;
+  }
+
+  served(tier: string, { degraded, cached }: { degraded: boolean; cached: boolean }): void {
+    const counts = this.#of(tier);
+    counts.served += 1;
+    if (degraded) counts.degraded += 1;
+    if (cached) counts.cached += 1;
+  }
+
+  /** Every tier as it is now. */
+  async read(): Promise<TierReading[]> {
+    const shared = this.#tiers.filter(({ backend }) => backend.isLocal !== true);
+    const states = await this.#board.read(shared.map(({ backend }) => backend.name));
+    const now = this.#clock.now();
+    return this.#tiers.map(({ backend: { name } }) => {
+      const openUntilMs = states.get(name)?.openUntilMs ?? 0;
+      const breaker: BreakerState =
+        openUntilMs === 0 ? 'closed' : openUntilMs > now ? 'open' : 'half_open';
+      return { tier: name, breaker, counts: this.#of(name) };
+    });
+  }
+
+  #of(tier: string): TierCounts {
+    const counts = this.#counts.get(tier) ?? createTierCounts();
+    this.#counts.set(tier, counts);
+    return counts;
+  }
+}

@@ -1,0 +1,87 @@
+import {
+  BREAKER_STATES,
+  TIER_LATENCY_BUCKETS,
+  type BreakerState,
+  type TierCounts,
+} from '@tiercel/contracts';
+import type { Metrics, Sample } from './metrics.ts';
+
+/** One tier as it is now. */
+export interface TierReading {
+  readonly tier: string;
+  readonly breaker: BreakerState;
+  readonly counts: TierCounts;
+}
+
+/** Shows tiers on /metrics; `read` is asked at each scrape. Labels: tier names and error classes, never ids. */
+export function addTierMetrics(
+  metrics: Metrics,
+  read: () => Promise<readonly TierReading[]>,
+): void {
+  const show = (
+    kind: 'counter' | 'gauge' | 'histogram',
+    name: string,
+    help: string,
+    samples: (reading: TierReading) => readonly Sample[],
+  ) => {
+    metrics.readings({ kind, name, help, read: async () => (await read()).flatMap(samples) });
+  };
+  show(
+    'counter',
+    'comfy_tier_attempts_total',
+    'Attempts, by tier and by how they ended',
+    ({ tier, counts }) =>
+      Object.entries(counts.attempts).map(([kind, value]) => ({
+        labels: { tier, class: kind },
+        value,
+      })),
+  );
+  show(
+    'histogram',
+    'comfy_tier_attempt_seconds',
+    'Durations of successful attempts',
+    ({ tier, counts }) => latencySamples(tier, counts),
+  );
+  show(
+    'counter',
+    'comfy_tier_served_total',
+    'Jobs that a tier served, stored results included',
+    ({ tier, counts }) => [{ labels: { tier }, value: counts.served }],
+  );
+  show(
+    'counter',
+    'comfy_tier_degraded_total',
+    'Of these, jobs served degraded',
+    ({ tier, counts }) => [{ labels: { tier }, value: counts.degraded }],
+  );
+  show(
+    'counter',
+    'comfy_tier_cache_hits_total',
+    'Of these, jobs answered by a stored result',
+    ({ tier, counts }) => [{ labels: { tier }, value: counts.cached }],
+  );
+  show(
+    'gauge',
+    'comfy_tier_breaker',
+    '1 for the state that the breaker of a tier is in',
+    ({ tier, breaker }) =>
+      BREAKER_STATES.map((state) => ({
+        labels: { tier, state },
+        value: state === breaker ? 1 : 0,
+      })),
+  );
+}
+
+function latencySamples(tier: string, { latency }: TierCounts): Sample[] {
+  let total = 0;
+  const samples: Sample[] = latency.buckets.map((count, index) => {
+    total += count;
+    const le = String(TIER_LATENCY_BUCKETS[index] ?? '+Inf');
+    return { suffix: '_bucket', labels: { tier, le }, value: total };
+  });
+  return [
+    ...samples,
+    { suffix: '_sum', labels: { tier }, value: latency.sumSeconds },
+    { suffix: '_count', labels: { tier }, value: total },
+  ];
+}
