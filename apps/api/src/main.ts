@@ -79,6 +79,7 @@ async function main(): Promise<void> {
   const metrics = createApiMetrics({
     sockets: () => hub.socketCount,
     queueRemaining: () => reader.countRemaining(),
+    workers: () => catalogue.workers,
   });
   const forward = createForward({
     pool: new ServerPool({

@@ -12,7 +12,7 @@ export class Announcer {
   readonly #board: AnnouncementBoard;
   readonly #workerId: WorkerId;
   readonly #concurrency: number;
-  readonly #offer: () => Offer;
+  readonly #offer: () => Promise<Offer>;
   readonly #running: () => number;
   readonly #log: Logger;
   readonly #startedAt: number;
@@ -23,7 +23,7 @@ export class Announcer {
     board: AnnouncementBoard;
     workerId: WorkerId;
     concurrency: number;
-    offer: () => Offer;
+    offer: () => Promise<Offer>;
     running: () => number;
     clock: Clock;
     log: Logger;
@@ -52,7 +52,7 @@ export class Announcer {
   }
 
   async #announce(): Promise<void> {
-    const { objectInfo, ...offer } = this.#offer();
+    const { objectInfo, ...offer } = await this.#offer();
     const text = stringifyJson(objectInfo);
     const catalogueHash = createHash('sha256').update(text).digest('hex');
     // Asked at every heartbeat: a Redis that lost its data has it back within seconds.

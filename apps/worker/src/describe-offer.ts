@@ -3,11 +3,14 @@ import {
   mergeModelLists,
   type Announcement,
   type Device,
+  type ModelLists,
   type ObjectInfo,
 } from '@tiercel/contracts';
 import { mergeObjectInfo } from '@tiercel/graph';
 import { embeddedModels } from '@tiercel/nodes';
+import type { TierReading } from '@tiercel/runtime';
 import type { Backends } from './create-backends.ts';
+import { describeServiceClasses, listServiceModels } from './service-catalogue.ts';
 
 /** What a worker's tiers can do together; changes as servers come and go. */
 export interface Offer extends Pick<
@@ -17,30 +20,33 @@ export interface Offer extends Pick<
   readonly objectInfo: ObjectInfo;
 }
 
-export function describeOffer({ all, pools, registry }: Backends): Offer {
+export function describeOffer(backends: Backends, readings: readonly TierReading[]): Offer {
+  const { tiers, pools, registry, isSketching, checkpoints } = backends;
   const offers = pools.map((pool) => ({ name: pool.name, ...pool.offer() }));
-  const sketches = registry !== undefined && pools.length === 0;
   const servers = offers.flatMap(({ name, servers: listed }) =>
     listed.map(({ url, healthy }) => ({ tier: name, url, healthy })),
   );
+  const serviceModels = checkpoints === undefined ? undefined : listServiceModels(checkpoints);
   return {
     objectInfo: mergeObjectInfo([
       ...offers.map(({ objectInfo }) => objectInfo),
+      ...(serviceModels === undefined ? [] : [describeServiceClasses(serviceModels)]),
       ...(registry === undefined ? [] : [registry.objectInfo()]),
     ]),
     models: mergeModelLists([
       ...offers.map(({ models }) => models),
-      ...(sketches ? [embeddedModels] : []),
-    ]),
+      ...(serviceModels === undefined ? [] : [serviceModels]),
+      ...(isSketching ? [embeddedModels] : []),
+    ] satisfies ModelLists[]),
     embeddings: [...new Set(offers.flatMap(({ embeddings }) => embeddings))],
     extensions: [...new Set(offers.flatMap(({ extensions }) => extensions))],
     devices: [...offers.flatMap(({ devices }) => devices), ...(pools.length === 0 ? [cpu()] : [])],
     servers,
-    tiers: all.map(({ name, driver }) => ({
-      name,
-      driver,
-      healthy: driver === 'embedded' || servers.some((s) => s.tier === name && s.healthy),
-    })),
+    tiers: tiers.map(({ backend: { name, driver } }) => {
+      const { breaker = 'closed', ...reading } = readings.find(({ tier }) => tier === name) ?? {};
+      const isUp = driver !== 'comfyui' || servers.some((s) => s.tier === name && s.healthy);
+      return { name, driver, healthy: isUp && breaker !== 'open', breaker, counts: reading.counts };
+    }),
   };
 }
 

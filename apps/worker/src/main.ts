@@ -27,6 +27,7 @@ import { describeOffer } from './describe-offer.ts';
 import { JobProcessor } from './job-processor.ts';
 import { RunningJobs } from './running-jobs.ts';
 import { stopWorking } from './stop-working.ts';
+import { TierCounters } from './tier-counters.ts';
 import { TempCleaner } from './temp-cleaner.ts';
 import { Watchdog } from './watchdog.ts';
 import { createWorkerMetrics } from './worker-metrics.ts';
@@ -60,21 +61,26 @@ async function main(): Promise<void> {
     clock,
   );
   const running = new RunningJobs();
-  const metrics = createWorkerMetrics(() => running.count);
   const { fallback } = config;
+  const board = new TierBoard({
+    ...{ redis, names, clock },
+    breaker: {
+      failures: fallback.breakerFailures,
+      openMs: fallback.breakerOpenMs,
+      maxOpenMs: fallback.breakerMaxOpenMs,
+    },
+  });
+  const counters = new TierCounters(backends.tiers, board, clock);
+  const metrics = createWorkerMetrics({
+    runningJobs: () => running.count,
+    tiers: () => counters.read(),
+  });
   const router = new TierRouter({
     tiers: backends.tiers,
-    board: new TierBoard({
-      ...{ redis, names, clock },
-      breaker: {
-        failures: fallback.breakerFailures,
-        openMs: fallback.breakerOpenMs,
-        maxOpenMs: fallback.breakerMaxOpenMs,
-      },
-    }),
+    board,
     clock,
     options: { policy: fallback.policy, patienceMs: fallback.patienceMs },
-    observer: metrics,
+    observer: counters,
     stored: undefined,
   });
   const processor = new JobProcessor({
@@ -147,7 +153,7 @@ async function main(): Promise<void> {
     board: new AnnouncementBoard(redis, names, clock),
     workerId: id,
     concurrency: config.workerConcurrency,
-    offer: () => describeOffer(backends),
+    offer: async () => describeOffer(backends, await counters.read()),
     running: () => running.count,
     clock,
     log,

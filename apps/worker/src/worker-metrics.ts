@@ -1,5 +1,5 @@
 import type { JobResult } from '@tiercel/contracts';
-import { createMetrics, type MetricsRegistry } from '@tiercel/runtime';
+import { addTierMetrics, createMetrics, type MetricsRegistry, type TierReading } from '@tiercel/runtime';
 
 /** What a worker counts. Labels are bounded sets, never ids. */
 export interface WorkerMetrics {
@@ -7,7 +7,10 @@ export interface WorkerMetrics {
   jobEnded(outcome: JobResult['outcome'], seconds: number): void;
 }
 
-export function createWorkerMetrics(runningJobs: () => number): WorkerMetrics {
+export function createWorkerMetrics(read: {
+  runningJobs: () => number;
+  tiers: () => Promise<readonly TierReading[]>;
+}): WorkerMetrics {
   const metrics = createMetrics('worker');
   const jobs = metrics.histogram({
     name: 'comfy_job_run_seconds',
@@ -18,8 +21,9 @@ export function createWorkerMetrics(runningJobs: () => number): WorkerMetrics {
   metrics.gauge({
     name: 'comfy_jobs_running',
     help: 'Jobs this worker runs now',
-    read: runningJobs,
+    read: read.runningJobs,
   });
+  addTierMetrics(metrics, read.tiers);
   return {
     registry: metrics.registry,
     jobEnded: (outcome, seconds) => {

@@ -18,6 +18,7 @@ export {
   type PartialResult,
   type StopReason,
 } from './failures.ts';
+export { createServiceBackend } from './service/create-service-backend.ts';
 export type { Tier } from './router/attempt.ts';
 export type { RouterObserver } from './router/observer.ts';
 export { RoutingFailed } from './router/routing-failed.ts';
