@@ -9,5 +9,20 @@ export {
 } from './validate-prompt.ts';
 export { choicesOf, withChoices } from './combo-choices.ts';
 export { mapInputs, mergeObjectInfo } from './merge-object-info.ts';
+export { imageClasses, modelInputs, type ModelInput } from './lower/image-classes.ts';
 export { lowerGraph } from './lower/lower-graph.ts';
-export { OMITTABLE, type Lowering, type Obstacle, type Omittable, type SampleRequest, type SampleStage } from './lower/lowering.ts';
+export {
+  OMITTABLE,
+  type Lowering,
+  type Obstacle,
+  type Omittable,
+  type SampleRequest,
+  type SampleStage,
+} from './lower/lowering.ts';
+export {
+  convertCase,
+  countCharacters,
+  replaceText,
+  sliceText,
+  trimText,
+} from './lower/string-functions.ts';

@@ -1,5 +1,126 @@
 import type { PromptGraph } from '@tiercel/contracts';
+import { orderNodes, type GraphNode } from './graph-nodes.ts';
+import { isModelSide, type GraphValue, type Origin, type Unknown } from './graph-value.ts';
+import { conditioningHandlers } from './lower-conditioning.ts';
+import { applyIpAdapter, isIpAdapter, modelHandlers } from './lower-models.ts';
+import { pixelHandlers, showLeftover } from './lower-pixels.ts';
+import { createSamplerHandlers, type SamplerLedger } from './lower-samplers.ts';
+import { samplingPartHandlers } from './lower-sampling-parts.ts';
+import { valueHandlers, type Handler } from './lower-values.ts';
 import type { Lowering } from './lowering.ts';
-export function lowerGraph(_graph: PromptGraph, _outputIds: readonly string[]): Lowering {
-  return { stages: [], descriptive: new Set(), passThrough: new Map(), obstacles: [] };
+import { NodeReader, type ReaderContext } from './node-reader.ts';
+import { ObstacleList } from './obstacle-list.ts';
+import { planStages } from './sampling-plan.ts';
+import { TextBudget } from './text-budget.ts';
+
+/** These make no pixels and take none: they only describe. */
+const describers: ReadonlyMap<string, Handler> = new Map([
+  ...modelHandlers,
+  ...conditioningHandlers,
+  ...samplingPartHandlers,
+]);
+const otherHandlers: ReadonlyMap<string, Handler> = new Map([...valueHandlers, ...pixelHandlers]);
+
+/**
+ * What a graph asks image services for: every node that the outputs need is interpreted once, sources
+ * first, with what can be told without running it. Takes any graph, also one that validation would
+ * refuse, in time that grows with its size; never throws.
+ */
+export function lowerGraph(graph: PromptGraph, outputIds: readonly string[]): Lowering {
+  const nodes = orderNodes(graph, outputIds);
+  const obstacles = new ObstacleList();
+  const ledger: SamplerLedger = { drafts: new Map(), idle: new Map() };
+  const { describing } = interpret(nodes, obstacles, ledger);
+  const plan = planStages([...ledger.drafts.values()], obstacles);
+  const passThrough = new Map([...ledger.idle, ...plan.merged]);
+  const latentInputs = new Map([
+    ...passThrough,
+    ...plan.stages.map(({ nodeId, latentInput }) => [nodeId, latentInput] as const),
+  ]);
+  const needed = findNeeded(nodes, outputIds, { describing, latentInputs });
+  const isNeeded = (nodeId: string) => needed.has(nodeId);
+  return {
+    stages: plan.stages.filter(({ nodeId }) => isNeeded(nodeId)),
+    descriptive: new Set([...nodes.keys()].filter((nodeId) => !isNeeded(nodeId))),
+    passThrough: new Map([...passThrough].filter(([nodeId]) => isNeeded(nodeId))),
+    obstacles: obstacles.list(),
+  };
+}
+
+/** Runs every node's handler; what they find goes into the obstacles and the ledger. */
+function interpret(
+  nodes: ReadonlyMap<string, GraphNode>,
+  obstacles: ObstacleList,
+  ledger: SamplerLedger,
+): { readonly describing: ReadonlySet<string> } {
+  const results = new Map<string, readonly GraphValue[] | Unknown>();
+  const describing = new Set<string>();
+  const samplers = new Map(createSamplerHandlers(ledger));
+  const context: ReaderContext = {
+    resolve(from, slot) {
+      const result = results.get(from);
+      if (result === undefined || 'kind' in result) return result;
+      return result[slot];
+    },
+    obstacles,
+    texts: new TextBudget(),
+  };
+  for (const node of nodes.values()) {
+    const { nodeId, classType } = node;
+    const reader = new NodeReader(node, context);
+    noteCleanPictures(node, ledger);
+    const describe =
+      describers.get(classType) ?? (isIpAdapter(classType) ? applyIpAdapter : undefined);
+    const handle = describe ?? samplers.get(classType) ?? otherHandlers.get(classType);
+    const result = handle ? handle(reader) : lookPast(reader, obstacles);
+    if (handle) for (const source of reader.foreignModels()) obstacles.addCustom(source);
+    results.set(nodeId, result);
+    const isReroute = !('kind' in result) && result[0] !== undefined && isModelSide(result[0]);
+    if (describe || (classType === 'Reroute' && isReroute)) describing.add(nodeId);
+  }
+  return { describing };
+}
+
+/** A sampler's second output is its picture without leftover noise: it has to be made. */
+function noteCleanPictures(node: GraphNode, ledger: SamplerLedger): void {
+  for (const { from, slot } of node.links) {
+    const draft = slot === 1 ? ledger.drafts.get(from) : undefined;
+    if (draft) draft.isPictured = true;
+  }
+}
+
+/** A class that is not looked into: fine as long as it asks for nothing that only a model has. */
+function lookPast(node: NodeReader, obstacles: ObstacleList): Unknown {
+  let origin: Origin = 'image';
+  for (const value of node.linked()) {
+    showLeftover(value);
+    if (isModelSide(value)) obstacles.addCustom(node);
+    if ('origin' in value && value.origin === 'stage') origin = 'stage';
+  }
+  const { nodeId, classType } = node;
+  return { kind: 'unknown', nodeId, classType, origin };
+}
+
+/** The nodes that pixels, or whatever else the outputs show, come through. */
+function findNeeded(
+  nodes: ReadonlyMap<string, GraphNode>,
+  outputIds: readonly string[],
+  known: {
+    readonly describing: ReadonlySet<string>;
+    readonly latentInputs: ReadonlyMap<string, string>;
+  },
+): ReadonlySet<string> {
+  const needed = new Set<string>();
+  const open = [...outputIds];
+  for (let nodeId = open.pop(); nodeId !== undefined; nodeId = open.pop()) {
+    const node = nodes.get(nodeId);
+    if (node === undefined || needed.has(nodeId) || known.describing.has(nodeId)) continue;
+    needed.add(nodeId);
+    // Of a sampler's inputs only the latent reaches the run: the request has told all else.
+    const latentInput = known.latentInputs.get(nodeId);
+    for (const { input, from } of node.links) {
+      if (latentInput === undefined || input === latentInput) open.push(from);
+    }
+  }
+  return needed;
 }

@@ -5,6 +5,7 @@ export interface SampleRequest {
   readonly negative: string;
   /** Undefined when the sampler adds no noise of its own. */
   readonly seed: number | bigint | undefined;
+  /** Steps that are run, as KSampler counts them: with denoise 0.5 they are the last half of a schedule. */
   readonly steps: number | undefined;
   readonly cfg: number | undefined;
   /** Distilled guidance of Flux (FluxGuidance), beside cfg. */
@@ -63,11 +64,14 @@ export interface Obstacle {
 export interface Lowering {
   /** In the order they run; a later stage may start from the picture of an earlier one. */
   readonly stages: readonly SampleStage[];
-  /** Nodes that only describe (loaders, encoders, guiders, sigmas, noise): they carry no pixels. */
+  /**
+   * Nodes that need not run: they only describe (loaders, encoders, guiders, sigmas, noise), or feed
+   * nothing but such nodes (a number for a seed, a picture for a ControlNet).
+   */
   readonly descriptive: ReadonlySet<string>;
   /**
-   * Samplers whose work is part of a later stage (base before refiner): id -> the input whose latent
-   * they pass on.
+   * Samplers whose work is part of a later stage (base before refiner) and those without a step to run
+   * (denoise 0): id -> the input whose latent they pass on.
    */
   readonly passThrough: ReadonlyMap<string, string>;
   readonly obstacles: readonly Obstacle[];
