@@ -7,7 +7,13 @@ export type { FakeComfyUiState } from './fake-comfyui/state.ts';
 export { startFakeCloudflare, type FakeCloudflareOptions } from './fake-services/cloudflare.ts';
 export type { FakeServiceOrder, FakeServiceState } from './fake-services/control.ts';
 export { FAKE_FAULTS, type FakeFault, type FakeFaultName } from './fake-services/faults.ts';
+export { startFakeOpenAi, type FakeOpenAiOptions } from './fake-services/openai.ts';
+export {
+  startFakePollinations,
+  type FakePollinationsOptions,
+} from './fake-services/pollinations.ts';
 export type { FakeService, FakeServiceOptions } from './fake-services/service.ts';
+export { startFakeTurbo } from './fake-services/turbo.ts';
 export type { WireFile, WireRequest } from './fake-services/wire.ts';
 export type { Frame, PreviewFrame, ProgressTextFrame, TextFrame, UnknownFrame } from './frames.ts';
 export { http, type RawBody, type RawHttp, type RawOptions, type RawResponse } from './raw-http.ts';
