@@ -4,6 +4,10 @@ export type { FakeControl, FakeGarbage } from './fake-comfyui/control.ts';
 export type { FakeComfyUiOptions } from './fake-comfyui/options.ts';
 export { startFakeComfyUi, type FakeComfyUi } from './fake-comfyui/start.ts';
 export type { FakeComfyUiState } from './fake-comfyui/state.ts';
+export {
+  startFakeAutomatic1111,
+  type FakeAutomatic1111Options,
+} from './fake-services/automatic1111.ts';
 export { startFakeCloudflare, type FakeCloudflareOptions } from './fake-services/cloudflare.ts';
 export type { FakeServiceOrder, FakeServiceState } from './fake-services/control.ts';
 export { FAKE_FAULTS, type FakeFault, type FakeFaultName } from './fake-services/faults.ts';

@@ -89,6 +89,7 @@ function createWork(parts: Pick<Work, 'fault' | 'renderMs' | 'signal'>): Work {
       if (renderMs > 0) await sleep(renderMs, undefined, { signal });
     },
     paint: (picture) => paintWith(fault, picture),
+    paintBlack,
     count: (count) => (fault === 'wrong_count' ? count - 1 : count),
   };
 }

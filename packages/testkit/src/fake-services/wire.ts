@@ -35,7 +35,8 @@ export interface Work {
   readonly signal: AbortSignal;
   /** Waits `renderMs`. @throws AbortError when the client goes meanwhile */
   render(): Promise<void>;
-  paint(picture: PictureRequest): Buffer;
+  readonly paint: (picture: PictureRequest) => Buffer;
+  readonly paintBlack: (picture: PictureRequest) => Buffer;
   /** How many pictures an answer holds that should hold `count`. */
   count(count: number): number;
 }
