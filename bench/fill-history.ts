@@ -76,7 +76,7 @@ function describeSuccess({ id, number }: TakenJob, timestamp: number): JobResult
     terminal: { type: 'execution_success', data },
     report: {
       served_by: { tier: 'embedded', driver: 'embedded', model: null },
-      attempts: [{ tier: 'embedded', driver: 'embedded', outcome: 'ok', ms: 5 }],
+      attempts: [{ tier: 'embedded', driver: 'embedded', class: 'ok', ms: 5 }],
       degraded: false,
       dropped_params: [],
     },

@@ -43,9 +43,11 @@ export function describeOffer(backends: Backends, readings: readonly TierReading
     devices: [...offers.flatMap(({ devices }) => devices), ...(pools.length === 0 ? [cpu()] : [])],
     servers,
     tiers: tiers.map(({ backend: { name, driver } }) => {
-      const { breaker = 'closed', ...reading } = readings.find(({ tier }) => tier === name) ?? {};
+      const reading = readings.find(({ tier }) => tier === name);
+      const breaker = reading?.breaker ?? 'closed';
       const isUp = driver !== 'comfyui' || servers.some((s) => s.tier === name && s.healthy);
-      return { name, driver, healthy: isUp && breaker !== 'open', breaker, counts: reading.counts };
+      const healthy = isUp && breaker !== 'open';
+      return { name, driver, healthy, breaker, counts: reading?.counts };
     }),
   };
 }

@@ -40,6 +40,11 @@ export class AttemptError extends Error {
   }
 }
 
+/** Whether another tier may do better. The caller's own fault is reported, never tried elsewhere. */
+export function mayTryNextTier(failureClass: AttemptClass): boolean {
+  return failureClass !== 'caller' && failureClass !== 'safety';
+}
+
 /** The job has failed for good: what execution_error says of the node that failed. */
 export class JobError extends Error {
   readonly code: ErrorCode;

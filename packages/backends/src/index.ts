@@ -38,7 +38,6 @@ export type {
   ImageRequest,
   ImageService,
   ImageWish,
-  ParamChange,
   ServedImages,
   ServiceContext,
 } from './service/image-service.ts';

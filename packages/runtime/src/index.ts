@@ -16,6 +16,7 @@ export { startProcess, type RunningProcess } from './start-process.ts';
 export { findRedisServer } from './redis-server-find.ts';
 export { startRedisServer, type RedisServer, type RedisServerOptions } from './redis-server.ts';
 export { LuaScript } from './lua-script.ts';
+export { addTierMetrics, type TierReading } from './tier-metrics.ts';
 export { createMetrics, type Metrics, type MetricsRegistry } from './metrics.ts';
 export { loadSecretKey } from './secret-key.ts';
 export { reportReady, stopWithParent, type ChildMessage } from './supervised.ts';

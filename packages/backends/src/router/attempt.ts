@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { AttemptReport } from '@tiercel/contracts';
 import type { Clock } from '@tiercel/runtime';
 import type { AttemptRequest, AttemptResult, Backend, TierAttemptContext } from '../backend.ts';
-import { AttemptError, AttemptStopped, JobError, Stopped } from '../failures.ts';
+import { AttemptError, AttemptStopped, JobError, mayTryNextTier, Stopped } from '../failures.ts';
 import { judgeFailure, type Verdict } from './verdict.ts';
 import type { BegunAttempt } from './tier-board.ts';
 
@@ -84,7 +84,7 @@ export class Attempt {
       outcome = { kind: 'done', result };
     } catch (error) {
       if (signal.reason === OUTRUN) outcome = { kind: 'lost' };
-      else outcome = toFailure(signal.reason === late ? late : error, signal);
+      else outcome = toFailure(signal.reason === late ? late : error);
     } finally {
       clearTimeout(limit);
       context.signal.removeEventListener('abort', stop);
@@ -108,10 +108,9 @@ export class Attempt {
   }
 }
 
-function toFailure(error: unknown, signal: AbortSignal): Outcome {
-  const isOther = !(error instanceof AttemptError);
-  const mayGoOn = !isOther && error.class !== 'caller' && error.class !== 'safety';
-  return { kind: 'failed', error, final: !mayGoOn || (signal.aborted && isOther) };
+function toFailure(error: unknown): Outcome {
+  const mayGoOn = error instanceof AttemptError && mayTryNextTier(error.class);
+  return { kind: 'failed', error, final: !mayGoOn };
 }
 
 function describe(outcome: Outcome): { class: string; message?: string } {

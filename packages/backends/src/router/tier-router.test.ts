@@ -301,7 +301,7 @@ describe('breakers', () => {
   });
 
   test('a lone tier that only pauses is waited for, within patience', async () => {
-    const answers = [failing('rate', { retryAtMs: Date.now() + 150 })];
+    const answers: Backend['run'][] = [failing('rate', { retryAtMs: Date.now() + 150 })];
     const lone = tier('a', (request, context) => (answers.shift() ?? serve)(request, context));
     const router = createRouter([lone], { patienceMs: 5_000 });
     await failureOf(route(router));

@@ -1,5 +1,8 @@
+import type { ParamChange } from '@tiercel/contracts';
 import { fitSize, formatSize, type Size, type SizeLimits } from './fit-size.ts';
-import type { ImageParam, ParamChange } from './image-service.ts';
+import type { ImageParam } from './image-service.ts';
+
+type ServiceChange = ParamChange & { readonly param: ImageParam };
 
 export interface NumberLimits {
   readonly min: number;
@@ -10,9 +13,9 @@ type Value = number | bigint | string;
 
 /** Fits the parameters of one request to what a service takes, and remembers what it had to change. */
 export class ParamFit {
-  readonly #changes = new Map<ImageParam, ParamChange>();
+  readonly #changes = new Map<ImageParam, ServiceChange>();
 
-  get changed(): readonly ParamChange[] {
+  get changed(): readonly ServiceChange[] {
     return [...this.#changes.values()];
   }
 

@@ -119,8 +119,9 @@ function readCheckpoint(
   settings: Readonly<Record<string, JsonValue>>,
   checkpoints: readonly string[],
 ): string {
-  const chosen = [overrides.sd_model_checkpoint, settings.sd_model_checkpoint];
-  return checkpoints.find((title) => chosen.some((name) => isNameOf(name, title))) ?? CHECKPOINT;
+  const find = (name: JsonValue | undefined): string | undefined =>
+    checkpoints.find((title) => isNameOf(name, title));
+  return find(overrides.sd_model_checkpoint) ?? find(settings.sd_model_checkpoint) ?? CHECKPOINT;
 }
 
 function isNameOf(name: JsonValue | undefined, title: string): boolean {

@@ -7,6 +7,7 @@ export interface ServiceCounts {
   readonly requests: number;
   /** Requests for pictures; so are the next three. */
   readonly pictures: number;
+  /** Come and not answered yet: what waits for automatic1111's lock, too. */
   readonly running: number;
   /** The most that ran at once. */
   readonly maxRunning: number;

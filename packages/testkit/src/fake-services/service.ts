@@ -20,14 +20,14 @@ export interface FakeService {
   /** Scheme, host and port. The vendor's paths (`/v1`, `/client/v4`) come behind it. */
   readonly url: string;
   /** What it was asked, oldest first; the last 2000 requests. */
-  requests(): readonly WireRequest[];
+  readonly requests: () => readonly WireRequest[];
   /** What it is and does at the moment, as GET /__control answers. */
-  state(): FakeServiceState;
+  readonly state: () => FakeServiceState;
   /** From now on; a name alone means every request for pictures. Counts of the last fault are gone. */
-  setFault(fault: FakeFault | FakeFaultName | undefined): void;
-  setLatency(latencyMs: number): void;
+  readonly setFault: (fault: FakeFault | FakeFaultName | undefined) => void;
+  readonly setLatency: (latencyMs: number) => void;
   /** Ends at once, with every connection. A second call does nothing. */
-  stop(): Promise<void>;
+  readonly stop: () => Promise<void>;
 }
 
 /** What is behind a service's port. */
