@@ -1,5 +1,10 @@
 import { addTierCounts, createTierCounts, type Announcement } from '@tiercel/contracts';
-import { addTierMetrics, createMetrics, type MetricsRegistry, type TierReading } from '@tiercel/runtime';
+import {
+  addTierMetrics,
+  createMetrics,
+  type MetricsRegistry,
+  type TierReading,
+} from '@tiercel/runtime';
 
 export interface ApiMetrics {
   readonly registry: MetricsRegistry;

@@ -14,12 +14,7 @@ import {
   NodeCache,
   type NodeRegistry,
 } from '@tiercel/nodes';
-import {
-  systemClock,
-  TIER_RULES,
-  type RunningProcess,
-  type TierConfig,
-} from '@tiercel/runtime';
+import { systemClock, TIER_RULES, type RunningProcess, type TierConfig } from '@tiercel/runtime';
 import type { FileStore } from '@tiercel/storage';
 import { createImageService, isServiceTier } from './create-image-service.ts';
 

@@ -1,4 +1,9 @@
-import { mergeModelLists, type ModelLists, type NodeInfo, type ObjectInfo } from '@tiercel/contracts';
+import {
+  mergeModelLists,
+  type ModelLists,
+  type NodeInfo,
+  type ObjectInfo,
+} from '@tiercel/contracts';
 import { imageClasses, mapInputs, modelInputs, withChoices } from '@tiercel/graph';
 import { embeddedModels } from '@tiercel/nodes';
 

@@ -1,5 +1,10 @@
 import type { JobResult } from '@tiercel/contracts';
-import { addTierMetrics, createMetrics, type MetricsRegistry, type TierReading } from '@tiercel/runtime';
+import {
+  addTierMetrics,
+  createMetrics,
+  type MetricsRegistry,
+  type TierReading,
+} from '@tiercel/runtime';
 
 /** What a worker counts. Labels are bounded sets, never ids. */
 export interface WorkerMetrics {

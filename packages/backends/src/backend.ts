@@ -1,4 +1,11 @@
-import type { FallbackPolicy, NodeMeta, ParamChange, PromptGraph, UiOutput, WireEvent } from '@tiercel/contracts';
+import type {
+  FallbackPolicy,
+  NodeMeta,
+  ParamChange,
+  PromptGraph,
+  UiOutput,
+  WireEvent,
+} from '@tiercel/contracts';
 
 export interface PreviewPicture {
   readonly mediaType: 'image/jpeg' | 'image/png';

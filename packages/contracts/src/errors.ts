@@ -73,7 +73,11 @@ export const ERRORS = {
     disposition: 'job',
     summary: 'The graph has a cycle or a link to nowhere.',
   },
-  no_tier: { status: 0, disposition: 'job', summary: 'No tier can run this graph, or none could now.' },
+  no_tier: {
+    status: 0,
+    disposition: 'job',
+    summary: 'No tier can run this graph, or none could now.',
+  },
   content_refused: {
     status: 0,
     disposition: 'job',

@@ -1,7 +1,9 @@
 import { z } from 'zod';
 
 /** Upper bounds in seconds of the buckets that attempts are counted in. */
-export const TIER_LATENCY_BUCKETS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300] as const;
+export const TIER_LATENCY_BUCKETS = [
+  0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300,
+] as const;
 
 /** What a worker counted of one tier since it started; the API adds them up. */
 export const tierCountsSchema = z.object({

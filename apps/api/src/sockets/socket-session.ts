@@ -108,7 +108,9 @@ export class SocketSession {
 
 function isFeatureFlags(
   message: unknown,
-): message is { type: string; data: { supports_preview_metadata?: unknown; supports_tiercel_report?: unknown };
+): message is {
+  type: string;
+  data: { supports_preview_metadata?: unknown; supports_tiercel_report?: unknown };
 } {
   if (typeof message !== 'object' || message === null) return false;
   const { type, data } = message as { type?: unknown; data?: unknown };

@@ -56,11 +56,7 @@ const PROBE_POLL_MS = 100;
  * Which tiers to try, in which order, and why not the others. Pure: the same facts give the same choice.
  * The configured order is the preference; facts change it as docs/fallback.md says.
  */
-export function chooseTiers(
-  job: JobFacts,
-  tiers: readonly TierFacts[],
-  nowMs: number,
-): TierChoice {
+export function chooseTiers(job: JobFacts, tiers: readonly TierFacts[], nowMs: number): TierChoice {
   const skipped: SkippedTier[] = [];
   const capable = tiers.filter((tier) => {
     const { support } = tier;
@@ -75,8 +71,7 @@ export function chooseTiers(
   const usable: TierFacts[] = [];
   const late: TierFacts[] = [];
   for (const tier of capable) {
-    const obstacle =
-      findPolicyObstacle(job, tier, preferred) ?? findBreakerObstacle(tier, nowMs);
+    const obstacle = findPolicyObstacle(job, tier, preferred) ?? findBreakerObstacle(tier, nowMs);
     if (obstacle !== undefined) skipped.push(obstacle);
     else if (expectMs(tier) > job.remainingMs) late.push(tier);
     else usable.push(tier);
@@ -120,10 +115,7 @@ function findPolicyObstacle(
   return { tier: tier.name, kind: 'policy', reason: `the job's fallback policy is ${policy}` };
 }
 
-function findBreakerObstacle(
-  { name, breaker }: TierFacts,
-  nowMs: number,
-): SkippedTier | undefined {
+function findBreakerObstacle({ name, breaker }: TierFacts, nowMs: number): SkippedTier | undefined {
   if (breaker.openUntilMs > nowMs) {
     return { tier: name, kind: 'open', reason: breaker.reason, retryAtMs: breaker.openUntilMs };
   }

@@ -239,10 +239,7 @@ export class RoutedJob {
 
   #throwIfStopped(): void {
     if (!this.#context.signal.aborted) return;
-    throw this.#fail(
-      new AttemptStopped({ nodeId: null, nodeType: null, executed: [] }),
-      undefined,
-    );
+    throw this.#fail(new AttemptStopped({ nodeId: null, nodeType: null, executed: [] }), undefined);
   }
 
   #fail(error: unknown, tier: Tier | undefined): RoutingFailed {

@@ -28,7 +28,8 @@ export async function runAttempts(hand: Hand): Promise<AttemptEnd[]> {
   const recentMs = hand.states.get(first.tier.backend.name)?.recentMs ?? [];
   const afterMs = first.tier.hedge && next !== undefined ? p95(recentMs) : undefined;
   const leftMs = hand.request.deadlineMs - parts.clock.now();
-  if (next === undefined || afterMs === undefined || afterMs >= leftMs) return [await attempt.ended];
+  if (next === undefined || afterMs === undefined || afterMs >= leftMs)
+    return [await attempt.ended];
 
   const timer = new AbortController();
   const early = await Promise.race([attempt.ended, pause(afterMs, timer.signal)]);

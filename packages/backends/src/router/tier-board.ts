@@ -1,4 +1,4 @@
-import { RedisNames } from '@tiercel/contracts';
+import type { RedisNames } from '@tiercel/contracts';
 import { LuaScript, type Clock, type Redis } from '@tiercel/runtime';
 import { keepLease, LEASE_MS } from '../lease.ts';
 import type { BreakerPolicy, Verdict } from './verdict.ts';

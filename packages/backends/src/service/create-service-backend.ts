@@ -1,10 +1,5 @@
 import { lowerGraph, type Lowering, type Omittable, type SampleStage } from '@tiercel/graph';
-import {
-  executeGraph,
-  type NodeCache,
-  type NodeFiles,
-  type NodeRegistry,
-} from '@tiercel/nodes';
+import { executeGraph, type NodeCache, type NodeFiles, type NodeRegistry } from '@tiercel/nodes';
 import type { AttemptRequest, AttemptResult, Backend, Support } from '../backend.ts';
 import { translateExecution } from '../embedded/translate-execution.ts';
 import type { ImageService, ImageWish } from './image-service.ts';

@@ -22,17 +22,19 @@ export async function generateWithin(
     [0, first],
     [first, request.batch],
   ] as const) {
-    const init = request.init?.length === request.batch ? request.init.slice(from, to) : request.init;
+    const init =
+      request.init?.length === request.batch ? request.init.slice(from, to) : request.init;
     const seed =
-      request.seed === undefined ? undefined : BigInt.asUintN(64, BigInt(request.seed) + BigInt(from));
+      request.seed === undefined
+        ? undefined
+        : BigInt.asUintN(64, BigInt(request.seed) + BigInt(from));
     const half = { ...request, seed: from === 0 ? request.seed : seed, batch: to - from, init };
     const [start, share] = [from / request.batch, (to - from) / request.batch];
-    const { onProgress } = context;
     parts.push(
       await service.generate(half, {
         ...context,
         onProgress: (fraction, preview) => {
-          onProgress(start + fraction * share, preview);
+          context.onProgress(start + fraction * share, preview);
         },
       }),
     );
