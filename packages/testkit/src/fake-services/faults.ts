@@ -15,7 +15,7 @@ export const REFUSALS = [
 ] as const;
 
 /** Troubles that look alike at every vendor: of the connection, and of what it carries. */
-export const BREAKAGES = [
+const BREAKAGES = [
   /** 500, when the request named a seed. */
   'error_with_seed',
   /** 503 and a page in HTML, as a proxy in front answers. */
