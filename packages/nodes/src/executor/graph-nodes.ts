@@ -23,11 +23,18 @@ export interface GraphNode {
   readonly problem: NodeError | undefined;
 }
 
-/** Nodes by id, in the graph's order. Nodes of unknown classes are left out: `checkGraph` reports those that are needed. */
-export function readGraphNodes(graph: PromptGraph, registry: NodeRegistry): Map<string, GraphNode> {
+/**
+ * Nodes by id, in the graph's order. Nodes of unknown classes are left out, and `checkGraph` reports those that are
+ * needed; or they get the definition that `describeUnknown` makes up, and their values as they came.
+ */
+export function readGraphNodes(
+  graph: PromptGraph,
+  registry: NodeRegistry,
+  describeUnknown?: (classType: string) => NodeDefinition,
+): Map<string, GraphNode> {
   const nodes = new Map<string, GraphNode>();
   for (const [id, { class_type, inputs }] of Object.entries(graph)) {
-    const definition = registry.get(class_type);
+    const definition = registry.get(class_type) ?? describeUnknown?.(class_type);
     if (!definition) continue;
     const specs = registry.specsOf(class_type);
     const values = new Map<string, JsonValue>();
