@@ -36,3 +36,12 @@ export {
   type ComfyUiBackend,
   type PoolOffer,
 } from './comfyui/create-comfyui-backend.ts';
+export type { CacheKey } from './cache/cache-key.ts';
+export type { CachedJob, CachedReport } from './cache/cached-job.ts';
+export type { Flight } from './cache/flights.ts';
+export { isCacheable, type CacheableRequest } from './cache/is-cacheable.ts';
+export {
+  ResultCache,
+  type ResultCacheLimits,
+  type ResultCacheOptions,
+} from './cache/result-cache.ts';
