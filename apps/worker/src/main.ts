@@ -23,6 +23,7 @@ import { FileStore } from '@tiercel/storage';
 import { Announcer } from './announcer.ts';
 import { ConfigWatcher } from './config-watcher.ts';
 import { createBackends } from './create-backends.ts';
+import { createSharedResults } from './create-shared-results.ts';
 import { describeOffer } from './describe-offer.ts';
 import { JobProcessor } from './job-processor.ts';
 import { RunningJobs } from './running-jobs.ts';
@@ -81,7 +82,7 @@ async function main(): Promise<void> {
     clock,
     options: { policy: fallback.policy, patienceMs: fallback.patienceMs },
     observer: counters,
-    stored: undefined,
+    stored: createSharedResults(parts, backends, files),
   });
   const processor = new JobProcessor({
     consumer,

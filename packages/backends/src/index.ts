@@ -56,3 +56,5 @@ export {
   type PollinationsOptions,
 } from './pollinations/create-pollinations-service.ts';
 export { createTurboService, type TurboOptions } from './turbo/create-turbo-service.ts';
+export { ResultCache } from './cache/result-cache.ts';
+export { SharedResults } from './cache/shared-results.ts';

@@ -22,10 +22,26 @@ export class RedisNames {
   missed = (clientId: string): string => `${this.prefix}:missed:${clientId}`;
   worker = (id: string): string => `${this.prefix}:worker:${id}`;
   catalogue = (hash: string): string => `${this.prefix}:catalogue:${hash}`;
+  /** A cached result, by the hash of its key. */
+  resultCache = (hash: string): string => `${this.prefix}:result:${hash}`;
+  /** The lease of the one job that works on a result. */
+  flight = (hash: string): string => `${this.prefix}:flight:${hash}`;
 
   /** Breaker and recent times of a tier; `:running`, `:waiting` and `:ms` lie beside it. */
   tier = (name: string): string => `${this.prefix}:tier:${name}`;
 
+  /** Hashes of cached results by last use. */
+  get resultCacheIndex(): string {
+    return `${this.prefix}:results`;
+  }
+  /** The same by the time they are too old. */
+  get resultCacheExpiry(): string {
+    return `${this.prefix}:results-expiry`;
+  }
+  /** Bytes of each cached result, and of all. */
+  get resultCacheSizes(): string {
+    return `${this.prefix}:results-sizes`;
+  }
   get workers(): string {
     return `${this.prefix}:workers`;
   }

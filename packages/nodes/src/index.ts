@@ -1,5 +1,6 @@
 export { createBuiltinNodes } from './builtins/create-builtin-nodes.ts';
 export { embeddedModels } from './embedded-models.ts';
+export { listOutputFiles } from './executor/cached-results.ts';
 export {
   executeGraph,
   type ExecutionRequest,
@@ -13,6 +14,8 @@ export {
   type GraphResult,
 } from './executor/execution-errors.ts';
 export { NodeCache } from './executor/node-cache.ts';
+export { outputKeys, type OutputKeysRequest } from './executor/output-keys.ts';
+export { raceAbort } from './executor/race-abort.ts';
 export type {
   FingerprintContext,
   HiddenInput,

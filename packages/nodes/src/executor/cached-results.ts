@@ -1,4 +1,4 @@
-import { isFileType, type OutputRef } from '@tiercel/contracts';
+import { isFileType, type OutputRef, type UiOutput } from '@tiercel/contracts';
 import type { CachedResult, NodeCache } from './node-cache.ts';
 
 /**
@@ -16,7 +16,7 @@ export async function findCachedResults(
     const key = keys.get(id);
     const result = key === undefined ? undefined : cache.get(key);
     if (key === undefined || !result) continue;
-    const files = listFiles(result);
+    const files = listOutputFiles(result.ui);
     const present = files.length === 0 || (await Promise.all(files.map(outputExists)));
     if (present === true || present.every(Boolean)) found.set(id, result);
     else cache.delete(key);
@@ -24,8 +24,8 @@ export async function findCachedResults(
   return found;
 }
 
-/** The stored files that a result's `ui` names, under whatever key. */
-function listFiles({ ui }: CachedResult): OutputRef[] {
+/** The stored files that a node's `ui` names, under whatever key. */
+export function listOutputFiles(ui: UiOutput | undefined): OutputRef[] {
   return Object.values(ui ?? {})
     .flatMap((items) => (Array.isArray(items) ? (items as unknown[]) : []))
     .filter(isOutputRef);

@@ -65,7 +65,12 @@ export interface ExecutionRequest {
  */
 export async function executeGraph(request: ExecutionRequest): Promise<GraphResult> {
   const { graph, outputs, cache, listener } = request;
-  const nodes = readGraphNodes(graph, request.registry, request.standIns);
+  const { registry, standIns } = request;
+  const nodes = readGraphNodes(
+    graph,
+    registry,
+    (id, classType) => standIns?.get(id) ?? registry.get(classType),
+  );
   checkGraph(graph, nodes, outputs);
   const { keys, cached } = await prepare(request, nodes);
   listener.cached([...cached.keys()]);

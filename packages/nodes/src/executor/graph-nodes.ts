@@ -23,15 +23,20 @@ export interface GraphNode {
   readonly problem: NodeError | undefined;
 }
 
-/** Nodes by id, in the graph's order. Nodes of unknown classes are left out: `checkGraph` reports those that are needed. */
+/**
+ * Nodes by id, in the graph's order. Nodes without a definition are left out: `checkGraph` reports those that are
+ * needed.
+ * @param find the definition of a node; without it the registry's
+ */
 export function readGraphNodes(
   graph: PromptGraph,
   registry: NodeRegistry,
-  standIns: ReadonlyMap<string, NodeDefinition> = new Map(),
+  find: (nodeId: string, classType: string) => NodeDefinition | undefined = (_, classType) =>
+    registry.get(classType),
 ): Map<string, GraphNode> {
   const nodes = new Map<string, GraphNode>();
   for (const [id, { class_type, inputs }] of Object.entries(graph)) {
-    const definition = standIns.get(id) ?? registry.get(class_type);
+    const definition = find(id, class_type);
     if (!definition) continue;
     const specs = registry.specsOf(class_type);
     const values = new Map<string, JsonValue>();

@@ -1,0 +1,28 @@
+import { ResultCache, SharedResults } from '@tiercel/backends';
+import { systemClock, type RunningProcess } from '@tiercel/runtime';
+import type { FileStore } from '@tiercel/storage';
+import type { Backends } from './create-backends.ts';
+
+/** The store of results that equal jobs may use; undefined when it is switched off or no tier uses it. */
+export function createSharedResults(
+  { config, redis, names }: RunningProcess,
+  { tiers, registry }: Backends,
+  files: FileStore,
+): SharedResults | undefined {
+  const isUsed = tiers.some(({ backend }) => backend.cacheModel !== undefined);
+  if (!isUsed || registry === undefined) return undefined;
+  const { maxBytes, maxAgeMs, degradedMaxAgeMs } = config.cache;
+  const cache = new ResultCache({
+    redis,
+    prefix: names.prefix,
+    clock: systemClock,
+    limits: { maxBytes, maxAgeMs, degradedMaxAgeMs },
+    outputVersion: async (ref) => (await files.find(ref))?.version,
+  });
+  return new SharedResults({
+    cache,
+    registry,
+    files,
+    sizeOf: async (ref) => (await files.find(ref))?.size ?? 0,
+  });
+}
