@@ -3,6 +3,9 @@ import { systemClock, type RunningProcess } from '@tiercel/runtime';
 import type { FileStore } from '@tiercel/storage';
 import type { Backends } from './create-backends.ts';
 
+/** A worker that leads equal jobs and is silent for this long is dead. */
+const LEASE_MS = 15_000;
+
 /** The store of results that equal jobs may use; undefined when it is switched off or no tier uses it. */
 export function createSharedResults(
   { config, redis, names }: RunningProcess,
@@ -16,6 +19,8 @@ export function createSharedResults(
     redis,
     prefix: names.prefix,
     clock: systemClock,
+    // A job that a dead worker led is redelivered after `lockMs`: it must not wait for itself then.
+    leaseMs: Math.min(LEASE_MS, config.queue.lockMs),
     limits: { maxBytes, maxAgeMs, degradedMaxAgeMs },
     outputVersion: async (ref) => (await files.find(ref))?.version,
   });

@@ -1,5 +1,5 @@
 import type { ParamChange } from '@tiercel/contracts';
-import { decodeImage, resizeImage, type ImageBatch } from '@tiercel/nodes';
+import { decodePicture, type ImageBatch } from '@tiercel/nodes';
 import { AttemptError } from '../failures.ts';
 import type { ImageRequest } from './image-service.ts';
 
@@ -25,25 +25,26 @@ export async function checkPictures(
   const changed: ParamChange[] = [];
   const pictures: ImageBatch[] = [];
   for (const file of files.slice(0, batch)) {
-    const picture = await decode(file, maxPixels);
+    const { picture, from } = await decode(file, request, maxPixels);
     if (isOneColour(picture)) {
       throw new AttemptError('bad_output', 'the picture is of one colour all over');
     }
-    if (picture.width !== width || picture.height !== height) {
-      const used = `${picture.width}x${picture.height}, resized`;
-      if (changed.length === 0) changed.push({ param: 'size', asked: `${width}x${height}`, used });
-      pictures.push(await resizeImage(picture, width, height));
-    } else {
-      pictures.push(picture);
+    if (changed.length === 0 && (from.width !== width || from.height !== height)) {
+      const used = `${from.width}x${from.height}, resized`;
+      changed.push({ param: 'size', asked: `${width}x${height}`, used });
     }
+    pictures.push(picture);
   }
   return { pictures, changed };
 }
 
-async function decode(file: Uint8Array, maxPixels: number): Promise<ImageBatch> {
+async function decode(
+  file: Uint8Array,
+  size: { width: number; height: number },
+  maxPixels: number,
+): ReturnType<typeof decodePicture> {
   try {
-    const { image } = await decodeImage(file, maxPixels);
-    return { ...image, frames: image.frames.slice(0, 1) };
+    return await decodePicture(file, size, maxPixels);
   } catch (cause) {
     throw new AttemptError('bad_output', 'the answer is not a picture', { cause });
   }

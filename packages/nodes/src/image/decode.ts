@@ -42,6 +42,31 @@ export async function decodeImage(
   };
 }
 
+/**
+ * Decodes one picture as RGB, stretched to a size when it has another one.
+ * @returns the picture, and the size it had
+ * @throws NodeError when the bytes are no picture or have too many pixels
+ */
+export async function decodePicture(
+  file: Uint8Array,
+  size: { readonly width: number; readonly height: number },
+  maxPixels: number,
+): Promise<{ picture: ImageBatch; from: { width: number; height: number } }> {
+  const options = { ignoreIcc: true, limitInputPixels: maxPixels, failOn: 'truncated' } as const;
+  const from = await translate(sharp(file, options).metadata());
+  checkPixels(from.width, from.height, 1, maxPixels);
+  const { width, height } = size;
+  const isFit = from.width === width && from.height === height;
+  const input = sharp(file, options).removeAlpha().toColourspace('srgb');
+  const fitted = isFit ? input : input.resize(width, height, { fit: 'fill', kernel: 'lanczos3' });
+  const data = await translate(fitted.raw({ depth: 'uchar' }).toBuffer());
+  const picture: ImageBatch = {
+    ...{ kind: 'image', width, height, channels: 3 },
+    frames: [toSamples(data)],
+  };
+  return { picture, from: { width: from.width, height: from.height } };
+}
+
 async function readPixels(file: Uint8Array, maxPixels: number) {
   const options = { ignoreIcc: true, limitInputPixels: maxPixels, failOn: 'truncated' } as const;
   const metadata = await translate(sharp(file, options).metadata());

@@ -47,11 +47,6 @@ export async function scaleImage(
   return { ...image, width, height, frames };
 }
 
-/** Stretches a batch to a size, with the best of the methods. */
-export function resizeImage(image: ImageBatch, width: number, height: number): Promise<ImageBatch> {
-  return scaleImage(image, { width, height, method: 'lanczos', crop: 'disabled' });
-}
-
 function cropToAspect(plane: Plane, aspect: number): Plane {
   const { width, height } = plane;
   const current = width / height;
