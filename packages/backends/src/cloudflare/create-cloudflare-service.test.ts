@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { startFakeCloudflare, stopEverything, type FakeService } from '@tiercel/testkit';
 import type { ImageService } from '../service/image-service.ts';
-import { sampleContext, sampleRequest } from '../service/sample-request.ts';
+import { sampleContext, sampleRequest } from '../service/sample-request.test-parts.ts';
 import { classifyCloudflare, nextUtcMidnightMs } from './cloudflare-refusals.ts';
 import { createCloudflareService } from './create-cloudflare-service.ts';
 

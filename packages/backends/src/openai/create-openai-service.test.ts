@@ -9,7 +9,7 @@ import {
 } from '@tiercel/testkit';
 import sharp from 'sharp';
 import type { ImageService } from '../service/image-service.ts';
-import { sampleContext, sampleRequest } from '../service/sample-request.ts';
+import { sampleContext, sampleRequest } from '../service/sample-request.test-parts.ts';
 import { createOpenAiService } from './create-openai-service.ts';
 import { classifyOpenAi } from './openai-refusals.ts';
 import { chooseOpenAiSize } from './openai-sizes.ts';

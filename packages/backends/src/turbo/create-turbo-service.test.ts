@@ -3,7 +3,7 @@ import type { Clock } from '@tiercel/runtime';
 import { startFakeTurbo, stopEverything, until, type FakeService } from '@tiercel/testkit';
 import { AttemptError } from '../failures.ts';
 import type { ImageService } from '../service/image-service.ts';
-import { sampleContext, sampleRequest } from '../service/sample-request.ts';
+import { sampleContext, sampleRequest } from '../service/sample-request.test-parts.ts';
 import { createTurboService } from './create-turbo-service.ts';
 import { TurboPool } from './turbo-pool.ts';
 

@@ -45,7 +45,7 @@ const OWN: Readonly<Record<string, Expectations>> = {
   turbo: { out_of_memory: 'capacity' },
 };
 
-/** For tests: how the driver of a vendor tells a fault of the vocabulary of fake services. */
+/** How the driver of a vendor tells a fault of the vocabulary of fake services. */
 export function expectedClass(vendor: string, fault: string): Expectation | undefined {
   return OWN[vendor]?.[fault] ?? COMMON[fault];
 }

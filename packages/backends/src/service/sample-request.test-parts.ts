@@ -1,6 +1,6 @@
 import type { ImageRequest, ServiceContext } from './image-service.ts';
 
-/** For tests: one picture of 512 x 512, everything that text to image can name named. */
+/** One picture of 512 x 512, everything that text to image can name named. */
 export function sampleRequest(changes: Partial<ImageRequest> = {}): ImageRequest {
   return {
     ...{ prompt: 'a lighthouse', negative: '', seed: 7, steps: 6, cfg: 1.5, guidance: undefined },
@@ -10,7 +10,7 @@ export function sampleRequest(changes: Partial<ImageRequest> = {}): ImageRequest
   };
 }
 
-/** For tests: nobody aborts, nobody listens. */
+/** Nobody aborts, nobody listens. */
 export function sampleContext(changes: Partial<ServiceContext> = {}): ServiceContext {
   return {
     signal: new AbortController().signal,
