@@ -8,7 +8,7 @@ import { classifyA1111 } from './a1111-refusals.ts';
 export const A1111 = 'Automatic1111';
 
 /** What the server as a whole is doing. */
-export interface A1111Progress {
+interface A1111Progress {
   /** 0..1. */
   readonly fraction: number;
   readonly preview: PreviewPicture | undefined;
