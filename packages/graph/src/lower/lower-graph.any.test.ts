@@ -16,7 +16,7 @@ describe('any graph', () => {
 
   test('is answered, however wild its links and values are', () => {
     const classes = [...Object.keys(imageClasses), 'Reroute', 'IPAdapter', 'Nope', 'constructor'];
-    for (let seed = 1; seed <= 300; seed += 1) {
+    for (let seed = 1; seed <= 100; seed += 1) {
       const random = createRandom(seed);
       const pick = <T>(items: readonly T[]) => items[Math.floor(random() * items.length)] as T; // never empty
       const graph: Record<string, unknown> = {};

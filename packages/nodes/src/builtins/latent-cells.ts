@@ -3,7 +3,6 @@ import { cropPlane } from '../image/scale-image.ts';
 
 /** Latents are an eighth of the picture, so its sides are multiples of this. */
 export const CELL = 8;
-export const MAX_SIDE = 16_384;
 
 /** A side in pixels, cut to whole cells. */
 export const toCells = (pixels: number, cell = CELL) => Math.floor(pixels / cell) * cell;
