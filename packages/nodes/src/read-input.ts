@@ -1,6 +1,6 @@
 import { NodeError } from './node-error.ts';
 import type { NodeInputs } from './node-definition.ts';
-import type { Conditioning, ImageBatch, Latent, ModelHandle } from './values.ts';
+import type { Conditioning, ImageBatch, Latent, MaskBatch, ModelHandle } from './values.ts';
 
 function fail(name: string, wanted: string): never {
   throw new NodeError(`Input "${name}" must be ${wanted}.`, { exceptionType: 'TypeError' });
@@ -22,6 +22,10 @@ function readKind(
 
 export function readImage(inputs: NodeInputs, name: string): ImageBatch {
   return readKind(inputs, name, ['image'], 'an IMAGE') as ImageBatch; // the tag was checked
+}
+
+export function readMask(inputs: NodeInputs, name: string): MaskBatch {
+  return readKind(inputs, name, ['mask'], 'a MASK') as MaskBatch; // the tag was checked
 }
 
 export function readLatent(inputs: NodeInputs, name: string): Latent {
@@ -51,4 +55,9 @@ export function readInteger(inputs: NodeInputs, name: string): number | bigint {
 export function readText(inputs: NodeInputs, name: string): string {
   const value = inputs[name];
   return typeof value === 'string' ? value : fail(name, 'a string');
+}
+
+export function readBoolean(inputs: NodeInputs, name: string): boolean {
+  const value = inputs[name];
+  return typeof value === 'boolean' ? value : fail(name, 'a boolean');
 }

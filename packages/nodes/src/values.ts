@@ -27,6 +27,13 @@ export interface MaskBatch {
   readonly frames: readonly Float32Array[];
 }
 
+/** One frame of a mask. */
+export interface MaskPlane {
+  readonly width: number;
+  readonly height: number;
+  readonly samples: Float32Array;
+}
+
 /** A MODEL, CLIP or VAE: only the name of the checkpoint, as the sketch generator needs no weights. */
 export interface ModelHandle {
   readonly kind: 'model' | 'clip' | 'vae';
@@ -66,6 +73,8 @@ export type LatentLayer =
       readonly recipe: SketchRecipe;
       /** How much of it covers the layers below, 0..1 (KSampler's denoise). */
       readonly weight: number;
+      /** Where it is painted at all; everywhere without one. Stretched to the size of the picture. */
+      readonly mask?: MaskPlane | undefined;
     };
 
 /** ComfyUI's LATENT. Width and height are those of the decoded picture, in pixels. */
@@ -75,6 +84,7 @@ export interface Latent {
   readonly height: number;
   /** One entry per picture; layers from the bottom up, none for an empty latent. */
   readonly frames: readonly (readonly LatentLayer[])[];
+  /** ComfyUI's noise_mask: samplers paint only where it is not 0. Of any size; its frames repeat. */
   readonly mask?: MaskBatch | undefined;
   readonly sketch?: SketchMark | undefined;
 }

@@ -6,7 +6,7 @@ import {
   type PromptGraph,
 } from '@tiercel/contracts';
 
-export interface GraphLink {
+interface GraphLink {
   readonly input: string;
   readonly from: string;
   readonly slot: number;

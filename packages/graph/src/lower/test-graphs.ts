@@ -1,4 +1,5 @@
 import type { JsonObject, PromptGraph } from '@tiercel/contracts';
+import { lowerGraph } from './lower-graph.ts';
 
 /** Test support: the usual shapes of prompts, to be changed node by node. */
 type Inputs = JsonObject;
@@ -79,3 +80,19 @@ export const flux = (over: PromptGraph = {}): PromptGraph => ({
   }),
   ...over,
 });
+
+/** What the outputs ask for; node 9 unless told otherwise. */
+export const lower = (graph: PromptGraph, ...outputs: string[]) =>
+  lowerGraph(graph, outputs.length > 0 ? outputs : ['9']);
+
+/** The one stage of a graph without obstacles. @throws Error for any other graph */
+export function onlyStage(graph: PromptGraph) {
+  const { stages, obstacles } = lower(graph);
+  const [stage] = stages;
+  if (stage === undefined || stages.length > 1 || obstacles.length > 0) {
+    throw new Error(`${stages.length} stages; ${obstacles.map(({ reason }) => reason).join('; ')}`);
+  }
+  return stage;
+}
+
+export const onlyRequest = (graph: PromptGraph) => onlyStage(graph).request;

@@ -58,8 +58,14 @@ describe('the catalogue', () => {
       'utf8',
     );
     const expected = structuredClone(parseJson(text)) as Record<string, Record<string, never>>;
-    // Two lists depend on the machine.
+    // Three lists depend on the machine.
     expected.LoadImage!.input = { required: { image: [[], { image_upload: true }] } } as never;
+    expected.LoadImageMask!.input = {
+      required: {
+        image: [[], { image_upload: true }],
+        channel: [['alpha', 'red', 'green', 'blue']],
+      },
+    } as never;
     expected.CheckpointLoaderSimple!.input = {
       required: { ckpt_name: [embeddedModels.checkpoints, {}] },
     } as never;

@@ -1,9 +1,15 @@
 import { randomInt } from 'node:crypto';
 import type { NodeDefinition } from '../node-definition.ts';
 import { createFileNodes } from './file-nodes.ts';
+import { emptyLatentNodes } from './empty-latent-nodes.ts';
+import { imageEditNodes } from './image-edit-nodes.ts';
 import { imageNodes } from './image-nodes.ts';
+import { inpaintNodes } from './inpaint-nodes.ts';
+import { latentBatchNodes } from './latent-batch-nodes.ts';
 import { latentNodes } from './latent-nodes.ts';
+import { maskNodes } from './mask-nodes.ts';
 import { samplerNodes } from './sampler-nodes.ts';
+import { stringNodes } from './string-nodes.ts';
 import { valueNodes } from './value-nodes.ts';
 
 const SUFFIX_LENGTH = 5;
@@ -19,8 +25,14 @@ export function createBuiltinNodes(previewSuffix = createSuffix()): NodeDefiniti
   return [
     ...createFileNodes(previewSuffix),
     ...imageNodes,
+    ...imageEditNodes,
+    ...maskNodes,
     ...valueNodes,
     ...samplerNodes,
+    ...stringNodes,
+    ...emptyLatentNodes,
     ...latentNodes,
+    ...latentBatchNodes,
+    ...inpaintNodes,
   ];
 }

@@ -24,7 +24,8 @@ const loadImage: NodeDefinition = {
   },
 };
 
-async function readFile(name: string, context: NodeContext): Promise<Uint8Array> {
+/** An input file. @throws NodeError when there is none of that name */
+export async function readFile(name: string, context: NodeContext): Promise<Uint8Array> {
   try {
     return await context.readInput(name);
   } catch (cause) {

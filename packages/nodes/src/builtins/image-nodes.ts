@@ -82,7 +82,7 @@ const imageBatch: NodeDefinition = {
 };
 
 /** Gives an RGB batch an opaque alpha channel. */
-function addAlpha(image: ImageBatch): ImageBatch {
+export function addAlpha(image: ImageBatch): ImageBatch {
   if (image.channels === 4) return image;
   const frames = image.frames.map((rgb) => {
     const rgba = new Float32Array((rgb.length / 3) * 4).fill(1);

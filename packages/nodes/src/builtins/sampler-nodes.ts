@@ -204,5 +204,6 @@ export const samplerNodes: readonly NodeDefinition[] = [
 /** Classes that a real backend serves better: here only the sketch generator stands behind them. */
 export const sketchClasses: ReadonlySet<string> = new Set([
   ...samplerNodes.map(({ class_type }) => class_type),
-  ...['VAEDecode', 'VAEEncode'],
+  ...['VAEDecode', 'VAEDecodeTiled', 'VAEEncode', 'VAEEncodeTiled'],
+  ...['VAEEncodeForInpaint', 'InpaintModelConditioning'],
 ]);

@@ -1,25 +1,9 @@
 import { stringifyJson } from '@tiercel/contracts';
 import { describeValue, isPicture } from '../describe-value.ts';
 import type { NodeDefinition } from '../node-definition.ts';
-import { readInteger } from '../read-input.ts';
+import { declareNode } from './declare-node.ts';
 
-const primitiveInt: NodeDefinition = {
-  class_type: 'PrimitiveInt',
-  display_name: 'Int',
-  category: 'utils/primitive',
-  python_module: 'comfy_extras.nodes_primitive',
-  info: { deprecated: false, experimental: false, api_node: false },
-  input: {
-    required: {
-      value: [
-        'INT',
-        { min: -9223372036854775807n, max: 9223372036854775807n, control_after_generate: true },
-      ],
-    },
-  },
-  output: ['INT'],
-  run: (inputs) => Promise.resolve({ outputs: [readInteger(inputs, 'value')] }),
-};
+const passValue: NodeDefinition['run'] = (inputs) => Promise.resolve({ outputs: [inputs.value] });
 
 const previewAny: NodeDefinition = {
   class_type: 'PreviewAny',
@@ -41,4 +25,11 @@ function toPythonText(value: unknown): string {
   return isPicture(value) ? String(describeValue(value)) : stringifyJson(value);
 }
 
-export const valueNodes: readonly NodeDefinition[] = [primitiveInt, previewAny];
+export const valueNodes: readonly NodeDefinition[] = [
+  declareNode('PrimitiveInt', passValue),
+  declareNode('PrimitiveFloat', passValue),
+  declareNode('PrimitiveString', passValue),
+  declareNode('PrimitiveStringMultiline', passValue),
+  declareNode('PrimitiveBoolean', passValue),
+  previewAny,
+];

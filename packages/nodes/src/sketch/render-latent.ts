@@ -1,5 +1,5 @@
 import { interpolate } from '../image/interpolate.ts';
-import type { LatentLayer } from '../values.ts';
+import type { LatentLayer, MaskPlane } from '../values.ts';
 import { paintScene } from './paint.ts';
 import { composeScene } from './scene.ts';
 
@@ -22,12 +22,24 @@ export async function renderLatent(
       continue;
     }
     const painted = await paintScene(composeScene(layer.recipe), width, height);
-    if (canvas && layer.weight < 1) {
+    const mask = layer.mask && (await stretchMask(layer.mask, width, height));
+    if (mask) canvas ??= createEmptyCanvas(width, height);
+    if (canvas && (mask || layer.weight < 1)) {
       for (let i = 0; i < painted.length; i += 1) {
-        painted[i] = (canvas[i] ?? 0) * (1 - layer.weight) + (painted[i] ?? 0) * layer.weight;
+        const weight = mask ? layer.weight * (mask[(i / 3) | 0] ?? 0) : layer.weight;
+        painted[i] = (canvas[i] ?? 0) * (1 - weight) + (painted[i] ?? 0) * weight;
       }
     }
     canvas = painted;
   }
-  return canvas ?? new Float32Array(width * height * 3).fill(EMPTY_GREY);
+  return canvas ?? createEmptyCanvas(width, height);
+}
+
+function createEmptyCanvas(width: number, height: number): Float32Array {
+  return new Float32Array(width * height * 3).fill(EMPTY_GREY);
+}
+
+async function stretchMask(mask: MaskPlane, width: number, height: number): Promise<Float32Array> {
+  if (mask.width === width && mask.height === height) return mask.samples;
+  return interpolate({ ...mask, channels: 1 }, width, height, 'bilinear');
 }

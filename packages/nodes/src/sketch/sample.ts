@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { encodeJpeg } from '../image/jpeg.ts';
 import type { NodeContext } from '../node-definition.ts';
-import type { Latent, LatentLayer, SketchRecipe } from '../values.ts';
+import type { Latent, LatentLayer, MaskBatch, MaskPlane, SketchRecipe } from '../values.ts';
 import { createRandom } from './random.ts';
 import { renderLatent } from './render-latent.ts';
 
@@ -25,7 +25,11 @@ export async function sampleSketch(
   const { recipe, denoise, context } = options;
   if (denoise <= 0) return latent;
   const frames = latent.frames.map((layers, index): readonly LatentLayer[] => {
-    const coat: LatentLayer = { kind: 'recipe', recipe: { ...recipe, index }, weight: denoise };
+    const coat = { kind: 'recipe', recipe: { ...recipe, index }, weight: denoise } as const;
+    if (latent.mask) {
+      const mask = takeFrame(latent.mask, index);
+      return [...keepVisible(layers), { ...coat, mask }];
+    }
     return denoise >= 1 ? [coat] : [...keepVisible(layers), coat];
   });
 
@@ -52,6 +56,12 @@ export async function sampleSketch(
     await setImmediate();
   }
   return { ...latent, frames, sketch: { generator: SKETCH_GENERATOR, seed: recipe.seed } };
+}
+
+/** The mask of one picture of a batch: a shorter batch of masks repeats, as in ComfyUI. */
+function takeFrame({ width, height, frames }: MaskBatch, index: number): MaskPlane | undefined {
+  const samples = frames[index % frames.length];
+  return samples && { width, height, samples };
 }
 
 function keepVisible(layers: readonly LatentLayer[]): readonly LatentLayer[] {

@@ -1,0 +1,48 @@
+import { convertCase, countCharacters, replaceText, sliceText, trimText } from '@tiercel/graph';
+import type { NodeDefinition } from '../node-definition.ts';
+import { NodeError } from '../node-error.ts';
+import { readNumber, readText } from '../read-input.ts';
+import { declareNode } from './declare-node.ts';
+
+/** Of a text that nodes make: a chain of them could otherwise double it until the memory is full. */
+const MAX_CHARS = 10_000_000;
+
+function give(value: string | number | undefined) {
+  if (value === undefined || (typeof value === 'string' && value.length > MAX_CHARS)) {
+    throw new NodeError(`The text would be longer than ${MAX_CHARS} characters.`, {
+      exceptionType: 'ValueError',
+    });
+  }
+  return Promise.resolve({ outputs: [value] });
+}
+
+export const stringNodes: readonly NodeDefinition[] = [
+  declareNode('StringConcatenate', (inputs) =>
+    give(
+      [readText(inputs, 'string_a'), readText(inputs, 'string_b')].join(
+        readText(inputs, 'delimiter'),
+      ),
+    ),
+  ),
+  declareNode('StringSubstring', (inputs) =>
+    give(
+      sliceText(readText(inputs, 'string'), readNumber(inputs, 'start'), readNumber(inputs, 'end')),
+    ),
+  ),
+  declareNode('StringLength', (inputs) => give(countCharacters(readText(inputs, 'string')))),
+  declareNode('StringTrim', (inputs) =>
+    give(trimText(readText(inputs, 'string'), readText(inputs, 'mode'))),
+  ),
+  declareNode('StringReplace', (inputs) =>
+    give(
+      replaceText(readText(inputs, 'string'), {
+        find: readText(inputs, 'find'),
+        replacement: readText(inputs, 'replace'),
+        maxChars: MAX_CHARS,
+      }),
+    ),
+  ),
+  declareNode('CaseConverter', (inputs) =>
+    give(convertCase(readText(inputs, 'string'), readText(inputs, 'mode'))),
+  ),
+];
