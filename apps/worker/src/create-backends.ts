@@ -35,7 +35,7 @@ const CHECK_MS = 5_000;
 /** A server may be away this long (a restart) before its prompt is given up. */
 const LOST_AFTER_MS = 8_000;
 /** A job waits this long for a server that can run it when none is up. */
-const UNAVAILABLE_MS = 60_000;
+const UNAVAILABLE_MS = 300_000;
 
 /** Builds the configured tiers. */
 export async function createBackends(
@@ -68,7 +68,7 @@ export async function createBackends(
         ...executor,
         service: createImageService(tier),
         mayOmit: new Set(config.fallback.mayOmit),
-        isCached: config.cache.enabled,
+        cacheModel: config.cache.enabled ? describeModel(tier, config.fallback.mayOmit) : undefined,
         checkpoints: tier.checkpoints.length === 0 ? undefined : new Set(tier.checkpoints),
       });
     }
@@ -88,7 +88,7 @@ export async function createBackends(
     return pool;
   };
   const tiers = tierConfigs.map((tier): Tier => {
-    const { quality, concurrency, hedge } = tier;
+    const { quality, hedge, concurrency = TIER_RULES[tier.driver].concurrency } = tier;
     return { backend: create(tier), quality, concurrency, hedge };
   });
   await Promise.all(pools.map((pool) => pool.ready()));
@@ -115,4 +115,11 @@ function withEmbedded(tiers: readonly TierConfig[]): readonly TierConfig[] {
     checkpoints: [],
   };
   return [...tiers, embedded];
+}
+
+/** All that decides what a tier paints; undefined when a server may paint with any model it likes. */
+function describeModel(tier: TierConfig, mayOmit: readonly string[]): string | undefined {
+  const { driver, url, urls, model } = tier;
+  if (driver === 'automatic1111' && model === undefined) return undefined;
+  return [driver, url ?? '', ...urls, model ?? '', ...mayOmit].join(' ');
 }

@@ -82,6 +82,7 @@ async function main(): Promise<void> {
     clock,
     options: { policy: fallback.policy, patienceMs: fallback.patienceMs },
     observer: counters,
+    log,
     stored: createSharedResults(parts, backends, files),
   });
   const processor = new JobProcessor({

@@ -26,3 +26,4 @@ export {
   sliceText,
   trimText,
 } from './lower/string-functions.ts';
+export { listNeeded } from './list-needed.ts';

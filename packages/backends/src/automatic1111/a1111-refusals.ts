@@ -19,7 +19,7 @@ export function classifyA1111({ status, json }: Refusal): Verdict | undefined {
   const isOutOfMemory =
     error === OUT_OF_MEMORY ||
     (error === 'RuntimeError' && typeof errors === 'string' && OUT_OF_MEMORY_TEXT.test(errors));
-  if (status >= 500) return isOutOfMemory ? { class: 'capacity' } : undefined;
+  if (status >= 500) return isOutOfMemory ? { class: 'capacity', isOutOfMemory } : undefined;
   if (typeof detail === 'string' && UNKNOWN_NAMES.has(detail)) return { class: 'unsupported' };
   return { class: classifyStatus(status, 'caller'), says: readDetail(detail) };
 }

@@ -1,3 +1,4 @@
+import { listNeeded } from '@tiercel/graph';
 import {
   executeGraph,
   sketchClasses,
@@ -61,7 +62,8 @@ export function createEmbeddedBackend(options: EmbeddedBackendOptions): Backend 
 }
 
 function findObstacle(request: AttemptRequest, options: EmbeddedBackendOptions): Support {
-  for (const [id, { class_type: name }] of Object.entries(request.graph)) {
+  for (const id of listNeeded(request.graph, request.outputIds)) {
+    const name = request.graph[id]?.class_type ?? '';
     if (options.registry.get(name) === undefined) {
       return { ok: false, reason: `node ${id} has the unknown class ${name}` };
     }

@@ -1,16 +1,18 @@
 import { randomUUID } from 'node:crypto';
-import { isJsonObject, parseJson, type AttemptReport } from '@tiercel/contracts';
+import type { AttemptReport, ServiceReport } from '@tiercel/contracts';
 import type { AttemptContext, AttemptRequest, AttemptResult } from '../backend.ts';
-import { AttemptStopped } from '../failures.ts';
+import { AttemptError, AttemptStopped, mayTryNextTier } from '../failures.ts';
 import type { AttemptEnd, Tier } from './attempt.ts';
-import { chooseTiers, isSameQuality, type TierChoice, type TierFacts } from './choose-tiers.ts';
+import { chooseTiers, type TierChoice, type TierFacts } from './choose-tiers.ts';
 import { p50 } from './latency.ts';
 import { OneStory } from './one-story.ts';
 import { pause } from './pause.ts';
 import { runAttempts } from './run-attempts.ts';
 import { describeExhausted, RoutingFailed } from './routing-failed.ts';
+import { describeService, describeWay } from './service-report.ts';
 import type { StoredResult } from './stored-results.ts';
 import type { BegunAttempt, TierState } from './tier-board.ts';
+import { readNote } from './tier-note.ts';
 import type { RoutedResult, RouterParts } from './tier-router.ts';
 
 /** How often a job asks for a place on a tier that is full. */
@@ -206,6 +208,7 @@ export class RoutedJob {
       this.#ends.push(end);
       this.#tried.add(end.tier.backend.name);
       this.#parts.observer.attempted(end.report.tier, end.report.class, end.report.ms);
+      this.#log(end);
     }
     for (const { tier: server, outcome } of ends) {
       if (outcome.kind !== 'done') continue;
@@ -251,58 +254,33 @@ export class RoutedJob {
     });
     return new RoutingFailed(cause, {
       served_by: null,
-      attempts: this.#attempts(),
-      ...this.#skipped(),
+      ...this.#told(),
       degraded: false,
       dropped_params: [],
     });
   }
 
   #report(tier: Tier, result: AttemptResult, { isCached }: { isCached: boolean }): RoutedResult {
-    const { backend } = tier;
     const preferred = this.#find(this.#choice.preferred) ?? tier;
-    const isSame = isSameQuality(
-      { name: backend.name, quality: tier.quality },
-      { name: preferred.backend.name, quality: preferred.quality },
-    );
-    const { changedParams = [], omitted = [] } = result;
-    return {
-      result,
-      report: {
-        served_by: { tier: backend.name, driver: backend.driver, model: result.model },
-        attempts: this.#attempts(),
-        ...this.#skipped(),
-        degraded: !isSame || omitted.length > 0,
-        dropped_params: result.droppedParams,
-        ...(changedParams.length > 0 ? { changed_params: changedParams } : {}),
-        ...(omitted.length > 0 ? { omitted } : {}),
-        ...(isCached ? { cached: true } : {}),
-        ...(result.sketch ? { sketch: true } : {}),
-      },
-    };
+    const report = describeService(tier, result, { ...this.#told(), preferred, isCached });
+    return { result, report };
+  }
+
+  /** A tier in trouble is news for the operator; one that is set up wrongly waits for him. */
+  #log({ report, outcome }: AttemptEnd): void {
+    if (outcome.kind !== 'failed' || !(outcome.error instanceof AttemptError)) return;
+    const { log } = this.#parts;
+    const facts = { err: outcome.error, promptId: this.#request.promptId, ...report };
+    if (report.class === 'config') log.error(facts, 'a tier is set up wrongly and is not used');
+    else if (mayTryNextTier(outcome.error.class)) log.warn(facts, 'an attempt failed');
   }
 
   #attempts(): AttemptReport[] {
     return this.#ends.map(({ report }) => report);
   }
 
-  #skipped() {
-    const skipped = this.#choice.skipped
-      .filter(({ kind }) => kind !== 'tried')
-      .map(({ tier, reason }) => ({ tier, reason }));
-    return skipped.length > 0 ? { skipped } : {};
-  }
-}
-
-/** Which tier noted what; a note of another form is nobody's. */
-function readNote(text: string | undefined): { tier: string; note: string } | undefined {
-  if (text === undefined) return undefined;
-  try {
-    const noted = parseJson(text);
-    if (!isJsonObject(noted)) return undefined;
-    const { tier, note } = noted;
-    return typeof tier === 'string' && typeof note === 'string' ? { tier, note } : undefined;
-  } catch {
-    return undefined;
+  /** What is told of a job whether it was served or not. */
+  #told(): Pick<ServiceReport, 'attempts' | 'skipped'> {
+    return describeWay(this.#attempts(), this.#choice);
   }
 }

@@ -5,6 +5,7 @@ import { HeldListener } from './held-listener.ts';
 import { p50, p95 } from './latency.ts';
 import { pause } from './pause.ts';
 import type { BegunAttempt, TierState } from './tier-board.ts';
+import { writeNote } from './tier-note.ts';
 import type { RouterParts } from './tier-router.ts';
 
 interface Hand {
@@ -44,6 +45,15 @@ export async function runAttempts(hand: Hand): Promise<AttemptEnd[]> {
     return [await attempt.ended];
   }
   const second = launch(hand, { tier: next, begun }, race, { isHeld: true });
+  // What the caller is to blame for is told at once, not overruled by luck elsewhere.
+  for (const [one, other] of [
+    [attempt, second],
+    [second, attempt],
+  ] as const) {
+    void one.ended.then(({ outcome }) => {
+      if (outcome.kind === 'failed' && outcome.final) other.outrun();
+    });
+  }
   return await Promise.all([attempt.ended, second.ended]);
 }
 
@@ -63,7 +73,9 @@ function launch(
     context: {
       signal: context.signal,
       listener: held ?? context.listener,
-      remember: (note) => context.remember(JSON.stringify({ tier: name, note })),
+      // The job has one note: it is that of the attempt which began first.
+      remember: (note) =>
+        isHeld ? Promise.resolve() : context.remember(writeNote(name, note)),
       hasAlternative: next !== undefined && next !== tier,
       expectedMs: p50(states.get(name)?.recentMs ?? []),
       claim: () => {

@@ -62,6 +62,7 @@ function createRouter(
     clock: systemClock,
     options: { policy: 'any', patienceMs: 0, ...options },
     observer: { attempted: () => undefined, served: () => undefined },
+    log: createLogger({ level: 'silent', name: 'test' }),
     stored: undefined,
   });
 }

@@ -1,5 +1,5 @@
 import type { FallbackPolicy, ServiceReport } from '@tiercel/contracts';
-import type { Clock } from '@tiercel/runtime';
+import type { Clock, Logger } from '@tiercel/runtime';
 import type { AttemptContext, AttemptRequest, AttemptResult } from '../backend.ts';
 import type { Tier } from './attempt.ts';
 import type { RouterObserver } from './observer.ts';
@@ -21,6 +21,7 @@ export interface RouterParts {
   readonly clock: Clock;
   readonly options: RoutingOptions;
   readonly observer: RouterObserver;
+  readonly log: Logger;
   /** Undefined when no results are stored. */
   readonly stored: StoredResults | undefined;
 }

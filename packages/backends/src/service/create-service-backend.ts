@@ -1,4 +1,10 @@
-import { lowerGraph, type Lowering, type Omittable, type SampleStage } from '@tiercel/graph';
+import {
+  listNeeded,
+  lowerGraph,
+  type Lowering,
+  type Omittable,
+  type SampleStage,
+} from '@tiercel/graph';
 import { executeGraph, type NodeCache, type NodeFiles, type NodeRegistry } from '@tiercel/nodes';
 import type { AttemptRequest, AttemptResult, Backend, Support } from '../backend.ts';
 import { translateExecution } from '../embedded/translate-execution.ts';
@@ -18,8 +24,8 @@ export interface ServiceBackendOptions {
   readonly maxPixels: number;
   /** Classes of things that may be left out when the service cannot honour them. */
   readonly mayOmit: ReadonlySet<Omittable>;
-  /** Whether results may answer for equal later jobs. */
-  readonly isCached: boolean;
+  /** What results are stored under beside the tier: all that decides what it paints; undefined for never. */
+  readonly cacheModel: string | undefined;
   /** Checkpoint names this tier stands for; undefined for any. */
   readonly checkpoints: ReadonlySet<string> | undefined;
 }
@@ -40,11 +46,14 @@ export function createServiceBackend(options: ServiceBackendOptions): Backend {
     name,
     driver,
     timeoutMs,
-    ...(options.isCached ? { cacheModel: service.model } : {}),
+    ...(options.cacheModel === undefined ? {} : { cacheModel: options.cacheModel }),
     supports: (request) => findObstacle(request, lower(request), options),
     async run(request, context): Promise<AttemptResult> {
       const lowering = lower(request);
-      const run = new ServiceRun({ service, lowering, context, timeoutMs, maxPixels });
+      const run = new ServiceRun({
+        ...{ service, lowering, context, timeoutMs, maxPixels },
+        maySplit: request.fallback !== 'never',
+      });
       try {
         const result = await executeGraph({
           promptId: request.promptId,
@@ -90,7 +99,8 @@ function findObstacle(
     ...lowering.passThrough.keys(),
     ...lowering.stages.map(({ nodeId }) => nodeId),
   ]);
-  for (const [id, { class_type: name }] of Object.entries(request.graph)) {
+  for (const id of listNeeded(request.graph, request.outputIds)) {
+    const name = request.graph[id]?.class_type ?? '';
     if (!served.has(id) && registry.get(name) === undefined) {
       return no(`node ${id} (${name}) is of a class that only ComfyUI can run`);
     }

@@ -3,18 +3,20 @@ import type { ImageRequest, ImageService, ServedImages, ServiceContext } from '.
 
 /**
  * Asks a service for pictures. Out of memory with several pictures is tried once more in two halves, as
- * FALLBACK says; the results are joined.
+ * docs/fallback.md says; the results are joined.
+ * @param maySplit whether the caller's policy allows it
  */
 export async function generateWithin(
   service: ImageService,
   request: ImageRequest,
   context: ServiceContext,
+  maySplit: boolean,
 ): Promise<ServedImages> {
   try {
     return await service.generate(request, context);
   } catch (error) {
     const isTooMuch = error instanceof AttemptError && error.isOutOfMemory && request.batch > 1;
-    if (!isTooMuch) throw error;
+    if (!maySplit || !isTooMuch) throw error;
   }
   const first = Math.ceil(request.batch / 2);
   const parts: ServedImages[] = [];

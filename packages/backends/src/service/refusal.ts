@@ -16,6 +16,8 @@ export interface Verdict {
   readonly class: AttemptClass;
   /** When the vendor's own rules say that it can be asked again; else Retry-After counts. */
   readonly retryAtMs?: number | undefined;
+  /** A smaller batch may do. */
+  readonly isOutOfMemory?: boolean;
   /** The vendor's own words; shown only where the caller is to blame. */
   readonly says?: string | undefined;
 }
@@ -51,12 +53,15 @@ export function toAttemptError(
   refusal: Refusal,
   { classify, secret }: { classify?: Classifier | undefined; secret?: string | undefined } = {},
 ): AttemptError {
-  const verdict = classify?.(refusal) ?? { class: classifyStatus(refusal.status, 'caller') };
+  const verdict: Verdict = classify?.(refusal) ?? {
+    class: classifyStatus(refusal.status, 'caller'),
+  };
   const isTold = verdict.class === 'caller' || verdict.class === 'safety';
   const said = isTold ? quote(verdict.says, secret) : '';
   const message = `${vendor} ${SAYINGS[verdict.class]} (${refusal.status})${said}`;
   return new AttemptError(verdict.class, message, {
     retryAtMs: isTold ? undefined : findRetryTime(verdict, refusal),
+    isOutOfMemory: verdict.isOutOfMemory === true,
   });
 }
 

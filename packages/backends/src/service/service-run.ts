@@ -27,7 +27,9 @@ export class ServiceRun {
   readonly #dropped = new Set<ImageParam>();
   readonly #changed: ParamChange[] = [];
   #model: string;
+  readonly #stages: number;
   #stagesLeft: number;
+  readonly #maySplit: boolean;
 
   constructor(parts: {
     service: ImageService;
@@ -35,13 +37,17 @@ export class ServiceRun {
     context: TierAttemptContext;
     timeoutMs: number;
     maxPixels: number;
+    /** Whether a batch that is too much for the service may be painted in two. */
+    maySplit: boolean;
   }) {
     this.#service = parts.service;
     this.#context = parts.context;
     this.#timeoutMs = parts.timeoutMs;
     this.#maxPixels = parts.maxPixels;
     this.#model = parts.service.model;
-    this.#stagesLeft = parts.lowering.stages.length;
+    this.#stages = parts.lowering.stages.length;
+    this.#stagesLeft = this.#stages;
+    this.#maySplit = parts.maySplit;
   }
 
   /** What the report says of the service. */
@@ -63,27 +69,31 @@ export class ServiceRun {
       const value = Math.min(steps, Math.round(fraction * steps));
       this.#context.listener.progress(stage.nodeId, value, steps, preview, isEstimated);
     };
-    const stopEstimate = estimateProgress(this.#context.expectedMs, (fraction) => {
+    const { expectedMs } = this.#context;
+    const shareMs = expectedMs === undefined ? undefined : expectedMs / this.#stages;
+    const stopEstimate = estimateProgress(shareMs, (fraction) => {
       show(fraction, true);
     });
     try {
-      const served = await generateWithin(this.#service, request, {
-        signal: node.signal,
-        timeoutMs: this.#timeoutMs,
-        onProgress: (fraction, preview) => {
-          stopEstimate();
-          show(fraction, false, preview);
-        },
-      });
+      const limits = { signal: node.signal, timeoutMs: this.#timeoutMs };
+      const onProgress = (fraction: number, preview?: PreviewPicture) => {
+        stopEstimate();
+        show(fraction, false, preview);
+      };
+      const context = { ...limits, onProgress };
+      const served = await generateWithin(this.#service, request, context, this.#maySplit);
       const checked = await checkPictures(served.images, request, this.#maxPixels);
       for (const param of findDropped(request, this.#service.honours)) this.#dropped.add(param);
       for (const param of served.dropped) this.#dropped.add(param);
-      for (const change of [...served.changed, ...checked.changed]) this.#note(change);
+      const isSizeTold = served.changed.some(({ param }) => param === 'size');
+      for (const change of served.changed) this.#note(change);
+      for (const change of isSizeTold ? [] : checked.changed) this.#note(change);
       this.#model = served.model;
       this.#stagesLeft -= 1;
       if (this.#stagesLeft === 0) this.#context.claim();
       show(1, false);
-      return joinPictures(checked.pictures);
+      // As ComfyUI: a mask stays with the latent for the next sampler.
+      return { ...joinPictures(checked.pictures), mask: latent.mask };
     } finally {
       stopEstimate();
     }

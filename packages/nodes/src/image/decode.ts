@@ -43,7 +43,7 @@ export async function decodeImage(
 }
 
 /**
- * Decodes one picture as RGB, stretched to a size when it has another one.
+ * Decodes one picture as RGB, scaled to a size when it has another one; what stands over is cut off evenly.
  * @returns the picture, and the size it had
  * @throws NodeError when the bytes are no picture or have too many pixels
  */
@@ -58,7 +58,7 @@ export async function decodePicture(
   const { width, height } = size;
   const isFit = from.width === width && from.height === height;
   const input = sharp(file, options).removeAlpha().toColourspace('srgb');
-  const fitted = isFit ? input : input.resize(width, height, { fit: 'fill', kernel: 'lanczos3' });
+  const fitted = isFit ? input : input.resize(width, height, { fit: 'cover', kernel: 'lanczos3' });
   const data = await translate(fitted.raw({ depth: 'uchar' }).toBuffer());
   const picture: ImageBatch = {
     ...{ kind: 'image', width, height, channels: 3 },

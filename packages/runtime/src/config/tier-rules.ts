@@ -18,6 +18,8 @@ interface TierRule {
   /** Where the service is when the tier names no url. */
   readonly url?: string;
   readonly model?: string;
+  /** Attempts at once when the tier names no limit. */
+  readonly concurrency?: number;
   /** Limit for one attempt when the tier names none. */
   readonly timeoutMs: number;
 }
@@ -43,6 +45,8 @@ export const TIER_RULES: Readonly<Record<TierDriver, TierRule>> = {
   automatic1111: {
     required: ['url'],
     optional: ['apiKey', 'model'],
+    // It renders one request at a time, and its progress is that of the server.
+    concurrency: 1,
     timeoutMs: SERVICE_TIMEOUT_MS,
   },
   turbo: { required: ['urls'], optional: ['model'], timeoutMs: SERVICE_TIMEOUT_MS },
