@@ -6,6 +6,7 @@ import {
   startWorker,
   stopEverything,
   until,
+  type FakeComfyUi,
 } from '@tiercel/testkit';
 import { countRuns, isIdleAfter, startComfyUiSystem, tiersLine } from './comfyui-system.ts';
 import { lastMessage, post, readHistory, saveImage, slow, waitForEnd } from './prompts.ts';
@@ -16,6 +17,12 @@ afterEach(stopEverything);
 
 interface Data {
   readonly prompt_id?: string;
+}
+
+/** Whether the server's history was freed of every prompt it took. */
+async function isForgotten(server: FakeComfyUi): Promise<boolean> {
+  const { prompts, historyDeletes } = await server.state();
+  return prompts.every(({ promptId }) => historyDeletes.flat().includes(promptId));
 }
 
 describe('a job on a ComfyUI server', () => {
@@ -39,18 +46,22 @@ describe('a job on a ComfyUI server', () => {
     const [image] = Object.values(item.outputs)[0]!.images;
     const view = await api.get(`/view?filename=${image!.filename}&type=${image!.type}`);
     expect([view.status, view.headers['content-type']]).toEqual([200, 'image/png']);
-    const { prompts, historyDeletes } = await first.state();
+    const { prompts } = await first.state();
     expect(prompts).toHaveLength(1);
     expect(JSON.stringify(prompts)).toMatch(/[0-9a-f]{8}-[0-9a-f]{4}-4/);
-    await until(
-      async () =>
-        (await first.state()).historyDeletes.length > historyDeletes.length ||
-        historyDeletes.length > 0,
-    );
+    await until(() => isForgotten(first));
+  });
+
+  test('runs only the outputs that the caller asked for', async () => {
+    const { api } = await startComfyUiSystem();
+    const preview = { class_type: 'PreviewImage', inputs: { images: ['1', 0] } };
+    const prompt = { ...saveImage(), '3': preview };
+    const id = await post(api, prompt, { partial_execution_targets: ['2'] });
+    expect(Object.keys((await waitForEnd(api, id)).outputs)).toEqual(['2']);
   });
 
   test('fails as it failed there, with node, type, message and traceback', async () => {
-    const { api } = await startComfyUiSystem();
+    const { api, first } = await startComfyUiSystem();
     const [type, data] = lastMessage(await waitForEnd(api, await post(api, slow(4, 0.01, 2))));
     expect(type).toBe('execution_error');
     expect(data).toMatchObject({
@@ -59,6 +70,7 @@ describe('a job on a ComfyUI server', () => {
       exception_type: 'RuntimeError',
     });
     expect(data.traceback).not.toEqual([]);
+    await until(() => isForgotten(first));
   });
 
   test('is interrupted on its server, and only it', async () => {
@@ -68,8 +80,20 @@ describe('a job on a ComfyUI server', () => {
     await api.post('/interrupt', { prompt_id: id });
     const [type] = lastMessage(await waitForEnd(api, id));
     expect(type).toBe('execution_interrupted');
+    await until(() => isForgotten(first));
     const next = await waitForEnd(api, await post(api, saveImage()));
     expect(next.status.status_str).toBe('success');
+  });
+
+  test('is interrupted on its server also while the answer to its submit is under way', async () => {
+    const { api, first } = await startComfyUiSystem();
+    await first.answerSlowly(2_000, 'POST /prompt');
+    const id = await post(api, slow(400, 0.05));
+    await until(async () => (await countRuns(first)) > 0);
+    await api.post('/interrupt', { prompt_id: id });
+    expect(lastMessage(await waitForEnd(api, id))[0]).toBe('execution_interrupted');
+    const { prompts, interrupts } = await first.state();
+    expect(interrupts).toContain(prompts.at(-1)?.promptId);
   });
 });
 

@@ -15,7 +15,9 @@ const ACTIVE = /xml|html|script|svg/;
 
 /** The type to serve a file under, by the ending of its name. */
 export function contentOf(filename: string): ContentHeaders {
-  const guess = mime.lookup(filename);
+  const found = mime.lookup(filename);
+  // The registered name (RFC 9639), which ComfyUI sends too; not every player knows the older one.
+  const guess = found === 'audio/x-flac' ? 'audio/flac' : found;
   if (guess !== false && !ACTIVE.test(guess) && (INERT.has(guess) || INERT_FAMILY.test(guess))) {
     return { type: guess, isInert: true };
   }

@@ -24,6 +24,7 @@ beforeAll(async () => {
   await writeFile(input('a.png'), alphaPicture);
   await writeFile(input('x/y/b.png'), alphaPicture);
   await writeFile(input('note.txt'), 'hello');
+  await writeFile(input('sound.flac'), 'fLaC');
   await writeFile(input('page.html'), '<script>alert(1)</script>');
   await writeFile(input('picture.svg'), '<svg xmlns="http://www.w3.org/2000/svg"/>');
   await writeFile(input('猫 "q"\r\nx.png'), alphaPicture);
@@ -111,6 +112,11 @@ describe('GET /view', () => {
     const head = await server.send('HEAD', path);
     expect(head).toMatchObject({ status: 200, text: '' });
     expect(head.headers['content-length']).toBe('5');
+  });
+
+  test('names FLAC audio as ComfyUI does', async () => {
+    const answer = await get('/view?filename=sound.flac&type=input');
+    expect(answer.headers['content-type']).toBe('audio/flac');
   });
 
   test.each([['page.html'], ['picture.svg']])(

@@ -9,8 +9,9 @@ import type {
   Backend,
   TierAttemptContext,
 } from '../backend.ts';
-import { AttemptError } from '../failures.ts';
+import { AttemptError, Stopped } from '../failures.ts';
 import { ComfyRequestError } from './comfy-errors.ts';
+import { forgetPrompt } from './forget-prompt.ts';
 import { openServer } from './open-server.ts';
 import { describeOffer, isServerLost, isThere, readNote, supports, type Note } from './pool.ts';
 import type { PoolServer } from './pool-server.ts';
@@ -123,7 +124,6 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
         readQueue: () => client.readQueue(),
         interrupt: (id) => client.interrupt(id),
         deletePending: (id) => client.deletePending(id),
-        deleteHistory: (id) => client.deleteHistory(id),
         renewSocket: () => {
           server.renewSocket();
         },
@@ -149,6 +149,7 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
       return await promptRun.finish();
     } finally {
       server.detach(upstreamId);
+      if (!isShutdown(context.signal)) void forgetPrompt(client, upstreamId);
       if (leaving.has(server) && !server.isBusy) {
         leaving.delete(server);
         server.stop();
@@ -183,6 +184,11 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
       for (const server of [...pool, ...leaving]) server.stop();
     },
   };
+}
+
+/** The prompt goes on there, for the next worker. */
+function isShutdown({ reason }: { readonly reason: unknown }): boolean {
+  return reason instanceof Stopped && reason.reason === 'shutdown';
 }
 
 function isFileGone(error: AttemptError): boolean {

@@ -28,7 +28,10 @@ export async function findPrompt(server: PromptRegister, id: string): Promise<Pr
 }
 
 /** Whether it runs or waits there. */
-export async function isQueued(server: PromptRegister, id: string): Promise<boolean> {
+export async function isQueued(
+  server: Pick<PromptRegister, 'readQueue'>,
+  id: string,
+): Promise<boolean> {
   const { running, pending } = await server.readQueue();
   return running.includes(id) || pending.includes(id);
 }

@@ -19,7 +19,6 @@ import { SignWatch } from './sign-watch.ts';
 
 /** What a run needs of the server it is on. */
 export interface RunServer extends CancelServer {
-  deleteHistory(id: string): Promise<void>;
   /** The socket is open and says nothing: ComfyUI has forgotten it (WIRE.md 6.1). */
   renewSocket(): void;
 }
@@ -202,7 +201,7 @@ export class PromptRun {
     this.#relayMapped('executed', { ...frame, output: stored });
   }
 
-  /** The end: what the socket did not tell is read from history, then the server may forget it. */
+  /** The end: what the socket did not tell is read from history. */
   async #conclude(): Promise<AttemptResult> {
     await this.#work;
     const item = await this.#server.readHistory(this.#upstreamId);
@@ -217,7 +216,6 @@ export class PromptRun {
       });
     }
     this.#relay.flush();
-    this.#server.deleteHistory(this.#upstreamId).catch(() => undefined);
     return {
       outputs: Object.fromEntries(this.#outputs),
       meta: (isJsonObject(item?.meta) ? item.meta : {}) as unknown as Record<string, NodeMeta>,
@@ -244,7 +242,6 @@ export class PromptRun {
     if (reason instanceof Stopped && reason.reason === 'shutdown') throw new AttemptStopped(at);
     const ending = await cancelPrompt(this.#server, this.#upstreamId, this.#ended);
     if (ending?.kind === 'failed' && ending.error instanceof AttemptStopped) throw ending.error;
-    this.#server.deleteHistory(this.#upstreamId).catch(() => undefined);
     throw new AttemptStopped(at);
   }
 }

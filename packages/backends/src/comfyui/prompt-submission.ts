@@ -6,12 +6,16 @@ export interface PromptSubmission {
   readonly clientId: string;
   /** `extra_data` as JSON text. */
   readonly extraDataText?: string;
+  /** The output nodes to run; all when absent. */
+  readonly outputIds?: readonly string[];
 }
 
 /** The body of POST /prompt. */
 export function writeSubmission(prompt: PromptSubmission): string {
-  const { promptText, promptId, clientId, extraDataText } = prompt;
+  const { promptText, promptId, clientId, extraDataText, outputIds } = prompt;
   const ids = `"prompt_id":${JSON.stringify(promptId)},"client_id":${JSON.stringify(clientId)}`;
   const extra = extraDataText === undefined ? '' : `,"extra_data":${extraDataText}`;
-  return `{"prompt":${promptText},${ids}${extra}}`;
+  const targets =
+    outputIds === undefined ? '' : `,"partial_execution_targets":${JSON.stringify(outputIds)}`;
+  return `{"prompt":${promptText},${ids}${extra}${targets}}`;
 }

@@ -40,22 +40,22 @@ export async function submitPrompt(server: PoolServer, submission: Submission): 
   );
   // Noted first: whoever takes over looks the prompt up instead of sending it again.
   await context.remember(JSON.stringify({ server: server.url, id: upstreamId } satisfies Note));
+  context.signal.throwIfAborted();
   try {
-    const answer = await client.submit(
-      {
-        promptId: upstreamId,
-        promptText,
-        clientId,
-        extraDataText: extraOf(request),
-      },
-      context.signal,
-    );
+    // Without the signal: a prompt that the caller gives up now may have arrived. It is stopped there.
+    const answer = await client.submit({
+      promptId: upstreamId,
+      promptText,
+      clientId,
+      extraDataText: extraOf(request),
+      outputIds: request.outputIds,
+    });
     if (answer.kind === 'rejected') throw rejectionError(answer.rejection);
     if (answer.promptId !== upstreamId) {
       throw new AttemptError('bad_output', 'the server does not keep the prompt_id it was given');
     }
   } catch (error) {
-    if (error instanceof JobError || context.signal.aborted) throw error;
+    if (error instanceof JobError) throw error;
     // It may have arrived although the answer did not: looked up, never sent twice.
     if (!(await isThere(server, upstreamId).catch(() => false))) throw error;
   }

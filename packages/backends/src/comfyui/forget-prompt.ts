@@ -1,0 +1,24 @@
+import { isQueued, type PromptRegister } from './find-prompt.ts';
+
+/** What forgetting a prompt needs of the server it was on. */
+export interface ForgettingServer extends Pick<PromptRegister, 'readQueue'> {
+  deleteHistory(id: string): Promise<void>;
+}
+
+const LOOK_EVERY_MS = 300;
+const LOOKS = 10;
+
+/**
+ * Takes an ended prompt off a server's history. ComfyUI sends the last frame before it moves the prompt from
+ * its queue to its history: deleted in between, it would stay there. Never throws: it is tidying up.
+ */
+export async function forgetPrompt(server: ForgettingServer, id: string): Promise<void> {
+  try {
+    for (let look = 0; look < LOOKS && (await isQueued(server, id)); look += 1) {
+      await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+    }
+    await server.deleteHistory(id);
+  } catch {
+    // A server that is away has other troubles than an entry too many.
+  }
+}
