@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import type { AttemptReport, ServiceReport } from '@tiercel/contracts';
 import type { AttemptContext, AttemptRequest, AttemptResult } from '../backend.ts';
 import { AttemptError, AttemptStopped, mayTryNextTier } from '../failures.ts';
@@ -7,6 +6,7 @@ import { chooseTiers, type TierChoice, type TierFacts } from './choose-tiers.ts'
 import { p50 } from './latency.ts';
 import { OneStory } from './one-story.ts';
 import { pause } from './pause.ts';
+import { PlaceHunt } from './place-hunt.ts';
 import { runAttempts } from './run-attempts.ts';
 import { describeExhausted, RoutingFailed } from './routing-failed.ts';
 import { describeService, describeWay } from './service-report.ts';
@@ -15,8 +15,6 @@ import type { BegunAttempt, TierState } from './tier-board.ts';
 import { readNote } from './tier-note.ts';
 import type { RoutedResult, RouterParts } from './tier-router.ts';
 
-/** How often a job asks for a place on a tier that is full. */
-const PLACE_POLL_MS = 25;
 const IDLE: TierState = {
   openUntilMs: 0,
   probing: false,
@@ -32,14 +30,13 @@ export class RoutedJob {
   readonly #request: AttemptRequest;
   readonly #context: AttemptContext;
   readonly #story: OneStory;
-  readonly #lease = randomUUID();
+  readonly #place: PlaceHunt;
   readonly #tried = new Set<string>();
   /** Tiers whose stored results were looked through. */
   readonly #searched = new Set<string>();
   readonly #ends: AttemptEnd[] = [];
   #choice: TierChoice = { order: [], preferred: undefined, skipped: [] };
   #states: ReadonlyMap<string, TierState> = new Map();
-  #waitingAt: string | undefined;
   #waitedSince: number | undefined;
 
   constructor(parts: RouterParts, request: AttemptRequest, context: AttemptContext) {
@@ -47,15 +44,14 @@ export class RoutedJob {
     this.#request = request;
     this.#context = context;
     this.#story = new OneStory(context.listener);
+    this.#place = new PlaceHunt(parts.board, context.signal);
   }
 
   async run(): Promise<RoutedResult> {
     try {
       return (await this.#resume()) ?? (await this.#search());
     } finally {
-      if (this.#waitingAt !== undefined) {
-        await this.#parts.board.leave(this.#waitingAt, this.#lease).catch(() => undefined);
-      }
+      await this.#place.giveUp().catch(() => undefined);
     }
   }
 
@@ -65,8 +61,8 @@ export class RoutedJob {
     const tier = this.#parts.tiers.find(({ backend }) => backend.name === noted?.tier);
     if (noted === undefined || tier?.backend.supports(this.#request).ok !== true) return undefined;
     await this.#choose();
-    const begun = await this.#parts.board.begin(tier.backend.name, this.#lease, 'over');
-    return typeof begun === 'object' ? await this.#attempt(tier, begun, noted.note) : undefined;
+    const begun = await this.#place.enterOver(tier);
+    return begun === 'later' ? undefined : await this.#attempt(tier, begun, noted.note);
   }
 
   async #search(): Promise<RoutedResult> {
@@ -89,7 +85,7 @@ export class RoutedJob {
   async #tryTier(tier: Tier): Promise<RoutedResult | undefined> {
     const { stored } = this.#parts;
     if (stored === undefined || tier.backend.cacheModel === undefined) {
-      const begun = await this.#enter(tier);
+      const begun = await this.#place.enter(tier);
       return begun === 'later' ? undefined : await this.#attempt(tier, begun, undefined);
     }
     const { signal } = this.#context;
@@ -98,7 +94,7 @@ export class RoutedJob {
     let served: RoutedResult | undefined;
     try {
       this.#throwIfStopped();
-      const begun = await this.#enter(tier);
+      const begun = await this.#place.enter(tier);
       if (begun === 'later') return undefined;
       served = await this.#attempt(tier, begun, undefined);
       return served;
@@ -126,7 +122,7 @@ export class RoutedJob {
         support: tier.backend.supports(this.#request),
         breaker: state,
         running: state.running,
-        waiting: state.waiting - (this.#waitingAt === name ? 1 : 0),
+        waiting: state.waiting - (this.#place.waitsAt(name) ? 1 : 0),
         concurrency: tier.concurrency,
         p50Ms: p50(state.recentMs),
       };
@@ -165,29 +161,6 @@ export class RoutedJob {
     }
     this.#parts.observer.served(tier.backend.name, { degraded, cached: true });
     return this.#report(tier, result, { isCached: true });
-  }
-
-  /** A place on the tier; `later` when there is none now. */
-  async #enter(tier: Tier): Promise<BegunAttempt | undefined | 'later'> {
-    const { backend, concurrency } = tier;
-    if (backend.isLocal === true) return undefined;
-    const { board } = this.#parts;
-    if (this.#waitingAt !== undefined && this.#waitingAt !== backend.name) {
-      await board.leave(this.#waitingAt, this.#lease);
-      this.#waitingAt = undefined;
-    }
-    const begun = await board.begin(backend.name, this.#lease, concurrency);
-    if (begun === 'full') {
-      this.#waitingAt = backend.name;
-      await pause(PLACE_POLL_MS, this.#context.signal);
-      return 'later';
-    }
-    if (begun === 'open') {
-      board.forget();
-      return 'later';
-    }
-    this.#waitingAt = undefined;
-    return begun;
   }
 
   async #attempt(
