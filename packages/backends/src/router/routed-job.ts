@@ -2,11 +2,11 @@ import type { AttemptReport, ServiceReport } from '@tiercel/contracts';
 import type { AttemptContext, AttemptRequest, AttemptResult } from '../backend.ts';
 import { AttemptError, AttemptStopped, mayTryNextTier } from '../failures.ts';
 import type { AttemptEnd, Tier } from './attempt.ts';
-import { chooseTiers, type TierChoice, type TierFacts } from './choose-tiers.ts';
-import { p50 } from './latency.ts';
+import { chooseTiers, type TierChoice } from './choose-tiers.ts';
 import { OneStory } from './one-story.ts';
 import { pause } from './pause.ts';
 import { PlaceHunt } from './place-hunt.ts';
+import { readTierFacts } from './read-tier-facts.ts';
 import { runAttempts } from './run-attempts.ts';
 import { describeExhausted, RoutingFailed } from './routing-failed.ts';
 import { describeService, describeWay } from './service-report.ts';
@@ -14,15 +14,6 @@ import type { StoredResult } from './stored-results.ts';
 import type { BegunAttempt, TierState } from './tier-board.ts';
 import { readNote } from './tier-note.ts';
 import type { RoutedResult, RouterParts } from './tier-router.ts';
-
-const IDLE: TierState = {
-  openUntilMs: 0,
-  probing: false,
-  reason: '',
-  running: 0,
-  waiting: 0,
-  recentMs: [],
-};
 
 /** One job on its way through the tiers. */
 export class RoutedJob {
@@ -109,24 +100,9 @@ export class RoutedJob {
   }
 
   async #choose(): Promise<void> {
-    const { tiers, board, clock, options } = this.#parts;
-    const shared = tiers.filter(({ backend }) => backend.isLocal !== true);
-    const names = shared.map(({ backend }) => backend.name);
-    this.#states = names.length === 0 ? new Map() : await board.read(names);
-    const facts = tiers.map((tier): TierFacts => {
-      const { name } = tier.backend;
-      const state = this.#states.get(name) ?? IDLE;
-      return {
-        name,
-        quality: tier.quality,
-        support: tier.backend.supports(this.#request),
-        breaker: state,
-        running: state.running,
-        waiting: state.waiting - (this.#place.waitsAt(name) ? 1 : 0),
-        concurrency: tier.concurrency,
-        p50Ms: p50(state.recentMs),
-      };
-    });
+    const { clock, options } = this.#parts;
+    const { states, facts } = await readTierFacts(this.#parts, this.#request, this.#place);
+    this.#states = states;
     const now = clock.now();
     const job = {
       policy: this.#request.fallback ?? options.policy,

@@ -74,8 +74,7 @@ function launch(
       signal: context.signal,
       listener: held ?? context.listener,
       // The job has one note: it is that of the attempt which began first.
-      remember: (note) =>
-        isHeld ? Promise.resolve() : context.remember(writeNote(name, note)),
+      remember: (note) => (isHeld ? Promise.resolve() : context.remember(writeNote(name, note))),
       hasAlternative: next !== undefined && next !== tier,
       expectedMs: p50(states.get(name)?.recentMs ?? []),
       claim: () => {

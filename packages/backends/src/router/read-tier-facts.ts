@@ -1,0 +1,40 @@
+import type { AttemptRequest } from '../backend.ts';
+import type { TierFacts } from './choose-tiers.ts';
+import { p50 } from './latency.ts';
+import type { PlaceHunt } from './place-hunt.ts';
+import type { TierState } from './tier-board.ts';
+import type { RouterParts } from './tier-router.ts';
+
+const IDLE: TierState = {
+  openUntilMs: 0,
+  probing: false,
+  reason: '',
+  running: 0,
+  waiting: 0,
+  recentMs: [],
+};
+
+/** What is known of every tier for one job, in the order of preference. */
+export async function readTierFacts(
+  { tiers, board }: Pick<RouterParts, 'tiers' | 'board'>,
+  request: AttemptRequest,
+  place: PlaceHunt,
+): Promise<{ facts: TierFacts[]; states: ReadonlyMap<string, TierState> }> {
+  const shared = tiers.filter(({ backend }) => backend.isLocal !== true);
+  const names = shared.map(({ backend }) => backend.name);
+  const states = names.length === 0 ? new Map<string, TierState>() : await board.read(names);
+  const facts = tiers.map(({ backend, quality, concurrency }): TierFacts => {
+    const { name } = backend;
+    const state = states.get(name) ?? IDLE;
+    return {
+      ...{ name, quality, concurrency },
+      support: backend.supports(request),
+      breaker: state,
+      running: state.running,
+      // The job itself is none of those it waits for.
+      waiting: state.waiting - (place.waitsAt(name) ? 1 : 0),
+      p50Ms: p50(state.recentMs),
+    };
+  });
+  return { facts, states };
+}
