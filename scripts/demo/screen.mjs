@@ -17,6 +17,7 @@ function createTable(out) {
   const paint = (colour, text) => (hasColours ? `${colour}${text}${PLAIN}` : text);
   let height = 0;
   let last = [];
+  let isClosed = false;
   // A line that wraps would be two lines to go back over.
   const fit = (text) => text.slice(0, (out.columns ?? 80) - 1);
   const write = (lines) => {
@@ -46,6 +47,7 @@ function createTable(out) {
       say(`\n${paint(BOLD, title)}\n${words}`);
     },
     draw: (view) => {
+      if (isClosed) return;
       const { head, rows, figures, report } = describeView(view);
       erase();
       last = [
@@ -58,6 +60,7 @@ function createTable(out) {
     },
     close: () => {
       // The last table stays on the screen.
+      isClosed = true;
       last = [];
       height = 0;
       showCursor();
