@@ -3,6 +3,8 @@ import type { Figure } from './figures.ts';
 export interface BenchmarkContext {
   /** Where services leave CPU profiles; undefined: they are not profiled. */
   readonly profileDir: string | undefined;
+  /** How many jobs a run of `fallback` has; undefined: as many as the figures are defined for. */
+  readonly jobs: number | undefined;
   /** A line for whoever waits. */
   say(line: string): void;
 }

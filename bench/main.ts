@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { stopEverything } from '@tiercel/testkit';
 import type { Benchmark } from './benchmark.ts';
+import { benchFallback } from './fallback.ts';
 import { formatTable, type Figure } from './figures.ts';
 import { benchIdle } from './idle.ts';
 import { benchJobs } from './jobs.ts';
@@ -17,8 +18,9 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   idle: benchIdle,
   view: benchView,
   page: benchPage,
+  fallback: benchFallback,
 };
-const USAGE = `npm run bench -- [--profile FOLDER] [${Object.keys(BENCHMARKS).join('|')}]...\n`;
+const USAGE = `npm run bench -- [--profile FOLDER] [--jobs N] [${Object.keys(BENCHMARKS).join('|')}]...\n`;
 
 const say = (line: string): void => {
   process.stdout.write(`${line}\n`);
@@ -27,17 +29,18 @@ const say = (line: string): void => {
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { profile: { type: 'string' } },
+    options: { profile: { type: 'string' }, jobs: { type: 'string' } },
   });
   const chosen = positionals.length > 0 ? positionals : Object.keys(BENCHMARKS);
   const unknown = chosen.filter((name) => !(name in BENCHMARKS));
   if (unknown.length > 0) throw new Error(`no such benchmark: ${unknown.join(', ')}\n${USAGE}`);
 
   const figures: Figure[] = [];
+  const jobs = readCount(values.jobs);
   const profileDir = values.profile === undefined ? undefined : resolve(values.profile);
   try {
     for (const name of chosen) {
-      figures.push(...((await BENCHMARKS[name]?.({ profileDir, say })) ?? []));
+      figures.push(...((await BENCHMARKS[name]?.({ profileDir, jobs, say })) ?? []));
       await stopEverything();
     }
   } finally {
@@ -47,6 +50,13 @@ async function main(): Promise<void> {
   say(`\n${new Date().toISOString()}, Node ${process.version}, ${availableParallelism()} cores,`);
   say(`load average of the last minute ${load.toFixed(1)}\n`);
   say(formatTable(figures));
+}
+
+function readCount(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const count = Number(text);
+  if (!Number.isInteger(count) || count < 1) throw new Error(`--jobs takes a number\n${USAGE}`);
+  return count;
 }
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {

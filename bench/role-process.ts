@@ -3,7 +3,9 @@ import { onStopEverything } from '@tiercel/testkit';
 import { driveLoad } from './roles/drive-load.ts';
 import { holdSockets } from './roles/hold-sockets.ts';
 import { addToBullmq, workBullmq } from './roles/run-bullmq.ts';
+import { samplePictures } from './roles/sample-pictures.ts';
 import { serveReference } from './roles/serve-reference.ts';
+import { serveVendor } from './roles/serve-vendor.ts';
 import { timeJobs } from './roles/time-jobs.ts';
 
 /**
@@ -11,7 +13,10 @@ import { timeJobs } from './roles/time-jobs.ts';
  * event loop with what is measured. scripts/bench.mjs makes one file of everything below bench/: that
  * file, started with `--role NAME`, is such a process. It answers commands over IPC until it is left alone.
  */
-const ROLES = { driveLoad, holdSockets, timeJobs, serveReference, workBullmq, addToBullmq };
+const ROLES = {
+  ...{ driveLoad, holdSockets, timeJobs, samplePictures },
+  ...{ serveReference, serveVendor, workBullmq, addToBullmq },
+};
 export const ROLE_FLAG = '--role';
 
 type RoleName = keyof typeof ROLES;
