@@ -3,6 +3,9 @@ import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { stopEverything } from '@tiercel/testkit';
 import type { Benchmark } from './benchmark.ts';
+import { benchComfyuiOverhead } from './comfyui-overhead.ts';
+import { benchComfyuiPool } from './comfyui-pool.ts';
+import { benchComfyuiPreviews } from './comfyui-previews.ts';
 import { formatTable, type Figure } from './figures.ts';
 import { benchIdle } from './idle.ts';
 import { benchJobs } from './jobs.ts';
@@ -17,6 +20,9 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   idle: benchIdle,
   view: benchView,
   page: benchPage,
+  'comfyui-overhead': benchComfyuiOverhead,
+  'comfyui-previews': benchComfyuiPreviews,
+  'comfyui-pool': benchComfyuiPool,
 };
 const USAGE = `npm run bench -- [--profile FOLDER] [${Object.keys(BENCHMARKS).join('|')}]...\n`;
 

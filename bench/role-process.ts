@@ -1,5 +1,6 @@
 import { fork } from 'node:child_process';
 import { onStopEverything } from '@tiercel/testkit';
+import { countPreviews } from './roles/count-previews.ts';
 import { driveLoad } from './roles/drive-load.ts';
 import { holdSockets } from './roles/hold-sockets.ts';
 import { addToBullmq, workBullmq } from './roles/run-bullmq.ts';
@@ -11,7 +12,10 @@ import { timeJobs } from './roles/time-jobs.ts';
  * event loop with what is measured. scripts/bench.mjs makes one file of everything below bench/: that
  * file, started with `--role NAME`, is such a process. It answers commands over IPC until it is left alone.
  */
-const ROLES = { driveLoad, holdSockets, timeJobs, serveReference, workBullmq, addToBullmq };
+const ROLES = {
+  ...{ driveLoad, holdSockets, timeJobs, countPreviews },
+  ...{ serveReference, workBullmq, addToBullmq },
+};
 export const ROLE_FLAG = '--role';
 
 type RoleName = keyof typeof ROLES;
