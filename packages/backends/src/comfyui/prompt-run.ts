@@ -238,8 +238,7 @@ export class PromptRun {
     const at = {
       nodeId: this.#current ?? null,
       nodeType: this.#current === undefined ? null : '',
-      executed: this.#executed,
-      partial: this.#partial(),
+      ...{ executed: this.#executed, partial: this.#partial() },
     };
     if (reason instanceof Stopped && reason.reason === 'shutdown') throw new AttemptStopped(at);
     const ending = await cancelPrompt(this.#server, this.#upstreamId, this.#ended);
