@@ -58,8 +58,11 @@ export function mayHaveActed(status: number): boolean {
 }
 
 /** `Retry-After` in milliseconds: seconds, or a date. */
-export function parseRetryAfter(header: string | undefined, nowMs: number): number | undefined {
-  if (header === undefined || header === '') return undefined;
+export function parseRetryAfter(
+  header: string | null | undefined,
+  nowMs: number,
+): number | undefined {
+  if (header === undefined || header === null || header === '') return undefined;
   const ms = /^\d+$/.test(header) ? Number(header) * 1_000 : Date.parse(header) - nowMs;
   return Number.isFinite(ms) ? Math.max(0, ms) : undefined;
 }

@@ -12,7 +12,7 @@ import {
   type FakeComfyUi,
   type TestRedis,
 } from '@tiercel/testkit';
-import type { AttemptContext, AttemptListener, AttemptRequest } from '../backend.ts';
+import type { AttemptListener, AttemptRequest, TierAttemptContext } from '../backend.ts';
 import { Stopped } from '../failures.ts';
 import { createComfyUiBackend, type ComfyUiBackend } from './create-comfyui-backend.ts';
 
@@ -60,6 +60,7 @@ function picture(seed: number): AttemptRequest {
   return {
     ...{ promptId: `job-${seed}`, graph, promptText: JSON.stringify(graph), outputIds: ['2'] },
     ...{ extraPnginfoText: undefined, note: undefined, secretsText: undefined },
+    ...{ fallback: undefined, cache: undefined, deadlineMs: Date.now() + 60_000 },
   };
 }
 
@@ -69,8 +70,11 @@ const listener: AttemptListener = {
   ...{ nodeFinished: nothing, relay: nothing, text: nothing },
 };
 
-function createContext(signal = new AbortController().signal): AttemptContext {
-  return { signal, listener, remember: () => Promise.resolve() };
+function createContext(signal = new AbortController().signal): TierAttemptContext {
+  return {
+    ...{ signal, listener, remember: () => Promise.resolve(), claim: nothing },
+    ...{ hasAlternative: false, expectedMs: undefined },
+  };
 }
 
 describe('a server that writes history a moment after execution_success, as ComfyUI does', () => {
