@@ -20,7 +20,8 @@ export const benchIdle: Benchmark = async (context) => {
   const hold = startRole('holdSockets');
   const time = startRole('timeJobs');
   const { url } = system;
-  const runJobs = (samples: number) => time({ url, samples, firstColor: takeColors(samples) });
+  const runJobs = (samples: number) =>
+    time({ urls: [url], samples, job: { kind: 'picture' }, firstColor: takeColors(samples) });
 
   // Memory first: later the heap has room that jobs and earlier sockets left behind.
   await hold({ url, count: FEW });

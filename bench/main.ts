@@ -3,6 +3,9 @@ import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { stopEverything } from '@tiercel/testkit';
 import type { Benchmark } from './benchmark.ts';
+import { benchComfyuiOverhead } from './comfyui-overhead.ts';
+import { benchComfyuiPool } from './comfyui-pool.ts';
+import { benchComfyuiPreviews } from './comfyui-previews.ts';
 import { benchFallback } from './fallback.ts';
 import { formatTable, type Figure } from './figures.ts';
 import { benchIdle } from './idle.ts';
@@ -18,6 +21,9 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   idle: benchIdle,
   view: benchView,
   page: benchPage,
+  'comfyui-overhead': benchComfyuiOverhead,
+  'comfyui-previews': benchComfyuiPreviews,
+  'comfyui-pool': benchComfyuiPool,
   fallback: benchFallback,
 };
 const USAGE = `npm run bench -- [--profile FOLDER] [--jobs N] [${Object.keys(BENCHMARKS).join('|')}]...\n`;

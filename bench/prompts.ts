@@ -1,4 +1,4 @@
-/** The trivial job of these benchmarks: a plain 64x48 picture, stored. */
+/** The trivial jobs of these benchmarks. */
 
 export interface PromptBodies {
   /** SaveImage writes to output/, PreviewImage to temp/. */
@@ -7,6 +7,19 @@ export interface PromptBodies {
   readonly firstColor: number;
   readonly colors: 'distinct' | 'same';
 }
+
+export type JobKind =
+  /** A plain 64x48 picture. */
+  | { readonly kind: 'picture' }
+  /** A node of the fake ComfyUI that does nothing for that long, and a small picture. */
+  | { readonly kind: 'wait'; readonly ms: number }
+  /** A node of the fake ComfyUI that sends previews. `bytes`: what its server makes them. */
+  | {
+      readonly kind: 'previews';
+      readonly count: number;
+      readonly intervalMs: number;
+      readonly bytes: number;
+    };
 
 const MAX_COLOR = 0xffffff;
 let lastColor = 0;
@@ -19,19 +32,49 @@ export function takeColors(count: number): number {
   return first;
 }
 
-/** The body of POST /prompt for one job. */
+/** The body of POST /prompt for one job whose picture is stored. */
 export function promptBody(
   output: PromptBodies['output'],
   color: number,
   clientId?: string,
 ): string {
+  return writeBody(emptyImage(color), output, clientId);
+}
+
+/** The body of POST /prompt for one job of that kind; its picture goes to temp/. */
+export function describeJob(job: JobKind, color: number, clientId: string): string {
+  return writeBody(firstNode(job, color), 'PreviewImage', clientId);
+}
+
+interface Node {
+  readonly class_type: string;
+  readonly inputs: object;
+}
+
+function firstNode(job: JobKind, color: number): Node {
+  switch (job.kind) {
+    case 'picture':
+      return emptyImage(color);
+    case 'wait':
+      return { class_type: 'RunMs', inputs: { ms: job.ms, seed: color } };
+    case 'previews':
+      // It has no input for a colour: a delay that nobody notices makes it another node.
+      return {
+        class_type: 'SlowPreview',
+        inputs: { steps: job.count, delay: job.intervalMs / 1_000 + color * 1e-12, fail_at: -1 },
+      };
+  }
+}
+
+function emptyImage(color: number): Node {
+  return { class_type: 'EmptyImage', inputs: { width: 64, height: 48, batch_size: 1, color } };
+}
+
+function writeBody(node: Node, output: PromptBodies['output'], clientId?: string): string {
   const images = ['1', 0];
   return JSON.stringify({
     prompt: {
-      '1': {
-        class_type: 'EmptyImage',
-        inputs: { width: 64, height: 48, batch_size: 1, color },
-      },
+      '1': node,
       '2': {
         class_type: output,
         inputs: output === 'SaveImage' ? { images, filename_prefix: 'bench' } : { images },

@@ -1,5 +1,6 @@
 import { fork } from 'node:child_process';
 import { onStopEverything } from '@tiercel/testkit';
+import { countPreviews } from './roles/count-previews.ts';
 import { driveLoad } from './roles/drive-load.ts';
 import { holdSockets } from './roles/hold-sockets.ts';
 import { addToBullmq, workBullmq } from './roles/run-bullmq.ts';
@@ -14,7 +15,7 @@ import { timeJobs } from './roles/time-jobs.ts';
  * file, started with `--role NAME`, is such a process. It answers commands over IPC until it is left alone.
  */
 const ROLES = {
-  ...{ driveLoad, holdSockets, timeJobs, samplePictures },
+  ...{ driveLoad, holdSockets, timeJobs, samplePictures, countPreviews },
   ...{ serveReference, serveVendor, workBullmq, addToBullmq },
 };
 export const ROLE_FLAG = '--role';

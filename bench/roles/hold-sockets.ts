@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { WebSocket } from 'ws';
+import type { WebSocket } from 'ws';
+import { openJobSocket } from './job-socket.ts';
 
 export interface HoldSocketsCommand {
   readonly url: string;
@@ -15,22 +16,13 @@ export async function holdSockets({ url, count }: HoldSocketsCommand): Promise<n
   await Promise.all(open.splice(count).map(closeSocket));
   while (open.length < count) {
     const batch = Math.min(OPENING_AT_ONCE, count - open.length);
-    open.push(...(await Promise.all(Array.from({ length: batch }, () => openSocket(url)))));
+    open.push(
+      ...(await Promise.all(
+        Array.from({ length: batch }, () => openJobSocket(url, `idle-${randomUUID()}`)),
+      )),
+    );
   }
   return open.length;
-}
-
-function openSocket(url: string): Promise<WebSocket> {
-  const socket = new WebSocket(`${url.replace(/^http/, 'ws')}/ws?clientId=idle-${randomUUID()}`, {
-    perMessageDeflate: false,
-    skipUTF8Validation: true,
-  });
-  return new Promise((resolve, reject) => {
-    socket.once('error', reject);
-    socket.once('open', () => {
-      resolve(socket);
-    });
-  });
 }
 
 function closeSocket(socket: WebSocket): Promise<void> {

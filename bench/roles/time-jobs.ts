@@ -1,43 +1,87 @@
-import { once } from 'node:events';
-import { WebSocket } from 'ws';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { formatRequest, HttpConnection } from '../http-connection.ts';
-import { promptBody } from '../prompts.ts';
+import { describeJob, type JobKind } from '../prompts.ts';
 import { median, quantile } from '../statistics.ts';
+import { isJobEnd, openJobSocket } from './job-socket.ts';
 
 export interface TimeJobsCommand {
-  readonly url: string;
+  /** Of a Tiercel or of ComfyUI servers; the clients are dealt to them in turn. */
+  readonly urls: readonly string[];
+  /** Each with a client id and a socket of its own, one job at a time; default 1. */
+  readonly clients?: number;
+  /** How much later each client starts than the one before; default 0. */
+  readonly staggerMs?: number;
+  /** Jobs of all clients together. */
   readonly samples: number;
+  readonly job: JobKind;
+  /** Each job gets the next colour: see takeColors. */
   readonly firstColor: number;
 }
 
 export interface JobTimes {
+  /** Of each job, from its POST until its socket says that it is over. */
+  readonly timesMs: readonly number[];
   readonly medianMs: number;
   readonly p99Ms: number;
+  /** From the first POST to the last end. */
+  readonly perSecond: number;
 }
 
 const TIMEOUT_MS = 20_000;
 
-/** Runs jobs one after the other, each timed from its POST until its socket says that it is over. */
-export async function timeJobs({ url, samples, firstColor }: TimeJobsCommand): Promise<JobTimes> {
-  const clientId = `bench-${process.pid}-${firstColor}`;
-  const socket = new WebSocket(`${url.replace(/^http/, 'ws')}/ws?clientId=${clientId}`);
+/** Runs jobs, of each client one after the other, and times them. */
+export async function timeJobs(command: TimeJobsCommand): Promise<JobTimes> {
+  const { urls, samples, staggerMs = 0, firstColor } = command;
+  const clients = await Promise.all(
+    Array.from({ length: command.clients ?? 1 }, (_, index) => {
+      const url = urls[index % urls.length] ?? '';
+      return openClient(url, `bench-${process.pid}-${firstColor}-${index}`);
+    }),
+  );
+  const timesMs: number[] = [];
+  let taken = 0;
+  const loop = async (client: JobClient, index: number): Promise<void> => {
+    await sleep(index * staggerMs);
+    while (taken < samples) {
+      const color = firstColor + taken;
+      taken += 1;
+      timesMs.push(await client.run(command.job, color));
+    }
+  };
+  const startedAt = performance.now();
+  try {
+    await Promise.all(clients.map(loop));
+  } finally {
+    for (const client of clients) client.close();
+  }
+  const seconds = (performance.now() - startedAt) / 1_000;
+  return {
+    ...{ timesMs, medianMs: median(timesMs), p99Ms: quantile(timesMs, 0.99) },
+    perSecond: timesMs.length / seconds,
+  };
+}
+
+interface JobClient {
+  /** Milliseconds from the POST to the end. */
+  run(job: JobKind, color: number): Promise<number>;
+  close(): void;
+}
+
+async function openClient(url: string, clientId: string): Promise<JobClient> {
   let onEnd: () => void = () => undefined;
   const heard: string[] = [];
-  socket.on('message', (data: Buffer, isBinary) => {
-    heard.push(data.toString('utf8', 0, 60));
-    if (!isBinary && data.includes('"executing"') && data.includes('"node":null')) onEnd();
+  const socket = await openJobSocket(url, clientId, (data, isBinary) => {
+    heard.push((data as Buffer).toString('utf8', 0, 60)); // ws gives one Buffer unless told otherwise
+    if (isJobEnd(data, isBinary)) onEnd();
   });
-  await once(socket, 'open');
   const connection = await HttpConnection.open(url);
-  const timesMs: number[] = [];
-  try {
-    for (let index = 0; index < samples; index += 1) {
-      const body = promptBody('PreviewImage', firstColor + index, clientId);
+  return {
+    run: async (job, color) => {
       heard.length = 0;
       const ended = new Promise<void>((resolve, reject) => {
         const timer = setTimeout(() => {
           const frames = heard.join('\n');
-          reject(new Error(`job ${index} did not end, or nobody said so; heard:\n${frames}`));
+          reject(new Error(`a job did not end, or nobody said so; heard:\n${frames}`));
         }, TIMEOUT_MS);
         onEnd = () => {
           clearTimeout(timer);
@@ -45,14 +89,15 @@ export async function timeJobs({ url, samples, firstColor }: TimeJobsCommand): P
         };
       });
       const postedAt = performance.now();
-      const status = await connection.send(formatRequest('/prompt', body));
+      const request = formatRequest('/prompt', describeJob(job, color, clientId));
+      const status = await connection.send(request);
       if (status !== 200) throw new Error(`POST /prompt answered ${status}`);
       await ended;
-      timesMs.push(performance.now() - postedAt);
-    }
-  } finally {
-    connection.close();
-    socket.terminate();
-  }
-  return { medianMs: median(timesMs), p99Ms: quantile(timesMs, 0.99) };
+      return performance.now() - postedAt;
+    },
+    close: () => {
+      connection.close();
+      socket.terminate();
+    },
+  };
 }

@@ -58,8 +58,11 @@ export function mayHaveActed(status: number): boolean {
 }
 
 /** `Retry-After` in milliseconds: seconds, or a date. */
-export function parseRetryAfter(header: string | null, nowMs: number): number | undefined {
-  if (header === null || header === '') return undefined;
+export function parseRetryAfter(
+  header: string | null | undefined,
+  nowMs: number,
+): number | undefined {
+  if (header === undefined || header === null || header === '') return undefined;
   const ms = /^\d+$/.test(header) ? Number(header) * 1_000 : Date.parse(header) - nowMs;
   return Number.isFinite(ms) ? Math.max(0, ms) : undefined;
 }
@@ -67,33 +70,25 @@ export function parseRetryAfter(header: string | null, nowMs: number): number | 
 /** Codes of failures from before a connection stood: the server has not seen the request. */
 const NEVER_SENT = new Set([
   ...['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'EADDRNOTAVAIL'],
-  ...['EHOSTDOWN', 'ENETDOWN', 'UND_ERR_CONNECT_TIMEOUT', 'ERR_TLS_CERT_ALTNAME_INVALID'],
+  ...['EHOSTDOWN', 'ENETDOWN', 'ERR_TLS_CERT_ALTNAME_INVALID'],
   ...['CERT_HAS_EXPIRED', 'DEPTH_ZERO_SELF_SIGNED_CERT', 'SELF_SIGNED_CERT_IN_CHAIN'],
   ...['UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'EPROTO'],
 ]);
-const TIMEOUTS = new Set([
-  ...['ETIMEDOUT', 'UND_ERR_CONNECT_TIMEOUT', 'UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT'],
-]);
 
 /**
- * What fetch threw before an answer began.
+ * What the connection failed with before an answer began.
  * @param route `GET /queue`
  */
 export function describeNoAnswer(error: unknown, route: string): ComfyRequestFailure {
   const code = codeOf(error);
   const uncertain = !NEVER_SENT.has(code ?? '');
   const why = code === undefined ? '' : ` (${code})`;
-  return TIMEOUTS.has(code ?? '')
+  return code === 'ETIMEDOUT'
     ? { class: 'timeout', what: `did not answer ${route} in time${why}`, uncertain }
     : { class: 'network', what: `could not be reached for ${route}${why}`, uncertain };
 }
 
-/** fetch wraps: TypeError -> cause with the code, or an AggregateError with one for each address. */
 function codeOf(error: unknown): string | undefined {
-  let at: unknown = error;
-  for (let depth = 0; typeof at === 'object' && at !== null && depth < 4; depth += 1) {
-    if ('code' in at && typeof at.code === 'string') return at.code;
-    at = 'cause' in at ? at.cause : undefined;
-  }
-  return undefined;
+  if (typeof error !== 'object' || error === null || !('code' in error)) return undefined;
+  return typeof error.code === 'string' ? error.code : undefined;
 }

@@ -18,7 +18,7 @@ import type { PoolServer } from './pool-server.ts';
 import { PromptRun, type RunOptions } from './prompt-run.ts';
 import { ServerSlots } from './slots.ts';
 import { submitPrompt, TRANSFER_TIMEOUT_MS } from './submit-prompt.ts';
-import { takePlace } from './take-place.ts';
+import { takePlace, type Place } from './take-place.ts';
 
 export interface ComfyUiBackendOptions {
   readonly name: string;
@@ -94,7 +94,7 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
             })
           : { server: noted, slot: await slots.acquireOver(noted.url, lease) };
       try {
-        return await runOn(place.server, request, context, noted === undefined ? undefined : note);
+        return await runOn(place, request, context, noted === undefined ? undefined : note);
       } catch (error) {
         if (!(error instanceof AttemptError) || context.signal.aborted) throw error;
         if (error.class === 'network' || error.class === 'timeout') place.server.noteTrouble();
@@ -109,7 +109,7 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
   };
 
   const runOn = async (
-    server: PoolServer,
+    { server, slot }: Place,
     request: AttemptRequest,
     context: AttemptContext,
     found: Note | undefined,
@@ -124,6 +124,9 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
         readQueue: () => client.readQueue(),
         interrupt: (id) => client.interrupt(id),
         deletePending: (id) => client.deletePending(id),
+        leave: () => {
+          slot.release().catch(() => undefined);
+        },
         renewSocket: () => {
           server.renewSocket();
         },

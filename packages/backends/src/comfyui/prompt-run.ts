@@ -1,8 +1,7 @@
-import type { NodeMeta, UiOutput } from '@tiercel/contracts';
-import { isJsonObject } from '@tiercel/contracts';
+import { isJsonObject, type JsonObject, type NodeMeta, type UiOutput } from '@tiercel/contracts';
 import type { AttemptContext, AttemptResult, PreviewPicture } from '../backend.ts';
 import { AttemptStopped, Stopped, type PartialResult } from '../failures.ts';
-import { cancelPrompt, type CancelServer } from './cancel-prompt.ts';
+import { cancelPrompt } from './cancel-prompt.ts';
 import { findPrompt } from './find-prompt.ts';
 import { FrameRelay } from './frame-relay.ts';
 import { harvestOutput, type Harvester } from './harvest.ts';
@@ -15,13 +14,8 @@ import {
   toEndingError,
   type Ending,
 } from './prompt-ending.ts';
+import type { RunServer } from './run-server.ts';
 import { SignWatch } from './sign-watch.ts';
-
-/** What a run needs of the server it is on. */
-export interface RunServer extends CancelServer {
-  /** The socket is open and says nothing: ComfyUI has forgotten it (WIRE.md 6.1). */
-  renewSocket(): void;
-}
 
 export interface RunOptions {
   /** Silence after which the server is asked whether it still has the prompt. */
@@ -44,7 +38,9 @@ export class PromptRun {
   readonly #relay: FrameRelay;
   readonly #outputs = new Map<string, UiOutput>();
   #executed: string[] = [];
-  #current: { nodeId: string; nodeType: string } | undefined;
+  #current: string | undefined;
+  #hasSucceeded = false;
+  #history: Promise<JsonObject | undefined> | undefined;
   readonly #signs: SignWatch;
   #work: Promise<void> = Promise.resolve();
   #end: (ending: Ending) => void = () => undefined;
@@ -73,7 +69,17 @@ export class PromptRun {
 
   /** A text frame that belongs to this prompt. Frames are handled one after the other. */
   onFrame(type: string, data: object): void {
+    if (type === 'execution_success') this.#hasSucceeded = true;
+    if (type === 'executing' && 'node' in data && data.node === null) this.#onDone();
     this.#then(() => this.#handle(type, data));
+  }
+
+  /** The last frame: history has the prompt now, and not yet at `execution_success` (WIRE.md 2.11). */
+  #onDone(): void {
+    this.#server.leave();
+    if (!this.#hasSucceeded) return;
+    // While the outputs are still on their way; asked again in the end if nothing comes of it.
+    this.#history ??= this.#server.readHistory(this.#upstreamId).catch(() => undefined);
   }
 
   onPreview(nodeId: string, picture: PreviewPicture): void {
@@ -164,8 +170,9 @@ export class PromptRun {
         this.#context.listener.cached(Array.isArray(source.nodes) ? source.nodes.map(String) : []);
         return;
       case 'executing':
+        if (source.node === null && this.#hasSucceeded) this.#end({ kind: 'success' });
         if (typeof source.node !== 'string') return;
-        this.#current = { nodeId: source.node, nodeType: '' };
+        this.#current = source.node;
         this.#relayMapped(type, data);
         return;
       case 'executed':
@@ -174,7 +181,6 @@ export class PromptRun {
         return;
       case 'execution_success':
         this.#relay.flush();
-        this.#end({ kind: 'success' });
         return;
       case 'execution_error':
       case 'execution_interrupted':
@@ -204,16 +210,12 @@ export class PromptRun {
   /** The end: what the socket did not tell is read from history. */
   async #conclude(): Promise<AttemptResult> {
     await this.#work;
-    const item = await this.#server.readHistory(this.#upstreamId);
+    const item = (await this.#history) ?? (await this.#server.readHistory(this.#upstreamId));
     const outputs = isJsonObject(item?.outputs) ? item.outputs : {};
     for (const [nodeId, output] of Object.entries(outputs)) {
       if (this.#outputs.has(nodeId)) continue;
-      await this.#harvest(nodeId, {
-        node: nodeId,
-        display_node: nodeId,
-        output,
-        prompt_id: this.#upstreamId,
-      });
+      const node = { node: nodeId, display_node: nodeId };
+      await this.#harvest(nodeId, { ...node, output, prompt_id: this.#upstreamId });
     }
     this.#relay.flush();
     return {
@@ -234,10 +236,9 @@ export class PromptRun {
   async #stop(): Promise<never> {
     const { reason } = this.#context.signal as { reason: unknown };
     const at = {
-      nodeId: this.#current?.nodeId ?? null,
-      nodeType: this.#current?.nodeType ?? null,
-      executed: this.#executed,
-      partial: this.#partial(),
+      nodeId: this.#current ?? null,
+      nodeType: this.#current === undefined ? null : '',
+      ...{ executed: this.#executed, partial: this.#partial() },
     };
     if (reason instanceof Stopped && reason.reason === 'shutdown') throw new AttemptStopped(at);
     const ending = await cancelPrompt(this.#server, this.#upstreamId, this.#ended);

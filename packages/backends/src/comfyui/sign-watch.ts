@@ -31,6 +31,7 @@ export class SignWatch {
         timer = setTimeout(() => {
           resolve('paused');
         }, this.#checkMs);
+        timer.unref(); // it outlives the prompt by up to its length
       });
       const first = await Promise.race([woken, pause]);
       clearTimeout(timer);

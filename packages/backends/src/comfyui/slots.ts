@@ -40,6 +40,7 @@ export interface SlotWish {
 
 /** A held place on a server. */
 export interface Slot {
+  /** Gives it back; further calls wait for the first. */
   release(): Promise<void>;
 }
 
@@ -48,6 +49,7 @@ export class ServerSlots {
   readonly #redis: Redis;
   readonly #prefix: string;
   readonly #clock: Clock;
+  readonly #waiting = new Set<() => void>();
 
   constructor(redis: Redis, prefix: string, clock: Clock) {
     this.#redis = redis;
@@ -71,16 +73,30 @@ export class ServerSlots {
     return this.#keep(url, lease);
   }
 
+  /** Resolves when this process gives a place back, or after `maxMs`: of other processes nobody tells. */
+  freed(maxMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const wake = (): void => {
+        clearTimeout(timer);
+        this.#waiting.delete(wake);
+        resolve();
+      };
+      const timer = setTimeout(wake, maxMs);
+      this.#waiting.add(wake);
+    });
+  }
+
   #keep(url: string, lease: string): Slot {
     const renewal = setInterval(() => {
       this.#take([{ url, penalty: 0 }], lease, Number.MAX_SAFE_INTEGER).catch(() => undefined);
     }, RENEW_MS);
-    return {
-      release: async () => {
-        clearInterval(renewal);
-        await this.#redis.zrem(`${this.#prefix}:${keyOf(url)}`, lease);
-      },
+    const giveBack = async (): Promise<void> => {
+      clearInterval(renewal);
+      await this.#redis.zrem(`${this.#prefix}:${keyOf(url)}`, lease);
+      for (const wake of [...this.#waiting]) wake();
     };
+    let released: Promise<void> | undefined;
+    return { release: () => (released ??= giveBack()) };
   }
 
   async #take(wishes: readonly SlotWish[], lease: string, limit: number): Promise<number> {

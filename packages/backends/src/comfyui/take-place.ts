@@ -7,6 +7,7 @@ import type { PoolServer } from './pool-server.ts';
 import { modelsKey } from './requirements.ts';
 import type { ServerSlots, Slot } from './slots.ts';
 
+/** Places that other workers give back are noticed after so long. */
 const SLOT_POLL_MS = 25;
 
 export interface PlaceWish {
@@ -55,6 +56,6 @@ export async function takePlace(
     } else {
       nobodySince = undefined;
     }
-    await new Promise((resolve) => setTimeout(resolve, SLOT_POLL_MS));
+    await slots.freed(SLOT_POLL_MS);
   }
 }

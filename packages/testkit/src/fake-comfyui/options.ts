@@ -23,6 +23,8 @@ export interface FakeComfyUiOptions {
   readonly stepMs?: number;
   /** Of loading a checkpoint that was not the last one used; default 0. */
   readonly loadMs?: number;
+  /** From `execution_success` until history has the prompt; default 0. A real server takes a moment. */
+  readonly historyMs?: number;
   /** Previews are padded to this size; default: as small as they are. */
   readonly previewBytes?: number;
   /** Merged into the device of /system_stats. */
@@ -44,8 +46,8 @@ export function completeOptions(options: FakeComfyUiOptions, folder: string): Fa
   return {
     ...{ name: 'fake', port: 0, classes: [], extraClasses: {}, models: {}, embeddings: [] },
     ...{ checkpoints: [DEFAULT_CHECKPOINT], extensions: ['/extensions/fake/x.js'] },
-    ...{ stepMs: 2, loadMs: 0, previewBytes: 0, device: {}, requiresUuid: false },
-    ...{ keepsHistory: false, compactJson: false, folder },
+    ...{ stepMs: 2, loadMs: 0, historyMs: 0, previewBytes: 0, device: {} },
+    ...{ requiresUuid: false, keepsHistory: false, compactJson: false, folder },
     ...options,
   };
 }

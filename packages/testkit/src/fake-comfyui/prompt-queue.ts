@@ -4,30 +4,29 @@ import type { Executor } from './executor.ts';
 import type { Faults } from './faults.ts';
 import { PromptHeap } from './heap.ts';
 import type { FakeHistory } from './history.ts';
+import type { FakeSettings } from './options.ts';
 import { Vanished, type QueueItem } from './run.ts';
 import type { FakeSockets } from './sockets.ts';
 
 const PAUSE_POLL_MS = 5;
 
+export interface QueueWorld {
+  readonly settings: FakeSettings;
+  readonly executor: Executor;
+  readonly history: FakeHistory;
+  readonly sockets: FakeSockets;
+  readonly faults: Faults;
+}
+
 /** The queue with its one worker: `status` is broadcast at every change (transcripts 01 and 10). */
 export class PromptQueue {
   readonly #heap = new PromptHeap<QueueItem>();
-  readonly #world: {
-    readonly executor: Executor;
-    readonly history: FakeHistory;
-    readonly sockets: FakeSockets;
-    readonly faults: Faults;
-  };
+  readonly #world: QueueWorld;
   #running: QueueItem | undefined;
   #isWorking = false;
   #isClosed = false;
 
-  constructor(world: {
-    executor: Executor;
-    history: FakeHistory;
-    sockets: FakeSockets;
-    faults: Faults;
-  }) {
+  constructor(world: QueueWorld) {
     this.#world = world;
   }
 
@@ -110,11 +109,12 @@ export class PromptQueue {
   }
 
   async #runOne(item: QueueItem): Promise<void> {
-    const { executor, history, sockets } = this.#world;
+    const { executor, history, sockets, settings } = this.#world;
     this.#running = item;
     this.#announce();
     try {
       const result = await executor.execute(item);
+      if (settings.historyMs > 0) await sleep(settings.historyMs);
       // A copy by way of text, as Python's history is one of its own.
       const entry = parseJson(stringifyJson({ prompt: toTuple(item), ...result }));
       history.add(item.promptId, entry as JsonObject); // an object, as above

@@ -93,7 +93,7 @@ function createWorld(
   const history = new FakeHistory(journal, settings.keepsHistory);
   const catalogue = new Catalogue(settings, files);
   const executor = new Executor({ settings, files, sockets, faults, journal, catalogue, die });
-  const queue = new PromptQueue({ executor, history, sockets, faults });
+  const queue = new PromptQueue({ settings, executor, history, sockets, faults });
   const parts = { settings, files, catalogue, sockets, executor, queue, history, faults, journal };
   return { ...parts, requests: new Map() };
 }

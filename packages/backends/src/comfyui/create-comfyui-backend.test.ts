@@ -1,0 +1,108 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import type { NewOutput, PromptGraph } from '@tiercel/contracts';
+import { connectRedis, createLogger, systemClock } from '@tiercel/runtime';
+import {
+  http,
+  onStopEverything,
+  startFakeComfyUi,
+  startTestRedis,
+  stopEverything,
+  until,
+  type FakeComfyUi,
+  type TestRedis,
+} from '@tiercel/testkit';
+import type { AttemptListener, AttemptRequest, TierAttemptContext } from '../backend.ts';
+import { Stopped } from '../failures.ts';
+import { createComfyUiBackend, type ComfyUiBackend } from './create-comfyui-backend.ts';
+
+const log = createLogger({ level: 'silent', name: 'test' });
+let redisServer: TestRedis;
+
+beforeAll(async () => {
+  redisServer = await startTestRedis();
+});
+const backends: ComfyUiBackend[] = [];
+afterEach(() => {
+  for (const backend of backends.splice(0)) backend.close();
+});
+afterAll(stopEverything);
+
+async function createBackend(server: FakeComfyUi): Promise<ComfyUiBackend> {
+  const redis = connectRedis(redisServer.url, 'blocking', log);
+  onStopEverything(() => {
+    redis.disconnect();
+  });
+  const backend = createComfyUiBackend({
+    ...{ name: 'gpu', urls: [server.url], timeoutMs: 60_000, redis, log, clock: systemClock },
+    clientId: `test-${randomUUID()}`,
+    prefix: `test-${randomUUID()}`,
+    files: {
+      readInput: () => Promise.reject(new Error('no inputs here')),
+      saveOutput: ({ type, prefix }: NewOutput) =>
+        Promise.resolve({ filename: `${prefix}.png`, subfolder: '', type }),
+    },
+    run: { checkMs: 60_000, lostAfterMs: 60_000 },
+    unavailableMs: 60_000,
+  });
+  backends.push(backend);
+  await backend.ready();
+  // Frames come to sockets that were there before their prompt.
+  await until(async () => (await server.state()).sockets.length > 0);
+  return backend;
+}
+
+function picture(seed: number): AttemptRequest {
+  const graph: PromptGraph = {
+    '1': { class_type: 'RunMs', inputs: { ms: 0, seed } },
+    '2': { class_type: 'PreviewImage', inputs: { images: ['1', 0] } },
+  };
+  return {
+    ...{ promptId: `job-${seed}`, graph, promptText: JSON.stringify(graph), outputIds: ['2'] },
+    ...{ extraPnginfoText: undefined, note: undefined, secretsText: undefined },
+    ...{ fallback: undefined, cache: undefined, deadlineMs: Date.now() + 60_000 },
+  };
+}
+
+const nothing = (): void => undefined;
+const listener: AttemptListener = {
+  ...{ cached: nothing, nodeStarted: nothing, progress: nothing, executed: nothing },
+  ...{ nodeFinished: nothing, relay: nothing, text: nothing },
+};
+
+function createContext(signal = new AbortController().signal): TierAttemptContext {
+  return {
+    ...{ signal, listener, remember: () => Promise.resolve(), claim: nothing },
+    ...{ hasAlternative: false, expectedMs: undefined },
+  };
+}
+
+describe('a server that writes history a moment after execution_success, as ComfyUI does', () => {
+  test('is read, and told to forget the prompt, when it has written it', async () => {
+    const server = await startFakeComfyUi({ historyMs: 200 });
+    const backend = await createBackend(server);
+    const { outputs, meta } = await backend.run(picture(1), createContext());
+    expect(Object.keys(outputs)).toEqual(['2']);
+    expect(meta['2']).toMatchObject({ node_id: '2', display_node: '2' });
+    const { prompts } = await server.state();
+    const ids = prompts.map(({ promptId }) => promptId);
+    await until(async () => (await server.state()).historyDeletes.length > 0);
+    const left = (await http(server.url).get('/history')).json();
+    expect(Object.keys(left as object).filter((id) => ids.includes(id))).toEqual([]);
+  });
+});
+
+describe('the two places of a server', () => {
+  test('are free as soon as it is done, while outputs are still on their way', async () => {
+    const server = await startFakeComfyUi();
+    const backend = await createBackend(server);
+    await server.hangRoute('^GET /view');
+    const stop = new AbortController();
+    const context = createContext(stop.signal);
+    const runs = [1, 2, 3, 4].map((seed) => backend.run(picture(seed), context));
+    const ended = Promise.allSettled(runs);
+    await until(async () => (await server.state()).prompts.length === 4);
+    stop.abort(new Stopped('shutdown'));
+    await ended;
+  });
+});

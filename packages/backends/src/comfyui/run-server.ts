@@ -1,0 +1,9 @@
+import type { CancelServer } from './cancel-prompt.ts';
+
+/** What a run needs of the server it is on. */
+export interface RunServer extends CancelServer {
+  /** The prompt neither runs nor waits there any more: its place is free. */
+  leave(): void;
+  /** The socket is open and says nothing: ComfyUI has forgotten it (WIRE.md 6.1). */
+  renewSocket(): void;
+}
