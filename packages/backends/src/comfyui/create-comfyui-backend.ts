@@ -9,10 +9,10 @@ import type {
   Backend,
   TierAttemptContext,
 } from '../backend.ts';
-import { AttemptError } from '../failures.ts';
+import { AttemptError, mayTryNextTier } from '../failures.ts';
 import { ComfyRequestError } from './comfy-errors.ts';
 import { openServer } from './open-server.ts';
-import { describeOffer, isServerLost, isThere, readNote, supports, type Note } from './pool.ts';
+import { describeOffer, readNote, supports, type Note } from './pool.ts';
 import type { PoolServer } from './pool-server.ts';
 import { PromptRun, type RunOptions } from './prompt-run.ts';
 import { ServerSlots } from './slots.ts';
@@ -78,6 +78,7 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
     context: TierAttemptContext,
   ): Promise<AttemptResult> => {
     let note = readNote(request.note);
+    const tried = new Map<string, AttemptError>();
     for (let lost = 0; ; lost += 1) {
       const noted = note === undefined ? undefined : find(note.server);
       const lease = randomUUID();
@@ -86,6 +87,7 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
           ? await takePlace(pool, slots, lease, {
               graph: request.graph,
               signal: context.signal,
+              tried,
               // Another tier serves the job sooner than a server that is away.
               unavailableMs: context.hasAlternative ? 0 : options.unavailableMs,
               tier: options.name,
@@ -97,9 +99,12 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
       } catch (error) {
         if (!(error instanceof AttemptError) || context.signal.aborted) throw error;
         if (error.class === 'network' || error.class === 'timeout') place.server.noteTrouble();
-        if (lost + 1 >= MAX_SERVERS || !isServerLost(error)) throw error;
-        if (isFileGone(error))
+        if (lost + 1 >= MAX_SERVERS || !mayTryNextTier(error.class)) throw error;
+        if (isFileGone(error)) {
           await place.server.client.free(FORGET_RESULTS).catch(() => undefined);
+        } else {
+          tried.set(place.server.url, error);
+        }
         note = undefined;
       } finally {
         await place.slot.release().catch(() => undefined);
@@ -141,12 +146,14 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
       if (found === undefined) {
         const { clientId, files } = options;
         await submitPrompt(server, { upstreamId, request, context, clientId, files });
-      } else if (!(await isThere(server, upstreamId))) {
-        throw new AttemptError('server', 'the prompt of the earlier attempt is gone');
       } else {
         promptRun.onGap();
       }
       return await promptRun.finish();
+    } catch (error) {
+      // Whatever it still does with the prompt is of no use to anybody.
+      if (error instanceof AttemptError && !context.signal.aborted) server.abandon(upstreamId);
+      throw error;
     } finally {
       server.detach(upstreamId);
       if (leaving.has(server) && !server.isBusy) {
