@@ -2,6 +2,7 @@ import {
   http,
   startFakeComfyUi,
   startSystem,
+  until,
   type FakeComfyUi,
   type FakeComfyUiOptions,
   type RawHttp,
@@ -64,6 +65,20 @@ export async function startComfyUiSystem(
 export async function countRuns(...servers: readonly FakeComfyUi[]): Promise<number> {
   const states = await Promise.all(servers.map((server) => server.state()));
   return states.reduce((sum, { runs }) => sum + Object.values(runs).reduce((a, b) => a + b, 0), 0);
+}
+
+/** Counts from now on. */
+export async function startCounting(
+  ...servers: readonly FakeComfyUi[]
+): Promise<() => Promise<number>> {
+  const before = await countRuns(...servers);
+  return async () => (await countRuns(...servers)) - before;
+}
+
+/** Ends what earlier tests did to a server, and waits until the worker hears it (again). */
+export async function settle(server: FakeComfyUi): Promise<void> {
+  await server.reset();
+  await until(async () => (await server.state()).sockets.length > 0, 20_000);
 }
 
 /** Whether `executing` says that this job is over. */
