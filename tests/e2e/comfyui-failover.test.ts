@@ -68,32 +68,6 @@ describe('a server', () => {
   }, 120_000);
 });
 
-describe('out of memory', () => {
-  test('another server of the pool runs the job', async () => {
-    for (const server of servers) {
-      await server.outOfMemory();
-      const id = await post(api, saveImage());
-      await waitForEnd(api, id, LONG_MS);
-      expect((await readReport(api, id)).served_by).toMatchObject({ tier: 'gpu' });
-      await server.reset();
-    }
-  }, 90_000);
-
-  test('on all of them, the next tier does', async () => {
-    const countSince = await startCounting(...servers);
-    for (const server of servers) await server.outOfMemory();
-    const id = await post(api, saveImage());
-    await waitForEnd(api, id, LONG_MS);
-    const report = await readReport(api, id);
-    expect(report.served_by).toMatchObject({ tier: 'local' });
-    expect(report.attempts.map(({ tier, outcome }) => [tier, outcome])).toEqual([
-      ['gpu', 'capacity'],
-      ['local', 'ok'],
-    ]);
-    expect(await countSince()).toBe(2);
-  }, 90_000);
-});
-
 test('what only the server can refuse ends with its node_errors, and no other tier is asked', async () => {
   const nodeErrors = {
     '1': {
@@ -122,3 +96,30 @@ test('what only the server can refuse ends with its node_errors, and no other ti
   });
   expect((await readReport(api, id)).attempts.map(({ tier }) => tier)).toEqual(['gpu']);
 }, 60_000);
+
+describe('out of memory', () => {
+  test('another server of the pool runs the job', async () => {
+    for (const server of servers) {
+      await server.outOfMemory();
+      const id = await post(api, saveImage());
+      await waitForEnd(api, id, LONG_MS);
+      expect((await readReport(api, id)).served_by).toMatchObject({ tier: 'gpu' });
+      await server.reset();
+    }
+  }, 90_000);
+
+  // The last test of the file: the tier is left alone for a while after it.
+  test('on all of them, the next tier does', async () => {
+    const countSince = await startCounting(...servers);
+    for (const server of servers) await server.outOfMemory();
+    const id = await post(api, saveImage());
+    await waitForEnd(api, id, LONG_MS);
+    const report = await readReport(api, id);
+    expect(report.served_by).toMatchObject({ tier: 'local' });
+    expect(report.attempts.map((attempt) => [attempt.tier, attempt.class])).toEqual([
+      ['gpu', 'capacity'],
+      ['local', 'ok'],
+    ]);
+    expect(await countSince()).toBe(2);
+  }, 90_000);
+});

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { stopEverything, until, type FakeComfyUi, type RawHttp } from '@tiercel/testkit';
 import {
   readReport,
@@ -71,18 +71,23 @@ describe('on a server', () => {
   }, 60_000);
 });
 
-test('a job without a sign of life within its limit is stopped there, and the next tier asked', async () => {
-  const { api, first } = await startComfyUiSystem({
-    timeoutMs: 2_000,
-    moreTiers: '{ name: local, driver: embedded }',
-  });
-  await first.pauseExecution();
-  const id = await post(api, saveImage());
-  await waitForEnd(api, id);
-  expect((await readReport(api, id)).attempts.map(({ tier, outcome }) => [tier, outcome])).toEqual([
-    ['gpu', 'timeout'],
-    ['local', 'ok'],
-  ]);
-  await until(async () => (await readUpstreamIds(first)).length === 0);
-  await stopEverything();
-}, 60_000);
+describe('a job without a sign of life within its limit', () => {
+  afterEach(stopEverything);
+
+  test('is stopped there, and the next tier asked', async () => {
+    const { api, first } = await startComfyUiSystem({
+      timeoutMs: 2_000,
+      moreTiers: '{ name: local, driver: embedded }',
+    });
+    await first.pauseExecution();
+    const id = await post(api, saveImage());
+    await waitForEnd(api, id);
+    expect(
+      (await readReport(api, id)).attempts.map((attempt) => [attempt.tier, attempt.class]),
+    ).toEqual([
+      ['gpu', 'timeout'],
+      ['local', 'ok'],
+    ]);
+    await until(async () => (await readUpstreamIds(first)).length === 0);
+  }, 60_000);
+});

@@ -101,7 +101,7 @@ export async function readUpstreamIds(server: FakeComfyUi): Promise<string[]> {
 /** What served a job, and what was tried. */
 export interface Report {
   readonly served_by: { readonly tier: string } | null;
-  readonly attempts: readonly { readonly tier: string; readonly outcome: string }[];
+  readonly attempts: readonly { readonly tier: string; readonly class: string }[];
 }
 
 export async function readReport(api: RawHttp, id: string): Promise<Report> {
