@@ -2,6 +2,7 @@ import {
   http,
   startFakeComfyUi,
   startSystem,
+  until,
   type FakeComfyUi,
   type FakeComfyUiOptions,
   type RawHttp,
@@ -23,15 +24,21 @@ export interface ComfyUiSystemOptions {
   readonly config?: string;
   /** Entries of the list of tiers after the pool, as YAML. */
   readonly moreTiers?: string;
+  /** For one attempt on the pool. */
+  readonly timeoutMs?: number;
   /** Default 1. */
   readonly workers?: number;
   readonly env?: Readonly<Record<string, string>>;
 }
 
 /** The line of a configuration file that makes these servers the tier `gpu`. */
-export function tiersLine(urls: readonly string[], moreTiers = ''): string {
-  const more = moreTiers === '' ? '' : `, ${moreTiers}`;
-  return `tiers: [{ name: gpu, driver: comfyui, urls: [${urls.join(', ')}] }${more}]\n`;
+export function tiersLine(
+  urls: readonly string[],
+  { moreTiers, timeoutMs }: Pick<ComfyUiSystemOptions, 'moreTiers' | 'timeoutMs'> = {},
+): string {
+  const limit = timeoutMs === undefined ? '' : `, timeoutMs: ${timeoutMs}`;
+  const more = moreTiers === undefined ? '' : `, ${moreTiers}`;
+  return `tiers: [{ name: gpu, driver: comfyui, urls: [${urls.join(', ')}]${limit} }${more}]\n`;
 }
 
 export async function startComfyUiSystem(
@@ -44,7 +51,7 @@ export async function startComfyUiSystem(
   if (first === undefined) throw new Error('no server was asked for');
   const tiers = tiersLine(
     servers.map(({ url }) => url),
-    options.moreTiers,
+    options,
   );
   const system = await startSystem({
     configYaml: `${tiers}${options.config ?? ''}`,
@@ -60,10 +67,49 @@ export async function countRuns(...servers: readonly FakeComfyUi[]): Promise<num
   return states.reduce((sum, { runs }) => sum + Object.values(runs).reduce((a, b) => a + b, 0), 0);
 }
 
+/** Counts from now on. */
+export async function startCounting(
+  ...servers: readonly FakeComfyUi[]
+): Promise<() => Promise<number>> {
+  const before = await countRuns(...servers);
+  return async () => (await countRuns(...servers)) - before;
+}
+
+/** Ends what earlier tests did to a server, and waits until the worker hears it (again). */
+export async function settle(server: FakeComfyUi): Promise<void> {
+  await server.reset();
+  await until(async () => (await server.state()).sockets.length > 0, 20_000);
+}
+
 /** Whether `executing` says that this job is over. */
 export function isIdleAfter(id: string): (data: unknown) => boolean {
   return (data) => {
     const { node, prompt_id: promptId } = data as { node?: unknown; prompt_id?: unknown };
     return node === null && promptId === id;
   };
+}
+
+/** The ids that run or wait on a server. */
+export async function readUpstreamIds(server: FakeComfyUi): Promise<string[]> {
+  const queue = (await http(server.url).get('/queue')).json() as unknown as Record<
+    'queue_running' | 'queue_pending',
+    [number, string][]
+  >;
+  return [...queue.queue_running, ...queue.queue_pending].map(([, id]) => id);
+}
+
+/** What served a job, and what was tried. */
+export interface Report {
+  readonly served_by: { readonly tier: string } | null;
+  readonly attempts: readonly { readonly tier: string; readonly class: string }[];
+}
+
+export async function readReport(api: RawHttp, id: string): Promise<Report> {
+  const items = (await api.get(`/history/${id}`)).json() as unknown as Record<
+    string,
+    { tiercel: Report }
+  >;
+  const item = items[id];
+  if (item === undefined) throw new Error(`${id} is not in history`);
+  return item.tiercel;
 }

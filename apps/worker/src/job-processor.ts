@@ -168,7 +168,11 @@ export class JobProcessor {
   ): Promise<JobResult | 'hand-back'> {
     reporter.start(startedAt);
     try {
-      if (job.cancelled) throw new RoutingFailed(stoppedBefore(), NO_REPORT);
+      if (job.cancelled) {
+        if (job.note === undefined) throw new RoutingFailed(stoppedBefore(), NO_REPORT);
+        // An attempt of a worker that died may go on somewhere: the backend stops it there.
+        controller.abort(new Stopped('interrupt'));
+      }
       if (job.attempt > this.#options.attempts) {
         const message = `The job was started ${job.attempt - 1} times and its worker died each time.\n`;
         throw new RoutingFailed(serviceError('worker_lost', message), NO_REPORT);

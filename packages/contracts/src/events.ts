@@ -1,6 +1,7 @@
 import type { ServiceReport } from './jobs.ts';
 import type { NodeProgress } from './progress.ts';
 import type { UiOutput } from './outputs.ts';
+import type { NodeErrors } from './prompt.ts';
 
 /**
  * Events of one job, as they stand in ComfyUI's text frames: `{"type": ..., "data": ...}`.
@@ -62,6 +63,8 @@ export interface ExecutionErrorData {
   readonly traceback: readonly string[];
   readonly current_inputs: Readonly<Record<string, unknown>>;
   readonly current_outputs: readonly string[];
+  /** When a backend refused the prompt: what it said of its nodes. ComfyUI says this only to POST /prompt. */
+  readonly node_errors?: Readonly<Record<string, NodeErrors>>;
   readonly timestamp: number;
 }
 

@@ -9,11 +9,11 @@ import type {
   Backend,
   TierAttemptContext,
 } from '../backend.ts';
-import { AttemptError, Stopped } from '../failures.ts';
+import { AttemptError, mayTryNextTier, Stopped } from '../failures.ts';
 import { ComfyRequestError } from './comfy-errors.ts';
 import { forgetPrompt } from './forget-prompt.ts';
 import { openServer } from './open-server.ts';
-import { describeOffer, isServerLost, isThere, readNote, supports, type Note } from './pool.ts';
+import { describeOffer, readNote, supports, type Note } from './pool.ts';
 import type { PoolServer } from './pool-server.ts';
 import { PromptRun, type RunOptions } from './prompt-run.ts';
 import { ServerSlots } from './slots.ts';
@@ -79,6 +79,7 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
     context: TierAttemptContext,
   ): Promise<AttemptResult> => {
     let note = readNote(request.note);
+    const tried = new Map<string, AttemptError>();
     for (let lost = 0; ; lost += 1) {
       const noted = note === undefined ? undefined : find(note.server);
       const lease = randomUUID();
@@ -87,6 +88,7 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
           ? await takePlace(pool, slots, lease, {
               graph: request.graph,
               signal: context.signal,
+              tried,
               // Another tier serves the job sooner than a server that is away.
               unavailableMs: context.hasAlternative ? 0 : options.unavailableMs,
               tier: options.name,
@@ -98,9 +100,12 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
       } catch (error) {
         if (!(error instanceof AttemptError) || context.signal.aborted) throw error;
         if (error.class === 'network' || error.class === 'timeout') place.server.noteTrouble();
-        if (lost + 1 >= MAX_SERVERS || !isServerLost(error)) throw error;
-        if (isFileGone(error))
+        if (lost + 1 >= MAX_SERVERS || !mayTryNextTier(error.class)) throw error;
+        if (isFileGone(error)) {
           await place.server.client.free(FORGET_RESULTS).catch(() => undefined);
+        } else {
+          tried.set(place.server.url, error);
+        }
         note = undefined;
       } finally {
         await place.slot.release().catch(() => undefined);
@@ -144,12 +149,14 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
       if (found === undefined) {
         const { clientId, files } = options;
         await submitPrompt(server, { upstreamId, request, context, clientId, files });
-      } else if (!(await isThere(server, upstreamId))) {
-        throw new AttemptError('server', 'the prompt of the earlier attempt is gone');
       } else {
         promptRun.onGap();
       }
       return await promptRun.finish();
+    } catch (error) {
+      // Whatever it still does with the prompt is of no use to anybody.
+      if (error instanceof AttemptError && !context.signal.aborted) server.abandon(upstreamId);
+      throw error;
     } finally {
       server.detach(upstreamId);
       if (!isShutdown(context.signal)) void forgetPrompt(client, upstreamId);

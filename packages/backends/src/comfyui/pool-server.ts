@@ -27,6 +27,7 @@ export class PoolServer {
   readonly #log: Logger;
   readonly #runs = new Map<string, PromptRun>();
   readonly #pushed = new Map<string, Promise<void>>();
+  readonly #abandoned = new Set<string>();
   #socket: ComfySocket | undefined;
   #abilities: ServerAbilities | undefined;
   #isHealthy = false;
@@ -106,6 +107,12 @@ export class PoolServer {
     void this.refresh();
   }
 
+  /** A prompt of ours that nobody waits for any more is stopped there, as soon as the server answers. */
+  abandon(upstreamId: string): void {
+    this.#abandoned.add(upstreamId);
+    void this.refresh();
+  }
+
   renewSocket(): void {
     this.#socket?.renew();
   }
@@ -154,11 +161,23 @@ export class PoolServer {
     this.#cataloguedAt = Date.now();
   }
 
+  async #stopAbandoned(): Promise<void> {
+    const { client } = this;
+    for (const id of this.#abandoned) {
+      // Both: it may be on its way from waiting to running.
+      await client.deletePending(id);
+      await client.interrupt(id);
+      await client.deleteHistory(id);
+      this.#abandoned.delete(id);
+    }
+  }
+
   async #refresh(): Promise<void> {
     const wasHealthy = this.#isHealthy;
     try {
       await this.client.ping();
       if (Date.now() - this.#cataloguedAt > CATALOGUE_MS) await this.#readAbilities();
+      await this.#stopAbandoned();
       this.#isHealthy = true;
       if (!wasHealthy) this.#log.info({ server: this.client.host }, 'server is up');
     } catch (error) {

@@ -1,7 +1,7 @@
 import { isJsonObject, mergeModelLists, parseJson, type PromptRejection } from '@tiercel/contracts';
 import { mergeObjectInfo } from '@tiercel/graph';
 import type { AttemptRequest, Support } from '../backend.ts';
-import { JobError, serviceError, type AttemptError } from '../failures.ts';
+import { JobError, serviceError } from '../failures.ts';
 import type { Candidate } from './choose-server.ts';
 import type { PoolOffer } from './create-comfyui-backend.ts';
 import { findPrompt } from './find-prompt.ts';
@@ -45,11 +45,6 @@ export async function isThere(server: PoolServer, id: string): Promise<boolean> 
   return (await findPrompt(server.client, id)).kind !== 'nowhere';
 }
 
-/** The server went away with the prompt; another one may run it. The prompt's own fault is not that. */
-export function isServerLost(error: AttemptError): boolean {
-  return ['network', 'server', 'timeout', 'bad_output', 'capacity'].includes(error.class);
-}
-
 /** What only the server could know: the prompt is at fault, and no other tier is asked. */
 export function rejectionError(rejection: PromptRejection): JobError {
   const [nodeId, first] = Object.entries(rejection.node_errors)[0] ?? [];
@@ -62,6 +57,7 @@ export function rejectionError(rejection: PromptRejection): JobError {
     node_id: nodeId ?? '',
     node_type: first?.class_type ?? '',
     exception_type: rejection.error.type,
+    node_errors: rejection.node_errors,
   });
 }
 

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { extname } from 'node:path';
 import {
   isJsonObject,
+  sliceMembers,
   stringifyJson,
   type InputSpec,
   type JsonValue,
@@ -36,7 +37,7 @@ export async function pushInputs(
   objectInfo: ObjectInfo,
   pusher: InputPusher,
 ): Promise<string> {
-  const changed: Record<string, PromptNode> = {};
+  const changed = new Map<string, Map<string, JsonValue>>();
   for (const [nodeId, node] of Object.entries(graph)) {
     const info = objectInfo[node.class_type];
     if (info === undefined) continue;
@@ -47,13 +48,31 @@ export async function pushInputs(
         pushOne(file, folder, { nodeId, node }, pusher),
       );
       if (pushed === value) continue;
-      const inputs: Record<string, JsonValue> = { ...(changed[nodeId] ?? node).inputs };
-      inputs[name] = pushed;
-      changed[nodeId] = { ...node, inputs };
+      const inputs = changed.get(nodeId) ?? new Map<string, JsonValue>();
+      changed.set(nodeId, inputs.set(name, pushed));
     }
   }
-  if (Object.keys(changed).length === 0) return promptText;
-  return stringifyJson({ ...graph, ...changed });
+  return changed.size === 0 ? promptText : replaceInputs(promptText, changed);
+}
+
+/** Only the text of these inputs changes: `1.0` stays `1.0`, and the order of nodes stays. */
+function replaceInputs(
+  promptText: string,
+  changed: ReadonlyMap<string, ReadonlyMap<string, JsonValue>>,
+): string {
+  const nodes = sliceMembers(promptText);
+  for (const [nodeId, inputs] of changed) {
+    const node = sliceMembers(nodes.get(nodeId) ?? '{}');
+    const members = sliceMembers(node.get('inputs') ?? '{}');
+    for (const [name, value] of inputs) members.set(name, stringifyJson(value));
+    node.set('inputs', joinMembers(members));
+    nodes.set(nodeId, joinMembers(node));
+  }
+  return joinMembers(nodes);
+}
+
+function joinMembers(members: ReadonlyMap<string, string>): string {
+  return `{${[...members].map(([key, text]) => `${JSON.stringify(key)}:${text}`).join(',')}}`;
 }
 
 /** The value of an input with the names of its files replaced; the value itself when it names none. */

@@ -3,6 +3,7 @@ export class SignWatch {
   readonly #checkMs: number;
   #lastSign = Date.now();
   #wake: () => void = () => undefined;
+  #isAwake = false;
 
   /** @param checkMs silence after which someone must look */
   constructor(checkMs: number) {
@@ -14,8 +15,9 @@ export class SignWatch {
     this.#lastSign = Date.now();
   }
 
-  /** Signs may have been missed: who waits for silence is woken at once. */
+  /** Signs may have been missed: who waits for silence, now or next, is woken at once. */
   wake(): void {
+    this.#isAwake = true;
     this.#wake();
   }
 
@@ -25,6 +27,10 @@ export class SignWatch {
       this.#wake = resolve;
     });
     for (;;) {
+      if (this.#isAwake) {
+        this.#isAwake = false;
+        return 'silence';
+      }
       const before = this.#lastSign;
       let timer: NodeJS.Timeout | undefined;
       const pause = new Promise<'paused'>((resolve) => {
@@ -35,7 +41,7 @@ export class SignWatch {
       });
       const first = await Promise.race([woken, pause]);
       clearTimeout(timer);
-      if (first !== 'paused' || this.#lastSign === before) return 'silence';
+      if (first === 'paused' && this.#lastSign === before) return 'silence';
     }
   }
 }

@@ -1,12 +1,17 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { NodeFiles } from '@tiercel/nodes';
 import type { AttemptContext, AttemptRequest } from '../backend.ts';
-import { AttemptError, JobError } from '../failures.ts';
+import { AttemptError, AttemptStopped, JobError } from '../failures.ts';
+import { ComfyRequestError } from './comfy-errors.ts';
 import { extraOf, isThere, rejectionError, type Note } from './pool.ts';
 import type { PoolServer } from './pool-server.ts';
 import { pushInputs } from './push-inputs.ts';
 
 /** Of one file, up or down: a long video on a slow line. */
 export const TRANSFER_TIMEOUT_MS = 300_000;
+
+const LOOKS = 8;
+const LOOK_EVERY_MS = 500;
 
 export interface Submission {
   readonly upstreamId: string;
@@ -38,11 +43,13 @@ export async function submitPrompt(server: PoolServer, submission: Submission): 
         }),
     },
   );
+  if (context.signal.aborted) {
+    throw new AttemptStopped({ nodeId: null, nodeType: null, executed: [] });
+  }
   // Noted first: whoever takes over looks the prompt up instead of sending it again.
   await context.remember(JSON.stringify({ server: server.url, id: upstreamId } satisfies Note));
-  context.signal.throwIfAborted();
   try {
-    // Without the signal: a prompt that the caller gives up now may have arrived. It is stopped there.
+    // Without the signal: who stops a prompt on its way must know first that it is there.
     const answer = await client.submit({
       promptId: upstreamId,
       promptText,
@@ -55,8 +62,22 @@ export async function submitPrompt(server: PoolServer, submission: Submission): 
       throw new AttemptError('bad_output', 'the server does not keep the prompt_id it was given');
     }
   } catch (error) {
-    if (error instanceof JobError) throw error;
     // It may have arrived although the answer did not: looked up, never sent twice.
-    if (!(await isThere(server, upstreamId).catch(() => false))) throw error;
+    if (error instanceof JobError || !(await hasArrived(server, upstreamId, error))) throw error;
   }
+}
+
+/** A server that has not answered may still be reading the prompt: it is asked for a while. */
+async function hasArrived(server: PoolServer, id: string, error: unknown): Promise<boolean> {
+  const isOpen =
+    error instanceof ComfyRequestError && error.uncertain && error.status === undefined;
+  try {
+    for (let looks = isOpen ? LOOKS : 1; looks > 0; looks -= 1) {
+      if (await isThere(server, id)) return true;
+      if (looks > 1) await sleep(LOOK_EVERY_MS);
+    }
+  } catch {
+    // It does not answer this either: `error` says what is wrong with it.
+  }
+  return false;
 }

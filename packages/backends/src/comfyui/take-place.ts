@@ -13,6 +13,8 @@ const SLOT_POLL_MS = 25;
 export interface PlaceWish {
   readonly graph: PromptGraph;
   readonly signal: AbortSignal;
+  /** Servers that this attempt has failed on, and how. */
+  readonly tried: ReadonlyMap<string, AttemptError>;
   /** How long to wait for a server that can run it when none is up. */
   readonly unavailableMs: number;
   /** Of the tier, for messages. */
@@ -27,27 +29,34 @@ export interface Place {
 }
 
 /**
- * Waits for a place on the best server that can run the graph now. The pool may change meanwhile.
- * @throws AttemptError when no server that can run it has answered for `unavailableMs`, AttemptStopped
+ * Waits for a place on the best server that can run the graph now. The pool may change meanwhile. A server
+ * that the attempt has failed on is taken only when no other is up, and never one without the memory for it.
+ * @throws AttemptError when no server that can run it has answered for `unavailableMs`, or the others are out
+ *         of memory; AttemptStopped
  */
 export async function takePlace(
   pool: readonly PoolServer[],
   slots: ServerSlots,
   lease: string,
-  { graph, signal, unavailableMs, tier, clock }: PlaceWish,
+  { graph, signal, tried, unavailableMs, tier, clock }: PlaceWish,
 ): Promise<Place> {
   const models = modelsKey(graph);
   let nobodySince: number | undefined;
   for (;;) {
     if (signal.aborted) throw new AttemptStopped({ nodeId: null, nodeType: null, executed: [] });
-    const { able, obstacles } = chooseServers(graph, models, pool.map(describe));
-    const taken = able.length === 0 ? undefined : await slots.acquire(able, lease);
+    const roomy = pool.filter(({ url }) => tried.get(url)?.class !== 'capacity');
+    const { able, obstacles } = chooseServers(graph, models, roomy.map(describe));
+    const fresh = able.filter(({ url }) => !tried.has(url));
+    const wishes = fresh.length > 0 ? fresh : able;
+    const taken = wishes.length === 0 ? undefined : await slots.acquire(wishes, lease);
     const server = taken === undefined ? undefined : pool.find(({ url }) => url === taken.url);
     if (taken !== undefined && server !== undefined) {
       server.lastModels = models;
       return { server, slot: taken.slot };
     }
     if (able.length === 0) {
+      const full = [...tried.values()].find((error) => error.class === 'capacity');
+      if (full !== undefined) throw full;
       nobodySince ??= clock.now();
       if (clock.now() - nobodySince > unavailableMs) {
         const why = obstacles[0] ?? 'no server answers';
