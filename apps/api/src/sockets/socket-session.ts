@@ -106,9 +106,7 @@ export class SocketSession {
   }
 }
 
-function isFeatureFlags(
-  message: unknown,
-): message is {
+function isFeatureFlags(message: unknown): message is {
   type: string;
   data: { supports_preview_metadata?: unknown; supports_tiercel_report?: unknown };
 } {

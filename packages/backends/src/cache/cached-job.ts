@@ -13,7 +13,7 @@ import { listOutputFiles } from '@tiercel/nodes';
 import type { CacheKey } from './cache-key.ts';
 
 /** What is told of a result again whenever it answers a job. */
-export interface CachedReport {
+interface CachedReport {
   readonly served_by: NonNullable<ServiceReport['served_by']>;
   readonly degraded: boolean;
   readonly dropped_params: readonly string[];

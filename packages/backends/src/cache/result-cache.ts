@@ -12,7 +12,7 @@ import {
 } from './cached-job.ts';
 import { Flights, LEASE_MS, type Flight } from './flights.ts';
 
-export interface ResultCacheLimits {
+interface ResultCacheLimits {
   /** Most bytes of all files that results name, and of the entries themselves. */
   readonly maxBytes: number;
   /** Life of a result since it was stored. */

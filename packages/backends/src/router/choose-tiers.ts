@@ -31,9 +31,9 @@ export interface JobFacts {
   readonly tried: ReadonlySet<string>;
 }
 
-export type SkipKind = 'unsupported' | 'policy' | 'tried' | 'open' | 'deadline';
+type SkipKind = 'unsupported' | 'policy' | 'tried' | 'open' | 'deadline';
 
-export interface SkippedTier {
+interface SkippedTier {
   readonly tier: string;
   readonly kind: SkipKind;
   readonly reason: string;

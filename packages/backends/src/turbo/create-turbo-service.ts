@@ -92,6 +92,7 @@ async function paintOne(
 function classify({ status, json }: Refusal): Verdict | undefined {
   const detail = json !== undefined && isJsonObject(json) ? json.detail : undefined;
   if (typeof detail !== 'string') return undefined;
-  if (status >= 500 && OUT_OF_MEMORY_TEXT.test(detail)) return { class: 'capacity', isOutOfMemory: true };
+  if (status >= 500 && OUT_OF_MEMORY_TEXT.test(detail))
+    return { class: 'capacity', isOutOfMemory: true };
   return status === 400 ? { class: 'caller', says: detail } : undefined;
 }

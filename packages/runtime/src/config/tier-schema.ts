@@ -46,7 +46,9 @@ export const tierSchema = z
       .int()
       .positive()
       .optional()
-      .describe('Attempts at once on this tier, across all workers; without it 1 for `automatic1111`, else no limit'),
+      .describe(
+        'Attempts at once on this tier, across all workers; without it 1 for `automatic1111`, else no limit',
+      ),
     quality: z
       .string()
       .regex(/^[\w.-]{1,64}$/)
