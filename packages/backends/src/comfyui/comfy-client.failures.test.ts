@@ -34,7 +34,8 @@ describe('failures', () => {
     const failure = await failureOf(client.readQueue());
     expect(failure).toBeInstanceOf(AttemptError);
     expect(failure).toMatchObject({ class: kind, status, uncertain });
-    expect(failure.message).toBe(`${new URL(fake.url).host} answered ${status} to GET /queue`);
+    expect(failure.message).toBe(`a server of the pool answered ${status} to GET /queue`);
+    expect(failure.host).toBe(new URL(fake.url).host);
   });
 
   test.each([

@@ -9,7 +9,10 @@ export interface ComfyRequestFailure {
   readonly retryAfterMs?: number | undefined;
 }
 
-/** A call to a ComfyUI server that came to nothing. The message names the host and the route, no more. */
+/**
+ * A call to a ComfyUI server that came to nothing. Callers see the message: it names the route, never the host, which
+ * is for the log.
+ */
 export class ComfyRequestError extends AttemptError {
   readonly host: string;
   /** What the server answered; undefined when no answer came. */
@@ -20,7 +23,10 @@ export class ComfyRequestError extends AttemptError {
   readonly retryAfterMs: number | undefined;
 
   constructor(host: string, failure: ComfyRequestFailure, options?: ErrorOptions) {
-    super(failure.class, `${host} ${failure.what}`, options);
+    super(failure.class, `a server of the pool ${failure.what}`, {
+      ...options,
+      retryAtMs: failure.retryAfterMs === undefined ? undefined : Date.now() + failure.retryAfterMs,
+    });
     this.name = 'ComfyRequestError';
     this.host = host;
     this.status = failure.status;

@@ -145,6 +145,7 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
       options: options.run,
     });
     server.attach(upstreamId, promptRun);
+    let isInHistory = false;
     try {
       if (found === undefined) {
         const { clientId, files } = options;
@@ -152,14 +153,16 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
       } else {
         promptRun.onGap();
       }
-      return await promptRun.finish();
+      const result = await promptRun.finish();
+      isInHistory = true;
+      return result;
     } catch (error) {
       // Whatever it still does with the prompt is of no use to anybody.
       if (error instanceof AttemptError && !context.signal.aborted) server.abandon(upstreamId);
       throw error;
     } finally {
       server.detach(upstreamId);
-      if (!isShutdown(context.signal)) void forgetPrompt(client, upstreamId);
+      if (!isShutdown(context.signal)) void forgetPrompt(client, upstreamId, isInHistory);
       if (leaving.has(server) && !server.isBusy) {
         leaving.delete(server);
         server.stop();

@@ -11,10 +11,15 @@ const LOOKS = 10;
 /**
  * Takes an ended prompt off a server's history. ComfyUI sends the last frame before it moves the prompt from
  * its queue to its history: deleted in between, it would stay there. Never throws: it is tidying up.
+ * @param isInHistory its entry was read, so there is nothing to wait for
  */
-export async function forgetPrompt(server: ForgettingServer, id: string): Promise<void> {
+export async function forgetPrompt(
+  server: ForgettingServer,
+  id: string,
+  isInHistory: boolean,
+): Promise<void> {
   try {
-    for (let look = 0; look < LOOKS && (await isQueued(server, id)); look += 1) {
+    for (let look = 0; !isInHistory && look < LOOKS && (await isQueued(server, id)); look += 1) {
       await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
     }
     await server.deleteHistory(id);
