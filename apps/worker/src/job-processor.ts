@@ -147,6 +147,7 @@ export class JobProcessor {
         reason: undefined,
         timestamp: this.#clock.now(),
         jobTimeoutMs: this.#options.jobTimeoutMs,
+        attempts: [],
       });
       const failed: JobResult = {
         outcome: 'error',
@@ -204,6 +205,7 @@ export class JobProcessor {
         reason,
         timestamp: this.#clock.now(),
         jobTimeoutMs: this.#options.jobTimeoutMs,
+        attempts: report.attempts,
       });
       reporter.served(report);
       const outcome = terminal.type === 'execution_interrupted' ? 'interrupted' : 'error';

@@ -1,21 +1,28 @@
 import {
   AttemptStopped,
+  describeAttempt,
   JobError,
   NOTHING,
   serviceError,
   type PartialResult,
   type StopReason,
 } from '@tiercel/backends';
-import type { TerminalEvent } from '@tiercel/contracts';
+import type { AttemptReport, TerminalEvent } from '@tiercel/contracts';
 import type { TakenJob } from '@tiercel/queue';
 
 /** How a run that did not succeed is told: execution_interrupted or execution_error. */
 export function describeFailure(
   job: TakenJob,
   cause: unknown,
-  facts: { reason: StopReason | undefined; timestamp: number; jobTimeoutMs: number },
+  facts: {
+    reason: StopReason | undefined;
+    timestamp: number;
+    jobTimeoutMs: number;
+    /** What was tried; told when it was more than one tier. */
+    attempts: readonly AttemptReport[];
+  },
 ): TerminalEvent {
-  const { reason, timestamp, jobTimeoutMs } = facts;
+  const { reason, timestamp } = facts;
   const at = cause instanceof AttemptStopped ? cause : stoppedBefore();
   if (reason === 'interrupt' || job.cancelled) {
     const { nodeId: node_id, nodeType: node_type, executed } = at;
@@ -24,7 +31,7 @@ export function describeFailure(
       data: { prompt_id: job.id, node_id, node_type, executed, timestamp },
     };
   }
-  const failure = reason === 'timeout' ? outOfTime(at, jobTimeoutMs) : asJobError(cause);
+  const failure = reason === 'timeout' ? outOfTime(at, facts) : asJobError(cause);
   return {
     type: 'execution_error',
     data: { prompt_id: job.id, ...failure.details, timestamp },
@@ -41,8 +48,12 @@ export function stoppedBefore(): AttemptStopped {
   return new AttemptStopped({ nodeId: null, nodeType: null, executed: [] });
 }
 
-function outOfTime(at: AttemptStopped, jobTimeoutMs: number): JobError {
-  const message = `The job ran longer than its limit of ${jobTimeoutMs} ms.\n`;
+function outOfTime(
+  at: AttemptStopped,
+  { jobTimeoutMs, attempts }: { jobTimeoutMs: number; attempts: readonly AttemptReport[] },
+): JobError {
+  const tried = attempts.length > 1 ? attempts.map(describeAttempt).join('') : '';
+  const message = `The job ran longer than its limit of ${jobTimeoutMs} ms.\n${tried}`;
   return new JobError('node_timeout', {
     ...serviceError('node_timeout', message).details,
     node_id: at.nodeId ?? '',

@@ -21,7 +21,7 @@ export {
 export { createServiceBackend } from './service/create-service-backend.ts';
 export type { Tier } from './router/attempt.ts';
 export type { RouterObserver } from './router/observer.ts';
-export { RoutingFailed } from './router/routing-failed.ts';
+export { describeAttempt, RoutingFailed } from './router/routing-failed.ts';
 export { TierBoard } from './router/tier-board.ts';
 export { TierRouter, type RoutedResult } from './router/tier-router.ts';
 export {

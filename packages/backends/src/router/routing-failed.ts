@@ -15,6 +15,12 @@ export class RoutingFailed extends Error {
   }
 }
 
+/** An attempt in one line for a person. */
+export function describeAttempt(attempt: AttemptReport): string {
+  const { tier, driver, class: kind, ms, message } = attempt;
+  return `${tier} (${driver}): ${kind} after ${ms} ms${message === undefined ? '' : `: ${message}`}\n`;
+}
+
 /**
  * What the caller is told when no tier served the job: the node that asked for the picture, the attempts and
  * what was not tried, in words for a person. Other errors than those of attempts stay as they are.
@@ -30,10 +36,7 @@ export function describeExhausted(
   },
 ): unknown {
   if (error !== undefined && !(error instanceof AttemptError)) return error;
-  const tried = run.attempts.map(
-    ({ tier, driver, class: kind, ms, message }) =>
-      `${tier} (${driver}): ${kind} after ${ms} ms${message === undefined ? '' : `: ${message}`}\n`,
-  );
+  const tried = run.attempts.map(describeAttempt);
   const untried = run.choice.skipped
     .filter(({ kind }) => kind !== 'tried')
     .map(({ tier, reason }) => `${tier}: not tried: ${reason}\n`);
