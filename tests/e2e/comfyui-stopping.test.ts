@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { stopEverything, until, type FakeComfyUi, type RawHttp } from '@tiercel/testkit';
 import {
+  isForgotten,
   readReport,
   readUpstreamIds,
   settle,
@@ -35,6 +36,7 @@ describe('on a server', () => {
     await api.post('/interrupt', { prompt_id: long });
     expect(lastMessage(await waitForEnd(api, long))[0]).toBe('execution_interrupted');
     expect((await waitForEnd(api, next)).status.status_str).toBe('success');
+    await until(() => isForgotten(first));
   }, 60_000);
 
   test('an interrupt reaches a prompt that is still on its way to the server', async () => {

@@ -98,6 +98,12 @@ export async function readUpstreamIds(server: FakeComfyUi): Promise<string[]> {
   return [...queue.queue_running, ...queue.queue_pending].map(([, id]) => id);
 }
 
+/** Whether the server's history was freed of every prompt it took. */
+export async function isForgotten(server: FakeComfyUi): Promise<boolean> {
+  const { prompts, historyDeletes } = await server.state();
+  return prompts.every(({ promptId }) => historyDeletes.flat().includes(promptId));
+}
+
 /** What served a job, and what was tried. */
 export interface Report {
   readonly served_by: { readonly tier: string } | null;

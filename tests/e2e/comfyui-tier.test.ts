@@ -7,7 +7,7 @@ import {
   type RawHttp,
   type TestSystem,
 } from '@tiercel/testkit';
-import { isIdleAfter, startComfyUiSystem } from './comfyui-system.ts';
+import { isForgotten, isIdleAfter, startComfyUiSystem } from './comfyui-system.ts';
 import { lastMessage, post, readHistory, saveImage, slow, waitForEnd } from './prompts.ts';
 
 /** The life of a job on a ComfyUI server when nothing is wrong but the job (issue 3). */
@@ -23,12 +23,6 @@ afterAll(stopEverything);
 
 interface Data {
   readonly prompt_id?: string;
-}
-
-/** Whether the server's history was freed of every prompt it took. */
-async function isForgotten(server: FakeComfyUi): Promise<boolean> {
-  const { prompts, historyDeletes } = await server.state();
-  return prompts.every(({ promptId }) => historyDeletes.flat().includes(promptId));
 }
 
 describe('a job on a ComfyUI server', () => {
