@@ -45,7 +45,8 @@ export class Attempt {
     begun: BegunAttempt | undefined;
     request: AttemptRequest;
     context: TierAttemptContext;
-    limitMs: number;
+    /** Undefined when the job ends before the tier's limit. */
+    limitMs: number | undefined;
     clock: Clock;
   }) {
     this.tier = options.tier;
@@ -62,15 +63,18 @@ export class Attempt {
     begun: BegunAttempt | undefined;
     request: AttemptRequest;
     context: TierAttemptContext;
-    limitMs: number;
+    limitMs: number | undefined;
   }): Promise<AttemptEnd> {
     const { begun, request, context, limitMs } = options;
     const { backend } = this.tier;
     const started = this.#clock.now();
-    const late = new AttemptError('timeout', `no result within ${Math.round(limitMs)} ms`);
-    const limit = setTimeout(() => {
-      this.#controller.abort(late);
-    }, limitMs);
+    const late = new AttemptError('timeout', `no result within ${limitMs ?? 0} ms`);
+    const limit =
+      limitMs === undefined
+        ? undefined
+        : setTimeout(() => {
+            this.#controller.abort(late);
+          }, limitMs);
     const stop = () => {
       this.#controller.abort(context.signal.reason);
     };

@@ -82,7 +82,8 @@ function launch(
         held?.release();
       },
     },
-    limitMs: Math.max(1, Math.min(timeoutMs, request.deadlineMs - parts.clock.now())),
+    // The job's own deadline is its caller's to enforce, and ends it in other words.
+    limitMs: timeoutMs < request.deadlineMs - parts.clock.now() ? timeoutMs : undefined,
     clock: parts.clock,
   });
   runner.attempt = attempt;
