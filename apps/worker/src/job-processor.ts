@@ -4,25 +4,20 @@ import {
   RoutingFailed,
   serviceError,
   Stopped,
-  type AttemptRequest,
   type TierRouter,
 } from '@tiercel/backends';
 import {
-  isFallbackPolicy,
-  isJsonObject,
-  parseJson,
-  sliceMembers,
   type JobResult,
-  type PromptGraph,
   type ServiceReport,
   type TerminalEvent,
   type WorkerId,
 } from '@tiercel/contracts';
 import type { EventPublisher } from '@tiercel/events';
-import { openSecrets, type Consumer, type FinishReply, type TakenJob } from '@tiercel/queue';
+import { type Consumer, type FinishReply, type TakenJob } from '@tiercel/queue';
 import type { Clock, Logger } from '@tiercel/runtime';
 import { JobReporter } from './job-reporter.ts';
 import type { RunningJobs } from './running-jobs.ts';
+import { toAttemptRequest } from './to-attempt-request.ts';
 import { describeFailure, partialOf, stoppedBefore } from './terminal-event.ts';
 import type { WorkerMetrics } from './worker-metrics.ts';
 
@@ -178,7 +173,7 @@ export class JobProcessor {
         const message = `The job was started ${job.attempt - 1} times and its worker died each time.\n`;
         throw new RoutingFailed(serviceError('worker_lost', message), NO_REPORT);
       }
-      const routed = await this.#router.run(this.#toRequest(job, startedAt), {
+      const routed = await this.#router.run(toAttemptRequest(job, startedAt, this.#options), {
         signal: controller.signal,
         listener: reporter,
         remember: (note) => this.#consumer.remember(job, note),
@@ -211,27 +206,6 @@ export class JobProcessor {
       const outcome = terminal.type === 'execution_interrupted' ? 'interrupted' : 'error';
       return ended(outcome, reporter, terminal, report, partialOf(cause));
     }
-  }
-
-  #toRequest(job: TakenJob, startedAt: number): AttemptRequest {
-    const extra = parseJson(job.extraText);
-    const { fallback, cache } = isJsonObject(extra) ? extra : {};
-    return {
-      promptId: job.id,
-      // The API validated this text before it was queued.
-      graph: parseJson(job.promptText) as unknown as PromptGraph,
-      promptText: job.promptText,
-      extraPnginfoText: sliceMembers(job.extraText).get('extra_pnginfo'),
-      outputIds: job.outputIds,
-      note: job.note,
-      fallback: isFallbackPolicy(fallback) ? fallback : undefined,
-      cache: typeof cache === 'boolean' ? cache : undefined,
-      deadlineMs: startedAt + this.#options.jobTimeoutMs,
-      secretsText:
-        job.sealedSecrets === undefined
-          ? undefined
-          : openSecrets(this.#options.secretKey, job.sealedSecrets),
-    };
   }
 }
 

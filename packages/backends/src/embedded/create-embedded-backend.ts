@@ -1,22 +1,11 @@
 import { listNeeded } from '@tiercel/graph';
-import {
-  executeGraph,
-  sketchClasses,
-  type NodeCache,
-  type NodeFiles,
-  type NodeRegistry,
-} from '@tiercel/nodes';
+import { sketchClasses } from '@tiercel/nodes';
 import type { AttemptRequest, Backend, Support } from '../backend.ts';
-import { translateExecution } from './translate-execution.ts';
+import { runInExecutor, type Executor } from './run-in-executor.ts';
 
-export interface EmbeddedBackendOptions {
+export interface EmbeddedBackendOptions extends Executor {
   readonly name: string;
   readonly timeoutMs: number;
-  readonly registry: NodeRegistry;
-  readonly cache: NodeCache;
-  readonly files: NodeFiles;
-  /** Most pixels a node may load or make. */
-  readonly maxPixels: number;
   /** False beside a tier with real models: then nodes that would be sketched are left to it. */
   readonly sketches: boolean;
 }
@@ -25,38 +14,22 @@ const SKETCH_MODEL = 'tiercel-sketch';
 
 /** The tier inside the worker: built-in nodes and plug-ins, and the sketch generator for sampling. */
 export function createEmbeddedBackend(options: EmbeddedBackendOptions): Backend {
-  const { name, timeoutMs, registry, cache, files, maxPixels } = options;
+  const { name, timeoutMs } = options;
   return {
     name,
     driver: 'embedded',
     timeoutMs,
     isLocal: true,
     supports: (request) => findObstacle(request, options),
-    async run(request, { signal, listener }) {
-      try {
-        const result = await executeGraph({
-          promptId: request.promptId,
-          graph: request.graph,
-          promptText: request.promptText,
-          extraPnginfo: request.extraPnginfoText,
-          outputs: request.outputIds,
-          registry,
-          cache,
-          files,
-          signal,
-          maxPixels,
-          listener,
-        });
-        return {
-          outputs: result.outputs,
-          meta: result.meta,
-          model: result.sketch ? SKETCH_MODEL : null,
-          droppedParams: [],
-          sketch: result.sketch,
-        };
-      } catch (error) {
-        throw translateExecution(error);
-      }
+    async run(request, context) {
+      const result = await runInExecutor(request, context, options);
+      return {
+        outputs: result.outputs,
+        meta: result.meta,
+        model: result.sketch ? SKETCH_MODEL : null,
+        droppedParams: [],
+        sketch: result.sketch,
+      };
     },
   };
 }

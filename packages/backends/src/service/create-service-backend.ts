@@ -5,23 +5,17 @@ import {
   type Omittable,
   type SampleStage,
 } from '@tiercel/graph';
-import { executeGraph, type NodeCache, type NodeFiles, type NodeRegistry } from '@tiercel/nodes';
 import type { AttemptRequest, AttemptResult, Backend, Support } from '../backend.ts';
-import { translateExecution } from '../embedded/translate-execution.ts';
+import { runInExecutor, type Executor } from '../embedded/run-in-executor.ts';
 import type { ImageService, ImageWish } from './image-service.ts';
 import { ServiceRun, takesInit } from './service-run.ts';
 import { createStandIns } from './stand-ins.ts';
 
-export interface ServiceBackendOptions {
+export interface ServiceBackendOptions extends Executor {
   readonly name: string;
   readonly driver: string;
   readonly timeoutMs: number;
   readonly service: ImageService;
-  readonly registry: NodeRegistry;
-  readonly cache: NodeCache;
-  readonly files: NodeFiles;
-  /** Most pixels a node may load or make. */
-  readonly maxPixels: number;
   /** Classes of things that may be left out when the service cannot honour them. */
   readonly mayOmit: ReadonlySet<Omittable>;
   /** What results are stored under beside the tier: all that decides what it paints; undefined for never. */
@@ -35,7 +29,7 @@ export interface ServiceBackendOptions {
  * embedded executor, so that the nodes of the graph report and store as with ComfyUI.
  */
 export function createServiceBackend(options: ServiceBackendOptions): Backend {
-  const { name, driver, timeoutMs, service, registry, cache, files, maxPixels } = options;
+  const { name, driver, timeoutMs, service, maxPixels } = options;
   const lowerings = new WeakMap<object, Lowering>();
   const lower = ({ graph, outputIds }: AttemptRequest) => {
     const known = lowerings.get(graph) ?? lowerGraph(graph, outputIds);
@@ -54,30 +48,17 @@ export function createServiceBackend(options: ServiceBackendOptions): Backend {
         ...{ service, lowering, context, timeoutMs, maxPixels },
         maySplit: request.fallback !== 'never',
       });
-      try {
-        const result = await executeGraph({
-          promptId: request.promptId,
-          graph: request.graph,
-          promptText: request.promptText,
-          extraPnginfo: request.extraPnginfoText,
-          outputs: request.outputIds,
-          standIns: createStandIns(lowering, (stage, latent, node) =>
-            run.sample(stage, latent, node),
-          ),
-          ...{ registry, cache, files, maxPixels },
-          signal: context.signal,
-          listener: context.listener,
-        });
-        return {
-          outputs: result.outputs,
-          meta: result.meta,
-          ...run.facts(),
-          omitted: lowering.obstacles.map(({ reason }) => reason),
-          sketch: false,
-        };
-      } catch (error) {
-        throw translateExecution(error);
-      }
+      const standIns = createStandIns(lowering, (stage, latent, node) =>
+        run.sample(stage, latent, node),
+      );
+      const result = await runInExecutor(request, context, options, standIns);
+      return {
+        outputs: result.outputs,
+        meta: result.meta,
+        ...run.facts(),
+        omitted: lowering.obstacles.map(({ reason }) => reason),
+        sketch: false,
+      };
     },
   };
 }

@@ -1,0 +1,33 @@
+import type { AttemptRequest } from '@tiercel/backends';
+import {
+  isFallbackPolicy,
+  isJsonObject,
+  parseJson,
+  sliceMembers,
+  type PromptGraph,
+} from '@tiercel/contracts';
+import { openSecrets, type TakenJob } from '@tiercel/queue';
+
+/** A queued job as tiers see it. The API has validated its texts. */
+export function toAttemptRequest(
+  job: TakenJob,
+  startedAt: number,
+  options: { readonly jobTimeoutMs: number; readonly secretKey: Uint8Array },
+): AttemptRequest {
+  const extra = parseJson(job.extraText);
+  const { fallback, cache } = isJsonObject(extra) ? extra : {};
+  const { sealedSecrets } = job;
+  return {
+    promptId: job.id,
+    graph: parseJson(job.promptText) as unknown as PromptGraph,
+    promptText: job.promptText,
+    extraPnginfoText: sliceMembers(job.extraText).get('extra_pnginfo'),
+    outputIds: job.outputIds,
+    note: job.note,
+    fallback: isFallbackPolicy(fallback) ? fallback : undefined,
+    cache: typeof cache === 'boolean' ? cache : undefined,
+    deadlineMs: startedAt + options.jobTimeoutMs,
+    secretsText:
+      sealedSecrets === undefined ? undefined : openSecrets(options.secretKey, sealedSecrets),
+  };
+}
