@@ -1,5 +1,5 @@
 import { isJsonObject, type JsonValue } from '@tiercel/contracts';
-import { classifyStatus } from '../comfyui/comfy-errors.ts';
+import { classifyStatus } from '../http-failures.ts';
 import type { Refusal, Verdict } from '../service/refusal.ts';
 
 /** `error` is the name of the Python exception; `errors` its text. */

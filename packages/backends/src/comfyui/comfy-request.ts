@@ -8,12 +8,12 @@ import { Agent as HttpsAgent, request as requestHttps } from 'node:https';
 import type { JsonValue } from '@tiercel/contracts';
 import {
   classifyStatus,
-  ComfyRequestError,
   describeNoAnswer,
   mayHaveActed,
   parseRetryAfter,
   type Blame,
-} from './comfy-errors.ts';
+} from '../http-failures.ts';
+import { ComfyRequestError } from './comfy-errors.ts';
 import { readPythonJson } from './python-json.ts';
 import type { ServerAddress } from './server-address.ts';
 

@@ -1,7 +1,7 @@
 import { request as requestHttp, type ClientRequest, type IncomingMessage } from 'node:http';
 import { request as requestHttps } from 'node:https';
 import { stringifyJson } from '@tiercel/contracts';
-import { describeNoAnswer, parseRetryAfter } from '../comfyui/comfy-errors.ts';
+import { describeNoAnswer, parseRetryAfter } from '../http-failures.ts';
 import { AttemptError } from '../failures.ts';
 import { badOutput } from './read-picture.ts';
 import { toAttemptError, tryReadJson, type Classifier } from './refusal.ts';

@@ -1,6 +1,6 @@
 import type { JsonValue } from '@tiercel/contracts';
-import { classifyStatus } from '../comfyui/comfy-errors.ts';
 import { AttemptError, type AttemptClass } from '../failures.ts';
+import { classifyStatus } from '../http-failures.ts';
 
 /** An answer that is no success. */
 export interface Refusal {
