@@ -2,7 +2,7 @@ import type { Clock, Redis } from '@tiercel/runtime';
 
 /** A lease whose worker has not said so for this long is void. */
 export const LEASE_MS = 15_000;
-const RENEW_MS = 5_000;
+export const RENEW_MS = 5_000;
 
 /**
  * Renews a lease in a sorted set of leases by expiry (epoch ms) until the returned function is called; one

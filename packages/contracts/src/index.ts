@@ -55,7 +55,13 @@ export {
   type PromptNode,
   type PromptRejection,
 } from './prompt.ts';
-export { FALLBACK_POLICIES, isFallbackPolicy, type FallbackPolicy } from './routing.ts';
+export {
+  FALLBACK_POLICIES,
+  isFallbackPolicy,
+  OMITTABLE,
+  type FallbackPolicy,
+  type Omittable,
+} from './routing.ts';
 export { RedisNames } from './redis-names.ts';
 export {
   addTierCounts,

@@ -8,3 +8,15 @@ export type FallbackPolicy = (typeof FALLBACK_POLICIES)[number];
 export function isFallbackPolicy(value: unknown): value is FallbackPolicy {
   return FALLBACK_POLICIES.includes(value as FallbackPolicy);
 }
+
+/** Classes of things that a fallback policy may allow to leave out. */
+export const OMITTABLE = [
+  'lora',
+  'controlnet',
+  'ip_adapter',
+  'embedding',
+  'clip_vision',
+  'model_patch',
+  'area',
+] as const;
+export type Omittable = (typeof OMITTABLE)[number];

@@ -12,10 +12,8 @@ export { mapInputs, mergeObjectInfo } from './merge-object-info.ts';
 export { imageClasses, modelInputs, type ModelInput } from './lower/image-classes.ts';
 export { lowerGraph } from './lower/lower-graph.ts';
 export {
-  OMITTABLE,
   type Lowering,
   type Obstacle,
-  type Omittable,
   type SampleRequest,
   type SampleStage,
 } from './lower/lowering.ts';

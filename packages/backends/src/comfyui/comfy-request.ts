@@ -13,6 +13,7 @@ import {
   parseRetryAfter,
   type Blame,
 } from '../http-failures.ts';
+import { readLimited } from '../read-limited.ts';
 import { ComfyRequestError } from './comfy-errors.ts';
 import { readPythonJson } from './python-json.ts';
 import type { ServerAddress } from './server-address.ts';
@@ -166,28 +167,6 @@ async function readAnswer(
     throw badOutput(where.host, what, undefined, status);
   }
   return { status, mediaType, bytes };
-}
-
-/** Stops reading as soon as there is too much; undefined then. */
-function readLimited(incoming: IncomingMessage, maxBytes: number): Promise<Buffer | undefined> {
-  return new Promise((resolve, reject) => {
-    const parts: Buffer[] = [];
-    let size = 0;
-    incoming.on('data', (part: Buffer) => {
-      size += part.byteLength;
-      parts.push(part);
-      if (size <= maxBytes) return;
-      resolve(undefined);
-      incoming.destroy();
-    });
-    incoming.on('end', () => {
-      resolve(Buffer.concat(parts));
-    });
-    incoming.on('error', reject);
-    incoming.on('close', () => {
-      reject(new Error('the connection was closed'));
-    });
-  });
 }
 
 /** @throws ComfyRequestError (bad_output) when the answer is not JSON */

@@ -1,10 +1,8 @@
 import { LuaScript, type Clock, type Redis } from '@tiercel/runtime';
+import { LEASE_MS, RENEW_MS } from '../lease.ts';
 
 /** One prompt runs on a server and one waits there, so that its GPU never idles between two. */
 const SLOTS_PER_SERVER = 2;
-/** A slot whose worker has not said so for this long is free again. */
-const LEASE_MS = 15_000;
-const RENEW_MS = 5_000;
 
 /**
  * Takes a place on the server with the least to do: held places count double, the penalty once. One

@@ -1,10 +1,5 @@
-import {
-  listNeeded,
-  lowerGraph,
-  type Lowering,
-  type Omittable,
-  type SampleStage,
-} from '@tiercel/graph';
+import type { Omittable } from '@tiercel/contracts';
+import { listNeeded, lowerGraph, type Lowering, type SampleStage } from '@tiercel/graph';
 import type { AttemptRequest, AttemptResult, Backend, Support } from '../backend.ts';
 import { runInExecutor, type Executor } from '../embedded/run-in-executor.ts';
 import type { ImageService, ImageWish } from './image-service.ts';

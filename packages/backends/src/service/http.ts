@@ -3,6 +3,7 @@ import { request as requestHttps } from 'node:https';
 import { stringifyJson } from '@tiercel/contracts';
 import { describeNoAnswer, parseRetryAfter } from '../http-failures.ts';
 import { AttemptError } from '../failures.ts';
+import { readLimited } from '../read-limited.ts';
 import { badOutput } from './read-picture.ts';
 import { toAttemptError, tryReadJson, type Classifier } from './refusal.ts';
 
@@ -132,21 +133,6 @@ async function readAnswer(call: ServiceCall, response: IncomingMessage): Promise
     retryAfterMs: parseRetryAfter(headers['retry-after'] ?? null, Date.now()),
   };
   throw toAttemptError(call.vendor, refusal, call);
-}
-
-/** Stops reading as soon as there is too much; undefined then. */
-async function readLimited(
-  body: AsyncIterable<Uint8Array>,
-  maxBytes: number,
-): Promise<Buffer | undefined> {
-  const parts: Uint8Array[] = [];
-  let size = 0;
-  for await (const part of body) {
-    size += part.byteLength;
-    if (size > maxBytes) return undefined;
-    parts.push(part);
-  }
-  return Buffer.concat(parts);
 }
 
 function describeBreak(call: ServiceCall, error: unknown, isAnswered: boolean): AttemptError {

@@ -1,4 +1,5 @@
 import type { ParamChange } from '@tiercel/contracts';
+import type { SampleRequest } from '@tiercel/graph';
 import type { PreviewPicture } from '../backend.ts';
 
 /** The canonical parameters of an image request: what reports of dropped and changed ones name. */
@@ -19,17 +20,10 @@ export const IMAGE_PARAMS = [
 export type ImageParam = (typeof IMAGE_PARAMS)[number];
 
 /** One request for pictures. */
-export interface ImageRequest {
-  readonly prompt: string;
-  /** Empty for none. */
-  readonly negative: string;
-  readonly seed: number | bigint | undefined;
-  readonly steps: number | undefined;
-  readonly cfg: number | undefined;
-  readonly guidance: number | undefined;
-  /** ComfyUI's names, such as `dpmpp_2m` and `karras`. */
-  readonly sampler: string | undefined;
-  readonly scheduler: string | undefined;
+export interface ImageRequest extends Pick<
+  SampleRequest,
+  'prompt' | 'negative' | 'seed' | 'steps' | 'cfg' | 'guidance' | 'sampler' | 'scheduler'
+> {
   /** Pixels. */
   readonly width: number;
   readonly height: number;

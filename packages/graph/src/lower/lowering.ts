@@ -1,3 +1,5 @@
+import type { Omittable } from '@tiercel/contracts';
+
 /** What a sampler of a graph asks for, in canonical words; a value the graph does not tell is undefined. */
 export interface SampleRequest {
   readonly prompt: string;
@@ -10,6 +12,7 @@ export interface SampleRequest {
   readonly cfg: number | undefined;
   /** Distilled guidance of Flux (FluxGuidance), beside cfg. */
   readonly guidance: number | undefined;
+  /** ComfyUI's names, such as `dpmpp_2m` and `karras`. */
   readonly sampler: string | undefined;
   readonly scheduler: string | undefined;
   /** 1 starts from noise alone, below that from what the latent holds. */
@@ -34,18 +37,6 @@ export interface SampleStage {
   /** Whether only a masked part is to be painted (inpainting). */
   readonly masked: boolean;
 }
-
-/** Classes of things that a fallback policy may allow to leave out. */
-export const OMITTABLE = [
-  'lora',
-  'controlnet',
-  'ip_adapter',
-  'embedding',
-  'clip_vision',
-  'model_patch',
-  'area',
-] as const;
-export type Omittable = (typeof OMITTABLE)[number];
 
 /** Something in the graph that no image service can honour. */
 export interface Obstacle {

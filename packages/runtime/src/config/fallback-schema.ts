@@ -1,17 +1,6 @@
-import { FALLBACK_POLICIES } from '@tiercel/contracts';
+import { FALLBACK_POLICIES, OMITTABLE } from '@tiercel/contracts';
 import { z } from 'zod';
 import { bytes, count, MIB, ms } from './value-kinds.ts';
-
-/** What may be left out of a graph for an image service; the words of packages/graph. */
-const OMITTABLE = [
-  'lora',
-  'controlnet',
-  'ip_adapter',
-  'embedding',
-  'clip_vision',
-  'model_patch',
-  'area',
-] as const;
 
 export const fallbackSchema = z
   .strictObject({
