@@ -1,8 +1,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { parseJson, RedisNames, type Announcement, type Device } from '@tiercel/contracts';
-import { AnnouncementBoard, EventSubscriber } from '@tiercel/events';
+import { AnnouncementBoard, EventSubscriber, type LiveAnnouncement } from '@tiercel/events';
 import { connectRedis, createLogger, systemClock, type Redis } from '@tiercel/runtime';
-import { startTestRedis, stopEverything, type TestRedis } from '@tiercel/testkit';
+import { startTestRedis, stopEverything, until, type TestRedis } from '@tiercel/testkit';
 import { Catalogue } from './catalogue.ts';
 
 const log = createLogger({ level: 'silent', name: 'test' });
@@ -50,13 +50,18 @@ async function announce(
     ...{ catalogueHash: hash, models: {}, embeddings: [], devices: [], tiers: [] },
     ...change,
   };
-  await board.announce(announcement, false);
+  await board.announce(announcement, true);
+}
+
+function create(from: AnnouncementBoard, files: readonly string[] = []): Catalogue {
+  catalogue = new Catalogue({ board: from, listInputFiles: () => Promise.resolve(files), log });
+  return catalogue;
 }
 
 async function open(files: readonly string[] = []): Promise<Catalogue> {
-  catalogue = new Catalogue({ board, listInputFiles: () => Promise.resolve(files), log });
-  await catalogue.start(new EventSubscriber(ear, names));
-  return catalogue;
+  const opened = create(board, files);
+  await opened.start(new EventSubscriber(ear, names));
+  return opened;
 }
 
 async function readClass(from: Catalogue, name: string): Promise<unknown> {
@@ -124,17 +129,54 @@ describe('the catalogue of several workers', () => {
       embeddings: ['e1'],
       extensions: ['/extensions/a.js', '/extensions/b.js'],
     });
-    const union = await open();
-    expect(union.models).toEqual({ vae: ['a', 'b'], loras: ['l'] });
-    expect(union.embeddings).toEqual(['e1', 'e2']);
-    expect(union.extensions).toEqual(['/extensions/z.js', '/extensions/a.js', '/extensions/b.js']);
+    expect(await (await open()).offer()).toEqual({
+      models: { vae: ['a', 'b'], loras: ['l'] },
+      embeddings: ['e1', 'e2'],
+      extensions: ['/extensions/z.js', '/extensions/a.js', '/extensions/b.js'],
+      devices: [],
+    });
   });
 
   test('reads the announcement of a worker that knows nothing of servers and extensions', async () => {
     await announce('a', [nodeClass('N', '{}')]);
     const union = await open();
     expect(union.workers).toMatchObject([{ workerId: 'a', servers: [], extensions: [] }]);
-    expect(union.extensions).toEqual([]);
+    expect(await union.offer()).toMatchObject({ extensions: [] });
+  });
+});
+
+describe('a worker that announces itself', () => {
+  test('while the board is being read is seen at once, not at the next look', async () => {
+    await announce('a', [nodeClass('N', '{}')]);
+    let letGo = (): void => undefined;
+    const held = new Promise<void>((done) => (letGo = done));
+    /** A board whose first answer is on its way until it is let go. */
+    class SlowBoard extends AnnouncementBoard {
+      override async readLive(): Promise<LiveAnnouncement[]> {
+        const read = await super.readLive();
+        if (read.length === 1) {
+          await announce('b', [nodeClass('M', '{}')]);
+          await held;
+        }
+        return read;
+      }
+    }
+    const opened = create(new SlowBoard(redis, names, systemClock));
+    const heard = new Promise((done) => ear.once('message', done));
+    const started = opened.start(new EventSubscriber(ear, names));
+    await heard;
+    letGo();
+    await started;
+    await until(() => opened.workers.length === 2, 2_000);
+    expect(await readClass(opened, 'M')).toMatchObject({ name: 'M' });
+  });
+
+  test('just before the first look at the catalogue is in what every route reads', async () => {
+    const opened = create(board);
+    await announce('a', [nodeClass('N', '{}')], { embeddings: ['e'], devices: [DEVICE] });
+    expect(await readClass(opened, 'N')).toMatchObject({ name: 'N' });
+    expect(await create(board).objectInfoText()).toContain('"N"');
+    expect(await create(board).offer()).toMatchObject({ embeddings: ['e'], devices: [DEVICE] });
   });
 });
 
@@ -146,7 +188,7 @@ describe('the devices of the pool', () => {
     await announce('a', [], { host: 'one', devices });
     await announce('b', [], { host: 'one', devices: [at('http://gpu1:8188/')] });
     await announce('c', [], { host: 'two', devices });
-    const shown = (await open()).devices;
+    const shown = (await (await open()).offer()).devices;
     expect(shown).toEqual([DEVICE, { ...DEVICE, index: 1 }, DEVICE]);
     expect(shown.some((device) => 'server' in device)).toBe(false);
   });
@@ -156,13 +198,13 @@ describe('the devices of the pool', () => {
     await announce('a', [], { host: 'one', devices });
     await announce('b', [], { host: 'one', devices });
     await announce('c', [], { host: 'two', devices });
-    expect((await open()).devices).toHaveLength(2);
+    expect((await (await open()).offer()).devices).toHaveLength(2);
   });
 
   test('of workers without servers are those of their hosts', async () => {
     await announce('a', [], { host: 'one', devices: [DEVICE] });
     await announce('b', [], { host: 'one', devices: [DEVICE] });
     await announce('c', [], { host: 'two', devices: [DEVICE] });
-    expect((await open()).devices).toHaveLength(2);
+    expect((await (await open()).offer()).devices).toHaveLength(2);
   });
 });

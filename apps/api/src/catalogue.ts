@@ -16,15 +16,22 @@ import { nameServer } from './proxy/server-urls.ts';
 
 const REFRESH_MS = 5_000;
 
-interface State {
+/** What the workers have beside their classes. */
+export interface PoolOffer {
+  /** Folder -> file names. */
+  readonly models: Readonly<Record<string, readonly string[]>>;
+  readonly embeddings: readonly string[];
+  /** Frontend extensions that a live server has, in the order in which servers list them. */
+  readonly extensions: readonly string[];
+  readonly devices: readonly Device[];
+}
+
+interface State extends Omit<PoolOffer, 'devices'> {
   readonly key: string;
   readonly objectInfo: ObjectInfo;
   /** Class -> its entry as JSON text; upload inputs excepted, whose choices are files. */
   readonly texts: ReadonlyMap<string, string>;
   readonly uploadClasses: readonly string[];
-  readonly models: Readonly<Record<string, readonly string[]>>;
-  readonly embeddings: readonly string[];
-  readonly extensions: readonly string[];
 }
 
 const EMPTY: State = {
@@ -48,7 +55,8 @@ export class Catalogue {
   #state: State = EMPTY;
   #workers: readonly LiveAnnouncement[] = [];
   #timer: NodeJS.Timeout | undefined;
-  #refreshing: Promise<void> | undefined;
+  #look: Promise<void> | undefined;
+  #nextLook: Promise<void> | undefined;
 
   constructor(dependencies: {
     board: AnnouncementBoard;
@@ -61,9 +69,9 @@ export class Catalogue {
   }
 
   async start(subscriber: EventSubscriber): Promise<void> {
-    await subscriber.onAnnounce(() => void this.#tryRefresh());
-    await this.#tryRefresh();
-    this.#timer = setInterval(() => void this.#tryRefresh(), REFRESH_MS);
+    await subscriber.onAnnounce(() => void this.#lookAgain());
+    await this.#lookAgain();
+    this.#timer = setInterval(() => void this.#lookAgain(), REFRESH_MS);
   }
 
   stop(): void {
@@ -79,10 +87,7 @@ export class Catalogue {
    * worker may have announced itself a moment ago.
    */
   async isKnown(): Promise<boolean> {
-    if (!this.#hasClasses()) {
-      await this.#refreshing;
-      await this.#tryRefresh();
-    }
+    if (!this.#hasClasses()) await this.#lookAgain();
     return this.#hasClasses();
   }
 
@@ -90,21 +95,10 @@ export class Catalogue {
     return this.#state.texts.size > 0;
   }
 
-  get devices(): readonly Device[] {
-    return uniqueDevices(this.#workers);
-  }
-
-  get models(): Readonly<Record<string, readonly string[]>> {
-    return this.#state.models;
-  }
-
-  get embeddings(): readonly string[] {
-    return this.#state.embeddings;
-  }
-
-  /** Frontend extensions that a live server has, in the order in which servers list them. */
-  get extensions(): readonly string[] {
-    return this.#state.extensions;
+  async offer(): Promise<PoolOffer> {
+    await this.isKnown();
+    const { models, embeddings, extensions } = this.#state;
+    return { models, embeddings, extensions, devices: uniqueDevices(this.#workers) };
   }
 
   get workers(): readonly LiveAnnouncement[] {
@@ -113,6 +107,7 @@ export class Catalogue {
 
   /** /object_info as JSON text, with the files of today in the lists of upload inputs. */
   async objectInfoText(): Promise<string> {
+    await this.isKnown();
     const files = await this.#listInputFiles();
     const entries = [...this.#state.texts].map(
       ([name, text]) => `${JSON.stringify(name)}:${this.#withFiles(name, text, files)}`,
@@ -122,6 +117,7 @@ export class Catalogue {
 
   /** One class, `{}` when there is none (status 200, as ComfyUI). */
   async classText(name: string): Promise<string> {
+    await this.isKnown();
     const text = this.#state.texts.get(name);
     if (text === undefined) return '{}';
     return `{${JSON.stringify(name)}:${this.#withFiles(name, text, await this.#listInputFiles())}}`;
@@ -133,15 +129,29 @@ export class Catalogue {
     return stringifyJson(putFiles(info, files));
   }
 
-  async #tryRefresh(): Promise<void> {
-    this.#refreshing ??= this.#refresh()
+  /**
+   * Resolves when a look that began after this call has ended. One that is under way does not do: it may
+   * have read the board before the announcement that is the reason for this one.
+   */
+  #lookAgain(): Promise<void> {
+    if (this.#nextLook !== undefined) return this.#nextLook;
+    if (this.#look === undefined) return this.#startLook();
+    this.#nextLook = this.#look.then(() => {
+      this.#nextLook = undefined;
+      return this.#startLook();
+    });
+    return this.#nextLook;
+  }
+
+  #startLook(): Promise<void> {
+    this.#look = this.#refresh()
       .catch((error: unknown) => {
         this.#log.warn({ err: error }, 'announcements could not be read');
       })
       .finally(() => {
-        this.#refreshing = undefined;
+        this.#look = undefined;
       });
-    await this.#refreshing;
+    return this.#look;
   }
 
   async #refresh(): Promise<void> {

@@ -128,12 +128,12 @@ async function main(): Promise<void> {
       ...createSettingsRoutes({ user }),
       ...createInternalRoutes({ files, logs: () => [] }),
       ...createModelRoutes({
-        models: () => Promise.resolve(catalogue.models),
-        embeddings: () => Promise.resolve(catalogue.embeddings),
+        models: async () => (await catalogue.offer()).models,
+        embeddings: async () => (await catalogue.offer()).embeddings,
       }),
       ...createStaticAnswerRoutes({
         maxUploadBytes: api.maxUploadBytes,
-        extensions: () => catalogue.extensions,
+        extensions: async () => (await catalogue.offer()).extensions,
         publishFree: (body) => publishControl(redis, names, { type: 'free', body }),
         forward,
       }),

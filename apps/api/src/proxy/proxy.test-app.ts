@@ -58,7 +58,7 @@ export async function startProxyApp(
   const frees: string[] = [];
   const routes = createStaticAnswerRoutes({
     maxUploadBytes: 1,
-    extensions: () => ['/extensions/fake/x.js'],
+    extensions: () => Promise.resolve(['/extensions/fake/x.js']),
     publishFree: (body) => {
       frees.push(body);
       return Promise.resolve();

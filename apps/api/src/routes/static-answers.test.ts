@@ -9,7 +9,7 @@ const get = (path: string) => server.send('GET', path);
 beforeAll(async () => {
   const routes = createStaticAnswerRoutes({
     maxUploadBytes: 104857600,
-    extensions: () => ['/extensions/a/x.js'],
+    extensions: () => Promise.resolve(['/extensions/a/x.js']),
     publishFree: (body) => {
       frees.push(body);
       return Promise.resolve();

@@ -8,7 +8,7 @@ import { endEmpty } from './view-http.ts';
 export interface StaticAnswerDeps {
   readonly maxUploadBytes: number;
   /** What GET /extensions lists: those of the pool. */
-  readonly extensions: () => readonly string[];
+  readonly extensions: () => Promise<readonly string[]>;
   /** Tells the workers of a POST /free; gets the body as it came. */
   readonly publishFree: (body: string) => Promise<void>;
   /** Asked first for pages that a server of the pool has and Tiercel has a substitute for. */
@@ -25,8 +25,8 @@ export function createStaticAnswerRoutes(deps: StaticAnswerDeps): Route[] {
     {
       method: 'GET',
       path: '/extensions',
-      handle: (_req, res) => {
-        res.json(deps.extensions());
+      async handle(_req, res) {
+        res.json(await deps.extensions());
       },
     },
     json('/i18n', {}),

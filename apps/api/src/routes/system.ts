@@ -35,8 +35,9 @@ export function createSystemRoutes({ catalogue, metrics, isHealthy }: SystemDepe
     {
       method: 'GET',
       path: '/system_stats',
-      handle(_req, res) {
-        sendJson(res, { system: describeSystem(), devices: catalogue.devices });
+      async handle(_req, res) {
+        const { devices } = await catalogue.offer();
+        sendJson(res, { system: describeSystem(), devices });
       },
     },
     {
