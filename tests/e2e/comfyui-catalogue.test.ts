@@ -29,6 +29,14 @@ function nodeClass(name: string): ObjectInfo {
   };
 }
 
+/** A class of an extension with a list and a range. */
+const DIAL: ObjectInfo = {
+  Dial: {
+    ...nodeClass('Dial').Dial,
+    input: { required: { mode: [['soft']], level: ['INT', { default: 1, min: 0, max: 9 }] } },
+  } as ObjectInfo[string], // the spread of a member that is there
+};
+
 async function readClass(api: RawHttp, name: string): Promise<string> {
   return (await api.get(`/object_info/${name}`)).text;
 }
@@ -50,7 +58,7 @@ describe('two servers', () => {
       servers: [
         {
           ...{ checkpoints: ['a.safetensors', 'both.safetensors'], embeddings: ['easy'] },
-          ...{ extraClasses: nodeClass('OnlyOnA'), device: { name: 'gpu of a' } },
+          ...{ extraClasses: { ...nodeClass('OnlyOnA'), ...DIAL }, device: { name: 'gpu of a' } },
         },
         {
           ...{ checkpoints: ['both.safetensors', 'b.safetensors'], embeddings: ['bad'] },
@@ -99,6 +107,30 @@ describe('two servers', () => {
     });
     const states = await Promise.all(servers.map((server) => server.state()));
     expect(states.flatMap(({ prompts }) => prompts)).toEqual([]);
+  });
+
+  test('judge what an extension’s class is given: its own checks may replace the catalogue’s', async () => {
+    const prompt = {
+      '1': { class_type: 'Dial', inputs: { mode: 'loud', level: 11 } },
+      '2': { class_type: 'PreviewImage', inputs: { images: ['1', 0] } },
+    };
+    const { status } = await waitForEnd(api, await post(api, prompt));
+    expect(status).toMatchObject({ status_str: 'error' });
+    expect(status.messages.at(-1)).toMatchObject([
+      'execution_error',
+      {
+        node_id: '1',
+        node_type: 'Dial',
+        node_errors: {
+          '1': { errors: [{ type: 'value_not_in_list' }, { type: 'value_bigger_than_max' }] },
+        },
+      },
+    ]);
+    const level = {
+      ...prompt,
+      '1': { class_type: 'Dial', inputs: { mode: 'loud', level: 'eleven' } },
+    };
+    expect((await api.post('/prompt', { prompt: level })).status).toBe(400);
   });
 });
 

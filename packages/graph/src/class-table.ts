@@ -1,5 +1,11 @@
 import type { InputSpec, JsonObject, JsonValue, NodeInfo, ObjectInfo } from '@tiercel/contracts';
-import { inputSpecs, specOptions, uploadKind, type DeclaredInput } from './input-specs.ts';
+import {
+  inputSpecs,
+  isJudgedByServer,
+  specOptions,
+  uploadKind,
+  type DeclaredInput,
+} from './input-specs.ts';
 import { isList } from './python-text.ts';
 
 /** An input with everything that checking a value needs, worked out once. */
@@ -61,20 +67,21 @@ function createFinder(objectInfo: ObjectInfo): FindClass {
 }
 
 function compileClass(info: NodeInfo): CompiledClass {
+  const isJudged = isJudgedByServer(info);
   return {
-    inputs: inputSpecs(info).map(compileInput),
+    inputs: inputSpecs(info).map((input) => compileInput(input, isJudged)),
     // Catalogues of foreign backends may lack the list.
     outputs: isList(info.output) ? info.output : [],
     isOutput: info.output_node,
   };
 }
 
-function compileInput({ name, spec, section }: DeclaredInput): CompiledInput {
+function compileInput({ name, spec, section }: DeclaredInput, isJudged: boolean): CompiledInput {
   const type = spec[0];
   const options = specOptions(spec);
   const upload = uploadKind(spec);
   // ComfyUI skips these checks for an input that the class's own VALIDATE_INPUTS takes, as LoadImage does.
-  const checked = upload === undefined;
+  const checked = upload === undefined && !isJudged;
   return {
     name,
     type,

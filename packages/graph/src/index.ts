@@ -1,5 +1,11 @@
 export { coerceInput, CoercionError } from './coerce-input.ts';
-export { inputSpecs, isUploadInput, type DeclaredInput } from './input-specs.ts';
+export {
+  inputSpecs,
+  isJudgedByServer,
+  isUploadInput,
+  PLUGIN_MODULE,
+  type DeclaredInput,
+} from './input-specs.ts';
 export { NO_PROMPT } from './prompt-errors.ts';
 export { typesMatch } from './types-match.ts';
 export {

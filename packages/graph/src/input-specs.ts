@@ -36,6 +36,18 @@ export function inputSpecs(info: NodeInfo): readonly DeclaredInput[] {
   return [...declared.values()];
 }
 
+/** Where plug-ins of ours stand among the modules of /object_info; ComfyUI's extensions have `custom_nodes.*`. */
+export const PLUGIN_MODULE = 'custom_nodes.tiercel';
+
+/**
+ * Whether the values of a class' inputs are its server's to judge. An extension's own VALIDATE_INPUTS replaces
+ * ComfyUI's checks of ranges and choices (execution.py, validate_inputs), and /object_info does not tell which
+ * classes have one: refusing what the catalogue does not list would refuse prompts that ComfyUI runs.
+ */
+export function isJudgedByServer({ python_module: from = '' }: NodeInfo): boolean {
+  return from.startsWith('custom_nodes.') && !from.startsWith(`${PLUGIN_MODULE}.`);
+}
+
 /** The options of a spec; `{}` when it has none. */
 export function specOptions(spec: InputSpec): JsonObject {
   return spec[1] ?? {};

@@ -33,6 +33,16 @@ function validate(inputs: Record<string, JsonValue>): Promise<ValidationResult> 
   );
 }
 
+function validateAs(python_module: string, inputs: Record<string, JsonValue>) {
+  return validatePrompt(
+    { 1: { class_type: 'Values', inputs } },
+    {
+      objectInfo: { Values: { ...values, python_module } },
+      fileExists: () => Promise.resolve(true),
+    },
+  );
+}
+
 async function firstError(inputs: Record<string, JsonValue>): Promise<unknown> {
   const result = await validate(inputs);
   return result.ok ? undefined : result.rejection.node_errors['1']?.errors[0];
@@ -134,4 +144,14 @@ test('what JSON cannot carry goes back as text', async () => {
   expect(await firstError({ ratio: '-inf' })).toMatchObject({
     extra_info: { received_value: '-inf' },
   });
+});
+
+test('values of an extension’s class are its server’s to judge, once they are of the right type', async () => {
+  const extension = 'custom_nodes.some-pack';
+  const free = { ratio: 1000, mode: 'four', v3: 'z' };
+  expect(await validateAs(extension, free)).toMatchObject({ ok: true });
+  expect(await validateAs(extension, { ratio: 'much' })).toMatchObject({ ok: false });
+  for (const ours of ['nodes', 'comfy_extras.nodes_mask', 'custom_nodes.tiercel.plugin']) {
+    expect(await validateAs(ours, free)).toMatchObject({ ok: false });
+  }
 });

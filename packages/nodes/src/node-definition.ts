@@ -68,7 +68,7 @@ export interface NodeDefinition {
   readonly output_name?: readonly string[];
   /** Only `false` entries are supported so far. */
   readonly output_is_list?: readonly boolean[];
-  /** Shown in object_info; plug-ins get `custom_nodes.<file stem>`. */
+  /** Shown in object_info; plug-ins get `custom_nodes.tiercel.<file stem>`. */
   readonly python_module?: string;
   /** Further members of the object_info entry (`output_tooltips`, `deprecated`, ...). */
   readonly info?: Readonly<Record<string, JsonValue>>;

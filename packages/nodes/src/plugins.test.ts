@@ -25,8 +25,8 @@ describe('node modules', () => {
     );
     const nodes = await loadPlugins(dir);
     expect(nodes.map(({ class_type, python_module }) => [class_type, python_module])).toEqual([
-      ['One', 'custom_nodes.a'],
-      ['Dot', 'custom_nodes.b'],
+      ['One', 'custom_nodes.tiercel.a'],
+      ['Dot', 'custom_nodes.tiercel.b'],
     ]);
     expect(createRegistry(nodes).objectInfo().Dot).toMatchObject({
       name: 'Dot',

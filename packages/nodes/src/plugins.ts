@@ -2,6 +2,7 @@ import { readdir } from 'node:fs/promises';
 import { join, parse } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { AppError } from '@tiercel/contracts';
+import { PLUGIN_MODULE } from '@tiercel/graph';
 import { createImage } from './image/create-image.ts';
 import { encodeJpeg } from './image/jpeg.ts';
 import { encodePng } from './image/png.ts';
@@ -80,7 +81,7 @@ function checkNode(node: unknown, file: string): NodeDefinition {
   const definition = node as unknown as NodeDefinition; // its parts have just been checked
   return {
     ...definition,
-    python_module: `custom_nodes.${parse(file).name}`,
+    python_module: `${PLUGIN_MODULE}.${parse(file).name}`,
     // A node may be an instance of a class: its methods are called on it, not on this copy.
     run: (inputs, context) => definition.run(inputs, context),
     ...(definition.fingerprint && {

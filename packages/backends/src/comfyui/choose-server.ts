@@ -11,7 +11,7 @@ export interface Candidate {
 }
 
 export interface ServerChoice {
-  /** Servers that are up and can run the graph. */
+  /** Servers that are up and can run the graph; when none surely can, those that perhaps can. */
   readonly able: readonly SlotWish[];
   /** Why others that are up cannot. */
   readonly obstacles: readonly string[];
@@ -27,12 +27,15 @@ export function chooseServers(
   candidates: readonly Candidate[],
 ): ServerChoice {
   const able: SlotWish[] = [];
+  const perhaps: SlotWish[] = [];
   const obstacles: string[] = [];
   for (const { url, isHealthy, abilities, lastModels } of candidates) {
     if (!isHealthy || abilities === undefined) continue;
     const obstacle = findObstacle(graph, abilities.objectInfo);
-    if (obstacle !== undefined) obstacles.push(obstacle);
-    else able.push({ url, penalty: models !== '' && lastModels === models ? 0 : 1 });
+    const wish = { url, penalty: models !== '' && lastModels === models ? 0 : 1 };
+    if (obstacle === undefined) able.push(wish);
+    else if (obstacle.isCertain) obstacles.push(obstacle.reason);
+    else perhaps.push(wish);
   }
-  return { able, obstacles };
+  return { able: able.length > 0 ? able : perhaps, obstacles };
 }

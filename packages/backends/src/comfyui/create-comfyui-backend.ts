@@ -108,7 +108,7 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
         }
         note = undefined;
       } finally {
-        await place.slot.release().catch(() => undefined);
+        place.slot.release().catch(() => undefined);
       }
     }
   };

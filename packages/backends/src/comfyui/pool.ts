@@ -35,9 +35,11 @@ export function supports(request: AttemptRequest, pool: readonly PoolServer[]): 
   const known = pool.flatMap(({ abilities }) => (abilities === undefined ? [] : [abilities]));
   if (known.length === 0) return { ok: true };
   const obstacles = known.map(({ objectInfo }) => findObstacle(request.graph, objectInfo));
-  const [reason] = obstacles;
-  if (obstacles.includes(undefined) || reason === undefined) return { ok: true };
-  return { ok: false, reason };
+  const [first] = obstacles;
+  if (first === undefined || !obstacles.every((obstacle) => obstacle?.isCertain === true)) {
+    return { ok: true };
+  }
+  return { ok: false, reason: first.reason };
 }
 
 /** Whether the server has the prompt: running, waiting, or ended. */

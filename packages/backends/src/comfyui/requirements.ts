@@ -1,27 +1,44 @@
 import type { ObjectInfo, PromptGraph } from '@tiercel/contracts';
-import { choicesOf, inputSpecs, isUploadInput } from '@tiercel/graph';
+import { choicesOf, inputSpecs, isJudgedByServer, isUploadInput } from '@tiercel/graph';
 
 /** Inputs whose value names a model file; which one is loaded decides where a job is quickest. */
 const MODEL_INPUT = /_name$|^(ckpt|unet|vae|clip|lora|model)/;
+
+export interface ServerObstacle {
+  readonly reason: string;
+  /** False when the server may take the choice all the same: its extension decides, not its catalogue. */
+  readonly isCertain: boolean;
+}
 
 /**
  * Why a server cannot run a graph, or undefined when it can: it must have every class, and offer every
  * choice that the graph makes (checkpoints, LoRAs, samplers). Uploaded files are brought to it.
  */
-export function findObstacle(graph: PromptGraph, objectInfo: ObjectInfo): string | undefined {
+export function findObstacle(
+  graph: PromptGraph,
+  objectInfo: ObjectInfo,
+): ServerObstacle | undefined {
+  let doubt: ServerObstacle | undefined;
   for (const [nodeId, node] of Object.entries(graph)) {
     const info = Object.hasOwn(objectInfo, node.class_type)
       ? objectInfo[node.class_type]
       : undefined;
-    if (info === undefined) return `node ${nodeId} has the unknown class ${node.class_type}`;
+    if (info === undefined) {
+      const reason = `node ${nodeId} has the unknown class ${node.class_type}`;
+      return { reason, isCertain: true };
+    }
+    const isCertain = !isJudgedByServer(info);
     for (const { name, spec } of inputSpecs(info)) {
       const value = node.inputs[name];
       const choices = choicesOf(spec);
       if (choices === undefined || isUploadInput(spec) || typeof value !== 'string') continue;
-      if (!choices.includes(value)) return `node ${nodeId} asks for ${name} ${value}`;
+      if (choices.includes(value)) continue;
+      const obstacle = { reason: `node ${nodeId} asks for ${name} ${value}`, isCertain };
+      if (isCertain) return obstacle;
+      doubt ??= obstacle;
     }
   }
-  return undefined;
+  return doubt;
 }
 
 /** The model files a graph names, as one key: a server that ran the same key last has them loaded. */

@@ -59,7 +59,7 @@ end
 return found
 `);
 
-/** ARGV: prefix, now, tier key, lease, until, limit (0 for none, -1 to enter in any case). Returns ok, open or full */
+/** ARGV: prefix, now, tier key, lease, until, limit (0 for none, -1 to enter in any case). Returns ok, probe, open or full */
 const beginScript = new LuaScript(`${LIB}
 local tier, lease = prefix .. ':' .. ARGV[3], ARGV[4]
 local limit = tonumber(ARGV[6])
@@ -71,17 +71,17 @@ if limit > 0 and running >= limit then
   redis.call('PEXPIRE', tier .. ':waiting', 60000)
   return 'full'
 end
-if open_until > 0 and not probing(tier) then redis.call('HSET', tier, 'probe', lease) end
+local is_probe = open_until > 0 and not probing(tier)
+if is_probe then redis.call('HSET', tier, 'probe', lease) end
 redis.call('ZREM', tier .. ':waiting', lease)
 redis.call('ZADD', tier .. ':running', ARGV[5], lease)
 redis.call('PEXPIRE', tier .. ':running', 60000)
-return 'ok'
+return is_probe and 'probe' or 'ok'
 `);
 
 /**
  * ARGV: prefix, now, tier key, lease, kind, ms | until | '', reason, failures that open, first pause,
  *       longest pause, samples kept, idle ms
- * Returns: whether it was the probe (0|1)
  */
 const endScript = new LuaScript(`${LIB}
 local tier, lease, kind = prefix .. ':' .. ARGV[3], ARGV[4], ARGV[5]
@@ -114,7 +114,6 @@ elseif kind == 'count' and (is_probe or open_until == 0) then
   end
 end
 redis.call('PEXPIRE', tier, ARGV[12])
-return is_probe and 1 or 0
 `);
 
 /** The state of all tiers, shared by all workers through Redis: what one learns serves all. */
@@ -182,13 +181,15 @@ export class TierBoard {
     const now = this.#clock.now();
     const answer = (await beginScript.run(this.#redis, this.#names.prefix, [
       ...[now, tierKey(tier), lease, now + LEASE_MS, limit],
-    ])) as 'ok' | 'open' | 'full';
-    if (answer !== 'ok') return answer;
+    ])) as 'ok' | 'probe' | 'open' | 'full';
+    if (answer === 'open' || answer === 'full') return answer;
     const key = `${this.#names.tier(tier)}:running`;
     const stop = keepLease(this.#redis, this.#clock, key, lease);
     return {
       end: async (verdict) => {
         stop();
+        // Commands keep their order: what is read from now on is what this leaves behind.
+        if (answer === 'probe' || verdict.kind === 'count' || verdict.kind === 'open') this.forget();
         await this.#end(tier, lease, verdict);
       },
     };
@@ -204,11 +205,10 @@ export class TierBoard {
     const fact =
       verdict.kind === 'good' ? verdict.ms : verdict.kind === 'open' ? verdict.untilMs : '';
     const reason = 'reason' in verdict ? verdict.reason : '';
-    const wasProbe = await endScript.run(this.#redis, this.#names.prefix, [
+    await endScript.run(this.#redis, this.#names.prefix, [
       ...[this.#clock.now(), tierKey(tier), lease, verdict.kind, fact, reason],
       ...[failures, openMs, maxOpenMs, SAMPLES, IDLE_MS],
     ]);
-    if (wasProbe === 1 || verdict.kind === 'count' || verdict.kind === 'open') this.forget();
   }
 }
 
