@@ -188,9 +188,12 @@ export class TierBoard {
     return {
       end: async (verdict) => {
         stop();
-        // Commands keep their order: what is read from now on is what this leaves behind.
-        if (answer === 'probe' || verdict.kind === 'count' || verdict.kind === 'open') this.forget();
+        const isNews = answer === 'probe' || verdict.kind === 'count' || verdict.kind === 'open';
+        // Commands keep their order: who reads from now on reads what this leaves behind.
+        if (isNews) this.forget();
         await this.#end(tier, lease, verdict);
+        // A reading that was under way is of before.
+        if (isNews) this.forget();
       },
     };
   }
