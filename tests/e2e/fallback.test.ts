@@ -273,5 +273,6 @@ test('metrics of API and worker tell attempts, breakers and stored answers by ti
   }, 20_000);
   expect(text).toMatch(/comfy_tier_attempts_total\{.*tier="primary".*class="quota".*\} 1/);
   expect(text).toMatch(/comfy_tier_breaker\{.*tier="primary".*state="open".*\} 1/);
-  expect(text).toMatch(/comfy_tier_attempt_seconds_count\{.*tier="dreamshaper".*\} 1/);
+  expect(text).toMatch(/attempt_seconds_count\{.*tier="primary".*class="quota".*\} 1/);
+  expect(text).toMatch(/attempt_seconds_count\{.*tier="dreamshaper".*class="ok".*\} 1/);
 });

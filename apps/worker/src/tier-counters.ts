@@ -1,7 +1,7 @@
 import type { RouterObserver, Tier, TierBoard } from '@tiercel/backends';
 import {
+  countAttempt,
   createTierCounts,
-  TIER_LATENCY_BUCKETS,
   type BreakerState,
   type TierCounts,
 } from '@tiercel/contracts';
@@ -21,15 +21,7 @@ export class TierCounters implements RouterObserver {
   }
 
   attempted(tier: string, result: string, ms: number): void {
-    const counts = this.#of(tier);
-    counts.attempts[result] = (counts.attempts[result] ?? 0) + 1;
-    if (result !== 'ok') return;
-    const seconds = ms / 1000;
-    const found = TIER_LATENCY_BUCKETS.findIndex((bound) => seconds <= bound);
-    const index = found === -1 ? TIER_LATENCY_BUCKETS.length : found;
-    const { latency } = counts;
-    latency.buckets[index] = (latency.buckets[index] ?? 0) + 1;
-    latency.sumSeconds += seconds;
+    countAttempt(this.#of(tier), result, ms / 1000);
   }
 
   served(tier: string, { degraded, cached }: { degraded: boolean; cached: boolean }): void {

@@ -66,10 +66,12 @@ export { RedisNames } from './redis-names.ts';
 export {
   addTierCounts,
   BREAKER_STATES,
+  countAttempt,
   createTierCounts,
   TIER_LATENCY_BUCKETS,
   tierCountsSchema,
   type BreakerState,
+  type Durations,
   type TierCounts,
 } from './tier-counts.ts';
 export {

@@ -2,6 +2,7 @@ import {
   BREAKER_STATES,
   TIER_LATENCY_BUCKETS,
   type BreakerState,
+  type Durations,
   type TierCounts,
 } from '@tiercel/contracts';
 import type { Metrics, Sample } from './metrics.ts';
@@ -31,16 +32,19 @@ export function addTierMetrics(
     'comfy_tier_attempts_total',
     'Attempts, by tier and by how they ended',
     ({ tier, counts }) =>
-      Object.entries(counts.attempts).map(([kind, value]) => ({
+      Object.entries(counts.attempts).map(([kind, { buckets }]) => ({
         labels: { tier, class: kind },
-        value,
+        value: buckets.reduce((sum, count) => sum + count, 0),
       })),
   );
   show(
     'histogram',
     'comfy_tier_attempt_seconds',
-    'Durations of successful attempts',
-    ({ tier, counts }) => latencySamples(tier, counts),
+    'Durations of attempts, by tier and by how they ended',
+    ({ tier, counts }) =>
+      Object.entries(counts.attempts).flatMap(([kind, durations]) =>
+        durationSamples({ tier, class: kind }, durations),
+      ),
   );
   show(
     'counter',
@@ -72,16 +76,16 @@ export function addTierMetrics(
   );
 }
 
-function latencySamples(tier: string, { latency }: TierCounts): Sample[] {
+function durationSamples(labels: Sample['labels'], { buckets, sumSeconds }: Durations): Sample[] {
   let total = 0;
-  const samples: Sample[] = latency.buckets.map((count, index) => {
+  const samples: Sample[] = buckets.map((count, index) => {
     total += count;
     const le = String(TIER_LATENCY_BUCKETS[index] ?? '+Inf');
-    return { suffix: '_bucket', labels: { tier, le }, value: total };
+    return { suffix: '_bucket', labels: { ...labels, le }, value: total };
   });
   return [
     ...samples,
-    { suffix: '_sum', labels: { tier }, value: latency.sumSeconds },
-    { suffix: '_count', labels: { tier }, value: total },
+    { suffix: '_sum', labels, value: sumSeconds },
+    { suffix: '_count', labels, value: total },
   ];
 }
