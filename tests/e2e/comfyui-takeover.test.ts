@@ -1,11 +1,23 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { startWorker, stopEverything, until } from '@tiercel/testkit';
-import { countRuns, readUpstreamIds, startComfyUiSystem } from './comfyui-system.ts';
+import {
+  connectSocket,
+  startWorker,
+  stopEverything,
+  until,
+  type EventRecorder,
+} from '@tiercel/testkit';
+import { countRuns, isIdleAfter, readUpstreamIds, startComfyUiSystem } from './comfyui-system.ts';
 import { lastMessage, post, slow, waitForEnd } from './prompts.ts';
 
 /** What becomes of a prompt on a ComfyUI server when the worker that sent it dies (issue 3). */
 
 const SHORT_LOCK = 'queue: { lockMs: 1000 }\n';
+
+/** The last step of the sampler that a socket was told. */
+function lastStep(socket: EventRecorder): number {
+  const { data } = socket.textFrames('progress').at(-1) ?? {};
+  return (data as { value: number } | undefined)?.value ?? 0;
+}
 
 describe('a worker that is killed', () => {
   afterEach(stopEverything);
@@ -19,6 +31,27 @@ describe('a worker that is killed', () => {
     expect((await waitForEnd(api, id, 40_000)).status.status_str).toBe('success');
     expect(await countRuns(first)).toBe(1);
   }, 60_000);
+
+  test('leaves prompts whose clients see them go on, the running one and the one behind it', async () => {
+    const { api, first, system } = await startComfyUiSystem({ config: SHORT_LOCK });
+    const [one, other] = await Promise.all(
+      ['one', 'other'].map((clientId) => connectSocket(system.url, { clientId })),
+    );
+    await post(api, slow(200, 0.05), { client_id: 'one' });
+    await one!.waitForText('progress');
+    const behind = await post(api, slow(20, 0.05), { client_id: 'other' });
+    await until(async () => (await readUpstreamIds(first)).length === 2);
+    await system.workers[0]?.kill9();
+    const seen = lastStep(one!);
+    await startWorker(system.options);
+    const goesOn = (data: unknown) => (data as { value: number }).value > seen + 1;
+    await one!.waitForText('progress', goesOn, 20_000);
+    const before = one!.frames.length;
+    await until(() => one!.frames.slice(before).some(({ kind }) => kind === 'preview'));
+    await other!.waitForText('progress', undefined, 20_000);
+    await other!.waitForText('executing', isIdleAfter(behind), 20_000);
+    expect(await countRuns(first)).toBe(2);
+  }, 90_000);
 
   test('leaves a prompt that ends without it: the next worker brings its outputs home', async () => {
     const { api, first, system } = await startComfyUiSystem({ config: SHORT_LOCK });

@@ -121,6 +121,8 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
   ): Promise<AttemptResult> => {
     const upstreamId = found?.id ?? randomUUID();
     const { client } = server;
+    /** Of the worker that sent the prompt and is gone. */
+    const elder = found?.clientId;
     const promptRun = new PromptRun({
       upstreamId,
       promptId: request.promptId,
@@ -133,7 +135,10 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
           slot.release().catch(() => undefined);
         },
         renewSocket: () => {
-          server.renewSocket();
+          if (found === undefined) server.renewSocket();
+        },
+        noteSilence: () => {
+          if (elder !== undefined) server.renewInherited(elder);
         },
       },
       context,
@@ -145,6 +150,7 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
       options: options.run,
     });
     server.attach(upstreamId, promptRun);
+    const stopListening = elder === undefined ? undefined : server.listenAs(elder);
     let isInHistory = false;
     try {
       if (found === undefined) {
@@ -162,6 +168,7 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
       throw error;
     } finally {
       server.detach(upstreamId);
+      stopListening?.();
       if (!isShutdown(context.signal)) void forgetPrompt(client, upstreamId, isInHistory);
       if (leaving.has(server) && !server.isBusy) {
         leaving.delete(server);

@@ -1,6 +1,8 @@
 import type { Logger } from '@tiercel/runtime';
 import { createComfyClient } from './comfy-client.ts';
+import type { ComfySocketListener } from './comfy-listener.ts';
 import { ComfySocket } from './comfy-socket.ts';
+import { InheritedSockets } from './inherited-sockets.ts';
 import { PoolServer } from './pool-server.ts';
 
 const REQUEST_TIMEOUT_MS = 15_000;
@@ -17,20 +19,11 @@ export interface OpenServerOptions {
 export function openServer(url: string, { log, clientId }: OpenServerOptions): PoolServer {
   const client = createComfyClient({ baseUrl: url, timeoutMs: REQUEST_TIMEOUT_MS });
   const server = new PoolServer({ url, client, log });
-  server.start(
+  const connect = (id: string, told: Pick<ComfySocketListener, 'onOpen' | 'onGap'>): ComfySocket =>
     new ComfySocket({
-      baseUrl: url,
-      clientId,
-      log,
-      pingIntervalMs: PING_MS,
-      silenceMs: SILENCE_MS,
+      ...{ baseUrl: url, clientId: id, log, pingIntervalMs: PING_MS, silenceMs: SILENCE_MS },
       listener: {
-        onOpen: () => {
-          server.onOpen();
-        },
-        onGap: () => {
-          server.onGap();
-        },
+        ...told,
         onMessage: ({ type, data }) => {
           if (typeof data === 'object' && data !== null) server.onFrame(type, data);
         },
@@ -43,7 +36,21 @@ export function openServer(url: string, { log, clientId }: OpenServerOptions): P
           server.runOf(undefined)?.onText(nodeId, text);
         },
       },
-    }),
+    });
+  const own = connect(clientId, {
+    onOpen: () => {
+      server.onOpen();
+    },
+    onGap: () => {
+      server.onGap();
+    },
+  });
+  const checkRuns = (): void => {
+    server.checkRuns();
+  };
+  const inherited = new InheritedSockets((id) =>
+    connect(id, { onOpen: checkRuns, onGap: checkRuns }),
   );
+  server.start(own, inherited);
   return server;
 }

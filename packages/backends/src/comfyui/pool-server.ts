@@ -2,6 +2,7 @@ import { deviceSchema, type Device, type JsonObject, type ObjectInfo } from '@ti
 import type { Logger } from '@tiercel/runtime';
 import type { ComfyClient } from './comfy-client.ts';
 import type { ComfySocket } from './comfy-socket.ts';
+import type { InheritedSockets } from './inherited-sockets.ts';
 import type { PromptRun } from './prompt-run.ts';
 
 /** What a server can do, as it said last. */
@@ -29,6 +30,7 @@ export class PoolServer {
   readonly #pushed = new Map<string, Promise<void>>();
   readonly #abandoned = new Set<string>();
   #socket: ComfySocket | undefined;
+  #inherited: InheritedSockets | undefined;
   #abilities: ServerAbilities | undefined;
   #isHealthy = false;
   #timer: NodeJS.Timeout | undefined;
@@ -59,8 +61,9 @@ export class PoolServer {
     return this.#abilities;
   }
 
-  start(socket: ComfySocket): void {
+  start(socket: ComfySocket, inherited: InheritedSockets): void {
     this.#socket = socket;
+    this.#inherited = inherited;
     void this.refresh();
   }
 
@@ -68,6 +71,7 @@ export class PoolServer {
     this.#isStopped = true;
     clearTimeout(this.#timer);
     void this.#socket?.close();
+    this.#inherited?.closeAll();
   }
 
   /** Routes frames to a run from now on. */
@@ -103,8 +107,13 @@ export class PoolServer {
   onOpen(): void {
     this.#pushed.clear();
     this.#cataloguedAt = 0;
-    for (const run of this.#runs.values()) run.onGap();
+    this.checkRuns();
     void this.refresh();
+  }
+
+  /** Frames may have been missed. */
+  checkRuns(): void {
+    for (const run of this.#runs.values()) run.onGap();
   }
 
   /** A prompt of ours that nobody waits for any more is stopped there, as soon as the server answers. */
@@ -117,9 +126,18 @@ export class PoolServer {
     this.#socket?.renew();
   }
 
+  /** Hears what prompts of another client id tell, until what is returned is called. */
+  listenAs(clientId: string): () => void {
+    return this.#inherited?.hold(clientId) ?? (() => undefined);
+  }
+
+  renewInherited(clientId: string): void {
+    this.#inherited?.renew(clientId);
+  }
+
   onGap(): void {
     this.#isHealthy = false;
-    for (const run of this.#runs.values()) run.onGap();
+    this.checkRuns();
     void this.refresh();
   }
 

@@ -12,14 +12,17 @@ import { findObstacle } from './requirements.ts';
 export interface Note {
   readonly server: string;
   readonly id: string;
+  /** Where its frames go; undefined in a note of an earlier version. */
+  readonly clientId: string | undefined;
 }
 
 export function readNote(text: string | undefined): Note | undefined {
   if (text === undefined) return undefined;
   const note = parseJson(text);
   if (!isJsonObject(note)) return undefined;
-  const { server, id } = note;
-  return typeof server === 'string' && typeof id === 'string' ? { server, id } : undefined;
+  const { server, id, clientId } = note;
+  if (typeof server !== 'string' || typeof id !== 'string') return undefined;
+  return { server, id, clientId: typeof clientId === 'string' ? clientId : undefined };
 }
 
 export function describe(server: PoolServer): Candidate {

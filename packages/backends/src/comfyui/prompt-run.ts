@@ -135,6 +135,7 @@ export class PromptRun {
           this.#server.renewSocket();
           return await this.#conclude();
         }
+        if (result === 'silence') this.#server.noteSilence();
         firstSilence = undefined;
       } catch (error) {
         if (isFinal(error)) throw error;

@@ -6,4 +6,6 @@ export interface RunServer extends CancelServer {
   leave(): void;
   /** The socket is open and says nothing: ComfyUI has forgotten it (WIRE.md 6.1). */
   renewSocket(): void;
+  /** The prompt is there, and nothing has been heard of it for a while. */
+  noteSilence(): void;
 }

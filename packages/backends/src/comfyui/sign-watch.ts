@@ -21,15 +21,15 @@ export class SignWatch {
     this.#wake();
   }
 
-  /** Resolves after a while without signs, or when woken. */
-  async silence(): Promise<'silence'> {
+  /** Resolves after a while without signs, or (`gap`) when woken. */
+  async silence(): Promise<'silence' | 'gap'> {
     const woken = new Promise<void>((resolve) => {
       this.#wake = resolve;
     });
     for (;;) {
       if (this.#isAwake) {
         this.#isAwake = false;
-        return 'silence';
+        return 'gap';
       }
       const before = this.#lastSign;
       let timer: NodeJS.Timeout | undefined;

@@ -47,7 +47,8 @@ export async function submitPrompt(server: PoolServer, submission: Submission): 
     throw new AttemptStopped({ nodeId: null, nodeType: null, executed: [] });
   }
   // Noted first: whoever takes over looks the prompt up instead of sending it again.
-  await context.remember(JSON.stringify({ server: server.url, id: upstreamId } satisfies Note));
+  const note: Note = { server: server.url, id: upstreamId, clientId };
+  await context.remember(JSON.stringify(note));
   try {
     // Without the signal: who stops a prompt on its way must know first that it is there.
     const answer = await client.submit({
