@@ -1,11 +1,7 @@
-import {
-  Agent as HttpAgent,
-  request as requestHttp,
-  type ClientRequest,
-  type IncomingMessage,
-} from 'node:http';
-import { Agent as HttpsAgent, request as requestHttps } from 'node:https';
+import { Agent as HttpAgent, type IncomingMessage } from 'node:http';
+import { Agent as HttpsAgent } from 'node:https';
 import type { JsonValue } from '@tiercel/contracts';
+import { exchangeHttp, HttpBreak } from '../exchange-http.ts';
 import {
   classifyStatus,
   describeNoAnswer,
@@ -55,9 +51,7 @@ const KEPT = { keepAlive: true, timeout: IDLE_CONNECTION_MS };
 const agents = { http: new HttpAgent(KEPT), https: new HttpsAgent(KEPT) };
 
 /**
- * One HTTP exchange, read whole. By node:http: fetch takes three times the CPU, and a busy pool makes
- * hundreds of exchanges a second. Redirects are not followed: they could carry prompts and credentials to a
- * host that is not of the pool.
+ * One HTTP exchange, read whole.
  * @throws ComfyRequestError, or the reason of the caller's signal
  */
 export async function exchange(
@@ -65,84 +59,49 @@ export async function exchange(
   request: ComfyRequest,
   { signal, timeoutMs }: ExchangeLimits,
 ): Promise<ComfyAnswer> {
-  signal?.throwIfAborted();
-  const route = `${request.method} ${request.path}`;
-  const body = await encodeBody(request.body);
-  signal?.throwIfAborted();
-  const outgoing = open(server, request, body);
-  const limit = { isPassed: false };
-  const timer = setTimeout(() => {
-    limit.isPassed = true;
-    outgoing.destroy();
-  }, timeoutMs);
-  const abort = (): void => {
-    outgoing.destroy();
-  };
-  signal?.addEventListener('abort', abort);
-  let isAnswered = false;
+  const { method, path, query, body } = request;
+  const where = { host: server.host, route: `${method} ${path}` };
   try {
-    const incoming = await new Promise<IncomingMessage>((resolve, reject) => {
-      outgoing.on('response', resolve);
-      outgoing.on('error', reject);
-      outgoing.end(body.bytes);
-    });
-    isAnswered = true;
-    return await readAnswer(incoming, request, { host: server.host, route });
+    return await exchangeHttp(
+      {
+        ...{ method, url: server.httpUrl(path, query), body, agents, signal, timeoutMs },
+        // Some proxies refuse who does not name itself.
+        headers: { 'user-agent': 'tiercel', ...server.headers },
+      },
+      (answer) => readAnswer(answer, request, where),
+    );
   } catch (error) {
-    if (error instanceof ComfyRequestError) throw error;
-    signal?.throwIfAborted();
-    const options = { cause: error };
-    if (limit.isPassed) {
+    if (error instanceof HttpBreak) throw describeBreak(error, where, timeoutMs);
+    throw error;
+  }
+}
+
+interface Where {
+  readonly host: string;
+  readonly route: string;
+}
+
+function describeBreak(
+  { kind, cause }: HttpBreak,
+  { host, route }: Where,
+  timeoutMs: number,
+): ComfyRequestError {
+  switch (kind) {
+    case 'late': {
       const what = `did not answer ${route} within ${timeoutMs} ms`;
-      throw new ComfyRequestError(
-        server.host,
-        { class: 'timeout', what, uncertain: true },
-        options,
-      );
+      return new ComfyRequestError(host, { class: 'timeout', what, uncertain: true }, { cause });
     }
-    if (isAnswered) throw badOutput(server.host, `broke off its answer to ${route}`, error);
-    throw new ComfyRequestError(server.host, describeNoAnswer(error, route), options);
-  } finally {
-    clearTimeout(timer);
-    signal?.removeEventListener('abort', abort);
+    case 'broken_off':
+      return badOutput(host, `broke off its answer to ${route}`, cause);
+    case 'unanswered':
+      return new ComfyRequestError(host, describeNoAnswer(cause, route), { cause });
   }
-}
-
-interface EncodedBody {
-  readonly bytes: string | Buffer | undefined;
-  readonly headers: Readonly<Record<string, string | number>>;
-}
-
-async function encodeBody(body: ComfyRequest['body']): Promise<EncodedBody> {
-  if (body === undefined) return { bytes: undefined, headers: {} };
-  if (typeof body === 'string') {
-    const length = Buffer.byteLength(body);
-    const headers = { 'content-type': 'application/json', 'content-length': length };
-    return { bytes: body, headers };
-  }
-  const encoded = new Response(body);
-  const bytes = Buffer.from(await encoded.arrayBuffer());
-  const type = encoded.headers.get('content-type') ?? '';
-  return { bytes, headers: { 'content-type': type, 'content-length': bytes.byteLength } };
-}
-
-function open(
-  server: ServerAddress,
-  { method, path, query }: ComfyRequest,
-  body: EncodedBody,
-): ClientRequest {
-  const url = server.httpUrl(path, query);
-  // Some proxies refuse who does not name itself.
-  const headers = { accept: '*/*', 'user-agent': 'tiercel', ...server.headers, ...body.headers };
-  return url.startsWith('https:')
-    ? requestHttps(url, { method, headers, agent: agents.https })
-    : requestHttp(url, { method, headers, agent: agents.http });
 }
 
 async function readAnswer(
   incoming: IncomingMessage,
   request: ComfyRequest,
-  where: { readonly host: string; readonly route: string },
+  where: Where,
 ): Promise<ComfyAnswer> {
   const { statusCode: status = 0, headers } = incoming;
   const isOk = status >= 200 && status < 300;
