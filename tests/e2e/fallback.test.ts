@@ -48,6 +48,25 @@ describe('a text-to-image prompt', () => {
     expect(view.bytes.toString('latin1')).toContain('two foxes');
   });
 
+  test('shows progress by the times of earlier ones, and says that it is a guess', async () => {
+    const { api, system, primary } = await startFallbackSystem();
+    primary.setLatency(1_500);
+    await waitForEnd(api, await post(api, textToImage()));
+    const socket = await connectSocket(system.url, { clientId: 'c' });
+    const id = await post(api, textToImage(), { client_id: 'c' });
+    await socket.waitForText('executing', isIdleAfter(id));
+    const guess = { value: expect.any(Number), estimated: true };
+    expect(socket.textFrames('progress')).toContainEqual(
+      expect.objectContaining({ data: expect.objectContaining({ node: '3', ...guess }) }),
+    );
+    const shown = socket
+      .textFrames('progress_state')
+      .flatMap(({ data }) => (data as { nodes: Record<string, object> }).nodes['3'] ?? []);
+    expect(shown).toContainEqual(expect.objectContaining(guess));
+    expect(shown.at(-1)).toMatchObject({ state: 'finished' });
+    expect(shown.at(-1)).not.toHaveProperty('estimated');
+  });
+
   test('tells headers and /api/jobs the same, and a socket only when it asked', async () => {
     const { api, system, primary } = await startFallbackSystem();
     primary.setFault('error');

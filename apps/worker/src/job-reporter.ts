@@ -84,16 +84,11 @@ export class JobReporter implements AttemptListener {
   ): void {
     if (this.#closed) return;
     if (preview !== undefined) this.#sendPreview(nodeId, preview);
-    this.#set(nodeId, { value, max, state: 'running' });
+    const mark = isEstimated ? ({ estimated: true } as const) : {};
+    this.#set(nodeId, { value, max, state: 'running', ...mark });
     this.#add({
       type: 'progress',
-      data: {
-        value,
-        max,
-        prompt_id: this.#scope.promptId,
-        node: nodeId,
-        ...(isEstimated ? { estimated: true } : {}),
-      },
+      data: { value, max, prompt_id: this.#scope.promptId, node: nodeId, ...mark },
     });
     // The preview and its progress leave together: a socket orders the two by what its client announced.
     if (preview !== undefined) this.flush();
@@ -163,7 +158,10 @@ export class JobReporter implements AttemptListener {
     );
   }
 
-  #set(nodeId: string, progress: Pick<NodeProgress, 'value' | 'max' | 'state'>): void {
+  #set(
+    nodeId: string,
+    progress: Pick<NodeProgress, 'value' | 'max' | 'state' | 'estimated'>,
+  ): void {
     this.#states.set(nodeId, {
       ...progress,
       prompt_id: this.#scope.promptId,

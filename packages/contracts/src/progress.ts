@@ -8,4 +8,6 @@ export interface NodeProgress {
   readonly display_node_id: string;
   readonly parent_node_id: string | null;
   readonly real_node_id: string;
+  /** Ours: a guess from recent times, not told by the backend. */
+  readonly estimated?: true;
 }
