@@ -157,23 +157,28 @@ export class Catalogue {
   async #refresh(): Promise<void> {
     // In one order at every look and in every API process: the first to name a thing sets its place.
     const live = (await this.#board.readLive()).sort((a, b) => (a.workerId < b.workerId ? -1 : 1));
+    const state = await this.#readState(live, this.#state);
+    // Together: who sees a worker sees its classes.
     this.#workers = live;
+    this.#state = state;
+  }
+
+  async #readState(live: readonly LiveAnnouncement[], old: State): Promise<State> {
     const hashes =
       live.length > 0
         ? [...new Set(live.map((worker) => worker.catalogueHash))].sort()
         : await this.#board.readLastKnownHashes();
-    if (hashes.length === 0) return;
+    if (hashes.length === 0) return old;
     const offers = live.map((worker) => [worker.models, worker.embeddings, worker.extensions]);
     const key = JSON.stringify([hashes, offers]);
-    if (key === this.#state.key) return;
-    const objectInfo = await this.#readUnion(hashes, this.#state);
-    this.#state = {
+    if (key === old.key) return old;
+    const objectInfo = await this.#readUnion(hashes, old);
+    return {
       key,
       objectInfo,
       texts: new Map(Object.entries(objectInfo).map(([name, info]) => [name, stringifyJson(info)])),
       uploadClasses: Object.keys(objectInfo).filter((name) => hasUpload(objectInfo[name])),
-      models:
-        live.length > 0 ? mergeModelLists(live.map(({ models }) => models)) : this.#state.models,
+      models: live.length > 0 ? mergeModelLists(live.map(({ models }) => models)) : old.models,
       embeddings: [...new Set(live.flatMap((worker) => worker.embeddings))].sort(),
       extensions: [...new Set(live.flatMap((worker) => worker.extensions))],
     };
