@@ -1,6 +1,7 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { readPngText } from '@tiercel/storage';
 import {
   stopEverything,
   until,
@@ -145,6 +146,56 @@ describe('inputs', () => {
       for (const other of waiting) await waitForEnd(api, other);
     } finally {
       await fake.reset();
+    }
+  });
+
+  test('pictures that a server writes tell the names that the caller wrote, not those it was sent', async () => {
+    const [bytes, more] = [makeFile('png'), makeFile('png')];
+    const names = [
+      await upload(system, bytes, 'mine.png', { subfolder: 'anna' }),
+      `${await upload(system, bytes, 'twin.png')} [input]`,
+      await upload(system, more, 'größer.png'),
+    ];
+    const nodes = names.flatMap((name, at) => [
+      `"load ${at}": {"class_type": "LoadImage", "inputs": {"image": "${name}"}}`,
+      `"save ${at}": {"class_type": "SaveImage", "inputs": ` +
+        `{"images": ["load ${at}", 0], "filename_prefix": "named"}}`,
+    ]);
+    const prompt =
+      '{"seeded": {"class_type": "RunMs", "inputs": {"ms": 0, "seed": 18446744073709551615}}, ' +
+      '"show": {"class_type": "PreviewImage", "inputs": {"images": ["seeded", 0]}}, ' +
+      `${nodes.join(', ')}}`;
+    const workflow = '{"nodes": ["tiercel"]}';
+    const answer = await api.post(
+      '/prompt',
+      `{"prompt":${prompt},"extra_data":{"extra_pnginfo":{"workflow":${workflow}}}}`,
+    );
+    expect(answer.status).toBe(200);
+    const { outputs } = await waitForEnd(api, (answer.json() as { prompt_id: string }).prompt_id);
+    expect((await lastSentInputs(fake))['load 0']?.image).toBe(`tiercel/${sha256(bytes)}.png`);
+
+    // As Python writes it: what is not ASCII is escaped.
+    const written = prompt.replace('größer', 'gr\\u00f6\\u00dfer');
+    for (const key of ['show', 'save 0', 'save 1', 'save 2']) {
+      const [file] = outputs[key]?.images ?? [];
+      const picture = await view(api, file as StoredFile);
+      const texts = readPngText(picture);
+      expect(texts.get('workflow')).toBe(workflow);
+      expect(texts.get('prompt')).toBe(written);
+      expect(picture.includes(sha256(bytes))).toBe(false);
+    }
+  });
+
+  test('a picture of an earlier job, which its server still has, tells the name of this job', async () => {
+    const bytes = makeFile('png');
+    for (const name of ['theirs.png', 'ours.png']) {
+      const prompt = load(await upload(system, bytes, name));
+      const { outputs, status } = await waitForEnd(api, await post(api, prompt));
+      const cached = status.messages.find(([type]) => type === 'execution_cached')?.[1].nodes;
+      expect(cached).toEqual(name === 'ours.png' ? ['1', '2'] : []);
+      const [file] = outputs['2']?.images ?? [];
+      const texts = readPngText(await view(api, file as StoredFile));
+      expect(JSON.parse(texts.get('prompt') ?? '')).toEqual(prompt);
     }
   });
 

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
+import { readPngText } from '@tiercel/storage';
 import {
   connectSocket,
   startWorker,
@@ -6,6 +7,7 @@ import {
   until,
   type EventRecorder,
 } from '@tiercel/testkit';
+import { makeFile, upload, view, type StoredFile } from './comfyui-files.ts';
 import { countRuns, isIdleAfter, readUpstreamIds, startComfyUiSystem } from './comfyui-system.ts';
 import { lastMessage, post, slow, waitForEnd } from './prompts.ts';
 
@@ -65,6 +67,24 @@ describe('a worker that is killed', () => {
     const [image] = item.outputs['2']?.images ?? [];
     const file = await api.get(`/view?filename=${image?.filename ?? ''}&type=temp`);
     expect([file.status, await countRuns(first)]).toEqual([200, 1]);
+  }, 90_000);
+
+  test('leaves pictures of a prompt with files: the next worker stores them with the caller’s names', async () => {
+    const { api, first, system } = await startComfyUiSystem({ config: SHORT_LOCK });
+    const image = await upload(system, makeFile('png'), 'mine.png');
+    const prompt = {
+      ...slow(30, 0.05),
+      load: { class_type: 'LoadImage', inputs: { image } },
+      save: { class_type: 'SaveImage', inputs: { images: ['load', 0], filename_prefix: 'x' } },
+    };
+    const id = await post(api, prompt);
+    await until(async () => (await countRuns(first)) > 0);
+    await system.workers[0]?.kill9();
+    await startWorker(system.options);
+    const [file] = (await waitForEnd(api, id, 40_000)).outputs.save?.images ?? [];
+    const texts = readPngText(await view(api, file as StoredFile));
+    expect(JSON.parse(texts.get('prompt') ?? '')).toEqual(prompt);
+    expect(await countRuns(first)).toBe(1);
   }, 90_000);
 
   test('leaves a prompt that is interrupted meanwhile: the next worker stops it there', async () => {

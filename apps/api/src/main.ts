@@ -33,7 +33,14 @@ async function main(): Promise<void> {
   const { config, log, lifecycle, names, redis, ear } = await startProcess('api', 'commands');
 
   const files = new FileStore(config.dataDir);
-  const user = new UserStore(config.dataDir);
+  const user = new UserStore(config.dataDir, {
+    onUnreadable: () => {
+      log.warn(
+        'the frontend settings (comfy.settings.json) cannot be read: none are served, and the ' +
+          'next change keeps the file beside the new one as comfy.settings.json.unreadable',
+      );
+    },
+  });
   const permits = createPermitQueue(redis, names);
   lifecycle.onClose('permit queue', () => permits.close());
   const producer = new Producer(redis, names, permits, config.queue);

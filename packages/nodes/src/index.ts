@@ -32,6 +32,7 @@ export { SKETCH_GENERATOR } from './sketch/sample.ts';
 export type { ImageBatch, MaskBatch, SketchMark } from './values.ts';
 export { sketchClasses } from './builtins/sampler-nodes.ts';
 export { decodePicture } from './image/decode.ts';
+export { rewritePngText } from './image/png-text.ts';
 export { joinPictures, renderMaskPng, renderPngs } from './latent-pictures.ts';
 export { readLatent } from './read-input.ts';
 export type { Latent } from './values.ts';

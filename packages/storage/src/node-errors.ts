@@ -14,8 +14,11 @@ export function isAbsent(error: unknown): boolean {
   return ABSENT.has(errnoOf(error) ?? '');
 }
 
-/** Codes by which the operating system refuses a name, as opposed to failing. */
-const BAD_NAME = new Set(['ENAMETOOLONG', 'EISDIR', 'ENOTDIR', 'EINVAL', 'EILSEQ']);
+/**
+ * Codes by which the operating system refuses a name, as opposed to failing. ENOTEMPTY: a file is to
+ * take the name of a folder that it lies in.
+ */
+const BAD_NAME = new Set(['ENAMETOOLONG', 'EISDIR', 'ENOTDIR', 'ENOTEMPTY', 'EINVAL', 'EILSEQ']);
 
 /** An AppError bad_request in place of the system's refusal of a name; other errors as they are. */
 export function translateBadName(error: unknown): unknown {

@@ -1,4 +1,4 @@
-import { readFile, rename, rm } from 'node:fs/promises';
+import { access, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   AppError,
@@ -9,8 +9,9 @@ import {
   type JsonValue,
 } from '@tiercel/contracts';
 import { withFileLock } from './file-lock.ts';
-import { isAbsent } from './node-errors.ts';
+import { errnoOf, isAbsent } from './node-errors.ts';
 import { placeOver } from './placing.ts';
+import { WORK_FOLDER } from './safe-path.ts';
 import { writeWorkFile } from './work-files.ts';
 
 /** ComfyUI's own name for it, so that an existing user folder can be copied over. */
@@ -20,6 +21,12 @@ const DEFAULT_MAX_BYTES = 8 * 1024 * 1024;
 
 /** Values to set; undefined takes the key away. */
 export type SettingsPatch = ReadonlyMap<string, JsonValue | undefined>;
+
+export interface SettingsOptions {
+  readonly maxBytes?: number;
+  /** Called when the file turns out not to hold settings, once until it holds some again. */
+  readonly onUnreadable?: () => void;
+}
 
 interface Waiting {
   readonly patch: SettingsPatch;
@@ -35,16 +42,21 @@ interface Waiting {
 export class SettingsStore {
   readonly #folder: string;
   readonly #maxBytes: number;
+  readonly #onUnreadable: () => void;
+  #isUnreadable = false;
   #waiting: Waiting[] = [];
   #isWriting = false;
 
-  constructor(folder: string, options: { maxBytes?: number } = {}) {
+  constructor(folder: string, options: SettingsOptions = {}) {
     this.#folder = folder;
     this.#maxBytes = options.maxBytes ?? DEFAULT_MAX_BYTES;
+    this.#onUnreadable = options.onUnreadable ?? (() => undefined);
   }
 
+  /** Nothing instead of settings that cannot be read, as ComfyUI 0.3.64. */
   async read(): Promise<JsonObject> {
-    return (await this.#load()) ?? {};
+    const stored = await this.#load();
+    return stored === 'unreadable' ? {} : stored;
   }
 
   /**
@@ -64,9 +76,7 @@ export class SettingsStore {
       const batch = this.#waiting;
       this.#waiting = [];
       try {
-        await withFileLock(join(this.#folder, `${SETTINGS_FILE}.lock`), LOCK, () =>
-          this.#apply(batch),
-        );
+        await withFileLock(this.#lockPath, LOCK, () => this.#apply(batch));
         for (const { resolve } of batch) resolve();
       } catch (error) {
         for (const { reject } of batch) reject(error);
@@ -76,7 +86,7 @@ export class SettingsStore {
   }
 
   async #apply(batch: readonly Waiting[]): Promise<void> {
-    const settings = new Map(Object.entries((await this.#loadOrSetAside()) ?? {}));
+    const settings = new Map(Object.entries(await this.#loadOrSetAside()));
     for (const { patch } of batch) {
       for (const [key, value] of patch) {
         if (value === undefined) settings.delete(key);
@@ -95,29 +105,56 @@ export class SettingsStore {
     }
   }
 
-  /** Null when the file does not exist or does not hold an object. */
-  async #load(): Promise<JsonObject | null> {
+  async #load(): Promise<JsonObject | 'unreadable'> {
+    const stored = await this.#parseFile();
+    const isUnreadable = stored === 'unreadable';
+    if (isUnreadable && !this.#isUnreadable) this.#onUnreadable();
+    this.#isUnreadable = isUnreadable;
+    return stored;
+  }
+
+  async #parseFile(): Promise<JsonObject | 'unreadable'> {
     try {
       const value = parseJson(await readFile(this.#path, 'utf8'));
-      return isJsonObject(value) ? value : null;
+      return isJsonObject(value) ? value : 'unreadable';
     } catch (error) {
-      if (isAbsent(error) || error instanceof SyntaxError) return null;
+      if (isAbsent(error)) return {};
+      // A folder of that name can be made through /userdata.
+      if (error instanceof SyntaxError || errnoOf(error) === 'EISDIR') return 'unreadable';
       throw error;
     }
   }
 
   /** Settings that cannot be read (edited by hand) are kept beside the new ones, not overwritten. */
-  async #loadOrSetAside(): Promise<JsonObject | null> {
-    const settings = await this.#load();
-    if (settings === null) {
-      await rename(this.#path, `${this.#path}.unreadable`).catch((error: unknown) => {
-        if (!isAbsent(error)) throw error;
-      });
+  async #loadOrSetAside(): Promise<JsonObject> {
+    const stored = await this.#load();
+    if (stored !== 'unreadable') return stored;
+    let aside = `${this.#path}.unreadable`;
+    for (let count = 2; await exists(aside); count += 1) {
+      aside = `${this.#path}.unreadable-${count}`;
     }
-    return settings;
+    await rename(this.#path, aside).catch((error: unknown) => {
+      if (!isAbsent(error)) throw error;
+    });
+    return {};
   }
 
   get #path(): string {
     return join(this.#folder, SETTINGS_FILE);
+  }
+
+  /** Where no name of a user file reaches it. */
+  get #lockPath(): string {
+    return join(this.#folder, WORK_FOLDER, `${SETTINGS_FILE}.lock`);
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await access(path);
+    return true;
+  } catch (error) {
+    if (isAbsent(error)) return false;
+    throw error;
   }
 }

@@ -1,5 +1,7 @@
+import type { Dirent } from 'node:fs';
 import { readdir, rm, stat, unlink } from 'node:fs/promises';
-import { join, posix } from 'node:path';
+import { join, posix, resolve } from 'node:path';
+import { AppError } from '@tiercel/contracts';
 import { findFile, type FoundFile } from './found-file.ts';
 import { errnoOf, isAbsent, translateBadName } from './node-errors.ts';
 import { placeNew, placeOver } from './placing.ts';
@@ -36,12 +38,12 @@ export class UserFiles {
 
   /**
    * Files of a folder, sorted by path, without hidden ones (ComfyUI globs).
-   * @returns null when the folder does not exist
+   * @returns null when there is no such folder
    * @throws AppError path_refused
    */
   async list(folder: string, depth: 'flat' | 'recursive'): Promise<UserFileInfo[] | null> {
     const path = await resolveInside(this.#root, folder);
-    if ((await kindOf(path)) === null) return null;
+    if ((await kindOf(path)) !== 'directory') return null;
     const isListed = (name: string) => !name.startsWith('.');
     const entries = await walk(path, '', { depth, isListed });
     return entries
@@ -81,7 +83,7 @@ export class UserFiles {
     const target = await resolveInside(this.#root, file);
     const workPath = await writeWorkFile(this.#root, content);
     try {
-      if (onExisting === 'replace') await placeOver(workPath, target);
+      if (onExisting === 'replace') await this.#replace(workPath, target);
       else if (!(await placeNew(workPath, target))) return 'exists';
       return await this.#describe(file, target);
     } catch (error) {
@@ -113,7 +115,7 @@ export class UserFiles {
     const target = await resolveInside(this.#root, to);
     if (source === null) return 'missing';
     try {
-      if (onExisting === 'replace') await placeOver(source.path, target);
+      if (onExisting === 'replace') await this.#replace(source.path, target);
       else if (await placeNew(source.path, target)) await rm(source.path, { force: true });
       else return 'exists';
       return await this.#describe(to, target);
@@ -126,6 +128,14 @@ export class UserFiles {
   /** Whether anything was ever stored. */
   async exists(): Promise<boolean> {
     return (await kindOf(this.#root)) === 'directory';
+  }
+
+  /** @throws AppError bad_request for `.`: the errno of this differs, and a mount point has none */
+  async #replace(workPath: string, target: string): Promise<void> {
+    if (target === resolve(this.#root)) {
+      throw new AppError('bad_request', 'The file name cannot be used.');
+    }
+    await placeOver(workPath, target);
   }
 
   async #describe(file: string, path: string): Promise<UserFileInfo> {
@@ -149,7 +159,7 @@ async function walk(folder: string, prefix: string, options: WalkOptions): Promi
   const found: UserEntry[] = [];
   const folders = [{ folder, prefix }];
   for (let next = folders.pop(); next !== undefined; next = folders.pop()) {
-    for (const entry of await readdir(next.folder, { withFileTypes: true })) {
+    for (const entry of await readEntries(next.folder)) {
       if (found.length >= MAX_ENTRIES) return found;
       if (entry.name === WORK_FOLDER || !options.isListed(entry.name)) continue;
       const path = posix.join(next.prefix, entry.name);
@@ -166,6 +176,16 @@ async function walk(folder: string, prefix: string, options: WalkOptions): Promi
     }
   }
   return found;
+}
+
+/** Nothing for a folder that has gone since it was named. */
+async function readEntries(folder: string): Promise<Dirent[]> {
+  try {
+    return await readdir(folder, { withFileTypes: true });
+  } catch (error) {
+    if (isAbsent(error)) return [];
+    throw error;
+  }
 }
 
 async function kindOf(path: string): Promise<'file' | 'directory' | null> {

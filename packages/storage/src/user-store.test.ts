@@ -50,25 +50,43 @@ describe('settings', () => {
   });
 
   test('can be written after a process died with the lock in hand', async () => {
-    await mkdir(folder, { recursive: true });
-    const lock = join(folder, 'comfy.settings.json.lock');
+    const workFolder = join(folder, '.tiercel-tmp');
+    await mkdir(workFolder, { recursive: true });
+    const lock = join(workFolder, 'comfy.settings.json.lock');
     await writeFile(lock, 'a dead process');
     await utimes(lock, 1000, 1000);
     const stores = [0, 1, 2].map(() => new UserStore(root).settings);
     await Promise.all(stores.map((store, i) => store.merge(set(`key${i}`, i))));
     await expect(user.settings.read()).resolves.toEqual({ key0: 0, key1: 1, key2: 2 });
-    await expect(readdir(folder)).resolves.not.toContain('comfy.settings.json.lock');
+    await expect(readdir(workFolder)).resolves.toEqual([]);
   });
 
-  test('that cannot be read are set aside and not lost', async () => {
+  test('that cannot be read are set aside each time and not lost', async () => {
+    const path = join(folder, 'comfy.settings.json');
     await mkdir(folder, { recursive: true });
-    await writeFile(join(folder, 'comfy.settings.json'), '{"a": 1,');
-    await expect(user.settings.read()).resolves.toEqual({});
-    await user.settings.merge(set('b', 2));
-    await expect(user.settings.read()).resolves.toEqual({ b: 2 });
-    await expect(readFile(join(folder, 'comfy.settings.json.unreadable'), 'utf8')).resolves.toBe(
-      '{"a": 1,',
-    );
+    for (const broken of ['{"a": 1,', '[]', '']) {
+      await writeFile(path, broken);
+      await expect(user.settings.read()).resolves.toEqual({});
+      await user.settings.merge(set('b', 2));
+      await expect(user.settings.read()).resolves.toEqual({ b: 2 });
+    }
+    await expect(readFile(`${path}.unreadable`, 'utf8')).resolves.toBe('{"a": 1,');
+    await expect(readFile(`${path}.unreadable-2`, 'utf8')).resolves.toBe('[]');
+    await expect(readFile(`${path}.unreadable-3`, 'utf8')).resolves.toBe('');
+  });
+
+  test('that cannot be read are told of once, until they can be read again', async () => {
+    let told = 0;
+    const { settings } = new UserStore(root, { onUnreadable: () => (told += 1) });
+    await mkdir(folder, { recursive: true });
+    for (const expected of [1, 2]) {
+      await writeFile(join(folder, 'comfy.settings.json'), 'null');
+      await settings.read();
+      await settings.read();
+      await settings.merge(set('a', 1));
+      await settings.read();
+      expect(told).toBe(expected);
+    }
   });
 
   test('have a largest size', async () => {

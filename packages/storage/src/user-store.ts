@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { SettingsStore } from './settings-store.ts';
+import { SettingsStore, type SettingsOptions } from './settings-store.ts';
 import { UserFiles } from './user-files.ts';
 
 /**
@@ -10,9 +10,9 @@ export class UserStore {
   readonly settings: SettingsStore;
   readonly files: UserFiles;
 
-  constructor(root: string) {
+  constructor(root: string, settings: SettingsOptions = {}) {
     const folder = join(root, 'user', 'default');
-    this.settings = new SettingsStore(folder);
+    this.settings = new SettingsStore(folder, settings);
     this.files = new UserFiles(folder);
   }
 }

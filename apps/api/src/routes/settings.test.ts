@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { UserStore } from '@tiercel/storage';
 import { createSettingsRoutes } from './settings.ts';
+import { createUserdataRoutes } from './userdata.ts';
 import { makeDataFolder, serveRoutes, type TestServer } from './view.test-server.ts';
 
 const data = await makeDataFolder();
@@ -9,7 +10,11 @@ const get = (path: string) => server.send('GET', path);
 const post = (path: string, body: string) => server.send('POST', path, { body });
 
 beforeAll(async () => {
-  server = await serveRoutes(createSettingsRoutes({ user: new UserStore(data.path) }));
+  const user = new UserStore(data.path);
+  server = await serveRoutes([
+    ...createSettingsRoutes({ user }),
+    ...createUserdataRoutes({ user, maxUploadBytes: 1000 }),
+  ]);
 });
 afterAll(async () => {
   await server.close();
@@ -55,6 +60,31 @@ describe('settings', () => {
     for (const body of ['[]', '1', 'null', '']) {
       expect((await post('/settings', body)).status).toBe(400);
     }
+  });
+
+  test('whose file cannot be read are none, and the next change keeps that file', async () => {
+    const file = '/userdata/comfy.settings.json';
+    for (const [broken, kept] of [
+      ['{"mine": 1,', `${file}.unreadable`],
+      ['[1]', `${file}.unreadable-2`],
+    ] as const) {
+      await post(file, broken);
+      expect(await get('/settings')).toMatchObject({ status: 200, text: '{}' });
+      expect((await get('/settings/mine')).text).toBe('null');
+      expect((await post('/settings', '{"b":2}')).status).toBe(200);
+      expect((await get('/settings')).text).toBe('{"b":2}');
+      expect((await get(kept)).text).toBe(broken);
+    }
+  });
+
+  test('outlive user files that have the names of their file and of its lock', async () => {
+    await server.send('DELETE', '/userdata/comfy.settings.json');
+    expect((await post('/userdata/comfy.settings.json%2Fx', '1')).status).toBe(200);
+    expect((await post('/userdata/comfy.settings.json.lock%2Fx', '1')).status).toBe(200);
+    expect(await get('/settings')).toMatchObject({ status: 200, text: '{}' });
+    expect((await post('/settings/a', '1')).status).toBe(200);
+    expect((await get('/settings')).text).toBe('{"a":1}');
+    expect((await get('/userdata/comfy.settings.json.lock%2Fx')).text).toBe('1');
   });
 
   test('written by many requests at once are all kept', async () => {

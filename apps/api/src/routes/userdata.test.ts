@@ -106,6 +106,58 @@ describe('a user file', () => {
     expect(answer).toMatchObject({ status: 400, text: '', reason: 'Invalid filename' });
   });
 
+  test.each([
+    ['POST', '/userdata/.', 400],
+    ['POST', '/userdata/%2E%2F', 400],
+    ['POST', '/userdata/%252e', 400],
+    ['POST', '/userdata/.?overwrite=false', 409],
+    ['POST', '/userdata/w', 400],
+    ['POST', '/userdata/w%2Fsub%2F', 400],
+    ['POST', '/userdata/w?overwrite=false', 409],
+    ['POST', '/userdata/w%2Fa.json%2Fx', 400],
+    ['POST', '/userdata/w%2Fa.json/move/.', 400],
+    ['POST', '/userdata/w%2Fa.json/move/%2E%2F?full_info=true', 400],
+    ['POST', '/userdata/w%2Fa.json/move/w', 400],
+    ['POST', '/userdata/w%2Fa.json/move/w%2Fsub', 400],
+    ['POST', '/userdata/w%2Fa.json/move/w?overwrite=false', 409],
+    ['POST', '/userdata/w%2Fa.json/move/w%2Fa.json%2Fx', 400],
+    ['POST', '/userdata/w/move/x', 404],
+    ['GET', '/userdata/.', 404],
+    ['GET', '/userdata/w', 404],
+    ['DELETE', '/userdata/.', 404],
+    ['DELETE', '/userdata/w', 404],
+    ['GET', '/userdata?dir=w%2Fa.json', 404],
+    ['GET', '/userdata?dir=w%2Fa.json&recurse=true&full_info=true', 404],
+    ['GET', '/userdata?dir=w%2Fa.json%2Fx', 404],
+    ['GET', '/v2/userdata?path=w%2Fa.json', 400],
+  ])('cannot be a folder, nor a folder a file: %s %s gets %i', async (method, target, status) => {
+    await post('/userdata/w%2Fa.json', '1');
+    await post('/userdata/w%2Fsub%2Fb.json', '2');
+    const answer = await server.send(method, target, method === 'POST' ? { body: 'x' } : {});
+    expect(answer.status).toBe(status);
+    expect((await get('/userdata/w%2Fa.json')).text).toBe('1');
+    expect((await get('/userdata?dir=w&recurse=true')).json()).toEqual(['a.json', 'sub/b.json']);
+  });
+
+  test.each([
+    ['a NUL', 'a%00b', 403],
+    ['a NUL encoded twice', 'a%2500b', 403],
+    ['dots encoded thrice', '%25252e%25252e%25252fx', 403],
+    ['more than 255 bytes', '%C3%A9'.repeat(130), 404],
+    ['a path of over 4096 bytes', 'a%2F'.repeat(2500), 404],
+    ['half an escape', 'a%25E0%25A4', 404],
+  ])('with %s in its name is answered for', async (_what, name, status) => {
+    await post('/userdata/w%2Fa.json', '1');
+    expect((await get(`/userdata/${name}`)).status).toBe(status);
+    expect((await server.send('DELETE', `/userdata/${name}`)).status).toBe(status);
+    expect((await get(`/userdata?dir=${name}`)).status).toBe(status);
+    expect((await get(`/v2/userdata?path=${name}`)).status).toBe(status === 403 ? 400 : status);
+    for (const target of [`/userdata/${name}`, `/userdata/w%2Fa.json/move/${name}`]) {
+      const stored = await post(target, 'x');
+      expect([200, 400, 403]).toContain(stored.status);
+    }
+  });
+
   test('over the limit is refused, whether its length is told before or not', async () => {
     const body = 'x'.repeat(200_000);
     const told = await post(path, body);

@@ -136,9 +136,7 @@ async function orBadName<T>(work: Promise<T>): Promise<T | 'bad-name'> {
   try {
     return await work;
   } catch (error) {
-    if (isAppError(error) && error.code === 'bad_request' && error.cause !== undefined) {
-      return 'bad-name';
-    }
+    if (isAppError(error) && error.code === 'bad_request') return 'bad-name';
     throw error;
   }
 }

@@ -10,6 +10,7 @@ import type {
   TierAttemptContext,
 } from '../backend.ts';
 import { AttemptError, mayTryNextTier, Stopped } from '../failures.ts';
+import { CallerNames, recallNames } from './caller-names.ts';
 import { ComfyRequestError } from './comfy-errors.ts';
 import { forgetPrompt } from './forget-prompt.ts';
 import { openServer } from './open-server.ts';
@@ -123,6 +124,10 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
     const { client } = server;
     /** Of the worker that sent the prompt and is gone. */
     const elder = found?.clientId;
+    const callerNames =
+      found === undefined
+        ? new CallerNames()
+        : await recallNames(request, server.abilities?.objectInfo ?? {}, options.files);
     const promptRun = new PromptRun({
       upstreamId,
       promptId: request.promptId,
@@ -143,8 +148,10 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
       },
       context,
       harvester: {
-        download: async (file) =>
-          (await client.download(file, context.signal, TRANSFER_TIMEOUT_MS)).bytes,
+        download: async (file) => {
+          const { bytes } = await client.download(file, context.signal, TRANSFER_TIMEOUT_MS);
+          return callerNames.restoreIn(bytes);
+        },
         saveOutput: (output) => options.files.saveOutput(output),
       },
       options: options.run,
@@ -155,7 +162,8 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
     try {
       if (found === undefined) {
         const { clientId, files } = options;
-        await submitPrompt(server, { upstreamId, request, context, clientId, files });
+        const submission = { upstreamId, request, context, clientId, files, callerNames };
+        await submitPrompt(server, submission);
       } else {
         promptRun.onGap();
       }

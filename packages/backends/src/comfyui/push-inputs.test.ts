@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { expect, test } from '@jest/globals';
 import { parseJson, type ObjectInfo, type PromptGraph } from '@tiercel/contracts';
-import { pushInputs } from './push-inputs.ts';
+import { pushInputs, type RenamedInput } from './push-inputs.ts';
 
 const OBJECT_INFO = {
   LoadImage: {
@@ -13,11 +13,12 @@ const OBJECT_INFO = {
 const BYTES = Buffer.from('a picture');
 const NAME = `tiercel/${createHash('sha256').update(BYTES).digest('hex')}.png`;
 
-async function push(promptText: string): Promise<string> {
+async function push(promptText: string, renamed: RenamedInput[] = []): Promise<string> {
   const graph = parseJson(promptText) as unknown as PromptGraph;
   return await pushInputs(graph, promptText, OBJECT_INFO, {
     readInput: () => Promise.resolve(BYTES),
     push: () => Promise.resolve(),
+    noteName: (name) => renamed.push(name),
   });
 }
 
@@ -30,5 +31,7 @@ test('of a prompt with files only their names change: numbers, order and other m
   const text = (name: string) =>
     `{"10":{"class_type":"K","inputs":{"cfg":1.0,"seed":18446744073709551615,"e":1e3}},` +
     `"2":{"_meta":{"title":"1.0"},"inputs":{"strength":1.0,"image":"${name}"},"class_type":"LoadImage"}}`;
-  expect(await push(text('mine.png [input]'))).toBe(text(NAME));
+  const renamed: RenamedInput[] = [];
+  expect(await push(text('mine.png [input]'), renamed)).toBe(text(NAME));
+  expect(renamed).toEqual([{ nodeId: '2', given: 'mine.png [input]', pushed: NAME }]);
 });

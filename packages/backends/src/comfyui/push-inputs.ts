@@ -20,10 +20,20 @@ const FOLDER_3D = '3d/tiercel';
 /** The files in the value of a LOAD_3D widget: what its viewer rendered. */
 const VIEWER_FILES: ReadonlySet<string> = new Set(['image', 'mask', 'normal', 'recording']);
 
+/** An input whose file has another name on the server. */
+export interface RenamedInput {
+  readonly nodeId: string;
+  /** The caller's, with its annotation. */
+  readonly given: string;
+  readonly pushed: string;
+}
+
 export interface InputPusher {
   readInput(annotatedName: string): Promise<Uint8Array>;
   /** Brings a file to the server unless it is there. */
   push(file: { name: string; subfolder: string; bytes: Uint8Array }): Promise<void>;
+  /** Told of each name that is replaced. */
+  noteName(renamed: RenamedInput): void;
 }
 
 /**
@@ -122,5 +132,7 @@ async function pushOne(
   const bare = annotatedName.replace(/ \[\w+\]$/, '');
   const name = `${createHash('sha256').update(bytes).digest('hex')}${extname(bare)}`;
   await pusher.push({ name, subfolder: folder, bytes });
-  return `${folder}/${name}`;
+  const pushed = `${folder}/${name}`;
+  pusher.noteName({ nodeId, given: annotatedName, pushed });
+  return pushed;
 }

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { NodeFiles } from '@tiercel/nodes';
 import type { AttemptContext, AttemptRequest } from '../backend.ts';
 import { AttemptError, AttemptStopped, JobError } from '../failures.ts';
+import type { CallerNames } from './caller-names.ts';
 import { ComfyRequestError } from './comfy-errors.ts';
 import { extraOf, isThere, rejectionError, type Note } from './pool.ts';
 import type { PoolServer } from './pool-server.ts';
@@ -19,6 +20,8 @@ export interface Submission {
   readonly context: AttemptContext;
   readonly clientId: string;
   readonly files: Pick<NodeFiles, 'readInput'>;
+  /** Learns the names that are replaced on the way. */
+  readonly callerNames: CallerNames;
 }
 
 /**
@@ -26,7 +29,7 @@ export interface Submission {
  * @throws JobError when the server refuses the prompt, AttemptError when it is not there afterwards
  */
 export async function submitPrompt(server: PoolServer, submission: Submission): Promise<void> {
-  const { upstreamId, request, context, clientId, files } = submission;
+  const { upstreamId, request, context, clientId, files, callerNames } = submission;
   const { client, abilities } = server;
   const promptText = await pushInputs(
     request.graph,
@@ -34,6 +37,9 @@ export async function submitPrompt(server: PoolServer, submission: Submission): 
     abilities?.objectInfo ?? {},
     {
       readInput: (name) => files.readInput(name),
+      noteName: (renamed) => {
+        callerNames.note(renamed);
+      },
       push: ({ name, subfolder, bytes }) =>
         // Without the job's signal: other jobs may be waiting for the same transfer.
         server.pushOnce(`${subfolder}/${name}`, async () => {

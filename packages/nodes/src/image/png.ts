@@ -5,7 +5,8 @@ const deflateAsync = promisify(deflate);
 
 /** Below this many raw bytes, a hop to the thread pool costs more than compressing. */
 const SYNC_BYTES = 64 * 1024;
-const SIGNATURE = Uint8Array.of(137, 80, 78, 71, 13, 10, 26, 10);
+/** What every PNG begins with. */
+export const SIGNATURE = Uint8Array.of(137, 80, 78, 71, 13, 10, 26, 10);
 const COLOR_TYPE = { 1: 0, 3: 2, 4: 6 } as const;
 /** A tEXt keyword: 1 to 79 bytes of printable Latin-1. */
 const KEYWORD = /^[\x20-\x7e\xa1-\xff]{1,79}$/;
@@ -41,17 +42,18 @@ export async function encodePng(
 
   const texts = (options.text ?? [])
     .filter(([keyword]) => KEYWORD.test(keyword))
-    .map(([keyword, text]) => chunk('tEXt', Buffer.from(`${keyword}\0${text}`, 'latin1')));
+    .map(([keyword, text]) => pngChunk('tEXt', Buffer.from(`${keyword}\0${text}`, 'latin1')));
   return Buffer.concat([
     SIGNATURE,
-    chunk('IHDR', header),
+    pngChunk('IHDR', header),
     ...texts,
-    chunk('IDAT', pixels),
-    chunk('IEND', Buffer.alloc(0)),
+    pngChunk('IDAT', pixels),
+    pngChunk('IEND', Buffer.alloc(0)),
   ]);
 }
 
-function chunk(type: string, data: Uint8Array): Buffer {
+/** A chunk as it is in a file: length, type, data, checksum. */
+export function pngChunk(type: string, data: Uint8Array): Buffer {
   const out = Buffer.allocUnsafe(data.length + 12);
   out.writeUInt32BE(data.length, 0);
   out.write(type, 4, 'latin1');
