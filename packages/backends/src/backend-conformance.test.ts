@@ -123,7 +123,7 @@ describe.each(rigs)('$name', (rig) => {
     return { ...run, stop };
   }
 
-  itServes(rig, () => bench);
+  itServes(rig, { bench: () => bench, open });
 
   it('ends at an interrupt, names the node, stores nothing more, and frees the vendor', async () => {
     const { files, vendor } = bench;

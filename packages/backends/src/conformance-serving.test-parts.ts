@@ -23,12 +23,15 @@ export function picturesOf(
 }
 
 /** What every backend does with a job that it can serve, and what it says of one that it cannot. */
-export function itServes(rig: Rig, open: () => Bench): void {
+export function itServes(
+  rig: Rig,
+  { bench, open }: { bench: () => Bench; open: () => Promise<Bench> },
+): void {
   it('stores one PNG of the asked size under the node that saves, and says what painted it', async () => {
-    const run = startRun(open());
+    const run = startRun(bench());
     const result = await run.result;
     expect(Object.keys(result.outputs)).toEqual([run.job.saver]);
-    const pictures = picturesOf(open(), run, result);
+    const pictures = picturesOf(bench(), run, result);
     expect(pictures).toHaveLength(1);
     const { format, width, height } = await readPixels(pictures[0]);
     expect({ format, width, height }).toEqual({ format: 'png', width: 256, height: 256 });
@@ -38,7 +41,7 @@ export function itServes(rig: Rig, open: () => Bench): void {
   });
 
   it('tells of the nodes of the graph in order, and of nothing after its end', async () => {
-    const { job, story, result } = startRun(open(), createJob({ seed: 11 }));
+    const { job, story, result } = startRun(bench(), createJob({ seed: 11 }));
     const { outputs } = await result;
     const told = [...story.told];
     const nodes = new Set(told.map(({ nodeId }) => nodeId));
@@ -60,13 +63,13 @@ export function itServes(rig: Rig, open: () => Bench): void {
     expect(values.at(-1)).toBe(steps.at(-1)?.max);
     const shown = story.of('executed').map(({ nodeId, output }) => [nodeId, output]);
     expect(Object.fromEntries(shown) as unknown).toEqual(outputs);
-    await startRun(open()).result;
+    await startRun(bench()).result;
     expect(story.told).toEqual(told);
   });
 
   it('gives each picture of a batch a file of its own under one node', async () => {
-    const run = startRun(open(), createJob({ batch: 2 }));
-    const files = picturesOf(open(), run, await run.result);
+    const run = startRun(bench(), createJob({ batch: 2 }));
+    const files = picturesOf(bench(), run, await run.result);
     const pictures = await Promise.all(files.map(readPixels));
     expect(new Set(pictures.map(({ pixels }) => pixels)).size).toBe(2);
     const size = [256, 256];
@@ -74,8 +77,8 @@ export function itServes(rig: Rig, open: () => Bench): void {
   });
 
   it('writes the prompt with every digit of its seed, and the workflow, into the PNG', async () => {
-    const run = startRun(open(), createJob({ seed: 2n ** 64n - 1n }));
-    const [file] = picturesOf(open(), run, await run.result);
+    const run = startRun(bench(), createJob({ seed: 2n ** 64n - 1n }));
+    const [file] = picturesOf(bench(), run, await run.result);
     const { prompt, workflow } = await readTexts(file);
     expect(prompt).toEqual(run.job.request.graph);
     expect(run.job.request.graph[run.job.sampler]?.inputs.seed).toBe(18446744073709551615n);
@@ -83,7 +86,7 @@ export function itServes(rig: Rig, open: () => Bench): void {
   });
 
   it('starts from a picture, or names the sampler that cannot', async () => {
-    const { backend, files } = open();
+    const { backend, files } = bench();
     files.inputs.set('red.png', await paintInput('red'));
     files.inputs.set('blue.png', await paintInput('blue'));
     const jobs = ['red.png', 'blue.png'].map((init) => createJob({ init, seed: 21 }));
@@ -95,7 +98,7 @@ export function itServes(rig: Rig, open: () => Bench): void {
         expect(support.reason).toMatch(new RegExp(`node ${job.sampler}\\b.*image to start from`));
         continue;
       }
-      const [file] = picturesOf(open(), { job }, await startRun(open(), job).result);
+      const [file] = picturesOf(bench(), { job }, await startRun(bench(), job).result);
       const { width, height, pixels } = await readPixels(file);
       expect([width, height]).toEqual([256, 256]);
       seen.add(pixels);
@@ -105,15 +108,15 @@ export function itServes(rig: Rig, open: () => Bench): void {
 
   it('runs a graph with a LoRA, or names the node that it cannot do', async () => {
     const job = createJob({ extra: 'LoraLoader' });
-    const support = open().backend.supports(job.request);
+    const support = bench().backend.supports(job.request);
     expect(support.ok).toBe(rig.runsLora);
     if (!support.ok) expect(support.reason).toMatch(/node 10 .*LoraLoader/);
-    else expect(Object.keys((await startRun(open(), job).result).outputs)).toEqual([job.saver]);
+    else expect(Object.keys((await startRun(bench(), job).result).outputs)).toEqual([job.saver]);
   });
 
   it('names a node of a class that it does not know', () => {
     const job = createJob({ extra: 'FaceDetailer' });
-    const support = open().backend.supports(job.request);
+    const support = bench().backend.supports(job.request);
     expect(support).toMatchObject({
       ok: false,
       reason: expect.stringMatching(/node 10 .*FaceDetailer/) as unknown,
@@ -125,12 +128,12 @@ export function itServes(rig: Rig, open: () => Bench): void {
       { idPrefix: 'a', prompt: 'a red house', seed: 31 },
       { idPrefix: 'b', prompt: 'a blue sea', seed: 32 },
     ];
-    const together = wishes.map((wish) => startRun(open(), createJob(wish)));
+    const together = wishes.map((wish) => startRun(bench(), createJob(wish)));
     const results = await Promise.all(together.map(({ result }) => result));
-    const alone = await rig.open();
+    const alone = await open();
     const painted = new Set<string>();
     for (const [index, run] of together.entries()) {
-      const [file] = picturesOf(open(), run, results[index] as AttemptResult);
+      const [file] = picturesOf(bench(), run, results[index] as AttemptResult);
       expect((await readTexts(file)).prompt).toEqual(run.job.request.graph);
       const nodes = Object.keys(run.job.request.graph);
       expect(run.story.told.filter(({ nodeId }) => !nodes.includes(nodeId))).toEqual([]);
@@ -141,6 +144,5 @@ export function itServes(rig: Rig, open: () => Bench): void {
       painted.add(pixels);
     }
     expect(painted.size).toBe(2);
-    alone.close();
   });
 }
