@@ -25,8 +25,8 @@ export async function cancelPrompt(
   ended: Promise<Ending>,
 ): Promise<Ending | undefined> {
   const answers = new SignWatch(SILENCE_MS);
-  const ending = await Promise.race([askToEnd(server, id, ended, answers), answers.silence()]);
-  return ending === 'silence' ? undefined : ending;
+  const silent = answers.silence().then(() => undefined);
+  return await Promise.race([askToEnd(server, id, ended, answers), silent]);
 }
 
 async function askToEnd(
