@@ -20,7 +20,7 @@ const FAULTS = [
 type Fault = (typeof FAULTS)[number];
 
 /** What is behind a backend, and can be made to fail. */
-export interface Vendor {
+interface Vendor {
   /** Jobs or pictures it was asked for so far. */
   asked(): Promise<number>;
   isAtWork(): Promise<boolean>;
