@@ -1,5 +1,6 @@
-import type { Ending } from './prompt-ending.ts';
 import { isQueued, type PromptRegister } from './find-prompt.ts';
+import type { Ending } from './prompt-ending.ts';
+import { SignWatch } from './sign-watch.ts';
 
 /** What stopping a prompt needs of the server it is on. */
 export interface CancelServer extends PromptRegister {
@@ -9,10 +10,13 @@ export interface CancelServer extends PromptRegister {
 
 const CANCEL_EVERY_MS = 300;
 const CANCEL_TRIES = 30;
+/** A server that has answered nothing for so long is not waited for: each question may take its whole limit. */
+const SILENCE_MS = 2_000;
 
 /**
  * Stops one prompt, wherever it is on its way from waiting to running: both are asked again until the server
- * tells the end or no longer has it.
+ * tells the end or no longer has it. One that does not answer is asked on behind the caller's back, for the
+ * case that it comes to itself.
  * @returns the end, when the server told it
  */
 export async function cancelPrompt(
@@ -20,9 +24,23 @@ export async function cancelPrompt(
   id: string,
   ended: Promise<Ending>,
 ): Promise<Ending | undefined> {
+  const answers = new SignWatch(SILENCE_MS);
+  const silent = answers.silence().then(() => undefined);
+  return await Promise.race([askToEnd(server, id, ended, answers), silent]);
+}
+
+async function askToEnd(
+  server: CancelServer,
+  id: string,
+  ended: Promise<Ending>,
+  answers: SignWatch,
+): Promise<Ending | undefined> {
+  const heard = (): void => {
+    answers.note();
+  };
   for (let attempt = 0; attempt < CANCEL_TRIES; attempt += 1) {
-    await server.deletePending(id).catch(() => undefined);
-    await server.interrupt(id).catch(() => undefined);
+    await server.deletePending(id).then(heard, () => undefined);
+    await server.interrupt(id).then(heard, () => undefined);
     const ending = await Promise.race([ended, pause(CANCEL_EVERY_MS)]);
     if (ending !== undefined) return ending;
     if (!(await isQueued(server, id).catch(() => true))) return undefined;
@@ -32,8 +50,9 @@ export async function cancelPrompt(
 
 function pause(durationMs: number): Promise<undefined> {
   return new Promise((resolve) => {
-    setTimeout(() => {
+    const timer = setTimeout(() => {
       resolve(undefined);
     }, durationMs);
+    timer.unref(); // it may outlive the job
   });
 }

@@ -1,0 +1,23 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, expect, test } from '@jest/globals';
+import { startFakeComfyUi, stopEverything, until } from '@tiercel/testkit';
+import { cancelPrompt } from './cancel-prompt.ts';
+import { createComfyClient } from './comfy-client.ts';
+import { runMs } from './comfy-client.test-parts.ts';
+import type { Ending } from './prompt-ending.ts';
+
+afterAll(stopEverything);
+
+test('a server that has fallen silent holds nobody up, and is stopped when it answers again', async () => {
+  const fake = await startFakeComfyUi();
+  const client = createComfyClient({ baseUrl: fake.url, timeoutMs: 60_000 });
+  const id = randomUUID();
+  await client.submit(runMs(600_000, id));
+  await until(async () => (await client.readQueue()).running.includes(id));
+  fake.signal('SIGSTOP');
+  const neverTold = new Promise<Ending>(() => undefined);
+  expect(await cancelPrompt(client, id, neverTold)).toBeUndefined();
+  fake.signal('SIGCONT');
+  await until(async () => !(await client.readQueue()).running.includes(id));
+  expect((await fake.state()).interrupts).toContain(id);
+});
