@@ -13,20 +13,24 @@ const CANCEL_TRIES = 30;
 /** A server that has answered nothing for so long is not waited for: each question may take its whole limit. */
 const SILENCE_MS = 2_000;
 
+/** How a cancel went: the prompt's end as the server told it; it is no longer there; nobody knows. */
+export type Cancelled = Ending | 'gone' | 'unconfirmed';
+
 /**
  * Stops one prompt, wherever it is on its way from waiting to running: both are asked again until the server
- * tells the end or no longer has it. One that does not answer is asked on behind the caller's back, for the
- * case that it comes to itself.
- * @returns the end, when the server told it
+ * tells the end or no longer has it. One that does not answer, or does not stop, is given up after a while.
  */
 export async function cancelPrompt(
   server: CancelServer,
   id: string,
   ended: Promise<Ending>,
-): Promise<Ending | undefined> {
+): Promise<Cancelled> {
   const answers = new SignWatch(SILENCE_MS);
-  const silent = answers.silence().then(() => undefined);
-  return await Promise.race([askToEnd(server, id, ended, answers), silent]);
+  const asking = { isOver: false };
+  const silent = answers.silence().then((): Cancelled => 'unconfirmed');
+  const cancelled = await Promise.race([askToEnd(server, id, ended, answers, asking), silent]);
+  asking.isOver = true;
+  return cancelled;
 }
 
 async function askToEnd(
@@ -34,18 +38,19 @@ async function askToEnd(
   id: string,
   ended: Promise<Ending>,
   answers: SignWatch,
-): Promise<Ending | undefined> {
+  asking: { readonly isOver: boolean },
+): Promise<Cancelled> {
   const heard = (): void => {
     answers.note();
   };
-  for (let attempt = 0; attempt < CANCEL_TRIES; attempt += 1) {
+  for (let attempt = 0; attempt < CANCEL_TRIES && !asking.isOver; attempt += 1) {
     await server.deletePending(id).then(heard, () => undefined);
     await server.interrupt(id).then(heard, () => undefined);
     const ending = await Promise.race([ended, pause(CANCEL_EVERY_MS)]);
     if (ending !== undefined) return ending;
-    if (!(await isQueued(server, id).catch(() => true))) return undefined;
+    if (!(await isQueued(server, id).catch(() => true))) return 'gone';
   }
-  return undefined;
+  return 'unconfirmed';
 }
 
 function pause(durationMs: number): Promise<undefined> {

@@ -13,7 +13,7 @@ import {
   type TestRedis,
 } from '@tiercel/testkit';
 import type { AttemptListener, AttemptRequest, TierAttemptContext } from '../backend.ts';
-import { Stopped } from '../failures.ts';
+import { AttemptError, AttemptStopped, Stopped } from '../failures.ts';
 import { createComfyUiBackend, type ComfyUiBackend } from './create-comfyui-backend.ts';
 
 const log = createLogger({ level: 'silent', name: 'test' });
@@ -52,9 +52,9 @@ async function createBackend(server: FakeComfyUi): Promise<ComfyUiBackend> {
   return backend;
 }
 
-function picture(seed: number): AttemptRequest {
+function picture(seed: number, ms = 0): AttemptRequest {
   const graph: PromptGraph = {
-    '1': { class_type: 'RunMs', inputs: { ms: 0, seed } },
+    '1': { class_type: 'RunMs', inputs: { ms, seed } },
     '2': { class_type: 'PreviewImage', inputs: { images: ['1', 0] } },
   };
   return {
@@ -91,6 +91,31 @@ describe('a server that writes history a moment after execution_success, as Comf
     expect(Object.keys(left as object).filter((id) => ids.includes(id))).toEqual([]);
   });
 });
+
+describe('a server that falls silent in the middle of a prompt', () => {
+  test.each([
+    ['out of its tier’s time', new AttemptError('timeout', 'late')],
+    ['interrupted', new Stopped('interrupt')],
+  ])('holds up nobody when the prompt is %s, and is told when it answers again', async (_, why) => {
+    const server = await startFakeComfyUi();
+    const backend = await createBackend(server);
+    const stop = new AbortController();
+    const run = backend.run(picture(1, 600_000), createContext(stop.signal));
+    const ended = expect(run).rejects.toBeInstanceOf(AttemptStopped);
+    await until(async () => Object.keys((await server.state()).runs).length > 0);
+    server.signal('SIGSTOP');
+    stop.abort(why);
+    await ended;
+    server.signal('SIGCONT');
+    await until(async () => (await server.state()).interrupts.length > 0);
+    await until(async () => (await readRunning(server)).length === 0);
+  });
+});
+
+async function readRunning(server: FakeComfyUi): Promise<readonly unknown[]> {
+  return ((await http(server.url).get('/queue')).json() as { queue_running: unknown[] })
+    .queue_running;
+}
 
 describe('the two places of a server', () => {
   test('are free as soon as it is done, while outputs are still on their way', async () => {

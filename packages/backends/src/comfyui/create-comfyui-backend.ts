@@ -136,6 +136,9 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
         readQueue: () => client.readQueue(),
         interrupt: (id) => client.interrupt(id),
         deletePending: (id) => client.deletePending(id),
+        abandon: () => {
+          server.abandon(upstreamId);
+        },
         leave: () => {
           slot.release().catch(() => undefined);
         },

@@ -241,9 +241,13 @@ export class PromptRun {
       nodeType: this.#current === undefined ? null : '',
       ...{ executed: this.#executed, partial: this.#partial() },
     };
-    if (reason instanceof Stopped && reason.reason === 'shutdown') throw new AttemptStopped(at);
-    const ending = await cancelPrompt(this.#server, this.#upstreamId, this.#ended);
-    if (ending?.kind === 'failed' && ending.error instanceof AttemptStopped) throw ending.error;
-    throw new AttemptStopped(at);
+    const isStopped = reason instanceof Stopped;
+    if (isStopped && reason.reason === 'shutdown') throw new AttemptStopped(at);
+    // Out of the tier's time, or outrun: the job goes on elsewhere and does not wait for this server.
+    const cancelled =
+      isStopped && (await cancelPrompt(this.#server, this.#upstreamId, this.#ended));
+    if (cancelled === false || cancelled === 'unconfirmed') this.#server.abandon();
+    const told = typeof cancelled === 'object' && cancelled.kind === 'failed' && cancelled.error;
+    throw told instanceof AttemptStopped ? told : new AttemptStopped(at);
   }
 }

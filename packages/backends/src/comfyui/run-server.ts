@@ -4,6 +4,8 @@ import type { CancelServer } from './cancel-prompt.ts';
 export interface RunServer extends CancelServer {
   /** The prompt neither runs nor waits there any more: its place is free. */
   leave(): void;
+  /** Nobody waits for the prompt any more: it is stopped there as soon as the server answers. */
+  abandon(): void;
   /** The socket is open and says nothing: ComfyUI has forgotten it (WIRE.md 6.1). */
   renewSocket(): void;
   /** The prompt is there, and nothing has been heard of it for a while. */
