@@ -4,6 +4,7 @@ import {
   RoutingFailed,
   serviceError,
   Stopped,
+  type AttemptContext,
   type TierRouter,
 } from '@tiercel/backends';
 import {
@@ -34,6 +35,15 @@ const NO_REPORT: ServiceReport = {
   degraded: false,
   dropped_params: [],
 };
+
+/** What belongs to one run of a job. */
+interface JobRun {
+  readonly context: AttemptContext;
+  readonly reporter: JobReporter;
+  readonly controller: AbortController;
+  readonly startedAt: number;
+  readonly log: Logger;
+}
 
 /** The one pipeline: take, route, run, record, announce. (Outputs are stored while the run makes them.) */
 export class JobProcessor {
@@ -101,8 +111,16 @@ export class JobProcessor {
       clock: this.#clock,
       log,
     });
+    let noteRecorded = (): void => undefined;
+    const recorded = new Promise<void>((resolve) => {
+      noteRecorded = resolve;
+    });
+    const context = {
+      ...{ signal: controller.signal, listener: reporter, recorded },
+      remember: (note: string) => this.#consumer.remember(job, note),
+    };
     try {
-      const result = await this.#run(job, reporter, controller, startedAt, log);
+      const result = await this.#run(job, { context, reporter, controller, startedAt, log });
       reporter.close();
       if (result === 'hand-back') {
         await this.#consumer.handBack(job);
@@ -113,6 +131,7 @@ export class JobProcessor {
       const reply = await this.#finish(job, result, startedAt, next, log);
       const ms = this.#clock.now() - startedAt;
       if (reply.ours) {
+        noteRecorded();
         this.#metrics.jobEnded(result.outcome, ms / 1000);
         log.info({ outcome: result.outcome, ms }, 'job ended');
       } else {
@@ -157,10 +176,7 @@ export class JobProcessor {
 
   async #run(
     job: TakenJob,
-    reporter: JobReporter,
-    controller: AbortController,
-    startedAt: number,
-    log: Logger,
+    { context, reporter, controller, startedAt, log }: JobRun,
   ): Promise<JobResult | 'hand-back'> {
     reporter.start(startedAt);
     try {
@@ -173,11 +189,8 @@ export class JobProcessor {
         const message = `The job was started ${job.attempt - 1} times and its worker died each time.\n`;
         throw new RoutingFailed(serviceError('worker_lost', message), NO_REPORT);
       }
-      const routed = await this.#router.run(toAttemptRequest(job, startedAt, this.#options), {
-        signal: controller.signal,
-        listener: reporter,
-        remember: (note) => this.#consumer.remember(job, note),
-      });
+      const request = toAttemptRequest(job, startedAt, this.#options);
+      const routed = await this.#router.run(request, context);
       const terminal: TerminalEvent = {
         type: 'execution_success',
         data: { prompt_id: job.id, timestamp: this.#clock.now() },

@@ -64,6 +64,8 @@ export interface AttemptContext {
   readonly listener: AttemptListener;
   /** Notes durably where the work is done, so that another worker can go on with it. */
   remember(note: string): Promise<void>;
+  /** Resolves when the job's end is on record, and never when another worker has the job by then. */
+  readonly recorded: Promise<void>;
 }
 
 /** What the router adds for one attempt. */

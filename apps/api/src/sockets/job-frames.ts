@@ -21,17 +21,19 @@ export function sendFrames(
   preview: Preview | undefined,
   onLastFlushed?: () => void,
 ): void {
-  let waiting = preview;
-  for (const [index, { frame }] of lines.entries()) {
-    if (frame.startsWith(REPORT) && !session.wantsReport) continue;
-    const isState = frame.startsWith(PROGRESS_STATE);
-    if (isProgressFrame(frame)) session.sendProgress(frame);
-    else session.sendText(frame, index === lines.length - 1 ? onLastFlushed : undefined);
-    if (waiting === undefined || isState !== session.wantsMetadata) continue;
-    session.sendPreview(waiting);
-    waiting = undefined;
-  }
-  if (waiting !== undefined) session.sendPreview(waiting);
+  session.sendTogether(() => {
+    let waiting = preview;
+    for (const [index, { frame }] of lines.entries()) {
+      if (frame.startsWith(REPORT) && !session.wantsReport) continue;
+      const isState = frame.startsWith(PROGRESS_STATE);
+      if (isProgressFrame(frame)) session.sendProgress(frame);
+      else session.sendText(frame, index === lines.length - 1 ? onLastFlushed : undefined);
+      if (waiting === undefined || isState !== session.wantsMetadata) continue;
+      session.sendPreview(waiting);
+      waiting = undefined;
+    }
+    if (waiting !== undefined) session.sendPreview(waiting);
+  });
 }
 
 /** Leaves out what a snapshot sent before already told. */

@@ -119,15 +119,18 @@ export class SocketHub {
       refuse(socket, '400 Bad Request');
       return;
     }
+    const { limits } = this.#options;
     this.#server.handleUpgrade(req, socket, head, (webSocket) => {
       const isKnown = clientId !== null && clientId !== '';
       // A fresh id is 32 hex digits without dashes, as ComfyUI's.
-      this.#open(webSocket, isKnown ? clientId : uuid().replaceAll('-', ''), isKnown);
+      const id = isKnown ? clientId : uuid().replaceAll('-', '');
+      const session = new SocketSession(webSocket, socket, { clientId: id, limits });
+      this.#open(webSocket, session, isKnown);
     });
   }
 
-  #open(webSocket: WebSocket, clientId: string, isKnown: boolean): void {
-    const session = new SocketSession(webSocket, clientId, this.#options.limits);
+  #open(webSocket: WebSocket, session: SocketSession, isKnown: boolean): void {
+    const { clientId } = session;
     this.#sessions.add(session);
     webSocket.on('pong', () => {
       session.isAlive = true;

@@ -1,4 +1,5 @@
 import type { Preview } from '@tiercel/contracts';
+import type { Writable } from 'node:stream';
 import type { WebSocket } from 'ws';
 import { encodePreview } from './binary-frames.ts';
 
@@ -19,6 +20,7 @@ const TRY_AGAIN_LATER = 1013;
 export class SocketSession {
   readonly clientId: string;
   readonly #socket: WebSocket;
+  readonly #connection: Pick<Writable, 'cork' | 'uncork'>;
   readonly #limits: BufferLimits;
   #wantsMetadata = false;
   #wantsReport = false;
@@ -26,10 +28,26 @@ export class SocketSession {
   /** False from a ping until its pong. */
   isAlive = true;
 
-  constructor(socket: WebSocket, clientId: string, limits: BufferLimits) {
+  /** @param connection what the socket writes to */
+  constructor(
+    socket: WebSocket,
+    connection: Pick<Writable, 'cork' | 'uncork'>,
+    options: { readonly clientId: string; readonly limits: BufferLimits },
+  ) {
     this.#socket = socket;
-    this.clientId = clientId;
-    this.#limits = limits;
+    this.#connection = connection;
+    this.clientId = options.clientId;
+    this.#limits = options.limits;
+  }
+
+  /** What `send` sends leaves in one write: each one by itself is a call to the operating system. */
+  sendTogether(send: () => void): void {
+    this.#connection.cork();
+    try {
+      send();
+    } finally {
+      this.#connection.uncork();
+    }
   }
 
   get wantsMetadata(): boolean {

@@ -115,7 +115,7 @@ describe('a prompt', () => {
     await client.interrupt(first.promptId);
     await until(() => client.readHistory(third.promptId));
     expect(await client.readHistory(second.promptId)).toBeUndefined();
-    await client.deleteHistory(third.promptId);
+    await client.deleteHistory([third.promptId]);
     expect(await client.readHistory(third.promptId)).toBeUndefined();
   });
 });

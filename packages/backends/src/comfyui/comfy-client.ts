@@ -146,7 +146,8 @@ export function createComfyClient(options: ComfyClientOptions) {
     /** Takes it off the queue if it waits there. */
     deletePending: (id: string, ...call: Call) => post('/queue', { delete: [id] }, call),
 
-    deleteHistory: (id: string, ...call: Call) => post('/history', { delete: [id] }, call),
+    deleteHistory: (ids: readonly string[], ...call: Call) =>
+      post('/history', { delete: ids }, call),
 
     /** GET /view. A file that the server named and does not have is its bad output, not a wrong URL. */
     download: async (

@@ -73,6 +73,7 @@ const listener: AttemptListener = {
 function createContext(signal = new AbortController().signal): TierAttemptContext {
   return {
     ...{ signal, listener, remember: () => Promise.resolve(), claim: nothing },
+    recorded: Promise.resolve(),
     ...{ hasAlternative: false, expectedMs: undefined },
   };
 }
@@ -87,10 +88,27 @@ describe('a server that writes history a moment after execution_success, as Comf
     const { prompts } = await server.state();
     const ids = prompts.map(({ promptId }) => promptId);
     await until(async () => (await server.state()).historyDeletes.length > 0);
-    const left = (await http(server.url).get('/history')).json();
-    expect(Object.keys(left as object).filter((id) => ids.includes(id))).toEqual([]);
+    expect((await readHistoryIds(server)).filter((id) => ids.includes(id))).toEqual([]);
   });
 });
+
+test('an ended prompt stays in its server’s history until the end of its job is on record', async () => {
+  const server = await startFakeComfyUi();
+  const backend = await createBackend(server);
+  let noteRecorded = nothing;
+  const recorded = new Promise<void>((resolve) => (noteRecorded = resolve));
+  await backend.run(picture(1), { ...createContext(), recorded });
+  // Another prompt's entry goes meanwhile, so there was time.
+  await backend.run(picture(2), createContext());
+  await until(async () => (await server.state()).historyDeletes.length > 0);
+  expect(await readHistoryIds(server)).toHaveLength(1);
+  noteRecorded();
+  await until(async () => (await readHistoryIds(server)).length === 0);
+});
+
+async function readHistoryIds(server: FakeComfyUi): Promise<string[]> {
+  return Object.keys((await http(server.url).get('/history')).json() as object);
+}
 
 describe('a server that falls silent in the middle of a prompt', () => {
   test.each([

@@ -162,6 +162,7 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
     server.attach(upstreamId, promptRun);
     const stopListening = elder === undefined ? undefined : server.listenAs(elder);
     let isInHistory = false;
+    let isOver = true;
     try {
       if (found === undefined) {
         const { clientId, files } = options;
@@ -174,13 +175,25 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
       isInHistory = true;
       return result;
     } catch (error) {
+      isOver = !(error instanceof AttemptError);
       // Whatever it still does with the prompt is of no use to anybody.
-      if (error instanceof AttemptError && !context.signal.aborted) server.abandon(upstreamId);
+      if (!isOver && !context.signal.aborted) server.abandon(upstreamId);
       throw error;
     } finally {
       server.detach(upstreamId);
       stopListening?.();
-      if (!isShutdown(context.signal)) void forgetPrompt(client, upstreamId, isInHistory);
+      if (!isShutdown(context.signal)) {
+        const forgetting = {
+          register: client,
+          forget: (id: string) => {
+            server.forget(id);
+          },
+        };
+        // Not before the job's end is on record: should this worker die now, the next one reads it there.
+        void (isOver ? context.recorded : Promise.resolve()).then(() =>
+          forgetPrompt(forgetting, upstreamId, isInHistory),
+        );
+      }
       if (leaving.has(server) && !server.isBusy) {
         leaving.delete(server);
         server.stop();

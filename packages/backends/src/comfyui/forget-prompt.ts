@@ -1,8 +1,9 @@
 import { isQueued, type PromptRegister } from './find-prompt.ts';
 
 /** What forgetting a prompt needs of the server it was on. */
-export interface ForgettingServer extends Pick<PromptRegister, 'readQueue'> {
-  deleteHistory(id: string): Promise<void>;
+export interface ForgettingServer {
+  readonly register: Pick<PromptRegister, 'readQueue'>;
+  readonly forget: (id: string) => void;
 }
 
 const LOOK_EVERY_MS = 300;
@@ -14,15 +15,15 @@ const LOOKS = 10;
  * @param isInHistory its entry was read, so there is nothing to wait for
  */
 export async function forgetPrompt(
-  server: ForgettingServer,
+  { register, forget }: ForgettingServer,
   id: string,
   isInHistory: boolean,
 ): Promise<void> {
   try {
-    for (let look = 0; !isInHistory && look < LOOKS && (await isQueued(server, id)); look += 1) {
+    for (let look = 0; !isInHistory && look < LOOKS && (await isQueued(register, id)); look += 1) {
       await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
     }
-    await server.deleteHistory(id);
+    forget(id);
   } catch {
     // A server that is away has other troubles than an entry too many.
   }

@@ -2,6 +2,7 @@ import { deviceSchema, type Device, type JsonObject, type ObjectInfo } from '@ti
 import type { Logger } from '@tiercel/runtime';
 import type { ComfyClient } from './comfy-client.ts';
 import type { ComfySocket } from './comfy-socket.ts';
+import { HistoryDeletes } from './history-deletes.ts';
 import type { InheritedSockets } from './inherited-sockets.ts';
 import type { PromptRun } from './prompt-run.ts';
 
@@ -29,6 +30,7 @@ export class PoolServer {
   readonly #runs = new Map<string, PromptRun>();
   readonly #pushed = new Map<string, Promise<void>>();
   readonly #abandoned = new Set<string>();
+  readonly #historyDeletes: HistoryDeletes;
   #socket: ComfySocket | undefined;
   #inherited: InheritedSockets | undefined;
   #abilities: ServerAbilities | undefined;
@@ -46,6 +48,7 @@ export class PoolServer {
     this.url = dependencies.url;
     this.client = dependencies.client;
     this.#log = dependencies.log;
+    this.#historyDeletes = new HistoryDeletes((ids) => this.client.deleteHistory(ids));
   }
 
   get isHealthy(): boolean {
@@ -70,6 +73,7 @@ export class PoolServer {
   stop(): void {
     this.#isStopped = true;
     clearTimeout(this.#timer);
+    this.#historyDeletes.flush();
     void this.#socket?.close();
     this.#inherited?.closeAll();
   }
@@ -114,6 +118,11 @@ export class PoolServer {
   /** Frames may have been missed. */
   checkRuns(): void {
     for (const run of this.#runs.values()) run.onGap();
+  }
+
+  /** An ended prompt goes off its history, soon. */
+  forget(upstreamId: string): void {
+    this.#historyDeletes.add(upstreamId);
   }
 
   /** A prompt of ours that nobody waits for any more is stopped there, as soon as the server answers. */
@@ -188,7 +197,7 @@ export class PoolServer {
       // Both: it may be on its way from waiting to running.
       await client.deletePending(id);
       await client.interrupt(id);
-      await client.deleteHistory(id);
+      await client.deleteHistory([id]);
       this.#abandoned.delete(id);
     }
   }

@@ -72,6 +72,7 @@ function launch(
     request,
     context: {
       signal: context.signal,
+      recorded: context.recorded,
       listener: held ?? context.listener,
       // The job has one note: it is that of the attempt which began first.
       remember: (note) => (isHeld ? Promise.resolve() : context.remember(writeNote(name, note))),

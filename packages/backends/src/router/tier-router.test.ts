@@ -95,7 +95,8 @@ function route(
     deadlineMs: Date.now() + 60_000,
     ...more,
   };
-  return router.run(request, { signal, listener: quiet, remember: () => Promise.resolve() });
+  const remember = (): Promise<void> => Promise.resolve();
+  return router.run(request, { signal, listener: quiet, remember, recorded: Promise.resolve() });
 }
 
 async function failureOf(routed: Promise<unknown>): Promise<RoutingFailed> {
