@@ -1,6 +1,7 @@
 import { AppError } from '@tiercel/contracts';
 import { Redis, type RedisOptions } from 'ioredis';
 import type { Logger } from './logger.ts';
+import { writeTogether } from './write-together.ts';
 
 export type { Redis };
 
@@ -8,7 +9,7 @@ export type { Redis };
  * - `commands`: fails fast while Redis is away, so that the API can answer 503 instead of hanging.
  * - `subscriber`: waits for Redis and re-subscribes by itself.
  * - `patient`: a worker's commands: they wait for Redis, because a job that ran must be recorded.
- * - `blocking`: what BullMQ workers need (no retry limit, no pipelining behind our back).
+ * - `blocking`: what BullMQ workers need (no retry limit).
  */
 export type ConnectionRole = 'commands' | 'subscriber' | 'patient' | 'blocking';
 
@@ -32,11 +33,12 @@ export function connectRedis(url: string, role: ConnectionRole, log: Logger): Re
     connectTimeout: 5_000,
     // A Redis that accepts but does not answer must not hold requests for ever.
     ...(role === 'commands' ? { commandTimeout: 10_000 } : {}),
-    // Commands of one turn of the event loop leave in one write.
-    enableAutoPipelining: role === 'commands' || role === 'patient',
   } satisfies RedisOptions;
   // ioredis takes a bare path for a unix socket.
   const redis = new Redis(url.replace(/^unix:\/\//, ''), options);
+  redis.on('connect', () => {
+    writeTogether(redis.stream);
+  });
   let reported = false;
   redis.on('error', (error: Error) => {
     // One line per outage, not one per attempt.
