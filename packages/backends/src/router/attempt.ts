@@ -68,12 +68,11 @@ export class Attempt {
     const { begun, request, context, limitMs } = options;
     const { backend } = this.tier;
     const started = this.#clock.now();
-    const late = new AttemptError('timeout', `no result within ${limitMs ?? 0} ms`);
     const limit =
       limitMs === undefined
         ? undefined
         : setTimeout(() => {
-            this.#controller.abort(late);
+            this.#controller.abort(new AttemptError('timeout', `no result within ${limitMs} ms`));
           }, limitMs);
     const stop = () => {
       this.#controller.abort(context.signal.reason);
@@ -87,8 +86,9 @@ export class Attempt {
       context.claim();
       outcome = { kind: 'done', result };
     } catch (error) {
-      if (signal.reason === OUTRUN) outcome = { kind: 'lost' };
-      else outcome = toFailure(signal.reason === late ? late : error);
+      const { reason } = signal as { reason: unknown };
+      if (reason === OUTRUN) outcome = { kind: 'lost' };
+      else outcome = toFailure(reason instanceof AttemptError ? reason : error);
     } finally {
       clearTimeout(limit);
       context.signal.removeEventListener('abort', stop);
