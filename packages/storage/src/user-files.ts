@@ -38,12 +38,14 @@ export class UserFiles {
 
   /**
    * Files of a folder, sorted by path, without hidden ones (ComfyUI globs).
-   * @returns null when there is no such folder
+   * @returns null when there is no such folder; nothing for a file, as ComfyUI
    * @throws AppError path_refused
    */
   async list(folder: string, depth: 'flat' | 'recursive'): Promise<UserFileInfo[] | null> {
     const path = await resolveInside(this.#root, folder);
-    if ((await kindOf(path)) !== 'directory') return null;
+    const kind = await kindOf(path);
+    if (kind === null) return null;
+    if (kind === 'file') return [];
     const isListed = (name: string) => !name.startsWith('.');
     const entries = await walk(path, '', { depth, isListed });
     return entries

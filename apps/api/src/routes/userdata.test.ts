@@ -126,8 +126,8 @@ describe('a user file', () => {
     ['GET', '/userdata/w', 404],
     ['DELETE', '/userdata/.', 404],
     ['DELETE', '/userdata/w', 404],
-    ['GET', '/userdata?dir=w%2Fa.json', 404],
-    ['GET', '/userdata?dir=w%2Fa.json&recurse=true&full_info=true', 404],
+    ['GET', '/userdata?dir=w%2Fa.json', 200],
+    ['GET', '/userdata?dir=w%2Fa.json&recurse=true&full_info=true', 200],
     ['GET', '/userdata?dir=w%2Fa.json%2Fx', 404],
     ['GET', '/v2/userdata?path=w%2Fa.json', 400],
   ])('cannot be a folder, nor a folder a file: %s %s gets %i', async (method, target, status) => {
