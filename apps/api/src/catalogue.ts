@@ -10,7 +10,7 @@ import {
 } from '@tiercel/contracts';
 import type { AnnouncementBoard, EventSubscriber, LiveAnnouncement } from '@tiercel/events';
 import { choicesOf, isUploadInput, mapInputs, mergeObjectInfo, withChoices } from '@tiercel/graph';
-import type { Logger } from '@tiercel/runtime';
+import { FreshRuns, type Logger } from '@tiercel/runtime';
 import { lookup } from 'mime-types';
 import { nameServer } from './proxy/server-urls.ts';
 
@@ -55,8 +55,7 @@ export class Catalogue {
   #state: State = EMPTY;
   #workers: readonly LiveAnnouncement[] = [];
   #timer: NodeJS.Timeout | undefined;
-  #look: Promise<void> | undefined;
-  #nextLook: Promise<void> | undefined;
+  readonly #looks = new FreshRuns(() => this.#tryRefresh());
 
   constructor(dependencies: {
     board: AnnouncementBoard;
@@ -69,9 +68,9 @@ export class Catalogue {
   }
 
   async start(subscriber: EventSubscriber): Promise<void> {
-    await subscriber.onAnnounce(() => void this.#lookAgain());
-    await this.#lookAgain();
-    this.#timer = setInterval(() => void this.#lookAgain(), REFRESH_MS);
+    await subscriber.onAnnounce(() => void this.#looks.run());
+    await this.#looks.run();
+    this.#timer = setInterval(() => void this.#looks.run(), REFRESH_MS);
   }
 
   stop(): void {
@@ -87,7 +86,7 @@ export class Catalogue {
    * worker may have announced itself a moment ago.
    */
   async isKnown(): Promise<boolean> {
-    if (!this.#hasClasses()) await this.#lookAgain();
+    if (!this.#hasClasses()) await this.#looks.run();
     return this.#hasClasses();
   }
 
@@ -129,29 +128,10 @@ export class Catalogue {
     return stringifyJson(putFiles(info, files));
   }
 
-  /**
-   * Resolves when a look that began after this call has ended. One that is under way does not do: it may
-   * have read the board before the announcement that is the reason for this one.
-   */
-  #lookAgain(): Promise<void> {
-    if (this.#nextLook !== undefined) return this.#nextLook;
-    if (this.#look === undefined) return this.#startLook();
-    this.#nextLook = this.#look.then(() => {
-      this.#nextLook = undefined;
-      return this.#startLook();
+  async #tryRefresh(): Promise<void> {
+    await this.#refresh().catch((error: unknown) => {
+      this.#log.warn({ err: error }, 'announcements could not be read');
     });
-    return this.#nextLook;
-  }
-
-  #startLook(): Promise<void> {
-    this.#look = this.#refresh()
-      .catch((error: unknown) => {
-        this.#log.warn({ err: error }, 'announcements could not be read');
-      })
-      .finally(() => {
-        this.#look = undefined;
-      });
-    return this.#look;
   }
 
   async #refresh(): Promise<void> {

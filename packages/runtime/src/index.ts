@@ -2,6 +2,7 @@ export { loadConfig, type Config } from './config/load.ts';
 export { TIER_RULES, type TierDriver } from './config/tier-rules.ts';
 export type { TierConfig } from './config/tier-schema.ts';
 export { systemClock, type Clock } from './clock.ts';
+export { FreshRuns } from './fresh-runs.ts';
 export { Lifecycle, runMain } from './lifecycle.ts';
 export { createLogger, type Logger } from './logger.ts';
 export {

@@ -212,7 +212,7 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
       await Promise.allSettled(pool.map((server) => server.client.free(body)));
     },
     ready: async () => {
-      await Promise.all(pool.map((server) => server.refresh()));
+      await Promise.all(pool.map((server) => server.ready()));
     },
     setServers: (urls) => {
       const gone = pool.filter(({ url }) => !urls.includes(url));

@@ -1,5 +1,5 @@
 import { deviceSchema, type Device, type JsonObject, type ObjectInfo } from '@tiercel/contracts';
-import type { Logger } from '@tiercel/runtime';
+import { FreshRuns, type Logger } from '@tiercel/runtime';
 import type { ComfyClient } from './comfy-client.ts';
 import type { ComfySocket } from './comfy-socket.ts';
 import { HistoryDeletes } from './history-deletes.ts';
@@ -37,8 +37,10 @@ export class PoolServer {
   #isHealthy = false;
   #timer: NodeJS.Timeout | undefined;
   #isStopped = false;
-  #refreshing: Promise<void> | undefined;
+  readonly #looks = new FreshRuns(() => this.#look());
   #cataloguedAt = 0;
+  /** The server may have been restarted since its catalogue was read. */
+  #mayBeAnother = true;
   /** The run that frames without a prompt id belong to: the last that this worker saw running there. */
   #current: PromptRun | undefined;
   /** Models of the last prompt given to it. */
@@ -110,7 +112,7 @@ export class PoolServer {
   /** The socket is there (again): what was missed is looked up, and the server may be a new one. */
   onOpen(): void {
     this.#pushed.clear();
-    this.#cataloguedAt = 0;
+    this.#mayBeAnother = true;
     this.checkRuns();
     void this.refresh();
   }
@@ -170,16 +172,20 @@ export class PoolServer {
     return sent;
   }
 
+  /** Resolves when the server has been asked from now on. */
   refresh(): Promise<void> {
-    clearTimeout(this.#timer);
-    this.#refreshing ??= this.#refresh().finally(() => {
-      this.#refreshing = undefined;
-    });
-    return this.#refreshing;
+    return this.#looks.run();
+  }
+
+  /** Resolves when it has been asked once. */
+  ready(): Promise<void> {
+    return this.#looks.join();
   }
 
   async #readAbilities(): Promise<void> {
     const { client } = this;
+    // Before it is asked: a restart while it answers counts.
+    this.#mayBeAnother = false;
     const [objectInfo, models, embeddings, extensions, stats] = await Promise.all([
       client.objectInfo(),
       client.models(),
@@ -202,16 +208,19 @@ export class PoolServer {
     }
   }
 
-  async #refresh(): Promise<void> {
+  async #look(): Promise<void> {
+    clearTimeout(this.#timer);
     const wasHealthy = this.#isHealthy;
     try {
       await this.client.ping();
-      if (Date.now() - this.#cataloguedAt > CATALOGUE_MS) await this.#readAbilities();
+      const isOld = Date.now() - this.#cataloguedAt > CATALOGUE_MS;
+      if (isOld || this.#mayBeAnother) await this.#readAbilities();
       await this.#stopAbandoned();
       this.#isHealthy = true;
       if (!wasHealthy) this.#log.info({ server: this.client.host }, 'server is up');
     } catch (error) {
       this.#isHealthy = false;
+      this.#mayBeAnother = true;
       if (wasHealthy) this.#log.warn({ err: error, server: this.client.host }, 'server is down');
     }
     if (this.#isStopped) return;
