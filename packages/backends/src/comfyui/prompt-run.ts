@@ -1,7 +1,6 @@
 import { isJsonObject, type JsonObject, type NodeMeta, type UiOutput } from '@tiercel/contracts';
 import type { AttemptContext, AttemptResult, PreviewPicture } from '../backend.ts';
-import { AttemptStopped, Stopped, type PartialResult } from '../failures.ts';
-import { cancelPrompt } from './cancel-prompt.ts';
+import { AttemptStopped, type PartialResult } from '../failures.ts';
 import { findPrompt } from './find-prompt.ts';
 import { FrameRelay } from './frame-relay.ts';
 import { harvestOutput, type Harvester } from './harvest.ts';
@@ -16,6 +15,7 @@ import {
 } from './prompt-ending.ts';
 import type { RunServer } from './run-server.ts';
 import { SignWatch } from './sign-watch.ts';
+import { stopPrompt } from './stop-prompt.ts';
 
 export interface RunOptions {
   /** Silence after which the server is asked whether it still has the prompt. */
@@ -233,7 +233,7 @@ export class PromptRun {
     return { outputs: Object.fromEntries(this.#outputs), meta: {} };
   }
 
-  /** Stopped from outside. After a shutdown the prompt goes on there, for the next worker. */
+  /** Stopped from outside. */
   async #stop(): Promise<never> {
     const { reason } = this.#context.signal as { reason: unknown };
     const at = {
@@ -241,13 +241,8 @@ export class PromptRun {
       nodeType: this.#current === undefined ? null : '',
       ...{ executed: this.#executed, partial: this.#partial() },
     };
-    const isStopped = reason instanceof Stopped;
-    if (isStopped && reason.reason === 'shutdown') throw new AttemptStopped(at);
-    // Out of the tier's time, or outrun: the job goes on elsewhere and does not wait for this server.
-    const cancelled =
-      isStopped && (await cancelPrompt(this.#server, this.#upstreamId, this.#ended));
-    if (cancelled === false || cancelled === 'unconfirmed') this.#server.abandon();
-    const told = typeof cancelled === 'object' && cancelled.kind === 'failed' && cancelled.error;
-    throw told instanceof AttemptStopped ? told : new AttemptStopped(at);
+    const ended = this.#ended;
+    const told = await stopPrompt(this.#server, this.#upstreamId, { reason, ended });
+    throw told ?? new AttemptStopped(at);
   }
 }
