@@ -17,7 +17,7 @@ import { nameServer } from './proxy/server-urls.ts';
 const REFRESH_MS = 5_000;
 
 /** What the workers have beside their classes. */
-export interface PoolOffer {
+export interface Offer {
   /** Folder -> file names. */
   readonly models: Readonly<Record<string, readonly string[]>>;
   readonly embeddings: readonly string[];
@@ -26,7 +26,7 @@ export interface PoolOffer {
   readonly devices: readonly Device[];
 }
 
-interface State extends Omit<PoolOffer, 'devices'> {
+interface State extends Omit<Offer, 'devices'> {
   readonly key: string;
   readonly objectInfo: ObjectInfo;
   /** Class -> its entry as JSON text; upload inputs excepted, whose choices are files. */
@@ -94,7 +94,7 @@ export class Catalogue {
     return this.#state.texts.size > 0;
   }
 
-  async offer(): Promise<PoolOffer> {
+  async offer(): Promise<Offer> {
     await this.isKnown();
     const { models, embeddings, extensions } = this.#state;
     return { models, embeddings, extensions, devices: uniqueDevices(this.#workers) };

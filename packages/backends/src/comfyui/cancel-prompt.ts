@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { isQueued, type PromptRegister } from './find-prompt.ts';
 import type { Ending } from './prompt-ending.ts';
 import { SignWatch } from './sign-watch.ts';
@@ -26,38 +27,24 @@ export async function cancelPrompt(
   ended: Promise<Ending>,
 ): Promise<Cancelled> {
   const answers = new SignWatch(SILENCE_MS);
-  const asking = { isOver: false };
-  const silent = answers.silence().then((): Cancelled => 'unconfirmed');
-  const cancelled = await Promise.race([askToEnd(server, id, ended, answers, asking), silent]);
-  asking.isOver = true;
-  return cancelled;
-}
-
-async function askToEnd(
-  server: CancelServer,
-  id: string,
-  ended: Promise<Ending>,
-  answers: SignWatch,
-  asking: { readonly isOver: boolean },
-): Promise<Cancelled> {
   const heard = (): void => {
     answers.note();
   };
-  for (let attempt = 0; attempt < CANCEL_TRIES && !asking.isOver; attempt += 1) {
-    await server.deletePending(id).then(heard, () => undefined);
-    await server.interrupt(id).then(heard, () => undefined);
-    const ending = await Promise.race([ended, pause(CANCEL_EVERY_MS)]);
-    if (ending !== undefined) return ending;
-    if (!(await isQueued(server, id).catch(() => true))) return 'gone';
-  }
-  return 'unconfirmed';
-}
-
-function pause(durationMs: number): Promise<undefined> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(() => {
-      resolve(undefined);
-    }, durationMs);
-    timer.unref(); // it may outlive the job
-  });
+  const asking = { isOver: false };
+  const askToEnd = async (): Promise<Cancelled> => {
+    for (let attempt = 0; attempt < CANCEL_TRIES && !asking.isOver; attempt += 1) {
+      await server.deletePending(id).then(heard, () => undefined);
+      await server.interrupt(id).then(heard, () => undefined);
+      // Unreferenced: it may outlive the job.
+      const pause = sleep(CANCEL_EVERY_MS, undefined, { ref: false });
+      const ending = await Promise.race([ended, pause]);
+      if (ending !== undefined) return ending;
+      if (!(await isQueued(server, id).catch(() => true))) return 'gone';
+    }
+    return 'unconfirmed';
+  };
+  const silence = answers.silence().then((): Cancelled => 'unconfirmed');
+  const cancelled = await Promise.race([askToEnd(), silence]);
+  asking.isOver = true;
+  return cancelled;
 }

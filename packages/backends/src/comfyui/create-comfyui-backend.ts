@@ -183,15 +183,9 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
       server.detach(upstreamId);
       stopListening?.();
       if (!isShutdown(context.signal)) {
-        const forgetting = {
-          register: client,
-          forget: (id: string) => {
-            server.forget(id);
-          },
-        };
         // Not before the job's end is on record: should this worker die now, the next one reads it there.
         void (isOver ? context.recorded : Promise.resolve()).then(() =>
-          forgetPrompt(forgetting, upstreamId, isInHistory),
+          forgetPrompt(server, upstreamId, isInHistory),
         );
       }
       if (leaving.has(server) && !server.isBusy) {

@@ -1,9 +1,10 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { isQueued, type PromptRegister } from './find-prompt.ts';
 
 /** What forgetting a prompt needs of the server it was on. */
 export interface ForgettingServer {
-  readonly register: Pick<PromptRegister, 'readQueue'>;
-  readonly forget: (id: string) => void;
+  readonly client: Pick<PromptRegister, 'readQueue'>;
+  forget(id: string): void;
 }
 
 const LOOK_EVERY_MS = 300;
@@ -15,15 +16,16 @@ const LOOKS = 10;
  * @param isInHistory its entry was read, so there is nothing to wait for
  */
 export async function forgetPrompt(
-  { register, forget }: ForgettingServer,
+  server: ForgettingServer,
   id: string,
   isInHistory: boolean,
 ): Promise<void> {
+  const { client } = server;
   try {
-    for (let look = 0; !isInHistory && look < LOOKS && (await isQueued(register, id)); look += 1) {
-      await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+    for (let look = 0; !isInHistory && look < LOOKS && (await isQueued(client, id)); look += 1) {
+      await sleep(LOOK_EVERY_MS);
     }
-    forget(id);
+    server.forget(id);
   } catch {
     // A server that is away has other troubles than an entry too many.
   }

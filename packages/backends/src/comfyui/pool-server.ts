@@ -130,10 +130,7 @@ export class PoolServer {
   /** A prompt of ours that nobody waits for any more is stopped there, as soon as the server answers. */
   abandon(upstreamId: string): void {
     this.#abandoned.add(upstreamId);
-    // Not left to the next look: one that is under way may have been past this.
-    this.#stopAbandoned().catch(() => {
-      this.noteTrouble();
-    });
+    void this.refresh();
   }
 
   renewSocket(): void {
