@@ -4,12 +4,12 @@
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { ensureBuilt, ensureInstalled, fail, ROOT } from './bootstrap.mjs';
+import { ensureInstalled, ensureTestsBuilt, fail, ROOT } from './bootstrap.mjs';
 
 const entry = join(ROOT, 'bench/main.ts');
 if (!existsSync(entry)) fail('bench/main.ts is missing.');
 await ensureInstalled();
-await ensureBuilt(['packages/testkit']);
+await ensureTestsBuilt();
 
 const { build } = await import('esbuild');
 const outfile = join(ROOT, 'node_modules/.cache/bench/main.mjs');

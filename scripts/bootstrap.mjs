@@ -9,19 +9,21 @@ import {
   readFileSync,
   rmSync,
   statSync,
-  utimesSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 export const ROOT = join(import.meta.dirname, '..');
 
 const CACHE = join(ROOT, 'node_modules/.cache');
 const INSTALL_STAMP = join(CACHE, 'tiercel-install');
-const BUILD_STAMP = join(CACHE, 'tiercel-build');
+const BUILD_STAMP = join(CACHE, 'tiercel-build.json');
 const APPS = ['apps/api', 'apps/worker', 'apps/launcher'];
+/** Has the stand-ins for services: tests, benches and demos start them as processes, from their build. */
+const TESTKIT = 'packages/testkit';
+// Not in node_modules, which npm ci removes, nor in a folder that users share.
+const LOCK = join(ROOT, '.bootstrap-lock');
 const LOCK_STALE_MS = 15 * 60_000;
 
 /** Ends the process with one line. */
@@ -51,8 +53,23 @@ function isInstalled() {
   const installed = join(ROOT, 'node_modules/.package-lock.json');
   if (!existsSync(installed)) return false;
   if (existsSync(INSTALL_STAMP)) return readFileSync(INSTALL_STAMP, 'utf8') === hashLockFile();
-  // Installed by hand: npm writes its own copy of the lock file last.
-  return statSync(installed).mtimeMs >= statSync(join(ROOT, 'package-lock.json')).mtimeMs;
+  // Installed by hand. Times tell nothing: it may have been copied from an older checkout.
+  return hasVersionsOf(readLock(installed), readLock(join(ROOT, 'package-lock.json')));
+}
+
+function readLock(path) {
+  return JSON.parse(readFileSync(path, 'utf8')).packages;
+}
+
+/** Packages for other platforms are locked and not installed. */
+function hasVersionsOf(installed, locked) {
+  return Object.entries(locked).every(
+    ([path, { version, link, optional }]) =>
+      !path.startsWith('node_modules/') ||
+      (installed[path] === undefined
+        ? optional === true
+        : link || installed[path].version === version),
+  );
 }
 
 function hashLockFile() {
@@ -62,72 +79,110 @@ function hashLockFile() {
 
 /**
  * Compiles the applications and what they use, unless nothing changed since. Only these: a type error
- * in a test must not keep the service from starting. `more` names further projects.
+ * in a test must not keep the service from starting.
  */
-export async function ensureBuilt(more = []) {
-  if (more.length === 0 && isBuilt()) return;
+export async function ensureBuilt() {
+  await ensureProjects(APPS);
+}
+
+/** The same, with what tests, benches and demos start beside the applications. */
+export async function ensureTestsBuilt() {
+  await ensureProjects([...APPS, TESTKIT]);
+}
+
+async function ensureProjects(projects) {
+  if (isBuilt(projects)) return;
   await withLock(() => {
-    if (more.length === 0 && isBuilt()) return;
+    if (isBuilt(projects)) return;
     console.log('Building ...');
-    const startedAt = new Date();
+    // From before the build: what is saved meanwhile differs from it and is built next time.
+    const sources = readSources();
+    const flags = isCompilerMisled(sources) ? ['--force'] : [];
     const compiler = join(ROOT, 'node_modules/typescript/bin/tsc');
-    run(process.execPath, [compiler, '-b', ...APPS, ...more], 'The build failed');
+    run(process.execPath, [compiler, '-b', ...projects, ...flags], 'The build failed');
     mkdirSync(CACHE, { recursive: true });
-    writeFileSync(BUILD_STAMP, '');
-    // The time before the build: what was saved meanwhile is newer and is built next time.
-    utimesSync(BUILD_STAMP, startedAt, startedAt);
+    writeFileSync(BUILD_STAMP, JSON.stringify({ builtAtMs: Date.now(), projects, sources }));
   });
 }
 
-function isBuilt() {
-  if (!existsSync(BUILD_STAMP)) return false;
-  if (!APPS.every((app) => existsSync(join(ROOT, app, 'dist/main.js')))) return false;
-  const builtAt = statSync(BUILD_STAMP).mtimeMs;
-  const isOlder = (path) => statSync(path).mtimeMs <= builtAt;
-  const configs = ['package-lock.json', 'tsconfig.base.json'].map((name) => join(ROOT, name));
-  return configs.every(isOlder) && projectFolders().every((folder) => isTreeOlder(folder, isOlder));
+function isBuilt(projects) {
+  const last = readBuildStamp();
+  if (last === undefined || !projects.every((project) => last.projects.includes(project))) {
+    return false;
+  }
+  const isBuiltFolder = (folder) => existsSync(join(ROOT, folder, 'dist/.tsbuildinfo'));
+  const needed = projectFolders().filter(
+    (folder) => projects.includes(folder) || (folder.startsWith('packages/') && folder !== TESTKIT),
+  );
+  const isUnchanged = () => JSON.stringify(readSources()) === JSON.stringify(last.sources);
+  return needed.every(isBuiltFolder) && isUnchanged();
 }
 
-function projectFolders() {
-  return ['apps', 'packages'].flatMap((group) =>
-    readdirSync(join(ROOT, group), { withFileTypes: true })
-      .filter((entry) => entry.isDirectory())
-      .map((entry) => join(ROOT, group, entry.name)),
+function readBuildStamp() {
+  try {
+    return JSON.parse(readFileSync(BUILD_STAMP, 'utf8'));
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * The compiler takes a source that is older than its output for built. It is not when it came from an
+ * archive or a copy that keeps times, nor may we trust a build that is not ours.
+ */
+function isCompilerMisled(sources) {
+  const last = readBuildStamp();
+  if (last === undefined) return projectFolders().some((f) => existsSync(join(ROOT, f, 'dist')));
+  return Object.entries(sources).some(
+    ([path, state]) => state !== last.sources[path] && timeOf(state) <= last.builtAtMs,
   );
 }
 
-function isTreeOlder(folder, isOlder) {
-  // A folder's own time tells of files that were removed or renamed.
-  return readdirSync(folder, { withFileTypes: true }).every((entry) => {
-    if (['dist', 'node_modules'].includes(entry.name)) return true;
-    const path = join(folder, entry.name);
-    return entry.isDirectory() ? isOlder(path) && isTreeOlder(path, isOlder) : isOlder(path);
-  });
+/** Path -> size and time of every file that a build reads. */
+function readSources() {
+  const sources = {};
+  const read = (path) => {
+    const { size, mtimeMs } = statSync(path);
+    sources[relative(ROOT, path)] = `${size} ${mtimeMs}`;
+  };
+  const readTree = (folder) => {
+    for (const entry of readdirSync(folder, { withFileTypes: true })) {
+      if (['dist', 'node_modules'].includes(entry.name)) continue;
+      const path = join(folder, entry.name);
+      if (entry.isDirectory()) readTree(path);
+      else read(path);
+    }
+  };
+  for (const name of ['package-lock.json', 'tsconfig.base.json']) read(join(ROOT, name));
+  for (const folder of projectFolders()) readTree(join(ROOT, folder));
+  return sources;
+}
+
+function timeOf(state) {
+  return Number(state.split(' ')[1]);
+}
+
+/** Without those that an older version left behind: nothing but what is ignored is in them. */
+function projectFolders() {
+  return ['apps', 'packages'].flatMap((group) =>
+    readdirSync(join(ROOT, group))
+      .map((name) => `${group}/${name}`)
+      .filter((folder) => existsSync(join(ROOT, folder, 'tsconfig.json'))),
+  );
 }
 
 /** Two starts on a fresh clone (start:api and start:worker) must not install or build at once. */
 async function withLock(work) {
-  // Not in node_modules, which npm ci removes.
-  const name = createHash('sha256').update(ROOT).digest('hex').slice(0, 12);
-  const lock = join(tmpdir(), `tiercel-bootstrap-${name}`);
-  for (let told = false; ;) {
-    try {
-      mkdirSync(lock);
-      break;
-    } catch (error) {
-      if (error.code !== 'EEXIST') throw error;
-    }
-    if (isStale(lock)) rmSync(lock, { recursive: true, force: true });
+  for (let told = false; !takeLock(); told = true) {
+    if (isStale(LOCK)) removeStaleLock();
     else if (!told) console.log('Waiting for another process that installs or builds ...');
-    told = true;
     await sleep(200);
   }
   const release = () => {
-    rmSync(lock, { recursive: true, force: true });
+    rmSync(LOCK, { recursive: true, force: true });
   };
   process.once('exit', release); // fail() leaves by process.exit
   try {
-    writeFileSync(join(lock, 'pid'), String(process.pid));
     work();
   } finally {
     process.removeListener('exit', release);
@@ -135,15 +190,49 @@ async function withLock(work) {
   }
 }
 
+function takeLock() {
+  if (!makeFolder(LOCK)) return false;
+  writeFileSync(join(LOCK, 'pid'), String(process.pid));
+  return true;
+}
+
+/** One remover at a time: of two that saw the same dead owner, the later one must not remove the lock of the first. */
+function removeStaleLock() {
+  const guard = `${LOCK}-removal`;
+  if (!makeFolder(guard)) {
+    if (ageMs(guard) > LOCK_STALE_MS) rmSync(guard, { recursive: true, force: true });
+    return;
+  }
+  try {
+    if (isStale(LOCK)) rmSync(LOCK, { recursive: true, force: true });
+  } finally {
+    rmSync(guard, { recursive: true, force: true });
+  }
+}
+
+function makeFolder(path) {
+  try {
+    mkdirSync(path);
+    return true;
+  } catch (error) {
+    if (error.code === 'EEXIST') return false;
+    return fail(`Cannot write to ${ROOT}: ${error.message}`);
+  }
+}
+
 function isStale(lock) {
   try {
-    if (Date.now() - statSync(lock).mtimeMs > LOCK_STALE_MS) return true;
+    if (ageMs(lock) > LOCK_STALE_MS) return true;
     const pid = Number(readFileSync(join(lock, 'pid'), 'utf8'));
     if (pid > 0) process.kill(pid, 0);
     return false;
   } catch (error) {
     return error.code === 'ESRCH'; // its owner is dead; anything else is only a moment's gap
   }
+}
+
+function ageMs(path) {
+  return Date.now() - statSync(path).mtimeMs;
 }
 
 function run(command, args, failure) {

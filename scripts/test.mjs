@@ -4,10 +4,10 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { ensureBuilt, ensureInstalled, fail, ROOT } from './bootstrap.mjs';
+import { ensureInstalled, ensureTestsBuilt, fail, ROOT } from './bootstrap.mjs';
 
 await ensureInstalled();
-await ensureBuilt();
+await ensureTestsBuilt();
 
 // Before Jest: two of its workers must not install Redis at once.
 const { findRedisServer } = await import('../packages/runtime/dist/index.js');
