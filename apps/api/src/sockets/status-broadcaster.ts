@@ -45,20 +45,23 @@ export class StatusBroadcaster<S> {
     clearImmediate(this.#slice);
   }
 
-  #start(): NodeJS.Timeout {
-    this.#broadcast();
+  #start(): NodeJS.Timeout | undefined {
+    const sockets = this.#broadcast();
+    // Nobody was told: who comes next hears the next change at once.
+    if (sockets === 0) return undefined;
     return setTimeout(() => {
       this.#timer = undefined;
       if (this.#sent !== this.#latest) this.update(this.#latest);
     }, this.#intervalMs);
   }
 
-  #broadcast(): void {
+  /** Returns how many sockets are told. */
+  #broadcast(): number {
+    const sockets = [...this.#sockets()];
     // A round that is not through goes on: starting anew each time would starve the last sockets.
-    if (this.#slice !== undefined) return;
+    if (this.#slice !== undefined) return sockets.length;
     this.#sent = this.#latest;
     const frame = Buffer.from(statusFrame(this.#latest), 'utf8');
-    const sockets = [...this.#sockets()];
     const sendSlice = (from: number) => {
       this.#slice = undefined;
       for (const socket of sockets.slice(from, from + SLICE)) this.#send(socket, frame);
@@ -69,5 +72,6 @@ export class StatusBroadcaster<S> {
       }
     };
     sendSlice(0);
+    return sockets.length;
   }
 }
