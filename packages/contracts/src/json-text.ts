@@ -1,3 +1,5 @@
+import { pythonFloat } from './python-float.ts';
+
 /**
  * Work on JSON as text. A prompt is kept as the caller wrote it (key order, `1.0`, 64-bit seeds),
  * because a JavaScript object would reorder integer-like keys and round numbers. Every function here
@@ -70,8 +72,8 @@ export function sliceMembers(text: string): Map<string, string> {
 }
 
 /**
- * Rewrites JSON text as Python's `json.dumps` prints it (", " and ": " between items, non-ASCII as
- * \uXXXX): what ComfyUI puts into PNG text chunks. Numbers and key order stay as written.
+ * Rewrites JSON text as Python's `json.dumps` prints what it has read of it (", " and ": " between items, non-ASCII as
+ * \uXXXX, floats in Python's words): what ComfyUI puts into PNG text chunks. Integers and key order stay as written.
  */
 export function toPythonJson(text: string): string {
   let out = '';
@@ -84,12 +86,26 @@ export function toPythonJson(text: string): string {
       at = end;
       continue;
     }
+    if (char === '-' || (char >= '0' && char <= '9')) {
+      const end = endOfValue(text, at);
+      out += toPythonNumber(text.slice(at, end));
+      at = end;
+      continue;
+    }
     if (char === ',') out += ', ';
     else if (char === ':') out += ': ';
     else if (char !== ' ' && char !== '\n' && char !== '\t' && char !== '\r') out += char;
     at += 1;
   }
   return out;
+}
+
+/** A number with a point or an exponent is a float to Python, whatever its value. */
+function toPythonNumber(text: string): string {
+  if (text === '-0') return '0';
+  const value = Number(text);
+  // What is too large for a float has no JSON form in Python either.
+  return /[.e]/i.test(text) && Number.isFinite(value) ? pythonFloat(value) : text;
 }
 
 function escapeNonAscii(literal: string): string {

@@ -1,13 +1,11 @@
-import type { JsonValue, PromptError, PromptRejection } from '@tiercel/contracts';
-import type { CompiledInput } from './class-table.ts';
 import {
-  clipText,
-  echoValue,
   pythonFloat,
-  pythonRepr,
-  pythonStr,
-  showValue,
-} from './python-text.ts';
+  type JsonValue,
+  type PromptError,
+  type PromptRejection,
+} from '@tiercel/contracts';
+import type { CompiledInput } from './class-table.ts';
+import { clipText, echoValue, pythonRepr, pythonStr, showValue } from './python-text.ts';
 
 /**
  * ComfyUI's validation errors, word for word as version 0.3.64 gives them (transcript 14). Texts that

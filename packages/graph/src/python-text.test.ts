@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import type { JsonValue } from '@tiercel/contracts';
-import { echoValue, pythonEquals, pythonFloat, pythonRepr } from './python-text.ts';
+import { echoValue, pythonEquals, pythonRepr } from './python-text.ts';
 
 test.each<[JsonValue, string]>([
   ['plain', "'plain'"],
@@ -12,20 +12,6 @@ test.each<[JsonValue, string]>([
   [[1, 2.5, 'a', true, null, { k: [] }], `[1, 2.5, 'a', True, None, {'k': []}]`],
 ])('%p prints as Python prints it: %s', (value, expected) => {
   expect(pythonRepr(value)).toBe(expected);
-});
-
-test.each<[number, string]>([
-  [1, '1.0'],
-  [0.1, '0.1'],
-  [1e15, '1000000000000000.0'],
-  [1e16, '1e+16'],
-  [1.5e300, '1.5e+300'],
-  [0.0001, '0.0001'],
-  [0.00001, '1e-05'],
-  [-0, '-0.0'],
-  [-Infinity, '-inf'],
-])('the float %p prints as %s', (value, expected) => {
-  expect(pythonFloat(value)).toBe(expected);
 });
 
 test.each<[JsonValue, JsonValue, boolean]>([

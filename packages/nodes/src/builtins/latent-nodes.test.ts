@@ -177,6 +177,22 @@ describe('latents', () => {
   });
 });
 
+describe('a value that is shown as it stands in the prompt', () => {
+  test.each([
+    ['7', '7'],
+    ['7.0', '7.0'],
+    ['1E-7', '1e-07'],
+    ['0.1', '0.1'],
+    ['18446744073709551615', '18446744073709551615'],
+    ['true', 'True'],
+  ])('%s is %s to Python', async (written, shown) => {
+    const bench = createBench();
+    const prompt = `{"p":{"class_type":"PreviewAny","inputs":{"source":${written}}}}`;
+    await bench.run(prompt, ['p']);
+    expect(bench.shown.get('p')?.text).toEqual([shown]);
+  });
+});
+
 describe('values', () => {
   const show = async (graph: PromptGraph) => {
     const bench = createBench();
@@ -186,6 +202,10 @@ describe('values', () => {
 
   test.each([
     [node('PrimitiveFloat', { value: 0.5 }), '0.5'],
+    [node('PrimitiveFloat', { value: 7 }), '7.0'],
+    [node('PrimitiveFloat', { value: 0.00001 }), '1e-05'],
+    [node('PrimitiveFloat', { value: -0 }), '0.0'],
+    [node('PrimitiveInt', { value: 7 }), '7'],
     [node('PrimitiveString', { value: 'hi' }), 'hi'],
     [node('PrimitiveBoolean', { value: true }), 'True'],
     [node('StringConcatenate', { string_a: 'a', string_b: 'b', delimiter: '-' }), 'a-b'],

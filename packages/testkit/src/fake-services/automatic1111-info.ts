@@ -1,4 +1,4 @@
-import { stringifyJson } from '@tiercel/contracts';
+import { pythonFloat, stringifyJson } from '@tiercel/contracts';
 import type { RenderJob } from './automatic1111-fields.ts';
 import type { Work } from './wire.ts';
 
@@ -64,7 +64,7 @@ function describeText(job: RenderJob, seed: number | bigint, model: string): str
   const settings = [
     `Steps: ${job.steps}`,
     `Sampler: ${job.sampler}`,
-    `CFG scale: ${job.cfgScale}`,
+    `CFG scale: ${pythonFloat(job.cfgScale)}`,
     `Seed: ${seed.toString()}`,
     `Size: ${job.width}x${job.height}`,
     `Model: ${model}`,
