@@ -3,7 +3,7 @@ import { json, type Answer } from '../fake-comfyui/answer.ts';
 import { readRender, SAMPLERS } from './automatic1111-fields.ts';
 import { describeResult } from './automatic1111-info.ts';
 import { RenderQueue, type Render } from './automatic1111-queue.ts';
-import { fastApiError } from './fastapi.ts';
+import { fastApiError, tooLong, wrongType } from './fastapi.ts';
 import type { Refusal } from './faults.ts';
 import { startFakeService, type FakeService, type FakeServiceOptions } from './service.ts';
 import { fieldsOf, type FakeVendor, type WireRequest, type Work } from './wire.ts';
@@ -26,9 +26,12 @@ const REFUSALS: Readonly<Record<Exclude<Refusal, 'safety'>, () => Answer>> = {
   unauthorized: () => askForPassword(),
   forbidden: () => fastApiError(403, 'Forbidden'),
   model_gone: () => fastApiError(404, 'Not Found'),
+  unknown_model: () => fastApiError(422, [wrongType('override_settings', 'dict')]),
   invalid_request: () => fastApiError(400, 'Sampler not found'),
+  invalid_prompt: () => fastApiError(422, [tooLong('prompt', 1000)]),
   quota: () => fastApiError(402, 'Payment Required'),
   rate: () => fastApiError(429, 'Too Many Requests'),
+  queue_full: () => fastApiError(429, 'Queue is full'),
   capacity: () => fastApiError(503, 'Service Unavailable'),
   out_of_memory: () => raised('OutOfMemoryError', TENSOR_ERROR),
   error: () => raised('RuntimeError', 'Expected all tensors to be on the same device'),
@@ -45,13 +48,15 @@ export async function startFakeAutomatic1111(
   const queue = new RenderQueue();
   let settings: Record<string, JsonValue> = {
     ...{ samples_format: 'png', sd_model_checkpoint: checkpoints[0] ?? '', sd_vae: 'Automatic' },
-    ...{ CLIP_stop_at_last_layers: 1, show_progress_every_n_steps: 10 },
+    ...{ CLIP_stop_at_last_layers: 1, show_progress_every_n_steps: 10, uni_pc_variant: 'bh1' },
   };
 
   const paintJob = async (route: string, request: WireRequest, work: Work): Promise<Answer> => {
     const parsed = readRender(route === 'img2img' ? 'img2img' : 'txt2img', request.body);
     if ('refused' in parsed) return fastApiError(parsed.refused.status, parsed.refused.detail);
     const { job } = parsed;
+    const unknown = Object.keys(job.overrides).find((name) => !Object.hasOwn(settings, name));
+    if (unknown !== undefined) return raised('KeyError', `'${unknown}'`);
     const painter = work.fault === 'safety' ? { ...work, paint: work.paintBlack } : work;
     const render: Render = { job, renderMs: work.renderMs, paint: painter.paint };
     return await queue.run(render, () =>

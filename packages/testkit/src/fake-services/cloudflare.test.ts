@@ -55,6 +55,35 @@ describe('a picture', () => {
     });
   });
 
+  test('of FLUX.2 is base64 in JSON, and only a form is answered', async () => {
+    const { url } = await startFakeCloudflare();
+    const path = '/client/v4/accounts/me/ai/run/@cf/black-forest-labs/flux-2-klein-4b';
+    const post = async (fields: Readonly<Record<string, string | Blob>>): Promise<Response> => {
+      const body = new FormData();
+      for (const [name, value] of Object.entries(fields)) body.append(name, value);
+      return fetch(url + path, { method: 'POST', body, headers: { authorization: 'Bearer k' } });
+    };
+    const { result } = (await (
+      await post({ prompt: 'a cat', width: '512', seed: '7' })
+    ).json()) as {
+      result: { image: string };
+    };
+    expect(inspectPicture(Buffer.from(result.image, 'base64'))).toMatchObject({
+      ...{ width: 512, height: 768, isWhole: true },
+    });
+    const plain = await run('@cf/black-forest-labs/flux-2-klein-4b', { prompt: 'a cat' });
+    expect([plain.status, plain.text]).toEqual([400, expect.stringContaining("'multipart'")]);
+    for (const [fields, word] of [
+      [{ prompt: 'a', steps: '8' }, '/steps'],
+      [{ prompt: 'a', width: '2048' }, '/width'],
+      [{ prompt: 'a', input_image_0: new Blob(['text']) }, '/input_image_0'],
+      [{ width: '512' }, 'prompt'],
+    ] as const) {
+      const answer = await post(fields);
+      expect([answer.status, await answer.text()]).toEqual([400, expect.stringContaining(word)]);
+    }
+  });
+
   test('depends on prompt, seed and init image', async () => {
     const bodies = [{ prompt: 'a' }, { prompt: 'b' }, { prompt: 'a', seed: 1 }];
     const all = [...bodies, { prompt: 'a', image: [1, 2] }, { prompt: 'a', image_b64: 'AAAA' }];

@@ -6,7 +6,12 @@ import { paintBlack, paintPicture, type PictureRequest } from './pictures.ts';
 import type { ServiceWorld } from './service.ts';
 import { hasSeed, type FakeVendor, type WireRequest, type Work } from './wire.ts';
 
-const HTML_PAGE = '<html><head><title>503 Service Unavailable</title></head><body></body></html>';
+/** Pages of whatever stands in front of a service, by fault. */
+const PAGES: Readonly<Partial<Record<FakeFaultName, readonly [status: number, title: string]>>> = {
+  unavailable: [503, '503 Service Unavailable'],
+  blocked: [403, 'Attention Required! | Sorry, you have been blocked'],
+  too_large: [413, '413 Request Entity Too Large'],
+};
 const RETRY_AFTER_SECONDS = '2';
 
 /** Answers one request as the vendor does, or as the present fault will have it. */
@@ -61,7 +66,11 @@ async function answerPictures(
   work: Work,
 ): Promise<Answer> {
   const { fault } = work;
-  if (fault === 'unavailable') return text(503, HTML_PAGE, 'text/html; charset=utf-8');
+  const page = fault === undefined ? undefined : PAGES[fault];
+  if (page !== undefined) return htmlPage(...page);
+  if (fault === 'redirect') return { ...empty(302), headers: { location: '/login?next=%2F' } };
+  if (fault === 'rate_in_200')
+    return { ...(vendor.refuse('rate', request) ?? empty()), status: 200 };
   if (fault === 'text') return text(200, 'Rate limited, try later');
   const refusal = fault === 'error_with_seed' ? 'error' : fault;
   if (isRefusal(refusal)) {
@@ -70,6 +79,11 @@ async function answerPictures(
   }
   const answer = await vendor.answer(request, work);
   return fault === 'empty' ? { ...empty(), headers: answer.headers } : answer;
+}
+
+function htmlPage(status: number, title: string): Answer {
+  const page = `<html><head><title>${title}</title></head><body></body></html>`;
+  return text(status, page, 'text/html; charset=utf-8');
 }
 
 function isRefusal(fault: FakeFaultName | undefined): fault is Refusal {

@@ -21,6 +21,11 @@ export function wrongType(name: string, kind: FieldKind): FieldFault {
   return { loc: ['body', name], msg: `value is not a valid ${kind}`, type: `type_error.${kind}` };
 }
 
+export function tooLong(name: string, maxLength: number): FieldFault {
+  const msg = `ensure this value has at most ${maxLength} characters`;
+  return { loc: ['body', name], msg, type: 'value_error.any_str.max_length' };
+}
+
 export type FieldKind = 'integer' | 'float' | 'list' | 'dict' | 'str' | 'bool';
 
 export function isOfKind(kind: FieldKind, value: JsonValue): boolean {

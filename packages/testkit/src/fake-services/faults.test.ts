@@ -16,7 +16,10 @@ const WORDS: Readonly<Record<string, Readonly<Partial<Record<Refusal, Expected>>
     unauthorized: [401, '"code":10000'],
     forbidden: [403, '"code":5018'],
     model_gone: [404, '"code":3042'],
+    unknown_model: [400, '"code":5007'],
     invalid_request: [400, '"code":3003'],
+    invalid_prompt: [400, "'/prompt'"],
+    queue_full: [429, '"code":3021'],
     safety: [400, 'NSFW'],
     quota: [429, '"code":3036'],
     rate: [429, '"success":false'],
@@ -28,7 +31,10 @@ const WORDS: Readonly<Record<string, Readonly<Partial<Record<Refusal, Expected>>
     unauthorized: [401, '"code":"invalid_api_key"'],
     forbidden: [403, '"type":"invalid_request_error"'],
     model_gone: [404, '"code":"model_not_found"'],
+    unknown_model: [400, '"param":"model"'],
     invalid_request: [400, '"code":"invalid_value"'],
+    invalid_prompt: [400, '"param":"prompt"'],
+    queue_full: [429, '"code":"slow_down"'],
     safety: [400, '"code":"moderation_blocked"'],
     quota: [429, '"code":"insufficient_quota"'],
     rate: [429, '"code":"rate_limit_exceeded"'],
@@ -40,7 +46,10 @@ const WORDS: Readonly<Record<string, Readonly<Partial<Record<Refusal, Expected>>
     unauthorized: [401, '"detail":"Incorrect username or password"'],
     forbidden: [403, '"detail"'],
     model_gone: [404, '"detail":"Not Found"'],
+    unknown_model: [422, '["body","override_settings"]'],
     invalid_request: [400, '"detail":"Sampler not found"'],
+    invalid_prompt: [422, '["body","prompt"]'],
+    queue_full: [429, '"detail":"Queue is full"'],
     quota: [402, '"detail"'],
     rate: [429, '"detail"'],
     capacity: [503, '"detail"'],
@@ -51,7 +60,10 @@ const WORDS: Readonly<Record<string, Readonly<Partial<Record<Refusal, Expected>>
     unauthorized: [401, '"detail"'],
     forbidden: [403, '"detail"'],
     model_gone: [404, '"detail":"Not Found"'],
+    unknown_model: [422, '["body","model"]'],
     invalid_request: [400, '"detail"'],
+    invalid_prompt: [422, '["body","prompts"]'],
+    queue_full: [429, '"detail":"Queue is full"'],
     safety: [200, '"has_nsfw_concept":true'],
     quota: [402, '"detail"'],
     rate: [429, '"detail"'],
@@ -63,7 +75,10 @@ const WORDS: Readonly<Record<string, Readonly<Partial<Record<Refusal, Expected>>
     unauthorized: [401, '"code":"UNAUTHORIZED"'],
     forbidden: [403, '"code":"FORBIDDEN"'],
     model_gone: [404, '"code":"NOT_FOUND"'],
+    unknown_model: [400, '"fieldErrors":{"model":'],
     invalid_request: [400, '"code":"BAD_REQUEST"'],
+    invalid_prompt: [400, '"fieldErrors":{"prompt":'],
+    queue_full: [429, '"code":"RATE_LIMITED"'],
     safety: [422, '"code":"content_policy_violation"'],
     quota: [402, '"code":"PAYMENT_REQUIRED"'],
     rate: [429, '"code":"RATE_LIMITED"'],
@@ -94,12 +109,28 @@ describe.each(VENDORS)('$name', ({ name, start, ask, read }) => {
     setFault('unavailable');
     const page = await ask(url);
     expect([page.status, page.headers['content-type']]).toEqual([503, 'text/html; charset=utf-8']);
+    setFault('blocked');
+    const wall = await ask(url);
+    expect([wall.status, wall.headers['content-type']]).toEqual([403, 'text/html; charset=utf-8']);
+    setFault('too_large');
+    expect((await ask(url)).status).toBe(413);
+    setFault('redirect');
+    const moved = await ask(url);
+    expect([moved.status, moved.headers.location]).toEqual([302, '/login?next=%2F']);
     setFault('text');
     const words = await ask(url);
     expect([words.status, words.text]).toEqual([200, 'Rate limited, try later']);
     setFault('empty');
     const nothing = await ask(url);
     expect([nothing.status, nothing.bytes.length]).toEqual([200, 0]);
+  });
+
+  test('tells of its rate limit with a status of 200', async () => {
+    const { url, setFault } = await serve();
+    setFault('rate_in_200');
+    const response = await ask(url);
+    expect(response.status).toBe(200);
+    expect(response.text).toContain(WORDS[name]?.rate?.[1]);
   });
 
   test('ends connections before and in the middle of an answer', async () => {

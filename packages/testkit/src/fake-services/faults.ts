@@ -5,10 +5,17 @@ export const REFUSALS = [
   'unauthorized',
   'forbidden',
   'model_gone',
+  /** 400 or 422 about the model, or what stands for it. */
+  'unknown_model',
+  /** 400 that does not say what is wrong. */
   'invalid_request',
+  /** 400 or 422 that names the prompt. */
+  'invalid_prompt',
   'safety',
   'quota',
   'rate',
+  /** Too many at once: told in other words than `rate`, and without Retry-After. */
+  'queue_full',
   'capacity',
   'out_of_memory',
   'error',
@@ -20,6 +27,14 @@ const BREAKAGES = [
   'error_with_seed',
   /** 503 and a page in HTML, as a proxy in front answers. */
   'unavailable',
+  /** 403 and a page in HTML, as a firewall in front answers. */
+  'blocked',
+  /** 413 and a page in HTML, as a proxy in front answers to what it will not pass on. */
+  'too_large',
+  /** 302 to a login page. */
+  'redirect',
+  /** 200, and in it what `rate` answers. */
+  'rate_in_200',
   /** No answer until the client goes. */
   'hang',
   /** The picture, `ms` later than usual. */

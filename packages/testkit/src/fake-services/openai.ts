@@ -23,11 +23,23 @@ const TOKENS_PER_SOURCE = 323;
 type Words = readonly [status: number, type: string, code: string | null, message: string];
 
 const INVALID = 'invalid_request_error';
+/** What `refuse` says of a parameter; null for all that is not here. */
+const PARAMS: Readonly<Partial<Record<Refusal, string>>> = {
+  unknown_model: 'model',
+  invalid_prompt: 'prompt',
+};
 const REFUSALS: Readonly<Record<Refusal, Words>> = {
   unauthorized: [401, INVALID, 'invalid_api_key', 'Incorrect API key provided: ***.'],
   forbidden: [403, INVALID, null, 'Your organization must be verified to use this model.'],
   model_gone: [404, INVALID, 'model_not_found', 'The model does not exist.'],
+  unknown_model: [
+    400,
+    INVALID,
+    'invalid_value',
+    "Invalid value: 'dall-e-3'. The model is retired.",
+  ],
   invalid_request: [400, INVALID, 'invalid_value', 'Invalid value for a parameter.'],
+  invalid_prompt: [400, INVALID, 'string_above_max_length', 'The string is too long.'],
   safety: [
     ...[400, 'image_generation_user_error', 'moderation_blocked'],
     'Your request was rejected by the safety system. safety_violations=[violence].',
@@ -37,6 +49,7 @@ const REFUSALS: Readonly<Record<Refusal, Words>> = {
     'You exceeded your current quota, please check your plan and billing details.',
   ] as const,
   rate: [429, 'requests', 'rate_limit_exceeded', 'Rate limit reached for images per minute.'],
+  queue_full: [429, 'requests', 'slow_down', 'Too many requests are running.'],
   capacity: [503, 'server_error', null, 'The engine is currently overloaded.'],
   out_of_memory: [500, 'server_error', null, 'The server had an error: out of memory.'],
   error: [500, 'server_error', null, 'The server had an error while processing your request.'],
@@ -47,7 +60,7 @@ export function startFakeOpenAi(options: FakeOpenAiOptions = {}): Promise<FakeSe
   const vendor: FakeVendor = {
     name: 'openai',
     isPictureRequest: ({ method, path }) => method === 'POST' && ROUTE.test(path),
-    refuse: (refusal) => refuse(REFUSALS[refusal]),
+    refuse: (refusal) => refuse(REFUSALS[refusal], PARAMS[refusal]),
     answer: (request, work) => answer(options, request, work),
   };
   return startFakeService(vendor, options);

@@ -23,13 +23,29 @@ const REFUSALS: Readonly<Record<Refusal, Words>> = {
   unauthorized: [401, 'UNAUTHORIZED', 'Authentication required. Please provide an API key.'],
   forbidden: [403, 'FORBIDDEN', 'This key may not use the model.'],
   model_gone: [404, 'NOT_FOUND', 'Model not found.'],
+  unknown_model: [400, 'BAD_REQUEST', 'Query parameter validation failed'],
   invalid_request: [400, 'BAD_REQUEST', 'Invalid request parameters.'],
+  invalid_prompt: [400, 'BAD_REQUEST', 'Query parameter validation failed'],
   safety: [400, 'BAD_REQUEST', 'NSFW content detected. This request cannot be fulfilled.'],
   quota: [402, 'PAYMENT_REQUIRED', 'INSUFFICIENT_BALANCE: your balance is too low.'],
   rate: [429, 'RATE_LIMITED', 'Too many requests. Please slow down.'],
+  queue_full: [429, 'RATE_LIMITED', 'Too many requests at once.'],
   capacity: [503, 'SERVICE_UNAVAILABLE', 'Queue is full. Please try again later.'],
   out_of_memory: [500, 'INTERNAL_ERROR', 'CUDA out of memory.'],
   error: [500, 'INTERNAL_ERROR', 'An unexpected error occurred.'],
+};
+/** What is wrong with which parameter, as the validation of the query says it. */
+const FIELD_ERRORS: Readonly<
+  Partial<Record<Refusal, Readonly<Record<string, readonly string[]>>>>
+> = {
+  unknown_model: { model: ['Invalid option: expected one of "flux"|"zimage"'] },
+  invalid_prompt: { prompt: ['Too big: expected string to have <=4000 characters'] },
+};
+/** The legacy route serves one request at a time to callers without a key, and offers the others to pay. */
+const QUEUE_FULL = {
+  x402Version: 1,
+  error: 'Queue full for IP: 192.0.2.7: 1 requests already queued (max: 1).',
+  accepts: [{ scheme: 'exact', network: 'base', maxAmountRequired: '1000' }],
 };
 /** What its newer route answers to refused content (pollinations issue 12067). */
 const GEN_SAFETY: Words = [
@@ -42,15 +58,21 @@ export function startFakePollinations(options: FakePollinationsOptions = {}): Pr
   const vendor: FakeVendor = {
     name: 'pollinations',
     isPictureRequest: ({ method, path }) => method === 'GET' && PICTURE.test(path),
-    refuse: (refusal, { path }) =>
-      refuse(refusal === 'safety' && path.startsWith('/image/') ? GEN_SAFETY : REFUSALS[refusal]),
+    refuse: (refusal, { path }) => {
+      const isLegacy = path.startsWith('/prompt/');
+      if (refusal === 'queue_full' && isLegacy) return json(QUEUE_FULL, 402);
+      const isContent = refusal === 'safety' && !isLegacy;
+      return refuse(isContent ? GEN_SAFETY : REFUSALS[refusal], FIELD_ERRORS[refusal]);
+    },
     answer: (request, work) => answer(options, request, work),
   };
   return startFakeService(vendor, options);
 }
 
-function refuse([status, code, message]: Words): Answer {
-  const details = status >= 500 ? { upstreamStatus: status, upstreamHost: 'gpu.invalid' } : {};
+function refuse([status, code, message]: Words, fieldErrors?: object): Answer {
+  const upstream = status >= 500 ? { upstreamStatus: status, upstreamHost: 'gpu.invalid' } : {};
+  const validation = { name: 'ValidationError', formErrors: [], fieldErrors };
+  const details = fieldErrors === undefined ? upstream : validation;
   const timestamp = new Date().toISOString();
   const error = { code, message, timestamp, details, requestId: randomUUID() };
   return json({ status, success: false, error }, status);

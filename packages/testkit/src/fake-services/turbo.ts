@@ -1,18 +1,30 @@
 import { randomInt } from 'node:crypto';
 import type { JsonValue } from '@tiercel/contracts';
 import { json, type Answer } from '../fake-comfyui/answer.ts';
-import { fastApiError, isOfKind, missingField, wrongType, type FieldFault } from './fastapi.ts';
+import {
+  fastApiError,
+  isOfKind,
+  missingField,
+  tooLong,
+  wrongType,
+  type FieldFault,
+} from './fastapi.ts';
 import type { Refusal } from './faults.ts';
 import { startFakeService, type FakeService, type FakeServiceOptions } from './service.ts';
 import { fieldsOf, textOf, type FakeVendor, type WireRequest, type Work } from './wire.ts';
 
-const REFUSALS: Readonly<Record<Exclude<Refusal, 'safety'>, readonly [number, string]>> = {
+type Words = readonly [status: number, detail: string | readonly FieldFault[]];
+
+const REFUSALS: Readonly<Record<Exclude<Refusal, 'safety'>, Words>> = {
   unauthorized: [401, 'Unauthorized'],
   forbidden: [403, 'Forbidden'],
   model_gone: [404, 'Not Found'],
+  unknown_model: [422, [{ loc: ['body', 'model'], msg: 'no such model', type: 'value_error' }]],
   invalid_request: [400, 'Invalid request'],
+  invalid_prompt: [422, [tooLong('prompts', 1000)]],
   quota: [402, 'Payment Required'],
   rate: [429, 'Too Many Requests'],
+  queue_full: [429, 'Queue is full'],
   capacity: [503, 'Server is busy'],
   out_of_memory: [500, 'CUDA out of memory. Tried to allocate 2.00 GiB'],
   error: [500, 'Internal Server Error'],
