@@ -5,6 +5,7 @@ import {
   type IncomingMessage,
 } from 'node:http';
 import { request as requestHttps, type Agent as HttpsAgent } from 'node:https';
+import type { LookupFunction } from 'node:net';
 import { AttemptError } from './failures.ts';
 
 export interface HttpRequest {
@@ -15,6 +16,8 @@ export interface HttpRequest {
   readonly body: string | FormData | undefined;
   /** Whose connections are used; undefined: each request has its own. */
   readonly agents?: { readonly http: HttpAgent; readonly https: HttpsAgent };
+  /** Finds the addresses of a host that is a name; undefined: the system's way. */
+  readonly lookup?: LookupFunction;
   /** When it aborts, its reason is thrown; whether the server has acted is not known then. */
   readonly signal: AbortSignal | undefined;
   /** For the exchange with its whole answer; undefined when the signal carries the limit. */
@@ -77,10 +80,14 @@ export async function exchangeHttp<T>(
 }
 
 function open(
-  { method, url, agents, headers }: HttpRequest,
+  { method, url, agents, headers, lookup }: HttpRequest,
   bodyHeaders: Readonly<Record<string, string>>,
 ): ClientRequest {
-  const options = { method, headers: { accept: '*/*', ...headers, ...bodyHeaders } };
+  const options = {
+    method,
+    headers: { accept: '*/*', ...headers, ...bodyHeaders },
+    ...(lookup === undefined ? {} : { lookup }),
+  };
   return new URL(url).protocol === 'https:'
     ? requestHttps(url, { ...options, agent: agents?.https ?? false })
     : requestHttp(url, { ...options, agent: agents?.http ?? false });

@@ -17,7 +17,7 @@ export function readPicture(vendor: string, bytes: Uint8Array): Uint8Array {
  * @throws AttemptError (bad_output)
  */
 export function readBase64Picture(vendor: string, text: unknown): Uint8Array {
-  if (typeof text !== 'string') throw badOutput(vendor, 'no picture');
+  if (typeof text !== 'string' || text === '') throw badOutput(vendor, 'no picture');
   return readPicture(vendor, Buffer.from(text.slice(text.indexOf(',') + 1), 'base64'));
 }
 
