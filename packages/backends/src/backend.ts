@@ -108,6 +108,11 @@ export interface Backend {
   readonly cacheModel?: string;
   supports(request: AttemptRequest): Support;
   /**
+   * Asked when an attempt has failed, of a backend that is several servers: whether one of them is left that nothing
+   * is known against. Then the failure is that server's, not the tier's.
+   */
+  hasOtherServer?(): boolean;
+  /**
    * Runs one attempt.
    * @throws AttemptError (another tier may do better), JobError (the job has failed for good), or
    *         whatever the aborted signal led to

@@ -26,19 +26,38 @@ export class AttemptError extends Error {
   readonly retryAtMs: number | undefined;
   /** A smaller batch may do. */
   readonly isOutOfMemory: boolean;
+  /** Fields of the request, in the backend's words, that its refusal names. */
+  readonly refusedFields: readonly string[];
 
   constructor(
     failureClass: AttemptClass,
     message: string,
-    options: ErrorOptions & { retryAtMs?: number | undefined; isOutOfMemory?: boolean } = {},
+    options: ErrorOptions & {
+      retryAtMs?: number | undefined;
+      isOutOfMemory?: boolean;
+      refusedFields?: readonly string[] | undefined;
+    } = {},
   ) {
     super(message, options);
     this.name = 'AttemptError';
     this.class = failureClass;
     this.retryAtMs = options.retryAtMs;
     this.isOutOfMemory = options.isOutOfMemory ?? false;
+    this.refusedFields = options.refusedFields ?? [];
   }
 }
+
+/**
+ * How long whoever failed so is left alone when it does not say for how long itself; in ms. Other classes are
+ * counted.
+ */
+export const PAUSES_MS: Readonly<Partial<Record<AttemptClass, number>>> = {
+  // A wrong key does not mend itself.
+  config: 600_000,
+  quota: 3_600_000,
+  rate: 10_000,
+  capacity: 2_000,
+};
 
 /** Whether another tier may do better. The caller's own fault is reported, never tried elsewhere. */
 export function mayTryNextTier(failureClass: AttemptClass): boolean {

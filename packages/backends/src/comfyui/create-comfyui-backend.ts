@@ -97,10 +97,12 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
             })
           : { server: noted, slot: await slots.acquireOver(noted.url, lease) };
       try {
-        return await runOn(place, request, context, noted === undefined ? undefined : note);
+        const result = await runOn(place, request, context, noted === undefined ? undefined : note);
+        place.server.noteSuccess();
+        return result;
       } catch (error) {
+        noteFailure(place.server, error, context.signal);
         if (!(error instanceof AttemptError) || context.signal.aborted) throw error;
-        if (error.class === 'network' || error.class === 'timeout') place.server.noteTrouble();
         if (lost + 1 >= MAX_SERVERS || !mayTryNextTier(error.class)) throw error;
         if (isFileGone(error)) {
           await place.server.client.free(FORGET_RESULTS).catch(() => undefined);
@@ -200,6 +202,7 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
     driver: 'comfyui',
     timeoutMs: options.timeoutMs,
     supports: (request) => supports(request, pool),
+    hasOtherServer: () => pool.some((server) => server.isHealthy && !server.isSuspect),
     run,
     offer: () => describeOffer(pool),
     free: async (body) => {
@@ -222,6 +225,13 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
       for (const server of [...pool, ...leaving]) server.stop();
     },
   };
+}
+
+/** What is the server's fault: also that the attempt on it ran out of time, not that it was stopped. */
+function noteFailure(server: PoolServer, error: unknown, signal: AbortSignal): void {
+  const failure: unknown = signal.aborted ? signal.reason : error;
+  if (!(failure instanceof AttemptError) || isFileGone(failure)) return;
+  if (mayTryNextTier(failure.class)) server.noteFailure(failure);
 }
 
 /** The prompt goes on there, for the next worker. */

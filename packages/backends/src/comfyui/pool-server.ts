@@ -1,5 +1,6 @@
 import { deviceSchema, type Device, type JsonObject, type ObjectInfo } from '@tiercel/contracts';
 import { FreshRuns, type Logger } from '@tiercel/runtime';
+import { PAUSES_MS, type AttemptError } from '../failures.ts';
 import type { ComfyClient } from './comfy-client.ts';
 import type { ComfySocket } from './comfy-socket.ts';
 import { HistoryDeletes } from './history-deletes.ts';
@@ -19,6 +20,8 @@ const PING_MS = 5_000;
 const RETRY_MS = 1_000;
 /** A catalogue is some megabytes: read when the server is new, and once in a while for added models. */
 const CATALOGUE_MS = 120_000;
+/** After a failure that names no time. */
+const SUSPECT_MS = 10_000;
 /** Names of pushed files remembered per server; forgetting one only sends it again. */
 const MAX_PUSHED = 10_000;
 
@@ -43,6 +46,7 @@ export class PoolServer {
   #mayBeAnother = true;
   /** The run that frames without a prompt id belong to: the last that this worker saw running there. */
   #current: PromptRun | undefined;
+  #suspectUntilMs = 0;
   /** Models of the last prompt given to it. */
   lastModels = '';
 
@@ -55,6 +59,11 @@ export class PoolServer {
 
   get isHealthy(): boolean {
     return this.#isHealthy && this.#abilities !== undefined;
+  }
+
+  /** An attempt has failed on it, and it was not shown since that it works: others are asked before it. */
+  get isSuspect(): boolean {
+    return Date.now() < this.#suspectUntilMs;
   }
 
   /** Whether prompts of ours are on it. */
@@ -152,10 +161,18 @@ export class PoolServer {
     void this.refresh();
   }
 
-  /** A request failed: the server is skipped until it answers again. */
-  noteTrouble(): void {
+  /** An attempt failed on it. One that did not answer is skipped until it does. */
+  noteFailure({ class: failureClass, retryAtMs }: AttemptError): void {
+    const pauseMs = PAUSES_MS[failureClass] ?? SUSPECT_MS;
+    this.#suspectUntilMs = Math.max(this.#suspectUntilMs, retryAtMs ?? Date.now() + pauseMs);
+    if (failureClass !== 'network' && failureClass !== 'timeout') return;
     this.#isHealthy = false;
     void this.refresh();
+  }
+
+  /** An attempt came to its end on it. */
+  noteSuccess(): void {
+    this.#suspectUntilMs = 0;
   }
 
   /** Sends a file once; a failed transfer is tried again by the next that needs it. */

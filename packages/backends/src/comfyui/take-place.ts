@@ -30,7 +30,8 @@ export interface Place {
 
 /**
  * Waits for a place on the best server that can run the graph now. The pool may change meanwhile. A server
- * that the attempt has failed on is taken only when no other is up, and never one without the memory for it.
+ * that this or another attempt has failed on lately is taken only when no other is up, and never one without the
+ * memory for it.
  * @throws AttemptError when no server that can run it has answered for `unavailableMs`, or the others are out
  *         of memory; AttemptStopped
  */
@@ -47,7 +48,8 @@ export async function takePlace(
     const roomy = pool.filter(({ url }) => tried.get(url)?.class !== 'capacity');
     const { able, obstacles } = chooseServers(graph, models, roomy.map(describe));
     const fresh = able.filter(({ url }) => !tried.has(url));
-    const wishes = fresh.length > 0 ? fresh : able;
+    const calm = fresh.filter(({ url }) => !pool.some((one) => one.url === url && one.isSuspect));
+    const wishes = [calm, fresh, able].find(({ length }) => length > 0) ?? [];
     const taken = wishes.length === 0 ? undefined : await slots.acquire(wishes, lease);
     const server = taken === undefined ? undefined : pool.find(({ url }) => url === taken.url);
     if (taken !== undefined && server !== undefined) {

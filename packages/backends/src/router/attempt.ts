@@ -106,6 +106,8 @@ export class Attempt {
     if (outcome.kind === 'done') return { kind: 'good', ms };
     if (outcome.kind === 'lost') return { kind: 'neutral' };
     const { error } = outcome;
+    // The server that failed rests; the tier goes on with the others.
+    if (this.tier.backend.hasOtherServer?.() === true) return { kind: 'neutral' };
     if (error instanceof AttemptError) return judgeFailure(error, this.#clock.now());
     const { reason } = jobSignal as { reason: unknown };
     if (reason instanceof Stopped && reason.reason === 'timeout') {

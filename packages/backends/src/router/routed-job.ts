@@ -216,11 +216,14 @@ export class RoutedJob {
   }
 
   /** A tier in trouble is news for the operator; one that is set up wrongly waits for him. */
-  #log({ report, outcome }: AttemptEnd): void {
+  #log({ tier, report, outcome }: AttemptEnd): void {
     if (outcome.kind !== 'failed' || !(outcome.error instanceof AttemptError)) return;
     const { log } = this.#parts;
     const facts = { err: outcome.error, promptId: this.#request.promptId, ...report };
-    if (report.class === 'config') log.error(facts, 'a tier is set up wrongly and is not used');
+    if (report.class === 'config' && tier.backend.hasOtherServer?.() === true) {
+      log.error(facts, 'a server of a tier is set up wrongly and is left alone');
+    } else if (report.class === 'config')
+      log.error(facts, 'a tier is set up wrongly and is not used');
     else if (mayTryNextTier(outcome.error.class)) log.warn(facts, 'an attempt failed');
   }
 

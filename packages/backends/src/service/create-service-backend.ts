@@ -37,6 +37,7 @@ export function createServiceBackend(options: ServiceBackendOptions): Backend {
     timeoutMs,
     ...(options.cacheModel === undefined ? {} : { cacheModel: options.cacheModel }),
     supports: (request) => findObstacle(request, lower(request), options),
+    hasOtherServer: () => service.hasOtherServer?.() ?? false,
     async run(request, context): Promise<AttemptResult> {
       const lowering = lower(request);
       const run = new ServiceRun({

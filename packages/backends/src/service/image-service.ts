@@ -73,6 +73,8 @@ export interface ImageService {
   readonly honours: ReadonlySet<ImageParam>;
   /** Why it cannot serve a request at all; asked before queueing there, never learnt from a failure. */
   findObstacle(wish: ImageWish): string | undefined;
+  /** See Backend. */
+  hasOtherServer?(): boolean;
   /**
    * @throws AttemptError of the class that the vendor's answer stands for, with `retryAtMs` when the
    *         vendor names a time; never the vendor's own text of an authentication error

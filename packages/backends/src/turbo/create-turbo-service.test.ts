@@ -56,7 +56,7 @@ describe('a pool of turbo servers', () => {
     },
   );
 
-  it.each(['invalid_request', 'safety'] as const)(
+  it.each(['invalid_prompt', 'safety'] as const)(
     'does not ask another server after %s, and thinks no worse of the first',
     async (fault) => {
       fakes[0]?.setFault(fault);
@@ -79,6 +79,9 @@ describe('a pool of turbo servers', () => {
 
   it('says so when it has no server', async () => {
     const pool = new TurboPool([], clock);
-    await expect(pool.ask(() => Promise.resolve(1))).rejects.toMatchObject({ class: 'config' });
+    const { signal } = new AbortController();
+    await expect(pool.ask(signal, () => Promise.resolve(1))).rejects.toMatchObject({
+      class: 'config',
+    });
   });
 });
