@@ -1,7 +1,10 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
 import {
   connectSocket,
+  http,
+  startFakeCloudflare,
   startFakeComfyUi,
+  startSystem,
   startWorker,
   stopEverything,
   until,
@@ -129,10 +132,58 @@ describe('a text-to-image prompt', () => {
   });
 });
 
+describe('a refusal that is not the caller’s fault', () => {
+  test.each(['invalid_request', 'unknown_model', 'blocked'] as const)(
+    'costs one try (%s): the next tier serves, and the first is left alone',
+    async (fault) => {
+      const { api, primary } = await startFallbackSystem();
+      primary.setFault(fault);
+      const reports: Report[] = [];
+      for (let count = 0; count < 3; count += 1) {
+        reports.push(reportOf(await waitForEnd(api, await post(api, textToImage()))));
+      }
+      expect(reports.map(({ served_by }) => served_by?.tier)).toEqual(Array(3).fill('dreamshaper'));
+      expect(reports[0]?.attempts[0]).toMatchObject({ tier: 'primary', class: 'config' });
+      expect(countCalls(primary)).toBe(1);
+    },
+  );
+});
+
+describe('FLUX.2 on Cloudflare', () => {
+  test('paints after a text, and after a picture', async () => {
+    const flux = await startFakeCloudflare();
+    const system = await startSystem({
+      configYaml: `tiers: [{ name: flux, driver: cloudflare, url: "${flux.url}/client/v4", accountId: acc, apiKey: key, model: "@cf/black-forest-labs/flux-2-klein-4b" }]\n`,
+    });
+    const api = http(system.url);
+    const item = await waitForEnd(api, await post(api, textToImage({ size: 512 })));
+    expect(reportOf(item)).toMatchObject({
+      served_by: { tier: 'flux', model: '@cf/black-forest-labs/flux-2-klein-4b' },
+      dropped_params: expect.arrayContaining(['negative', 'steps', 'cfg', 'sampler']),
+    });
+    const graph = textToImage({ size: 512 });
+    const painted = item.outputs['9']!.images[0]!;
+    const name = `${painted.filename} [output]`;
+    const afterPicture = {
+      ...graph,
+      '3': { ...graph['3']!, inputs: { ...graph['3']!.inputs, denoise: 0.6 } },
+      '10': { class_type: 'LoadImage', inputs: { image: name } },
+      '5': { class_type: 'VAEEncode', inputs: { pixels: ['10', 0], vae: ['4', 2] } },
+    };
+    const second = await waitForEnd(api, await post(api, afterPicture));
+    expect(reportOf(second)).toMatchObject({
+      dropped_params: expect.arrayContaining(['denoise']),
+      changed_params: [{ param: 'init_image', asked: '512x512', used: '496x496' }],
+    });
+    const [first, last] = flux.requests();
+    expect([first?.files.length, last?.files[0]?.field]).toEqual([0, 'input_image_0']);
+  });
+});
+
 describe('what ends a job', () => {
   test.each([
     ['safety', 'content_refused'],
-    ['invalid_request', 'request_rejected'],
+    ['invalid_prompt', 'request_rejected'],
   ] as const)('%s is told on the sampler and tried nowhere else', async (fault, code) => {
     const { api, primary, second } = await startFallbackSystem();
     primary.setFault(fault);

@@ -38,14 +38,49 @@ export function mayHaveActed(status: number): boolean {
   return status >= 500 || status === 408;
 }
 
-/** `Retry-After` in milliseconds: seconds, or a date. */
+/** A time further off is asked for again, at the latest, after this. */
+export const MAX_RETRY_AFTER_MS = 24 * 3_600_000;
+/** Seconds, with a fraction where a server counts more finely than HTTP does. */
+const SECONDS = /^\d+(?:\.\d*)?$|^\.\d+$/;
+/** HTTP's three forms of a date begin with the day of the week. `Date.parse` alone takes nearly any text with a number. */
+const HTTP_DATE = /^(?:mon|tue|wed|thu|fri|sat|sun)/i;
+const HAS_ZONE = /(?:GMT|UTC|[+-]\d{4})$/i;
+
+/**
+ * `Retry-After` in milliseconds from now, at most a day: seconds, a date, or as some write it a duration.
+ * @returns undefined when there is none, or it cannot be read: what the failure itself stands for decides then
+ */
 export function parseRetryAfter(
   header: string | null | undefined,
   nowMs: number,
 ): number | undefined {
-  if (header === undefined || header === null || header === '') return undefined;
-  const ms = /^\d+$/.test(header) ? Number(header) * 1_000 : Date.parse(header) - nowMs;
-  return Number.isFinite(ms) ? Math.max(0, ms) : undefined;
+  const text = header?.trim() ?? '';
+  const ms = SECONDS.test(text)
+    ? Number(text) * 1_000
+    : (parseDuration(text) ?? parseDate(text) - nowMs);
+  // A date that has passed was counted by another clock: it says nothing.
+  return Number.isNaN(ms) || ms < 0 ? undefined : Math.min(Math.ceil(ms), MAX_RETRY_AFTER_MS);
+}
+
+/** Epoch ms, or NaN. */
+function parseDate(text: string): number {
+  if (!HTTP_DATE.test(text)) return NaN;
+  // The oldest form names no zone, which HTTP takes for GMT and JavaScript for the machine's own.
+  return Date.parse(HAS_ZONE.test(text) ? text : `${text} GMT`);
+}
+
+const DURATION = /^(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?$/;
+
+/**
+ * A duration as OpenAI's `x-ratelimit-reset-*` write it (`6m0s`, `1.5s`, `120ms`), in milliseconds, at most a day;
+ * undefined when it is none.
+ */
+export function parseDuration(text: string | undefined): number | undefined {
+  // A group that is not there is undefined.
+  const parts: (string | undefined)[] = DURATION.exec(text?.trim() ?? '')?.slice(1) ?? [];
+  if (parts.every((part) => part === undefined)) return undefined;
+  const [hours = 0, minutes = 0, seconds = 0, ms = 0] = parts.map((part) => Number(part ?? 0));
+  return Math.min(((hours * 60 + minutes) * 60 + seconds) * 1_000 + ms, MAX_RETRY_AFTER_MS);
 }
 
 /** Codes of failures from before a connection stood: the server has not seen the request. */

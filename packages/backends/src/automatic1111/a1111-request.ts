@@ -1,6 +1,6 @@
 import type { ImageParam, ImageRequest } from '../service/image-service.ts';
 import type { ParamFit } from '../service/param-fit.ts';
-import { toA1111Sampler, toA1111Scheduler } from './sampler-names.ts';
+import { findSamplerSettings, toA1111Sampler, toA1111Scheduler } from './sampler-names.ts';
 
 const SIZES = { step: 8, minSide: 64, maxSide: 2048 };
 const STEPS = { min: 1, max: 150 };
@@ -43,17 +43,26 @@ export function toA1111Request(
     do_not_save_grid: true,
     do_not_save_samples: true,
     force_task_id: taskId,
-    ...(model === undefined
-      ? {}
-      : {
-          override_settings: { sd_model_checkpoint: model },
-          // Loading takes far longer than painting: the next request wants the same checkpoint.
-          override_settings_restore_afterwards: false,
-        }),
+    ...overrideSettings(model, sampler),
   };
   return request.init === undefined
     ? { path: '/sdapi/v1/txt2img', body: common, dropped }
     : { path: '/sdapi/v1/img2img', body: { ...common, ...toImg2Img(request) }, dropped };
+}
+
+function overrideSettings(
+  model: string | undefined,
+  sampler: string | undefined,
+): Readonly<Record<string, unknown>> {
+  const settings = sampler === undefined ? undefined : findSamplerSettings(sampler);
+  if (model === undefined && settings === undefined) return {};
+  const checkpoint = model === undefined ? {} : { sd_model_checkpoint: model };
+  return {
+    override_settings: { ...checkpoint, ...settings },
+    // Loading takes far longer than painting: the next request wants the same checkpoint. It does not want the
+    // same sampler.
+    override_settings_restore_afterwards: settings !== undefined,
+  };
 }
 
 function toImg2Img({ init = [], mask, denoise }: ImageRequest): Readonly<Record<string, unknown>> {

@@ -42,6 +42,19 @@ describe('Automatic1111', () => {
     expect(dropped).toEqual([]);
   });
 
+  it('gets the variant of a sampler that is a setting of the server, for that request only', async () => {
+    const request = sampleRequest({ sampler: 'uni_pc_bh2' });
+    const { dropped } = await open().generate(request, sampleContext());
+    expect(dropped).toEqual([]);
+    expect(asked('/sdapi/v1/txt2img').at(-1)?.body).toMatchObject({
+      sampler_name: 'UniPC',
+      override_settings: { uni_pc_variant: 'bh2' },
+      override_settings_restore_afterwards: true,
+    });
+    await open().generate(sampleRequest({ sampler: 'uni_pc' }), sampleContext());
+    expect(asked('/sdapi/v1/txt2img').at(-1)?.body).not.toHaveProperty('override_settings');
+  });
+
   it('does without a sampler that it does not have, which is reported', async () => {
     const request = sampleRequest({ sampler: 'res_multistep', scheduler: 'linear_quadratic' });
     const { dropped } = await open().generate(request, sampleContext());

@@ -11,8 +11,9 @@ import type {
 import { findObstacleIn } from '../service/obstacles.ts';
 import { ParamFit } from '../service/param-fit.ts';
 import { badOutput, readBase64Picture } from '../service/read-picture.ts';
-import { tryReadJson } from '../service/refusal.ts';
+import { findRefusalInside, tryReadJson } from '../service/refusal.ts';
 import { runInTime } from '../service/run-in-time.ts';
+import { classifyA1111 } from './a1111-refusals.ts';
 import { toA1111Request } from './a1111-request.ts';
 import { A1111, openA1111, type A1111Server } from './a1111-server.ts';
 import { createSerial, type Serial } from './one-at-a-time.ts';
@@ -121,7 +122,8 @@ async function interrupt(routes: A1111Server, taskId: string): Promise<void> {
 function readAnswer(bytes: Buffer): { pictures: Uint8Array[]; usedModel: string | undefined } {
   const json = tryReadJson(bytes);
   if (json === undefined || !isJsonObject(json) || !Array.isArray(json.images)) {
-    throw badOutput(A1111, 'no list of pictures');
+    const refusal = findRefusalInside(A1111, json, { classify: classifyA1111 });
+    throw refusal ?? badOutput(A1111, 'no list of pictures');
   }
   // Array.isArray makes a readonly array of a union `any[]`.
   const images = json.images as readonly JsonValue[];

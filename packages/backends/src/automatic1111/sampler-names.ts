@@ -21,6 +21,12 @@ const SAMPLERS: Readonly<Record<string, string>> = {
   lcm: 'LCM',
   ddim: 'DDIM',
   uni_pc: 'UniPC',
+  uni_pc_bh2: 'UniPC',
+};
+
+/** What one sampler of ComfyUI is a setting of the server for; its default is the other one. */
+const SETTINGS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  uni_pc_bh2: { uni_pc_variant: 'bh2' },
 };
 
 const SCHEDULERS: Readonly<Record<string, string>> = {
@@ -42,4 +48,9 @@ export function toA1111Sampler(name: string): string | undefined {
 /** @param name ComfyUI's; undefined where Automatic1111 has no such scheduler */
 export function toA1111Scheduler(name: string): string | undefined {
   return SCHEDULERS[name];
+}
+
+/** @param name ComfyUI's; undefined where the sampler's name says all */
+export function findSamplerSettings(name: string): Readonly<Record<string, string>> | undefined {
+  return SETTINGS[name];
 }

@@ -3,20 +3,17 @@ import { isJsonObject } from '@tiercel/contracts';
 import { AttemptError } from '../failures.ts';
 import { bearer, callService, joinUrl } from '../service/http.ts';
 import type { ImageRequest, ImageService, ServiceContext } from '../service/image-service.ts';
-import { findObstacleIn, initOf } from '../service/obstacles.ts';
+import { readPictureText } from '../service/linked-picture.ts';
+import { findObstacleIn } from '../service/obstacles.ts';
 import { paintEach } from '../service/paint-each.ts';
 import { ParamFit } from '../service/param-fit.ts';
-import { badOutput, readBase64Picture, readPicture } from '../service/read-picture.ts';
-import { toAttemptError, tryReadJson } from '../service/refusal.ts';
+import { badOutput, readPicture } from '../service/read-picture.ts';
+import { findRefusalInside, tryReadJson } from '../service/refusal.ts';
 import { runInTime } from '../service/run-in-time.ts';
 import { sniffImage } from '../service/sniff-image.ts';
-import {
-  CLOUDFLARE_HONOURS,
-  findCloudflareModel,
-  type CloudflareModel,
-  type NumberSetting,
-} from './cloudflare-models.ts';
+import { findCloudflareModel, type CloudflareModel } from './cloudflare-models.ts';
 import { classifyCloudflare } from './cloudflare-refusals.ts';
+import { describePicture, toForm, type Fields } from './describe-picture.ts';
 
 export interface CloudflareOptions {
   /** `https://api.cloudflare.com/client/v4`, or a gateway that speaks the same below it. */
@@ -28,51 +25,53 @@ export interface CloudflareOptions {
 }
 
 const VENDOR = 'Cloudflare';
-const SIZES = { step: 8, minSide: 256, maxSide: 2048 };
 /** The vendor names no range; its gateway reads numbers as JavaScript does, exactly up to here. */
 const SEED_END = 2n ** 53n;
 const RANDOM_SEED_END = 2 ** 31;
 
-/** The body of one picture's request; without a seed when the model has choked on it. */
-type Fields = Readonly<Record<string, unknown>>;
+interface Tier {
+  readonly options: CloudflareOptions;
+  readonly model: CloudflareModel;
+  /** The model has said that it knows no seed: it is not sent one again. */
+  refusesSeeds: boolean;
+}
 
 /** Workers AI: one picture a request, two requests at once for a batch. */
 export function createCloudflareService(options: CloudflareOptions): ImageService {
   const model = findCloudflareModel(options.model);
-  const honours = CLOUDFLARE_HONOURS[model.schema];
+  const { honours, maxPromptLength } = model;
   const limits = {
     ...{ honours, needsPrompt: true },
-    ...(model.maxPromptLength === undefined ? {} : { maxPromptLength: model.maxPromptLength }),
+    ...(maxPromptLength === undefined ? {} : { maxPromptLength }),
   };
+  const tier: Tier = { options, model, refusesSeeds: false };
   return {
-    model: options.model,
-    honours,
+    ...{ model: options.model, honours },
     findObstacle: (wish) => findObstacleIn(wish, limits),
     generate: (request, context) =>
-      runInTime(VENDOR, context, (signal) =>
-        generate({ options, model }, request, { ...context, signal }),
-      ),
+      runInTime(VENDOR, context, (signal) => generate(tier, request, { ...context, signal })),
   };
 }
 
 async function generate(
-  { options, model }: { readonly options: CloudflareOptions; readonly model: CloudflareModel },
+  tier: Tier,
   request: ImageRequest,
   context: ServiceContext,
 ): ReturnType<ImageService['generate']> {
+  const { model } = tier;
   const fit = new ParamFit();
-  const seen = { isSeedRefused: false };
+  const seen = { isSeedRefused: tier.refusesSeeds };
   const paint = async (index: number): Promise<Uint8Array> => {
-    const fields = describePicture(model, fit, { request, index });
+    const fields = await describePicture(model, fit, { request, index });
     const seed = chooseSeed(fit, request, index);
-    if (seen.isSeedRefused) return run(options, fields, context.signal);
+    if (seen.isSeedRefused) return run(tier, fields, context.signal);
     try {
-      return await run(options, { ...fields, seed }, context.signal);
+      return await run(tier, { ...fields, seed }, context.signal);
     } catch (error) {
-      // The models sometimes answer 5xx to a seed and to nothing else: one more try without it.
-      if (!(error instanceof AttemptError) || error.class !== 'server') throw error;
-      const picture = await run(options, fields, context.signal);
+      if (!(error instanceof AttemptError) || !mayBeTheSeed(error)) throw error;
+      const picture = await run(tier, fields, context.signal);
       seen.isSeedRefused = true;
+      tier.refusesSeeds ||= error.class !== 'server';
       return picture;
     }
   };
@@ -81,10 +80,19 @@ async function generate(
   });
   const isSeedDropped = seen.isSeedRefused && request.seed !== undefined;
   return {
-    ...{ images, model: options.model },
+    ...{ images, model: tier.options.model },
     dropped: isSeedDropped ? ['seed'] : [],
     changed: fit.changed.filter(({ param }) => !(isSeedDropped && param === 'seed')),
   };
+}
+
+/**
+ * The models sometimes answer 5xx to a seed and to nothing else, and some whose page has a seed say that they know
+ * no such field: one more try without it.
+ */
+function mayBeTheSeed({ class: failureClass, refusedFields }: AttemptError): boolean {
+  if (failureClass === 'server') return true;
+  return refusedFields.length > 0 && refusedFields.every((field) => field === 'seed');
 }
 
 /** Requests that are equal in all are answered from a cache: one without a seed gets a random one. */
@@ -92,47 +100,17 @@ function chooseSeed(fit: ParamFit, { seed }: ImageRequest, index: number): numbe
   return seed === undefined ? randomInt(RANDOM_SEED_END) : fit.seed(seed, index, SEED_END);
 }
 
-function describePicture(
-  model: CloudflareModel,
-  fit: ParamFit,
-  { request, index }: { readonly request: ImageRequest; readonly index: number },
-): Fields {
-  const steps = choose(fit, 'steps', request.steps, model.steps);
-  if (model.schema === 'flux') return { prompt: request.prompt, steps };
-  const init = initOf(request.init, index);
-  return {
-    prompt: request.prompt,
-    ...(request.negative === '' ? {} : { negative_prompt: request.negative }),
-    ...fit.size(request, SIZES),
-    num_steps: steps,
-    guidance: choose(fit, 'cfg', request.cfg, model.guidance),
-    ...(init === undefined
-      ? {}
-      : { image_b64: Buffer.from(init).toString('base64'), strength: request.denoise }),
-    // Bytes of the file as numbers: the schema has no base64 form of the mask.
-    ...(init === undefined || request.mask === undefined ? {} : { mask: [...request.mask] }),
-  };
-}
-
-function choose(
-  fit: ParamFit,
-  param: 'steps' | 'cfg',
-  asked: number | undefined,
-  setting: NumberSetting,
-): number | undefined {
-  return asked === undefined ? setting.default : fit.number(param, asked, setting);
-}
-
 async function run(
-  { url, accountId, apiKey, model }: CloudflareOptions,
-  body: Fields,
+  { options: { url, accountId, apiKey, model: name }, model }: Tier,
+  fields: Fields,
   signal: AbortSignal,
 ): Promise<Uint8Array> {
+  const asked = joinUrl(url, `/accounts/${encodeURIComponent(accountId)}/ai/run/${name}`);
+  const options = { secret: apiKey, classify: classifyCloudflare };
   const bytes = await callService({
-    ...{ vendor: VENDOR, method: 'POST', body, signal, secret: apiKey },
-    url: joinUrl(url, `/accounts/${encodeURIComponent(accountId)}/ai/run/${model}`),
-    headers: bearer(apiKey),
-    classify: classifyCloudflare,
+    ...{ vendor: VENDOR, method: 'POST', signal, url: asked, headers: bearer(apiKey) },
+    body: model.body === 'form' ? toForm(fields) : fields,
+    ...options,
   });
   // Some models answer with the file, others with JSON around it.
   if (bytes.byteLength === 0 || sniffImage(bytes) !== undefined) return readPicture(VENDOR, bytes);
@@ -140,13 +118,8 @@ async function run(
   if (json === undefined || !isJsonObject(json)) {
     throw badOutput(VENDOR, 'something that is no picture');
   }
-  const verdict = json.success === false ? classifyCloudflare({ json }) : undefined;
-  if (verdict !== undefined) {
-    throw toAttemptError(
-      VENDOR,
-      { status: 200, json },
-      { classify: () => verdict, secret: apiKey },
-    );
-  }
-  return readBase64Picture(VENDOR, isJsonObject(json.result) ? json.result.image : undefined);
+  const refusal = json.success === false ? findRefusalInside(VENDOR, json, options) : undefined;
+  if (refusal !== undefined) throw refusal;
+  const image = isJsonObject(json.result) ? json.result.image : undefined;
+  return readPictureText(image, { vendor: VENDOR, asked, signal });
 }

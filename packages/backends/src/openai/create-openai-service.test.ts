@@ -3,11 +3,13 @@ import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import {
   onStopEverything,
+  serveHttp,
   startFakeOpenAi,
   stopEverything,
   type FakeService,
 } from '@tiercel/testkit';
 import sharp from 'sharp';
+import type { AttemptError } from '../failures.ts';
 import type { ImageService } from '../service/image-service.ts';
 import { sampleContext, sampleRequest } from '../service/sample-request.test-parts.ts';
 import { createOpenAiService } from './create-openai-service.ts';
@@ -114,6 +116,73 @@ describe('OpenAI', () => {
       await expect(service.generate(sampleRequest(), context)).rejects.toMatchObject({
         class: 'bad_output',
       });
+    }
+  });
+
+  it('takes a picture in either member, whatever the other one holds', async () => {
+    const png = await sharp({ create: { width: 8, height: 8, channels: 3, background: 'red' } })
+      .png()
+      .toBuffer();
+    const base64 = png.toString('base64');
+    let item: unknown;
+    const { url } = await serveHttp((request, response) => {
+      if (request.method === 'GET') response.end(png);
+      else response.end(JSON.stringify({ created: 1, data: [item] }));
+    });
+    const service = createOpenAiService({ url: `${url}/v1`, apiKey: 'key', model: 'local' });
+    for (item of [
+      { url: `${url}/files/a.png`, b64_json: '' },
+      { url: '/files/a.png', b64_json: null },
+      { url: `data:image/png;base64,${base64}`, b64_json: '' },
+      { url: '', b64_json: base64 },
+      { url: null, b64_json: `data:image/png;base64,${base64}` },
+    ]) {
+      const { images } = await service.generate(sampleRequest(), context);
+      expect(images).toEqual([png]);
+    }
+    for (item of [{ url: '', b64_json: '' }, {}, null, { url: 7 }]) {
+      await expect(service.generate(sampleRequest(), context)).rejects.toMatchObject({
+        class: 'bad_output',
+      });
+    }
+  });
+
+  it('looks at no more pictures than it asked for', async () => {
+    let downloads = 0;
+    const { url } = await serveHttp((request, response) => {
+      if (request.method === 'GET') downloads += 1;
+      const data = Array.from({ length: 50 }, () => ({ url: '/picture' }));
+      response.end(request.method === 'GET' ? 'no picture' : JSON.stringify({ data }));
+    });
+    const service = createOpenAiService({ url, apiKey: 'key', model: 'local' });
+    await expect(service.generate(sampleRequest({ batch: 2 }), context)).rejects.toThrow('OpenAI');
+    expect(downloads).toBeLessThanOrEqual(2);
+  });
+
+  it('pauses as its rate limit says when it sends no Retry-After', async () => {
+    const exhausted = { 'x-ratelimit-remaining-images': '0', 'x-ratelimit-reset-images': '1m30s' };
+    const other = { 'x-ratelimit-remaining-tokens': '9', 'x-ratelimit-reset-tokens': '6m0s' };
+    const error = { code: 'rate_limit_exceeded' };
+    for (const [headers, code, pauseMs] of [
+      [{ ...exhausted, ...other }, 'rate_limit_exceeded', 90_000],
+      [{ ...exhausted, 'retry-after': '1', 'retry-after-ms': '1500' }, 'slow_down', 1_500],
+      [other, 'rate_limit_exceeded', undefined],
+      [exhausted, 'insufficient_quota', undefined],
+    ] as const) {
+      const { url } = await serveHttp((_, response) =>
+        response.writeHead(429, headers).end(JSON.stringify({ error: { ...error, code } })),
+      );
+      const service = createOpenAiService({ url, apiKey: 'key', model: 'gpt-image-2' });
+      const before = Date.now();
+      const failure: unknown = await service
+        .generate(sampleRequest(), context)
+        .catch((thrown: unknown) => thrown);
+      const { retryAtMs } = failure as AttemptError;
+      if (pauseMs === undefined) expect(retryAtMs).toBeUndefined();
+      else {
+        expect(retryAtMs).toBeGreaterThanOrEqual(before + pauseMs);
+        expect(retryAtMs).toBeLessThanOrEqual(Date.now() + pauseMs);
+      }
     }
   });
 

@@ -9,8 +9,9 @@ import type {
 } from '../service/image-service.ts';
 import { findObstacleIn, initOf } from '../service/obstacles.ts';
 import { ParamFit } from '../service/param-fit.ts';
-import { badOutput, readBase64Picture, readPicture } from '../service/read-picture.ts';
-import { tryReadJson } from '../service/refusal.ts';
+import { readLinkedPicture, readPictureText, type LinkContext } from '../service/linked-picture.ts';
+import { badOutput } from '../service/read-picture.ts';
+import { findRefusalInside, tryReadJson } from '../service/refusal.ts';
 import { runInTime } from '../service/run-in-time.ts';
 import { invertToAlpha } from './invert-to-alpha.ts';
 import { classifyOpenAi } from './openai-refusals.ts';
@@ -59,13 +60,13 @@ async function generate(
     const init = initOf(request.init, images.length);
     const painted =
       init === undefined
-        ? await paint(options, { route: '/images/generations', body: fields }, context)
+        ? await paint(options, { route: '/images/generations', body: fields, n }, context)
         : await paint(
             options,
-            { route: '/images/edits', body: await toForm(fields, init, request.mask, context) },
+            { route: '/images/edits', body: await toForm(fields, init, request.mask, context), n },
             context,
           );
-    images.push(...painted.slice(0, n));
+    images.push(...painted);
     // Fewer than asked for is for the caller of this driver to judge, not to ask for again and again.
     if (painted.length < n) break;
     if (images.length < request.batch) context.onProgress(images.length / request.batch);
@@ -92,44 +93,42 @@ function toPngFile(bytes: Uint8Array): Blob {
   return new Blob([new Uint8Array(bytes)], { type: 'image/png' });
 }
 
+interface Call {
+  readonly route: string;
+  readonly body: NonNullable<ServiceCall['body']>;
+  /** Pictures that are asked for; more of them in an answer are not looked at. */
+  readonly n: number;
+}
+
 async function paint(
   { url, apiKey }: OpenAiOptions,
-  { route, body }: { readonly route: string; readonly body: NonNullable<ServiceCall['body']> },
+  { route, body, n }: Call,
   { signal }: ServiceContext,
 ): Promise<readonly Uint8Array[]> {
+  const asked = joinUrl(url, route);
   const answer = await callService({
-    ...{ vendor: VENDOR, method: 'POST', body, signal, secret: apiKey },
-    url: joinUrl(url, route),
+    ...{ vendor: VENDOR, method: 'POST', body, signal, secret: apiKey, url: asked },
     headers: bearer(apiKey),
     classify: classifyOpenAi,
   });
   const json = tryReadJson(answer);
   const data = json !== undefined && isJsonObject(json) ? json.data : undefined;
-  if (!Array.isArray(data)) throw badOutput(VENDOR, 'no list of pictures');
-  // Array.isArray makes a readonly array of a union `any[]`.
-  const items = data as readonly JsonValue[];
-  if (items.length === 0) throw badOutput(VENDOR, 'no picture');
-  return Promise.all(items.map((item) => readItem(item, url, signal)));
-}
-
-/** GPT image models answer in base64; others that speak this API may answer with a URL. */
-async function readItem(item: JsonValue, base: string, signal: AbortSignal): Promise<Uint8Array> {
-  const { b64_json: base64 = null, url = null } = isJsonObject(item) ? item : {};
-  if (typeof url !== 'string' || base64 !== null) return readBase64Picture(VENDOR, base64);
-  const bytes = await callService({
-    ...{ vendor: VENDOR, method: 'GET', url: toDownloadUrl(url, base), signal },
-    // A picture that is not there says nothing of the key or the model.
-    classify: () => ({ class: 'bad_output' }),
-  });
-  return readPicture(VENDOR, bytes);
-}
-
-/** @throws AttemptError (bad_output) for addresses that only this machine's network should see */
-function toDownloadUrl(text: string, base: string): URL {
-  if (!URL.canParse(text)) throw badOutput(VENDOR, 'a URL that cannot be read');
-  const url = new URL(text);
-  if (url.protocol !== 'https:' && url.origin !== new URL(base).origin) {
-    throw badOutput(VENDOR, 'the URL of another server without TLS');
+  if (!Array.isArray(data) || data.length === 0) {
+    const options = { classify: classifyOpenAi, secret: apiKey };
+    const what = Array.isArray(data) ? 'no picture' : 'no list of pictures';
+    throw findRefusalInside(VENDOR, json, options) ?? badOutput(VENDOR, what);
   }
-  return url;
+  // Array.isArray makes a readonly array of a union `any[]`.
+  const items = (data as readonly JsonValue[]).slice(0, n);
+  return Promise.all(items.map((item) => readItem(item, { vendor: VENDOR, asked, signal })));
+}
+
+/**
+ * GPT image models answer in base64; others that speak this API with a link, or with both members, of which one may
+ * be empty.
+ */
+async function readItem(item: JsonValue, context: LinkContext): Promise<Uint8Array> {
+  const { b64_json: base64, url: link } = isJsonObject(item) ? item : {};
+  const isLinked = (base64 ?? '') === '' && typeof link === 'string' && link !== '';
+  return isLinked ? readLinkedPicture(link, context) : readPictureText(base64, context);
 }

@@ -1,28 +1,53 @@
-import { isJsonObject } from '@tiercel/contracts';
 import type { AttemptClass } from '../failures.ts';
-import type { Refusal, Verdict } from '../service/refusal.ts';
+import {
+  classifyRefusal,
+  type Refusal,
+  type VendorWords,
+  type Verdict,
+} from '../service/refusal.ts';
 
-/** Codes of `{error: {message, type, param, code}}` that say more than the status. */
-const CLASSES: Readonly<Record<string, AttemptClass>> = {
+/**
+ * Codes and types of `{error: {message, type, param, code}}` that say more than the status: OpenAI's own (for images
+ * those of `ResponseErrorCode` in its npm package), Azure's, and those of gateways that speak the same API.
+ */
+const CODES: Readonly<Record<string, AttemptClass>> = {
   moderation_blocked: 'safety',
   content_policy_violation: 'safety',
+  image_content_policy_violation: 'safety',
+  content_filter: 'safety',
+  contentFilter: 'safety',
+  ResponsibleAIPolicyViolation: 'safety',
   insufficient_quota: 'quota',
+  insufficient_user_quota: 'quota',
   billing_hard_limit_reached: 'quota',
+  billing_not_active: 'quota',
   rate_limit_exceeded: 'rate',
+  slow_down: 'rate',
+  engine_overloaded: 'capacity',
+  invalid_api_key: 'config',
+  account_deactivated: 'config',
   model_not_found: 'config',
+  DeploymentNotFound: 'config',
+  invalid_prompt: 'caller',
+  invalid_image: 'caller',
+  invalid_image_file: 'caller',
+  invalid_image_format: 'caller',
+  invalid_image_mode: 'caller',
+  invalid_base64_image: 'caller',
+  image_too_large: 'caller',
+  image_too_small: 'caller',
+  image_file_too_large: 'caller',
+  image_parse_error: 'caller',
+  empty_image_file: 'caller',
+  unsupported_image_media_type: 'caller',
 };
 
-/** What a request holds of the caller's; a complaint about another field is ours or the configuration's. */
-const CALLERS_FIELDS = new Set(['prompt', 'image', 'image[]', 'mask']);
-const CALLERS_STATUSES = new Set([400, 413, 422]);
+/** A size is the driver's choice among the model's, and so are `n` and all the others. */
+const WORDS: VendorWords = {
+  codes: CODES,
+  callersFields: new Set(['prompt', 'image', 'mask']),
+};
 
-export function classifyOpenAi({ status, json }: Refusal): Verdict | undefined {
-  const error = json !== undefined && isJsonObject(json) ? json.error : undefined;
-  if (!isJsonObject(error)) return undefined;
-  const says = typeof error.message === 'string' ? error.message : undefined;
-  const known = typeof error.code === 'string' ? CLASSES[error.code] : undefined;
-  if (known !== undefined) return { class: known, says };
-  if (!CALLERS_STATUSES.has(status)) return undefined;
-  const isOurs = typeof error.param === 'string' && !CALLERS_FIELDS.has(error.param);
-  return { class: isOurs ? 'config' : 'caller', says };
+export function classifyOpenAi(refusal: Refusal): Verdict | undefined {
+  return classifyRefusal(refusal, WORDS);
 }

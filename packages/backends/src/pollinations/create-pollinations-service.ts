@@ -1,11 +1,14 @@
 import { randomInt } from 'node:crypto';
+import { pythonFloat } from '@tiercel/contracts';
 import { bearer, callService, joinUrl } from '../service/http.ts';
 import type { ImageParam, ImageRequest, ImageService } from '../service/image-service.ts';
 import { findObstacleIn } from '../service/obstacles.ts';
 import { paintEach } from '../service/paint-each.ts';
 import { ParamFit } from '../service/param-fit.ts';
 import { readPicture } from '../service/read-picture.ts';
+import { findRefusalInside, tryReadJson } from '../service/refusal.ts';
 import { runInTime } from '../service/run-in-time.ts';
+import { sniffImage } from '../service/sniff-image.ts';
 import { classifyPollinations } from './pollinations-refusals.ts';
 
 export interface PollinationsOptions {
@@ -65,7 +68,7 @@ function toUrl(
   const query = {
     ...{ model, width: String(width), height: String(height), seed: String(seed) },
     ...(request.negative === '' ? {} : { negative_prompt: request.negative }),
-    ...(request.cfg === undefined ? {} : { guidance_scale: String(request.cfg) }),
+    ...(request.cfg === undefined ? {} : { guidance_scale: pythonFloat(request.cfg) }),
     // The caller's picture, as it is: unmarked, the prompt not rewritten, not shown in the public feed.
     ...{ nologo: 'true', enhance: 'false', private: 'true' },
   };
@@ -92,5 +95,10 @@ async function paintOne(
     headers: bearer(apiKey),
     classify: classifyPollinations,
   });
+  if (sniffImage(bytes) === undefined) {
+    const options = { classify: classifyPollinations, secret: apiKey };
+    const refusal = findRefusalInside(VENDOR, tryReadJson(bytes), options);
+    if (refusal !== undefined) throw refusal;
+  }
   return readPicture(VENDOR, bytes);
 }

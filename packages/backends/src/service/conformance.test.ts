@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { systemClock } from '@tiercel/runtime';
 import {
   FAKE_FAULTS,
+  serveHttp,
   startFakeAutomatic1111,
   startFakeCloudflare,
   startFakeOpenAi,
@@ -60,6 +61,8 @@ const pollinations = (route: string): Rig => ({
 const rigs: readonly Rig[] = [
   cloudflare('@cf/lykon/dreamshaper-8-lcm'),
   cloudflare('@cf/black-forest-labs/flux-1-schnell'),
+  cloudflare('@cf/black-forest-labs/flux-2-klein-4b'),
+  cloudflare('@cf/black-forest-labs/flux-2-dev'),
   {
     name: 'openai',
     start: () => startFakeOpenAi({ apiKey: KEY }),
@@ -208,6 +211,35 @@ describe.each(rigs)('$name', (rig) => {
     if (name === 'rate') {
       expect(error.retryAtMs).toBeGreaterThanOrEqual(before + 2_000);
       expect(error.retryAtMs).toBeLessThanOrEqual(Date.now() + 2_000);
+    }
+  });
+
+  it.each([
+    ['2', 2_000],
+    ['12.5', 12_500],
+    ['.75', 750],
+    ['0', 0],
+    ['1m30s', 90_000],
+    ['99999999999999999999', 86_400_000],
+    ['-5', undefined],
+    ['soon', undefined],
+    ['Sun, 06 Nov 1994 08:49:37 GMT', undefined],
+  ])('is left alone for as long as Retry-After says (%s)', async (header, pauseMs) => {
+    const { url } = await serveHttp((_, response) =>
+      response.writeHead(429, { 'retry-after': header }).end(),
+    );
+    const before = Date.now();
+    const error = await rig
+      .create(url)
+      .generate(plainRequest, sampleContext())
+      .catch((failure: unknown) => failure);
+    expect(error).toMatchObject({ class: 'rate' });
+    const { retryAtMs } = error as AttemptError;
+    if (pauseMs === undefined) {
+      expect(retryAtMs).toBeUndefined();
+    } else {
+      expect(retryAtMs).toBeGreaterThanOrEqual(before + pauseMs);
+      expect(retryAtMs).toBeLessThanOrEqual(Date.now() + pauseMs);
     }
   });
 

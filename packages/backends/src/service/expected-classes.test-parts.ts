@@ -8,15 +8,24 @@ const COMMON: Expectations = {
   unauthorized: 'config',
   forbidden: 'config',
   model_gone: 'config',
-  invalid_request: 'caller',
+  unknown_model: 'config',
+  // Without a word of what the caller sent.
+  invalid_request: 'config',
+  invalid_prompt: 'caller',
   safety: 'safety',
   quota: 'quota',
   rate: 'rate',
+  queue_full: 'rate',
+  rate_in_200: 'rate',
   capacity: 'capacity',
   out_of_memory: 'server',
   error: 'server',
   error_with_seed: 'server',
   unavailable: 'capacity',
+  blocked: 'config',
+  // The request was a small one.
+  too_large: 'config',
+  redirect: 'config',
   hang: 'timeout',
   slow: 'served',
   reset: 'network',
@@ -41,8 +50,10 @@ const OWN: Readonly<Record<string, Expectations>> = {
     // It refuses nothing; what it censors is black.
     safety: 'served',
     out_of_memory: 'capacity',
+    // It has no code for it.
+    rate_in_200: 'bad_output',
   },
-  turbo: { out_of_memory: 'capacity' },
+  turbo: { out_of_memory: 'capacity', rate_in_200: 'bad_output' },
 };
 
 /** How the driver of a vendor tells a fault of the vocabulary of fake services. */

@@ -1,11 +1,13 @@
 import type { IncomingMessage } from 'node:http';
+import type { LookupFunction } from 'node:net';
 import { stringifyJson } from '@tiercel/contracts';
 import { exchangeHttp, HttpBreak } from '../exchange-http.ts';
-import { describeNoAnswer, parseRetryAfter } from '../http-failures.ts';
+import { describeNoAnswer } from '../http-failures.ts';
 import { AttemptError } from '../failures.ts';
 import { readLimited } from '../read-limited.ts';
 import { badOutput } from './read-picture.ts';
 import { toAttemptError, tryReadJson, type Classifier } from './refusal.ts';
+import { readRetryAfter } from './retry-after.ts';
 
 /** One request to a service. */
 export interface ServiceCall {
@@ -23,6 +25,8 @@ export interface ServiceCall {
   readonly classify?: Classifier;
   /** The key, kept out of messages. */
   readonly secret?: string | undefined;
+  /** Finds the addresses of the host; default: the system's way. */
+  readonly lookup?: LookupFunction;
 }
 
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
@@ -36,14 +40,13 @@ const MAX_REFUSAL_BYTES = 64 * 1024;
  * @throws AttemptError, or the reason of the signal
  */
 export async function callService(call: ServiceCall): Promise<Buffer> {
-  const { method, url, headers = {}, body, signal } = call;
+  const { method, url, headers = {}, signal, lookup } = call;
+  const body =
+    call.body === undefined || call.body instanceof FormData ? call.body : stringifyJson(call.body);
   try {
     return await exchangeHttp(
-      {
-        ...{ method, url, headers, signal },
-        body: body === undefined || body instanceof FormData ? body : stringifyJson(body),
-      },
-      (answer) => readAnswer(call, answer),
+      { ...{ method, url, headers, signal, body }, ...(lookup === undefined ? {} : { lookup }) },
+      (answer) => readAnswer(call, answer, countBytes(body)),
     );
   } catch (error) {
     if (error instanceof HttpBreak) throw describeBreak(call, error);
@@ -63,7 +66,11 @@ export function bearer(apiKey: string | undefined): Record<string, string> {
   return apiKey === undefined || apiKey === '' ? {} : { authorization: `Bearer ${apiKey}` };
 }
 
-async function readAnswer(call: ServiceCall, response: IncomingMessage): Promise<Buffer> {
+async function readAnswer(
+  call: ServiceCall,
+  response: IncomingMessage,
+  sentBytes: number,
+): Promise<Buffer> {
   const { statusCode: status = 0, headers } = response;
   if (status >= 200 && status < 300) {
     const maxBytes = call.maxBytes ?? MAX_ANSWER_BYTES;
@@ -75,11 +82,21 @@ async function readAnswer(call: ServiceCall, response: IncomingMessage): Promise
   const bytes = await readLimited(response, MAX_REFUSAL_BYTES).catch(() => undefined);
   call.signal.throwIfAborted();
   const refusal = {
-    status,
+    ...{ status, sentBytes },
     json: bytes === undefined ? undefined : tryReadJson(bytes),
-    retryAfterMs: parseRetryAfter(headers['retry-after'] ?? null, Date.now()),
+    ...readRetryAfter(headers, Date.now()),
   };
   throw toAttemptError(call.vendor, refusal, call);
+}
+
+/** What a form adds around its fields is left out. */
+function countBytes(body: string | FormData | undefined): number {
+  if (!(body instanceof FormData)) return Buffer.byteLength(body ?? '');
+  let bytes = 0;
+  for (const [, value] of body) {
+    bytes += typeof value === 'string' ? Buffer.byteLength(value) : value.size;
+  }
+  return bytes;
 }
 
 function describeBreak(call: ServiceCall, { kind, cause }: HttpBreak): AttemptError {

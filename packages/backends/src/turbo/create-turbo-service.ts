@@ -12,9 +12,10 @@ import { findObstacleIn } from '../service/obstacles.ts';
 import { paintEach } from '../service/paint-each.ts';
 import { ParamFit } from '../service/param-fit.ts';
 import { badOutput, readBase64Picture } from '../service/read-picture.ts';
-import { tryReadJson, type Refusal, type Verdict } from '../service/refusal.ts';
+import { findRefusalInside, tryReadJson } from '../service/refusal.ts';
 import { runInTime } from '../service/run-in-time.ts';
 import { TurboPool } from './turbo-pool.ts';
+import { classifyTurbo } from './turbo-refusals.ts';
 
 export interface TurboOptions {
   readonly urls: readonly string[];
@@ -29,7 +30,6 @@ const SIZES = { step: 8, minSide: 256, maxSide: 2048 };
 const STEPS = { min: 1, max: 50 };
 /** PyTorch's generators take 64 bits. */
 const SEED_END = 2n ** 64n;
-const OUT_OF_MEMORY_TEXT = /out of memory/i;
 
 /** The servers that Pollinations calls turbo: `POST /generate`, one picture a request. */
 export function createTurboService({ urls, model = 'turbo', clock }: TurboOptions): ImageService {
@@ -37,6 +37,7 @@ export function createTurboService({ urls, model = 'turbo', clock }: TurboOption
   return {
     ...{ model, honours: HONOURS },
     findObstacle: (wish) => findObstacleIn(wish, { honours: HONOURS, needsPrompt: false }),
+    hasOtherServer: () => pool.hasRested(),
     generate: (request, context) =>
       runInTime(VENDOR, context, async (signal) => {
         const fit = new ParamFit();
@@ -60,7 +61,7 @@ async function generate(
   };
   const paint = (index: number): Promise<Uint8Array> => {
     const own = seed === undefined ? undefined : fit.seed(seed, index, SEED_END);
-    return pool.ask((url) => paintOne(url, { ...body, seed: own }, context.signal));
+    return pool.ask(context.signal, (url) => paintOne(url, { ...body, seed: own }, context.signal));
   };
   return paintEach(batch, paint, (painted) => {
     if (batch > 1) context.onProgress(painted / batch);
@@ -75,10 +76,13 @@ async function paintOne(
   const answer = await callService({
     ...{ vendor: VENDOR, method: 'POST', body, signal },
     url: joinUrl(url, '/generate'),
-    classify,
+    classify: classifyTurbo,
   });
   const json = tryReadJson(answer);
-  if (!Array.isArray(json)) throw badOutput(VENDOR, 'no list of pictures');
+  if (!Array.isArray(json)) {
+    const refusal = findRefusalInside(VENDOR, json, { classify: classifyTurbo });
+    throw refusal ?? badOutput(VENDOR, 'no list of pictures');
+  }
   // Array.isArray makes a readonly array of a union `any[]`.
   const [first] = json as readonly JsonValue[];
   if (!isJsonObject(first)) throw badOutput(VENDOR, 'no picture');
@@ -86,13 +90,4 @@ async function paintOne(
     throw new AttemptError('safety', `${VENDOR} marked the picture as unsafe`);
   }
   return readBase64Picture(VENDOR, first.image);
-}
-
-/** FastAPI's `{detail}`. Running out of memory has no code here: the text is all there is. */
-function classify({ status, json }: Refusal): Verdict | undefined {
-  const detail = json !== undefined && isJsonObject(json) ? json.detail : undefined;
-  if (typeof detail !== 'string') return undefined;
-  if (status >= 500 && OUT_OF_MEMORY_TEXT.test(detail))
-    return { class: 'capacity', isOutOfMemory: true };
-  return status === 400 ? { class: 'caller', says: detail } : undefined;
 }
