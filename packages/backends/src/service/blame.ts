@@ -22,6 +22,9 @@ const CONTENT_TEXT = new RegExp(
     .join('|'),
   'i',
 );
+/** Whose limit it is does not matter: it is the prompt that is over it. */
+const LENGTH_TEXT =
+  /\bprompt\b[^.\n]*\b(?:too (?:long|short)|longer|exceed(?:s|ed)?|at most|maximum|characters)\b/i;
 /** Words of who set the tier up. A sentence with one of them blames that, whatever else it names. */
 const SETUP_TEXT =
   /\b(?:models?|deployments?|api[ _-]?keys?|tokens?|accounts?|organi[sz]ations?|permissions?|endpoints?|routes?|urls?|headers?|billing|subscriptions?|plans?|quotas?)\b/i;
@@ -35,6 +38,7 @@ export function blamesCaller(body: ErrorBody, callersFields: ReadonlySet<string>
   const said = body.texts.join('\n');
   if (body.codes.some((code) => FORM_CODES.test(code))) return false;
   if (body.fields.length === 0 && FORM_TEXT.test(said)) return false;
+  if (body.fields.length === 0 && LENGTH_TEXT.test(said)) return true;
   const named = namedFields(body);
   if (named.length > 0) return named.every((field) => callersFields.has(field));
   return CONTENT_TEXT.test(said) && !SETUP_TEXT.test(said);

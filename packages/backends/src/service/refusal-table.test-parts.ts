@@ -93,6 +93,12 @@ export const REFUSAL_TABLE: readonly RefusalRow[] = [
   openai(422, 'param `mask`', { code: null, param: 'mask' }, 'caller'),
   openai(400, 'code `invalid_image_file`', { code: 'invalid_image_file', param: null }, 'caller'),
   openai(400, 'a sentence about the prompt', { message: 'Your prompt is too long.' }, 'caller'),
+  openai(
+    400,
+    'a sentence about the length of the prompt for a model',
+    { message: 'Prompt exceeds the 1000 characters that model `x` takes' },
+    'caller',
+  ),
   openai(400, 'param `size`', { code: 'invalid_value', param: 'size' }, 'config'),
   openai(400, 'param `model`', { code: 'invalid_value', param: 'model' }, 'config'),
   openai(400, 'code `model_not_found`', { code: 'model_not_found', param: null }, 'config'),
