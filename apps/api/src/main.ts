@@ -49,7 +49,7 @@ async function main(): Promise<void> {
   const replay = new EventReplay(redis, names);
   const subscriber = new EventSubscriber(ear, names);
   const catalogue = new Catalogue({
-    board: new AnnouncementBoard(redis, names, systemClock),
+    board: new AnnouncementBoard(redis, names),
     listInputFiles: () => files.listFiles('input'),
     log,
   });

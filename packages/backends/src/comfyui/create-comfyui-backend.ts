@@ -9,7 +9,7 @@ import type {
   Backend,
   TierAttemptContext,
 } from '../backend.ts';
-import { AttemptError, mayTryNextTier, Stopped } from '../failures.ts';
+import { AttemptError, goesOnElsewhere, mayTryNextTier } from '../failures.ts';
 import { CallerNames, recallNames } from './caller-names.ts';
 import { ComfyRequestError } from './comfy-errors.ts';
 import { forgetPrompt } from './forget-prompt.ts';
@@ -72,7 +72,7 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
   const pool: PoolServer[] = options.urls.map((url) => openServer(url, options));
   /** Taken off the pool, with prompts of ours still on them. */
   const leaving = new Set<PoolServer>();
-  const slots = new ServerSlots(options.redis, options.prefix, options.clock);
+  const slots = new ServerSlots(options.redis, options.prefix);
   const find = (url: string) => [...pool, ...leaving].find((server) => server.url === url);
 
   const run = async (
@@ -95,7 +95,7 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
               tier: options.name,
               clock: options.clock,
             })
-          : { server: noted, slot: await slots.acquireOver(noted.url, lease) };
+          : { server: noted, slot: await slots.acquireOver(noted.url, lease, context.signal) };
       try {
         const result = await runOn(place, request, context, noted === undefined ? undefined : note);
         place.server.noteSuccess();
@@ -124,8 +124,8 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
   ): Promise<AttemptResult> => {
     const upstreamId = found?.id ?? randomUUID();
     const { client } = server;
-    /** Of the worker that sent the prompt and is gone. */
-    const elder = found?.clientId;
+    /** Of the worker that sent the prompt and is gone; frames for this one's own id come by its own socket. */
+    const elder = found?.clientId === options.clientId ? undefined : found?.clientId;
     const callerNames =
       found === undefined
         ? new CallerNames()
@@ -145,7 +145,7 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
           slot.release().catch(() => undefined);
         },
         renewSocket: () => {
-          if (found === undefined) server.renewSocket();
+          if (elder === undefined) server.renewSocket();
         },
         noteSilence: () => {
           if (elder !== undefined) server.renewInherited(elder);
@@ -182,9 +182,9 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
       if (!isOver && !context.signal.aborted) server.abandon(upstreamId);
       throw error;
     } finally {
-      server.detach(upstreamId);
+      server.detach(upstreamId, promptRun);
       stopListening?.();
-      if (!isShutdown(context.signal)) {
+      if (!goesOnElsewhere(context.signal)) {
         // Not before the job's end is on record: should this worker die now, the next one reads it there.
         void (isOver ? context.recorded : Promise.resolve()).then(() =>
           forgetPrompt(server, upstreamId, isInHistory),
@@ -232,11 +232,6 @@ function noteFailure(server: PoolServer, error: unknown, signal: AbortSignal): v
   const failure: unknown = signal.aborted ? signal.reason : error;
   if (!(failure instanceof AttemptError) || isFileGone(failure)) return;
   if (mayTryNextTier(failure.class)) server.noteFailure(failure);
-}
-
-/** The prompt goes on there, for the next worker. */
-function isShutdown({ reason }: { readonly reason: unknown }): boolean {
-  return reason instanceof Stopped && reason.reason === 'shutdown';
 }
 
 function isFileGone(error: AttemptError): boolean {
