@@ -14,8 +14,8 @@ import type { Queue } from 'bullmq';
 import { finishScript, parseFinish, type FinishReply } from './lua/finish.ts';
 import { handBackScript } from './lua/hand-back.ts';
 import { rememberScript } from './lua/remember.ts';
-import type { TakenJob } from './lua/take-job.ts';
-import { takeJob } from './lua/take.ts';
+import { parseTaken, type TakenJob } from './lua/take-job.ts';
+import { takeScript } from './lua/take.ts';
 import { summariseOutputs } from './outputs-summary.ts';
 import { addPermits } from './permits.ts';
 
@@ -55,8 +55,18 @@ export class Consumer {
    * The job for a permit that has just been delivered; undefined when nothing is waiting (it was
    * deleted, another permit took it, or its lane is busy).
    */
-  take(permit: string, worker: WorkerId, claim = createClaimId()): Promise<TakenJob | undefined> {
-    return takeJob(this.#redis, { prefix: this.#prefix, permit, worker, claimId: claim });
+  async take(
+    permit: string,
+    worker: WorkerId,
+    claim = createClaimId(),
+  ): Promise<TakenJob | undefined> {
+    const reply = await takeScript.run(this.#redis, {
+      prefix: this.#prefix,
+      permit,
+      worker,
+      claim,
+    });
+    return parseTaken(reply, { permit, claimId: claim });
   }
 
   /**

@@ -34,7 +34,7 @@ export interface QueueParts {
 }
 
 export const log = createLogger({ level: 'silent', name: 'test' });
-export const worker = workerId('w1');
+const worker = workerId('w1');
 /** Who goes on with the permit of a job that ends. */
 export const another = (): NextTaker => ({ worker, claimId: createClaimId() });
 

@@ -22,7 +22,7 @@ end
 `;
 
 /** What may be taken, and in whose turn. */
-export const LUA_OFFER = lua`
+const LUA_OFFER = lua`
 ${luaNames('ready', 'tenants', 'vtime')}
 local function offer(tenant, m, number)
   redis.call('ZADD', ready_key(tenant), number, m)

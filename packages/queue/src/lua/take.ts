@@ -1,6 +1,6 @@
-import { lua, LUA_NOW, type ClaimId, type WorkerId } from '@tiercel/contracts';
-import { RedisScript, type Redis } from '@tiercel/runtime';
-import { LUA_TAKE, parseTaken, type TakenJob } from './take-job.ts';
+import { lua, LUA_NOW } from '@tiercel/contracts';
+import { RedisScript } from '@tiercel/runtime';
+import { LUA_TAKE } from './take-job.ts';
 
 /** A permit was delivered: the job it had before (its worker died), else the next one whose turn it is. */
 export const takeScript = new RedisScript({
@@ -23,12 +23,3 @@ return take_next(permit, worker, claim)
 `,
   parse: (reply) => reply,
 });
-
-/** The job for a delivered permit; undefined when nothing is ready. */
-export async function takeJob(
-  redis: Redis,
-  call: { prefix: string; permit: string; worker: WorkerId; claimId: ClaimId },
-): Promise<TakenJob | undefined> {
-  const { claimId, ...values } = call;
-  return parseTaken(await takeScript.run(redis, { ...values, claim: claimId }), call);
-}
