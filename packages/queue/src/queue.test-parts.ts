@@ -38,8 +38,8 @@ const worker = workerId('w1');
 /** Who goes on with the permit of a job that ends. */
 export const another = (): NextTaker => ({ worker, claimId: createClaimId() });
 
-export function openQueueParts(redisUrl: string): QueueParts {
-  const names = new RedisNames('qtest');
+export function openQueueParts(redisUrl: string, prefix = 'qtest'): QueueParts {
+  const names = new RedisNames(prefix);
   const redis = connectRedis(redisUrl, 'blocking', log);
   const permits = createPermitQueue(redis, names);
   const producer = new Producer(redis, names, permits, { maxPending: 5_000, perClient: 'serial' });

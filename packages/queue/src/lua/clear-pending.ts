@@ -37,8 +37,7 @@ repeat
     end
   end
   from = from + limit
-until #found > 0 or #page == 0
-if #found == 0 then return {} end
+until #found == limit or #page < 2 * limit
 
 local removed = 0
 for _, job in ipairs(found) do
@@ -46,6 +45,8 @@ for _, job in ipairs(found) do
   if arrival_of(m) <= tonumber(last_arrival) then removed = removed + remove_pending(id_of(m)) end
 end
 if removed > 0 then tell_status() end
+-- What comes behind the end of the list from now on has arrived too late to be removed.
+if #found < limit then return {} end
 return { found[#found][2], found[#found][1] }
 `,
   parse: (reply): PendingCursor | undefined => {
