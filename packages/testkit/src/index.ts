@@ -24,6 +24,7 @@ export { startRedisProxy, type RedisProxy } from './redis-proxy.ts';
 export { http, type RawBody, type RawHttp, type RawOptions, type RawResponse } from './raw-http.ts';
 export { findDeadUrl, serveHttp, type HttpServer } from './serve-http.ts';
 export {
+  shiftClock,
   startApi,
   startSystem,
   startWorker,
