@@ -17,11 +17,12 @@ export async function fillHistory(options: {
   const permits = createPermitQueue(redis, names);
   const producer = new Producer(redis, names, permits, {
     maxPending: options.count,
+    maxPendingBytes: 1e9,
     perClient: 'serial',
   });
   const consumer = new Consumer(redis, names, permits, {
-    eventsPerJob: 100,
-    eventsTtlSeconds: 3_600,
+    ...{ eventsPerJob: 100, eventBytesPerJob: 1_000_000 },
+    ...{ eventsTtlSeconds: 3_600, maxEventBytes: 1_000_000 },
   });
   let next = 0;
   const loop = async (): Promise<void> => {

@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto';
+
 declare const brand: unique symbol;
 type Brand<T, B extends string> = T & { readonly [brand]: B };
 
@@ -14,3 +16,16 @@ export const promptId = (text: string): PromptId => text as PromptId;
 export const permitId = (text: string): PermitId => text as PermitId;
 export const claimId = (text: string): ClaimId => text as ClaimId;
 export const workerId = (text: string): WorkerId => text as WorkerId;
+
+/** Longest text of a caller's, in characters, that becomes part of a key name as it is. */
+const MAX_KEY_TEXT = 200;
+
+/**
+ * A caller's text (a client_id, a workflow's id) as part of key and channel names: as it is up to 200
+ * characters, else its hash, so that ids of any length work. Applying it twice changes nothing. Who calls
+ * himself what a longer id is hashed to knows that id already.
+ */
+export function keyText(text: string): string {
+  if (text.length <= MAX_KEY_TEXT) return text;
+  return `sha256:${createHash('sha256').update(text, 'utf8').digest('hex')}`;
+}

@@ -5,18 +5,22 @@ export {
   type Device,
 } from './announcement.ts';
 export { AppError, ERRORS, isAppError, type ErrorCode } from './errors.ts';
+export { boundedFrame } from './bounded-frame.ts';
 export {
+  PICTURE_TYPE,
   plainNode,
   type ExecutionErrorData,
   type ExecutionInterruptedData,
   type JobEvent,
   type NodeIdentity,
   type Preview,
+  type ResultPicture,
   type TerminalEvent,
   type WireEvent,
 } from './events.ts';
 export {
   claimId,
+  keyText,
   permitId,
   promptId,
   workerId,
@@ -83,6 +87,7 @@ export {
   encodeClient,
   frameText,
   LUA_EMIT,
+  parseEventLine,
   parseEventMessage,
   type EventLine,
   type EventMessage,

@@ -5,6 +5,7 @@
 const NAMES = {
   job: 'job:*',
   pending: 'pending',
+  pending_bytes: 'pending-bytes',
   unreleased: 'unreleased',
   ready: 'ready:*',
   lane: 'lane:*',
@@ -22,6 +23,9 @@ const NAMES = {
   seq: 'seq',
   reply: 'reply:*',
   events: 'events:*',
+  state: 'state:*',
+  ends: 'ends',
+  pictures: 'pictures:*',
   preview: 'preview:*',
   missed: 'missed:*',
   worker: 'worker:*',
@@ -44,6 +48,7 @@ const NAMES = {
   client_channel: 'ch:client:*',
   job_channel: 'ch:job:*',
   everyone_channel: 'ch:everyone',
+  pulse_channel: 'ch:pulse:*',
   status_channel: 'ch:status',
   bell_channel: 'ch:bell',
   control_channel: 'ch:control',
@@ -76,8 +81,12 @@ export class RedisNames {
   /** Jobs in one state by the time they were created, or by how long they ran. */
   byState = (set: 'created' | 'duration', state: string): string => this.#name(set, state);
   jobEvents = (id: string): string => this.#name('events', id);
+  /** Where a job stands: the newest frame of each kind. */
+  jobState = (id: string): string => this.#name('state', id);
   lastPreview = (id: string): string => this.#name('preview', id);
-  missed = (clientId: string): string => this.#name('missed', clientId);
+  missed = (client: string): string => this.#name('missed', client);
+  /** Pictures that are results and that no socket of the client has been sent. */
+  unsentPictures = (client: string): string => this.#name('pictures', client);
   worker = (id: string): string => this.#name('worker', id);
   catalogue = (hash: string): string => this.#name('catalogue', hash);
   /** A cached result, by the hash of its key. */
@@ -98,6 +107,10 @@ export class RedisNames {
   }
   get pending(): string {
     return this.#name('pending');
+  }
+  /** Bytes of all pending jobs together. */
+  get pendingBytes(): string {
+    return this.#name('pending_bytes');
   }
   get running(): string {
     return this.#name('running');
@@ -131,6 +144,10 @@ export class RedisNames {
   get resultCacheSizes(): string {
     return this.#name('results_sizes');
   }
+  /** The ends of all jobs, in their order. */
+  get ends(): string {
+    return this.#name('ends');
+  }
   get workers(): string {
     return this.#name('workers');
   }
@@ -138,13 +155,15 @@ export class RedisNames {
     return this.#name('catalogues');
   }
   /** Frames for the sockets of one client. */
-  clientChannel = (clientId: string): string => this.#name('client_channel', clientId);
+  clientChannel = (client: string): string => this.#name('client_channel', client);
   /** Frames of one job, for server-sent events. */
   jobChannel = (id: string): string => this.#name('job_channel', id);
   /** Frames of jobs without a client: every socket gets them. */
   get everyoneChannel(): string {
     return this.#name('everyone_channel');
   }
+  /** What a process tells itself, to know that it hears. */
+  pulseChannel = (process: string): string => this.#name('pulse_channel', process);
   /** The number of jobs in the queue, at each change. */
   get statusChannel(): string {
     return this.#name('status_channel');

@@ -11,8 +11,8 @@ export {
   type NewJob,
   type ProducerOptions,
 } from './producer.ts';
-export type { JobRecord, JobView } from './job-record.ts';
-export { Reader, type JobsPageQuery, type QueueListing } from './reader.ts';
+export type { EndedJob, JobRecord, JobView } from './job-record.ts';
+export { Reader, type JobsPageQuery, type RunningJob } from './reader.ts';
 export { PermitRunner, type PermitRunnerOptions } from './runner.ts';
 export { openSecrets, SECRET_MEMBERS, sealSecrets } from './secrets.ts';
 export { Sweeper, type SweeperOptions } from './sweeper.ts';

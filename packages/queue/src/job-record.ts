@@ -26,6 +26,13 @@ export interface JobRecord extends JobView {
   readonly reportText: string;
 }
 
+/** How a job ended. */
+export interface EndedJob {
+  readonly id: string;
+  readonly outputsText: string;
+  readonly messagesText: string;
+}
+
 /** Fields of a record's hash that a listing needs. */
 export const VIEW_FIELDS = [
   'id',
@@ -50,6 +57,8 @@ export const RECORD_FIELDS = [
   'meta',
   'report',
 ] as const;
+
+export const END_FIELDS = ['id', 'state', 'outputs', 'messages'] as const;
 
 type Fields<F extends string> = Readonly<Record<F, string | undefined>>;
 
@@ -84,4 +93,11 @@ export function toRecord(job: Fields<(typeof RECORD_FIELDS)[number]>): JobRecord
     metaText: job.meta ?? '{}',
     reportText: job.report ?? 'null',
   };
+}
+
+/** Empty for a job that has not ended. */
+export function toEnd(job: Fields<(typeof END_FIELDS)[number]>): EndedJob[] {
+  const { id = '', state, outputs = '{}', messages = '[]' } = job;
+  if (state === 'pending' || state === 'running') return [];
+  return [{ id, outputsText: outputs, messagesText: messages }];
 }

@@ -48,9 +48,9 @@ const scenarios: Record<string, Scenario> = {
       await parts.producer.enqueue(newJob('first'));
     },
     act: ({ redis, names, permits }) =>
-      new Producer(redis, names, permits, { maxPending: 2, perClient: 'serial' }).enqueue(
-        newJob('lost'),
-      ),
+      new Producer(redis, names, permits, {
+        ...{ maxPending: 2, maxPendingBytes: 1_000_000, perClient: 'serial' },
+      }).enqueue(newJob('lost')),
   },
   'releasing a job': {
     prepare: async (parts) => {

@@ -38,6 +38,8 @@ export interface Accepted {
 
 export interface ProducerOptions {
   readonly maxPending: number;
+  /** Of all pending jobs together. */
+  readonly maxPendingBytes: number;
   readonly perClient: 'serial' | 'parallel';
 }
 
@@ -92,6 +94,7 @@ export class Producer {
       client: encodeClient(job.clientId),
       serial: this.#options.perClient === 'serial' ? 1 : 0,
       max_pending: this.#options.maxPending,
+      max_bytes: this.#options.maxPendingBytes,
       workflow: job.workflowId ?? '',
       prompt: job.promptText,
       extra: job.extraText,
@@ -108,6 +111,13 @@ export class Producer {
         throw new AppError('queue_full', `The queue is full: ${reply.pending} jobs are waiting.`, {
           retryAfterSeconds: 5,
         });
+      case 'heavy':
+        throw new AppError(
+          'queue_full',
+          `The queue is full: its jobs hold ${reply.bytes} of ${this.#options.maxPendingBytes} bytes ` +
+            '(queue.maxPendingBytes), and this one has no room beside them.',
+          { retryAfterSeconds: 5 },
+        );
       case 'conflict':
         throw conflict(job.id);
     }

@@ -138,8 +138,7 @@ describe('one prompt id', () => {
 describe('limits', () => {
   test('one job more than maxPending is refused, and nothing of it stays', async () => {
     const small = new Producer(parts.redis, parts.names, parts.permits, {
-      maxPending: 2,
-      perClient: 'serial',
+      ...{ maxPending: 2, maxPendingBytes: 1_000_000, perClient: 'serial' },
     });
     await small.enqueue(newJob('a'));
     await small.enqueue(newJob('b'));
@@ -148,6 +147,71 @@ describe('limits', () => {
       retryAfterSeconds: expect.any(Number),
     });
     expect(await parts.reader.readRecord('c')).toBeUndefined();
+  });
+
+  describe('in bytes of all pending jobs', () => {
+    const heavy = (id: string, kilobytes = 30) =>
+      newJob(id, { extraText: JSON.stringify({ pad: 'x'.repeat(kilobytes * 1_000) }) });
+    let small: Producer;
+    const offer = (id: string, kilobytes?: number) =>
+      small.enqueue(heavy(id, kilobytes)).then(
+        () => 'taken',
+        (error: unknown) => (error as { code: string }).code,
+      );
+    const readHeld = async () => Number((await parts.redis.get(parts.names.pendingBytes)) ?? 0);
+
+    beforeEach(() => {
+      small = new Producer(parts.redis, parts.names, parts.permits, {
+        ...{ maxPending: 100, maxPendingBytes: 100_000, perClient: 'serial' },
+      });
+    });
+
+    test('a job that finds no room is refused, a smaller one is not, and nothing of it stays', async () => {
+      for (const id of ['a', 'b', 'c']) expect(await offer(id)).toBe('taken');
+      expect(await offer('d')).toBe('queue_full');
+      expect(await parts.reader.readRecord('d')).toBeUndefined();
+      expect(await offer('e', 1)).toBe('taken');
+      // Sent again it is the same job and needs no room.
+      expect(await offer('a')).toBe('taken');
+    });
+
+    test('one that is larger than the limit is taken when nothing else waits', async () => {
+      expect(await offer('huge', 500)).toBe('taken');
+      expect(await offer('a', 1)).toBe('queue_full');
+    });
+
+    test.each<[string, () => Promise<unknown>]>([
+      ['deleted', () => parts.editor.deletePending(['a'])],
+      ['cancelled', () => parts.editor.cancel(['a'])],
+      ['taken', () => parts.take()],
+    ])('a job that is %s makes room for another', async (_how, leave) => {
+      for (const id of ['a', 'b', 'c']) await offer(id);
+      for (const id of ['a', 'b', 'c']) await small.release(promptId(id));
+      expect(await offer('d')).toBe('queue_full');
+      await leave();
+      expect(await offer('d')).toBe('taken');
+      expect(await offer('e')).toBe('queue_full');
+    });
+
+    test('a job that is handed back needs its room again, and gets it', async () => {
+      for (const id of ['a', 'b', 'c']) await offer(id);
+      await small.release(promptId('a'));
+      const job = (await parts.take())!;
+      expect(await offer('d')).toBe('taken');
+      await parts.consumer.handBack(job);
+      await parts.consumer.handBack(job);
+      expect(await offer('e', 1)).toBe('queue_full');
+      expect((await parts.reader.listQueueIds()).pending).toHaveLength(4);
+    });
+
+    test('with the queue empty nothing is held, whatever became of the jobs', async () => {
+      for (const id of ['a', 'b', 'c']) await offer(id);
+      await small.release(promptId('a'));
+      await parts.finish(await parts.take());
+      expect(await readHeld()).toBeGreaterThan(50_000);
+      await parts.editor.clearPending();
+      expect(await readHeld()).toBe(0);
+    });
   });
 
   test('history keeps its limit and forgets the oldest with all their keys', async () => {

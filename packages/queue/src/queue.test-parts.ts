@@ -42,8 +42,14 @@ export function openQueueParts(redisUrl: string, prefix = 'qtest'): QueueParts {
   const names = new RedisNames(prefix);
   const redis = connectRedis(redisUrl, 'blocking', log);
   const permits = createPermitQueue(redis, names);
-  const producer = new Producer(redis, names, permits, { maxPending: 5_000, perClient: 'serial' });
-  const consumer = new Consumer(redis, names, permits, { eventsPerJob: 100, eventsTtlSeconds: 60 });
+  const producer = new Producer(redis, names, permits, {
+    ...{ maxPending: 5_000, maxPendingBytes: 100_000_000 },
+    perClient: 'serial',
+  });
+  const consumer = new Consumer(redis, names, permits, {
+    ...{ eventsPerJob: 100, eventBytesPerJob: 1_000_000 },
+    ...{ eventsTtlSeconds: 60, maxEventBytes: 100_000 },
+  });
   let permitCounter = 0;
   const take = async (permit = `p${(permitCounter += 1)}`): Promise<TakenJob | undefined> =>
     await consumer.take(permit, worker);

@@ -1,19 +1,18 @@
-import type { JobState, PromptId, RedisNames } from '@tiercel/contracts';
+import type { JobState, RedisNames } from '@tiercel/contracts';
 import type { Redis } from '@tiercel/runtime';
 import {
+  END_FIELDS,
   RECORD_FIELDS,
+  toEnd,
   toRecord,
   toView,
   VIEW_FIELDS,
+  type EndedJob,
   type JobRecord,
   type JobView,
 } from './job-record.ts';
 import { pageScript } from './lua/page.ts';
-
-export interface QueueListing {
-  readonly running: readonly JobRecord[];
-  readonly pending: readonly JobRecord[];
-}
+import { recordsScript } from './lua/records.ts';
 
 export interface JobsPageQuery {
   readonly states: readonly JobState[];
@@ -23,8 +22,15 @@ export interface JobsPageQuery {
   readonly limit: number;
 }
 
-/** Records fetched in one round trip; bounds what one answer holds in memory at a time. */
+/** A running job and whose it is, as encodeClient writes it. */
+export interface RunningJob {
+  readonly id: string;
+  readonly clientField: string;
+}
+
+/** Records fetched in one round trip, and about their bytes: what one answer holds in memory at a time. */
 const CHUNK = 200;
+const CHUNK_BYTES = 4 * 1024 * 1024;
 
 const idOfMember = (member: string): string => member.slice(17);
 
@@ -48,9 +54,15 @@ export class Reader {
     return (replies ?? []).reduce((sum, [, count]) => sum + Number(count), 0);
   }
 
+  /** What callers sent with all pending jobs. */
+  async readPendingBytes(): Promise<number> {
+    return Number((await this.#redis.get(this.#names.pendingBytes)) ?? 0);
+  }
+
   /**
    * Ids of everything in the queue, at one moment: a job on its way from pending to running (or back)
-   * is in exactly one of the lists.
+   * is in exactly one of the lists. Running jobs in the order they were taken, pending ones in the order
+   * they will be.
    */
   async listQueueIds(): Promise<{ running: string[]; pending: string[] }> {
     const replies = await this.#redis
@@ -60,16 +72,6 @@ export class Reader {
       .exec();
     const [running, pending] = (replies ?? []).map(([, members]) => members as string[]);
     return { running: running ?? [], pending: (pending ?? []).map(idOfMember) };
-  }
-
-  /** Running jobs in the order they were taken, pending ones in the order they will be. */
-  async readQueue(): Promise<QueueListing> {
-    const ids = await this.listQueueIds();
-    const [running, pending] = await Promise.all([
-      this.readRecords(ids.running),
-      this.readRecords(ids.pending),
-    ]);
-    return { running, pending };
   }
 
   /**
@@ -135,52 +137,80 @@ export class Reader {
     return members.map(idOfMember);
   }
 
-  /** Views of jobs in the order of the ids; ids without a record are left out. */
-  async readViews(ids: readonly string[]): Promise<JobView[]> {
-    return (await this.#readFields(ids, VIEW_FIELDS)).map(toView);
+  /** Of all jobs of one workflow: what they are sorted and chosen by. */
+  async readWorkflow(workflowId: string): Promise<JobView[]> {
+    const jobs: JobView[] = [];
+    for await (const page of this.streamViews(await this.listWorkflowIds(workflowId))) {
+      // Without what may be long: a workflow may have thousands of jobs.
+      jobs.push(
+        ...page.map((job) => ({ ...job, errorText: undefined, previewOutputText: undefined })),
+      );
+    }
+    return jobs;
   }
 
-  async readRecords(ids: readonly string[]): Promise<JobRecord[]> {
-    return (await this.#readFields(ids, RECORD_FIELDS)).map(toRecord);
+  /** Undefined for a job that is not known. */
+  async readState(id: string): Promise<JobState | undefined> {
+    const state = await this.#redis.hget(this.#names.job(id), 'state');
+    return state === null ? undefined : (state as JobState);
   }
 
   async readRecord(id: string): Promise<JobRecord | undefined> {
-    return (await this.readRecords([id]))[0];
+    for await (const [job] of this.streamRecords([id])) return job;
+    return undefined;
   }
 
-  /** Records a chunk at a time, for answers that may be long. */
+  /**
+   * Records in the order of the ids, as many at a time as memory takes lightly; ids without a record are
+   * left out.
+   */
   async *streamRecords(ids: readonly string[]): AsyncGenerator<JobRecord[]> {
-    for (let at = 0; at < ids.length; at += CHUNK) {
-      yield await this.readRecords(ids.slice(at, at + CHUNK));
-    }
+    for await (const page of this.#pages(ids, RECORD_FIELDS)) yield page.map(toRecord);
   }
 
-  /** Ids of running jobs that belong to a client. */
-  async listRunningOf(clientField: string): Promise<PromptId[]> {
+  /** As streamRecords, without the prompts. */
+  async *streamViews(ids: readonly string[]): AsyncGenerator<JobView[]> {
+    for await (const page of this.#pages(ids, VIEW_FIELDS)) yield page.map(toView);
+  }
+
+  /** As streamRecords: how jobs ended. */
+  async *streamEnds(ids: readonly string[]): AsyncGenerator<EndedJob[]> {
+    for await (const page of this.#pages(ids, END_FIELDS)) yield page.flatMap(toEnd);
+  }
+
+  async listRunning(): Promise<RunningJob[]> {
     const ids = await this.#redis.zrange(this.#names.running, 0, '-1');
-    const owners = await this.#readFields(ids, ['id', 'client', 'state']);
-    return owners
-      .filter((job) => job.client === clientField && job.state === 'running')
-      .map((job) => job.id as PromptId);
-  }
-
-  async #readFields<F extends string>(
-    ids: readonly string[],
-    fields: readonly F[],
-  ): Promise<Record<F, string | undefined>[]> {
-    if (ids.length === 0) return [];
-    const found: Record<F, string | undefined>[] = [];
-    for (let at = 0; at < ids.length; at += CHUNK) {
-      const pipeline = this.#redis.pipeline();
-      for (const id of ids.slice(at, at + CHUNK)) pipeline.hmget(this.#names.job(id), ...fields);
-      for (const [error, values] of (await pipeline.exec()) ?? []) {
-        if (error) throw error;
-        const texts = values as (string | null)[];
-        if (texts[0] === null) continue;
-        const entries = fields.map((field, index) => [field, texts[index] ?? undefined] as const);
-        found.push(Object.fromEntries(entries) as Record<F, string | undefined>);
+    const running: RunningJob[] = [];
+    for await (const page of this.#pages(ids, ['id', 'client', 'state'])) {
+      for (const { id, client, state } of page) {
+        if (id !== undefined && state === 'running') {
+          running.push({ id, clientField: client ?? 'n' });
+        }
       }
     }
-    return found;
+    return running;
+  }
+
+  async *#pages<F extends string>(
+    ids: readonly string[],
+    fields: readonly F[],
+  ): AsyncGenerator<Record<F, string | undefined>[]> {
+    for (let at = 0; at < ids.length;) {
+      const { count, values } = await recordsScript.run(this.#redis, {
+        prefix: this.#names.prefix,
+        max_bytes: CHUNK_BYTES,
+        fields_count: fields.length,
+        names: [...fields, ...ids.slice(at, at + CHUNK)],
+      });
+      const page: Record<F, string | undefined>[] = [];
+      for (let row = 0; row < count; row += 1) {
+        const own = values.slice(row * fields.length, (row + 1) * fields.length);
+        if (own[0] === null) continue; // the id: there is no record
+        const entries = fields.map((field, index) => [field, own[index] ?? undefined] as const);
+        page.push(Object.fromEntries(entries) as Record<F, string | undefined>);
+      }
+      if (page.length > 0) yield page;
+      at += count;
+    }
   }
 }

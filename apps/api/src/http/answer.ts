@@ -1,5 +1,6 @@
 import { AppError, parseJson, type JsonValue, type PromptError } from '@tiercel/contracts';
 import type { Request, Response } from 'express';
+import type { Writable } from 'node:stream';
 
 const JSON_TYPE = 'application/json; charset=utf-8';
 
@@ -9,6 +10,59 @@ export function sendJsonText(res: Response, text: string, status = 200): void {
   res.setHeader('Content-Type', JSON_TYPE);
   res.setHeader('Content-Length', Buffer.byteLength(text));
   res.end(text);
+}
+
+/** Answers up to this length leave in one piece, with their length told. */
+const WHOLE_CHARACTERS = 256 * 1024;
+
+/**
+ * Answers with JSON text that is made while it is sent: a long list never is in memory as a whole, and a
+ * caller that reads slowly is waited for. An error after the beginning breaks the connection off.
+ */
+export async function streamJsonText(res: Response, parts: AsyncIterable<string>): Promise<void> {
+  let head = '';
+  for await (const part of parts) {
+    if (!res.headersSent) {
+      head += part;
+      if (head.length <= WHOLE_CHARACTERS) continue;
+      res.setHeader('Content-Type', JSON_TYPE);
+    }
+    for (const piece of inPieces(res.headersSent ? part : head)) {
+      if (!res.write(piece)) await drained(res);
+      if (res.destroyed) return;
+    }
+  }
+  if (res.headersSent) res.end();
+  else sendJsonText(res, head);
+}
+
+/** A text of a hundred megabytes is turned into bytes a little at a time. */
+function* inPieces(text: string): Generator<string> {
+  for (let from = 0; from < text.length;) {
+    let to = Math.min(from + WHOLE_CHARACTERS, text.length);
+    // Not between the two halves of a character.
+    if (to < text.length && isHighSurrogate(text.charCodeAt(to - 1))) to += 1;
+    yield text.slice(from, to);
+    from = to;
+  }
+}
+
+function isHighSurrogate(code: number): boolean {
+  return code >= 0xd800 && code <= 0xdbff;
+}
+
+/** Resolves when what was written has left, or when the caller has. */
+export function drained(stream: Writable): Promise<void> {
+  if (!stream.writableNeedDrain || stream.destroyed) return Promise.resolve();
+  return new Promise((resolve) => {
+    const done = () => {
+      stream.off('drain', done);
+      stream.off('close', done);
+      resolve();
+    };
+    stream.once('drain', done);
+    stream.once('close', done);
+  });
 }
 
 export function sendJson(res: Response, value: unknown, status = 200): void {

@@ -2,6 +2,7 @@ import {
   API_STATUS,
   isJsonObject,
   JOB_STATES,
+  keyText,
   parseJson,
   type ApiJobStatus,
   type JobState,
@@ -17,6 +18,7 @@ import {
   readTextBody,
   sendJson,
   sendJsonText,
+  streamJsonText,
 } from '../http/answer.ts';
 import type { Route } from '../http/route.ts';
 
@@ -49,12 +51,7 @@ export function createJobsRoutes({ reader, editor }: JobsDependencies): Route[] 
           sendJson(res, { error: query.error }, 400);
           return;
         }
-        const { jobs, total } = await readPage(reader, query);
-        const { offset, limit } = query;
-        const hasMore = offset + jobs.length < total;
-        const pagination = { offset, limit: limit ?? null, total, has_more: hasMore };
-        const list = jobs.map((job) => `{${jobFieldsText(job)}}`).join(',');
-        sendJsonText(res, `{"jobs":[${list}],"pagination":${JSON.stringify(pagination)}}`);
+        await streamJsonText(res, listJobs(reader, query));
       },
     },
     {
@@ -143,20 +140,34 @@ function readInteger(req: Request, name: string): number | undefined {
   return /^\s*[+-]?\d+\s*$/.test(text) ? clampInteger(Number(text)) : NaN;
 }
 
-async function readPage(
+async function* listJobs(reader: Reader, query: ListQuery): AsyncGenerator<string> {
+  const { ids, total } = await findPage(reader, query);
+  yield '{"jobs":[';
+  let shown = 0;
+  for await (const page of reader.streamViews(ids)) {
+    for (const job of page) {
+      yield `${shown === 0 ? '' : ','}{${jobFieldsText(job)}}`;
+      shown += 1;
+    }
+  }
+  const { offset, limit } = query;
+  const hasMore = offset + shown < total;
+  const pagination = { offset, limit: limit ?? null, total, has_more: hasMore };
+  yield `],"pagination":${JSON.stringify(pagination)}}`;
+}
+
+async function findPage(
   reader: Reader,
   query: ListQuery,
-): Promise<{ jobs: JobView[]; total: number }> {
+): Promise<{ ids: string[]; total: number }> {
   const { workflowId, limit = UNLIMITED, offset } = query;
-  if (workflowId === undefined) {
-    const { ids, total } = await reader.listJobIds({ ...query, limit, offset });
-    return { jobs: await reader.readViews(ids), total };
-  }
-  const views = await reader.readViews(await reader.listWorkflowIds(workflowId));
-  const matching = views.filter((job) => query.states.includes(job.state));
+  if (workflowId === undefined) return await reader.listJobIds({ ...query, limit, offset });
+  const jobs = await reader.readWorkflow(keyText(workflowId));
+  const matching = jobs.filter((job) => query.states.includes(job.state));
   const key = (job: JobView) => (query.sortBy === 'created' ? job.createdAt : durationOf(job));
   matching.sort((a, b) => (query.descending ? key(b) - key(a) : key(a) - key(b)));
-  return { jobs: matching.slice(offset, offset + limit), total: matching.length };
+  const ids = matching.slice(offset, offset + limit).map(({ id }) => id);
+  return { ids, total: matching.length };
 }
 
 function durationOf(job: JobView): number {

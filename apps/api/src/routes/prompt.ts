@@ -4,6 +4,7 @@ import {
   FALLBACK_POLICIES,
   isFallbackPolicy,
   isJsonObject,
+  keyText,
   promptId,
   sliceMembers,
   stringifyJson,
@@ -220,9 +221,7 @@ function readExtra(body: JsonObject, members: ReadonlyMap<string, string>): Extr
     clientId:
       client === undefined || client === null
         ? undefined
-        : typeof client === 'string'
-          ? client
-          : stringifyJson(client),
+        : keyText(typeof client === 'string' ? client : stringifyJson(client)),
     secrets: secret.length === 0 ? undefined : `{${secret.join(',')}}`,
   };
 }
@@ -242,5 +241,5 @@ function readWorkflowId(body: JsonObject): string | undefined {
   const path = ['extra_data', 'extra_pnginfo', 'workflow', 'id'];
   let value: JsonValue | undefined = body;
   for (const name of path) value = isJsonObject(value) ? value[name] : undefined;
-  return typeof value === 'string' ? value : undefined;
+  return typeof value === 'string' && value !== '' ? keyText(value) : undefined;
 }

@@ -5,7 +5,7 @@ import {
   type JsonObject,
   type JsonValue,
 } from '@tiercel/contracts';
-import type { Editor, Reader } from '@tiercel/queue';
+import type { Editor, JobRecord, Reader } from '@tiercel/queue';
 import type { Request } from 'express';
 import { historyItemText, isEnded, queueItemText, setServedBy } from '../history-item.ts';
 import {
@@ -15,6 +15,7 @@ import {
   readTextBody,
   sendEmpty,
   sendJsonText,
+  streamJsonText,
 } from '../http/answer.ts';
 import type { Route } from '../http/route.ts';
 
@@ -30,12 +31,7 @@ export function createQueueRoutes({ reader, editor }: QueueDependencies): Route[
       method: 'GET',
       path: '/queue',
       async handle(_req, res) {
-        const { running, pending } = await reader.readQueue();
-        const list = (items: typeof running) => items.map(queueItemText).join(',');
-        sendJsonText(
-          res,
-          `{"queue_running":[${list(running)}],"queue_pending":[${list(pending)}]}`,
-        );
+        await streamJsonText(res, listQueue(reader));
       },
     },
     {
@@ -59,18 +55,7 @@ export function createQueueRoutes({ reader, editor }: QueueDependencies): Route[
           ...(maxItems === undefined ? {} : { maxItems }),
           ...(offset === undefined ? {} : { offset }),
         });
-        res.setHeader('Content-Type', 'application/json; charset=utf-8');
-        // All of history may be asked for at once: it is sent as it is read.
-        let separator = '{';
-        for await (const jobs of reader.streamRecords(ids)) {
-          for (const job of jobs.filter(isEnded)) {
-            const entry = `${separator}${JSON.stringify(job.id)}:${historyItemText(job)}`;
-            separator = ',';
-            if (!res.write(entry)) await drained(res);
-          }
-          if (res.destroyed) return;
-        }
-        res.end(separator === '{' ? '{}' : '}');
+        await streamJsonText(res, listHistory(reader, ids));
       },
     },
     {
@@ -109,16 +94,37 @@ export function createQueueRoutes({ reader, editor }: QueueDependencies): Route[
   ];
 }
 
-function drained(res: NodeJS.WritableStream): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      res.off('drain', done);
-      res.off('close', done);
-      resolve();
-    };
-    res.once('drain', done);
-    res.once('close', done);
-  });
+async function* listQueue(reader: Reader): AsyncGenerator<string> {
+  const { running, pending } = await reader.listQueueIds();
+  yield '{"queue_running":[';
+  yield* join(reader.streamRecords(running), queueItemText);
+  yield '],"queue_pending":[';
+  yield* join(reader.streamRecords(pending), queueItemText);
+  yield ']}';
+}
+
+async function* listHistory(reader: Reader, ids: readonly string[]): AsyncGenerator<string> {
+  yield '{';
+  yield* join(reader.streamRecords(ids), (job) =>
+    isEnded(job) ? `${JSON.stringify(job.id)}:${historyItemText(job)}` : undefined,
+  );
+  yield '}';
+}
+
+/** Members of a list, with commas between; what has no text is left out. */
+async function* join(
+  pages: AsyncIterable<readonly JobRecord[]>,
+  write: (job: JobRecord) => string | undefined,
+): AsyncGenerator<string> {
+  let separator = '';
+  for await (const page of pages) {
+    for (const job of page) {
+      const text = write(job);
+      if (text === undefined) continue;
+      yield separator + text;
+      separator = ',';
+    }
+  }
 }
 
 function readObject(req: Request): JsonObject {

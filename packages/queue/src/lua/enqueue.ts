@@ -1,6 +1,6 @@
 import { lua, LUA_NOW, luaNames } from '@tiercel/contracts';
 import { RedisScript } from '@tiercel/runtime';
-import { LUA_STATUS } from './parts.ts';
+import { LUA_ROOM, LUA_STATUS } from './parts.ts';
 
 export type EnqueueReply =
   | { readonly kind: 'ok'; readonly number: number }
@@ -8,7 +8,9 @@ export type EnqueueReply =
   | { readonly kind: 'same'; readonly number: number; readonly nodeErrorsText: string }
   /** The id was accepted before, with another body. */
   | { readonly kind: 'conflict' }
-  | { readonly kind: 'full'; readonly pending: number };
+  | { readonly kind: 'full'; readonly pending: number }
+  /** The pending jobs hold so many bytes that this one has no room. */
+  | { readonly kind: 'heavy'; readonly bytes: number };
 
 /** Accepts a prompt: writes the record and puts it among the pending, in one step. */
 export const enqueueScript = new RedisScript({
@@ -27,6 +29,7 @@ export const enqueueScript = new RedisScript({
     ...([
       'serial',
       'max_pending',
+      'max_bytes',
       'workflow',
       'prompt',
       'extra',
@@ -46,15 +49,17 @@ export const enqueueScript = new RedisScript({
 -- ARGV[8] client        'n' for none, else 'y' and the client_id
 -- ARGV[9] serial        1: the client has one running job at a time
 -- ARGV[10] max_pending
--- ARGV[11] workflow     '' for none
--- ARGV[12] prompt       JSON
--- ARGV[13] extra        JSON: extra_data without secrets
--- ARGV[14] targets      JSON: ids of the output nodes
--- ARGV[15] node_errors  JSON
--- ARGV[16] secrets      sealed, '' for none
--- Returns {'ok', number} | {'same', number, node_errors} | {'conflict'} | {'full', pending}
+-- ARGV[11] max_bytes    of all pending jobs together
+-- ARGV[12] workflow     '' for none
+-- ARGV[13] prompt       JSON
+-- ARGV[14] extra        JSON: extra_data without secrets
+-- ARGV[15] targets      JSON: ids of the output nodes
+-- ARGV[16] node_errors  JSON
+-- ARGV[17] secrets      sealed, '' for none
+-- Returns {'ok', number} | {'same', number, node_errors} | {'conflict'} | {'full', pending} | {'heavy', bytes}
 ${LUA_NOW}
 ${LUA_STATUS}
+${LUA_ROOM}
 ${luaNames('job', 'number', 'seq', 'unreleased', 'created', 'workflow')}
 local known_call, known_hash, known_number, known_errors =
   unpack(redis.call('HMGET', job_key(id), 'accepted_by', 'hash', 'number', 'node_errors'))
@@ -69,6 +74,9 @@ if given_number ~= '' and (not score or score ~= score) then
 end
 local pending = redis.call('ZCARD', pending_key)
 if pending >= tonumber(max_pending) then return { 'full', pending } end
+local bytes = #prompt + #extra + #targets + #node_errors + #secrets
+local held = tonumber(redis.call('GET', pending_bytes_key) or 0)
+if pending > 0 and held + bytes > tonumber(max_bytes) then return { 'heavy', held } end
 
 local number = given_number
 if number == '' then
@@ -81,8 +89,9 @@ if serial == '1' and #client > 1 then lane = tenant .. '\n' .. string.sub(client
 redis.call('HSET', job_key(id), 'id', id, 'm', m, 'state', 'pending', 'accepted_by', call, 'hash', body_hash,
   'number', number, 'created', now, 'tenant', tenant, 'client', client, 'lane', lane, 'attempt', 0,
   'workflow', workflow, 'prompt', prompt, 'extra', extra, 'targets', targets, 'node_errors', node_errors,
-  'secrets', secrets)
+  'secrets', secrets, 'bytes', bytes)
 redis.call('ZADD', pending_key, number, m)
+take_room(bytes)
 redis.call('ZADD', unreleased_key, now, id)
 redis.call('ZADD', created_key('pending'), now, m)
 if workflow ~= '' then redis.call('ZADD', workflow_key(workflow), now, m) end
@@ -98,6 +107,8 @@ return { 'ok', number }
         return { kind, number: Number(fact), nodeErrorsText: nodeErrorsText ?? '{}' };
       case 'full':
         return { kind, pending: Number(fact) };
+      case 'heavy':
+        return { kind, bytes: Number(fact) };
       case 'conflict':
         return { kind };
     }

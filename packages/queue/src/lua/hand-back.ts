@@ -1,6 +1,6 @@
 import { lua, luaNames } from '@tiercel/contracts';
 import { RedisScript } from '@tiercel/runtime';
-import { LUA_LANES, LUA_STATUS } from './parts.ts';
+import { LUA_LANES, LUA_ROOM, LUA_STATUS } from './parts.ts';
 
 /**
  * Puts a running job back among the pending, in its old place: its worker is stopping, or its permit is gone. A
@@ -17,9 +17,10 @@ export const handBackScript = new RedisScript({
 -- Returns 1 when a permit must be added, else 0
 ${LUA_STATUS}
 ${LUA_LANES}
+${LUA_ROOM}
 ${luaNames('job', 'permits', 'created')}
-local state, holder, permit, m, tenant, lane, created, number, unlocked = unpack(redis.call('HMGET',
-  job_key(id), 'state', 'claim', 'permit', 'm', 'tenant', 'lane', 'created', 'number', 'unlocked'))
+local state, holder, permit, m, tenant, lane, created, number, unlocked, bytes = unpack(redis.call('HMGET',
+  job_key(id), 'state', 'claim', 'permit', 'm', 'tenant', 'lane', 'created', 'number', 'unlocked', 'bytes'))
 if holder ~= claim then return 0 end
 -- Sent again: it is back already, and nobody has taken it since.
 if state == 'pending' then return tonumber(unlocked) end
@@ -28,6 +29,7 @@ if state ~= 'running' then return 0 end
 redis.call('HDEL', permits_key, permit)
 redis.call('ZREM', running_key, id)
 redis.call('ZADD', pending_key, number, m)
+take_room(bytes)
 redis.call('ZREM', created_key('running'), m)
 redis.call('ZADD', created_key('pending'), created, m)
 if counts == '0' then redis.call('HINCRBY', job_key(id), 'attempt', -1) end
@@ -39,7 +41,7 @@ else
   redis.call('ZADD', lane_key(lane), number, m)
   needs_permit = free_lane(tenant, lane)
 end
-redis.call('HSET', job_key(id), 'state', 'pending', 'unlocked', needs_permit)
+redis.call('HSET', job_key(id), 'state', 'pending', 'unlocked', needs_permit, 'handed_back', 1)
 redis.call('HDEL', job_key(id), 'permit', 'worker')
 tell_status()
 return needs_permit

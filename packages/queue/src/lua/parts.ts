@@ -21,6 +21,21 @@ local function tell_status()
 end
 `;
 
+/**
+ * The bytes that callers sent with all pending jobs: they have a limit. A record of an earlier version has no
+ * `bytes`; with the last pending job everything is given back, however it was counted.
+ */
+export const LUA_ROOM = lua`
+${luaNames('pending', 'pending_bytes')}
+local function take_room(bytes)
+  redis.call('INCRBY', pending_bytes_key, bytes or 0)
+end
+local function give_room_back(bytes)
+  if redis.call('ZCARD', pending_key) == 0 then redis.call('DEL', pending_bytes_key)
+  else redis.call('DECRBY', pending_bytes_key, bytes or 0) end
+end
+`;
+
 /** What may be taken, and in whose turn. */
 const LUA_OFFER = lua`
 ${luaNames('ready', 'tenants', 'vtime')}
@@ -78,12 +93,12 @@ end
 
 /** Removes a record and everything that names it, whatever state it is in but running. */
 export const LUA_FORGET = lua`
-${luaNames('job', 'created', 'duration', 'workflow', 'events')}
+${luaNames('job', 'created', 'duration', 'workflow', 'events', 'state')}
 local function forget(id, m, state, workflow)
   redis.call('ZREM', created_key(state), m)
   redis.call('ZREM', duration_key(state), m)
   if workflow and workflow ~= '' then redis.call('ZREM', workflow_key(workflow), m) end
-  redis.call('DEL', job_key(id), events_key(id))
+  redis.call('DEL', job_key(id), events_key(id), state_key(id))
 end
 `;
 
@@ -92,12 +107,14 @@ export const LUA_REMOVE_PENDING = lua`
 ${LUA_STATUS}
 ${LUA_LANES}
 ${LUA_FORGET}
+${LUA_ROOM}
 ${luaNames('unreleased', 'job_channel')}
 local function remove_pending(id)
-  local state, m, tenant, lane, workflow =
-    unpack(redis.call('HMGET', job_key(id), 'state', 'm', 'tenant', 'lane', 'workflow'))
+  local state, m, tenant, lane, workflow, bytes =
+    unpack(redis.call('HMGET', job_key(id), 'state', 'm', 'tenant', 'lane', 'workflow', 'bytes'))
   if state ~= 'pending' then return 0 end
   redis.call('ZREM', pending_key, m)
+  give_room_back(bytes)
   redis.call('ZREM', unreleased_key, id)
   withdraw(tenant, lane, m)
   forget(id, m, 'pending', workflow)

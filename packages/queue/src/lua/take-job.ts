@@ -8,7 +8,7 @@ import {
   type PermitId,
   type PromptId,
 } from '@tiercel/contracts';
-import { LUA_MEMBERS } from './parts.ts';
+import { LUA_MEMBERS, LUA_ROOM } from './parts.ts';
 
 /**
  * A job that a worker has taken, and the worker's right to run it: its claim, made of the permit, the job and
@@ -35,22 +35,26 @@ export interface TakenJob {
   readonly sealedSecrets: string | undefined;
   /** What an earlier attempt noted with `remember`. */
   readonly note: string | undefined;
+  /** An earlier run of it began: its worker died, or handed it back. */
+  readonly hasRunBefore: boolean;
 }
 
 /**
  * take_next(permit, worker, claim) gives a permit the first ready job of the tenant whose turn it is by weighted
  * fair share; take_again(permit, worker, claim, id) gives it the job that it had already, one attempt later.
  * taken_by(claim, id) is what either has replied for this claim; nil when it is void. All answer nil or
- * {id, prompt, extra, targets, client, number, tenant, created, attempt, cancel, secrets, note, taken}.
+ * {id, prompt, extra, targets, client, number, tenant, created, attempt, cancel, secrets, note, taken,
+ * handed_back}.
  * Taking changes no count, so no `status` is told. Wants `now`.
  */
 export const LUA_TAKE = lua`
 ${LUA_MEMBERS}
+${LUA_ROOM}
 ${luaNames('job', 'pending', 'running', 'permits', 'ready', 'tenants', 'vtime', 'weights')}
 ${luaNames('lane', 'lanes', 'created')}
 local function read_taken(id)
   return redis.call('HMGET', job_key(id), 'id', 'prompt', 'extra', 'targets', 'client', 'number', 'tenant',
-    'created', 'attempt', 'cancel', 'secrets', 'note', 'taken')
+    'created', 'attempt', 'cancel', 'secrets', 'note', 'taken', 'handed_back')
 end
 local function taken_by(claim, id)
   local state, holder = unpack(redis.call('HMGET', job_key(id), 'state', 'claim'))
@@ -89,8 +93,9 @@ local function take_next(permit, worker, claim)
     local m = next_ready()
     if not m then return nil end
     local id = id_of(m)
-    local lane, created = unpack(redis.call('HMGET', job_key(id), 'lane', 'created'))
+    local lane, created, bytes = unpack(redis.call('HMGET', job_key(id), 'lane', 'created', 'bytes'))
     redis.call('ZREM', pending_key, m)
+    give_room_back(bytes)
     redis.call('ZREM', created_key('pending'), m)
     -- Without a record (somebody deleted it by hand) there is nothing to run.
     if created then
@@ -114,7 +119,7 @@ export function parseTaken(
   if (!Array.isArray(reply)) return undefined;
   const texts = reply as (string | null)[];
   const [id, prompt, extra, targets, client, number, tenant, created, attempt, ...rest] = texts;
-  const [cancel, secrets, note, taken] = rest;
+  const [cancel, secrets, note, taken, handedBack] = rest;
   return {
     id: promptId(id ?? ''),
     permit: permitId(permit),
@@ -131,5 +136,6 @@ export function parseTaken(
     cancelled: cancel === '1',
     sealedSecrets: secrets === null || secrets === '' ? undefined : secrets,
     note: note ?? undefined,
+    hasRunBefore: Number(attempt) > 1 || handedBack === '1',
   };
 }

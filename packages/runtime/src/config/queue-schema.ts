@@ -1,9 +1,12 @@
 import { z } from 'zod';
-import { count, ms } from './value-kinds.ts';
+import { bytes, count, MIB, ms } from './value-kinds.ts';
 
 export const queueSchema = z
   .strictObject({
     maxPending: count(10_000).describe('Jobs that may wait; one more is refused with 429'),
+    maxPendingBytes: bytes(480 * MIB).describe(
+      'Bytes of prompts and extra data that may wait in all jobs together; a job with no room left is refused with 429',
+    ),
     jobTimeoutMs: ms(600_000).describe(
       'Limit for one run of a job; then it ends in execution_error',
     ),
@@ -33,8 +36,24 @@ export const queueSchema = z
     eventsPerJob: count(2_000).describe(
       'Batches of events kept per job for replay (one batch: what happened in one turn of the worker’s event loop)',
     ),
+    eventBytesPerJob: bytes(8 * MIB).describe(
+      'Bytes of events kept per job for replay; the oldest go first',
+    ),
+    maxEventBytes: z
+      .number()
+      .int()
+      .min(1_024)
+      .max(8 * MIB)
+      .default(1 * MIB)
+      .describe(
+        'Largest single event; what is over it is cut (`tiercel_cut`), the whole is in history',
+      ),
     eventsTtlSeconds: count(3_600).describe(
       'How long a job’s events and missed terminal events are kept after its end',
     ),
+  })
+  .refine((queue) => queue.eventBytesPerJob >= queue.maxEventBytes, {
+    path: ['eventBytesPerJob'],
+    message: 'must be at least maxEventBytes, or a single event would be too much',
   })
   .prefault({});
