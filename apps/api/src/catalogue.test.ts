@@ -58,9 +58,13 @@ function create(from: AnnouncementBoard, files: readonly string[] = []): Catalog
   return catalogue;
 }
 
+function createSubscriber(): EventSubscriber {
+  return new EventSubscriber({ ...{ ear, redis, names, log }, processId: 'test' });
+}
+
 async function open(files: readonly string[] = []): Promise<Catalogue> {
   const opened = create(board, files);
-  await opened.start(new EventSubscriber(ear, names));
+  await opened.start(createSubscriber());
   return opened;
 }
 
@@ -163,7 +167,7 @@ describe('a worker that announces itself', () => {
     }
     const opened = create(new SlowBoard(redis, names));
     const heard = new Promise((done) => ear.once('message', done));
-    const started = opened.start(new EventSubscriber(ear, names));
+    const started = opened.start(createSubscriber());
     await heard;
     letGo();
     await started;

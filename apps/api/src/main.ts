@@ -1,3 +1,5 @@
+import { randomUUID } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { hostname } from 'node:os';
@@ -24,8 +26,9 @@ import { createSystemRoutes } from './routes/system.ts';
 import { createUploadRoutes } from './routes/uploads.ts';
 import { createUserdataRoutes } from './routes/userdata.ts';
 import { createViewRoutes } from './routes/view.ts';
-import { SocketHub } from './sockets/socket-hub.ts';
 import { serveUpgrades } from './sockets/serve-upgrades.ts';
+import { SocketCounters } from './sockets/socket-counters.ts';
+import { SocketHub } from './sockets/socket-hub.ts';
 
 const DRAIN_MS = 5_000;
 
@@ -47,7 +50,14 @@ async function main(): Promise<void> {
   const reader = new Reader(redis, names);
   const editor = new Editor(redis, names);
   const replay = new EventReplay(redis, names);
-  const subscriber = new EventSubscriber(ear, names);
+  const subscriber = new EventSubscriber({
+    ...{ ear, redis, names, log },
+    processId: `api-${randomUUID()}`,
+  });
+  await subscriber.start();
+  lifecycle.onClose('subscriber', () => {
+    subscriber.stop();
+  });
   const catalogue = new Catalogue({
     board: new AnnouncementBoard(redis, names),
     listInputFiles: () => files.listFiles('input'),
@@ -59,10 +69,14 @@ async function main(): Promise<void> {
   });
 
   const { api } = config;
+  const { maxEventBytes } = config.queue;
+  const counters = new SocketCounters();
   const hub = new SocketHub({
-    subscriber,
-    replay,
-    reader,
+    ...{ subscriber, replay, reader, counters },
+    readPicture: async ({ file }) => {
+      const found = await files.find(file);
+      return found === null ? undefined : await readFile(found.path);
+    },
     options: {
       maxSockets: api.maxSockets,
       pingIntervalMs: api.pingIntervalMs,
@@ -72,20 +86,20 @@ async function main(): Promise<void> {
         progressBytes: api.progressBufferBytes,
         closeBytes: api.maxSocketBufferBytes,
       },
+      previewsAlways: api.previews === 'always',
+      maxEventBytes,
       features: featuresOf({ maxUploadBytes: api.maxUploadBytes }),
       isOriginAllowed: (req) => api.corsOrigin !== undefined || isOriginAllowed(req.headers),
     },
     log,
   });
   await hub.start();
-  // The count may have changed while this process could not hear it.
-  ear.on('ready', () => {
-    hub.refreshStatus().catch(() => undefined);
-  });
 
   const metrics = createApiMetrics({
     sockets: () => hub.socketCount,
+    counters: () => counters.read(),
     queueRemaining: () => reader.countRemaining(),
+    pendingBytes: () => reader.readPendingBytes(),
     workers: () => catalogue.workers,
   });
   const forward = createForward({
@@ -115,7 +129,11 @@ async function main(): Promise<void> {
       }),
       ...createQueueRoutes({ reader, editor }),
       ...createJobsRoutes({ reader, editor }),
-      ...createEventsRoutes({ reader, replay, subscriber, maxStreams: api.maxSockets }),
+      ...createEventsRoutes({
+        ...{ reader, replay, subscriber, counters, maxEventBytes },
+        maxStreams: api.maxSockets,
+        limits: { progressBytes: api.progressBufferBytes, closeBytes: api.maxSocketBufferBytes },
+      }),
       ...createSystemRoutes({
         catalogue,
         metrics: metrics.registry,

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import {
   connectRedis,
   createLogger,
-  findDurabilityProblems,
+  findRedisProblems,
   startRedisServer,
   waitForRedis,
   type Config,
@@ -42,7 +42,7 @@ async function reachOther(url: string): Promise<RedisSource> {
   const redis = connectRedis(url, 'commands', createLogger({ level: 'silent', name: 'launcher' }));
   try {
     await waitForRedis(redis, REACH_TIMEOUT_MS);
-    const warnings = await findDurabilityProblems(redis);
+    const warnings = await findRedisProblems(redis);
     return { url, description: describeUrl(url), warnings, stop: () => Promise.resolve() };
   } finally {
     redis.disconnect();

@@ -1,6 +1,6 @@
 import type { ServiceReport } from './jobs.ts';
 import type { NodeProgress } from './progress.ts';
-import type { UiOutput } from './outputs.ts';
+import type { OutputRef, UiOutput } from './outputs.ts';
 import type { NodeErrors } from './prompt.ts';
 
 /**
@@ -43,9 +43,25 @@ export type JobEvent =
     }
   /** What served the job; only for sockets that asked for it (feature flag supports_tiercel_report). */
   | { readonly type: 'tiercel_report'; readonly data: { prompt_id: string } & ServiceReport }
+  /**
+   * A picture that a node sends to sockets as its result (SaveImageWebsocket). Event streams tell where it
+   * is stored; sockets are sent the picture itself in place of this frame.
+   */
+  | { readonly type: typeof PICTURE_TYPE; readonly data: ResultPicture }
   | { readonly type: 'execution_success'; readonly data: { prompt_id: string; timestamp: number } }
   | { readonly type: 'execution_error'; readonly data: ExecutionErrorData }
   | { readonly type: 'execution_interrupted'; readonly data: ExecutionInterruptedData };
+
+export const PICTURE_TYPE = 'tiercel_picture';
+
+export interface ResultPicture {
+  readonly prompt_id: string;
+  /** Which of the node's pictures, from 0. */
+  readonly index: number;
+  readonly node: NodeIdentity;
+  readonly image_type: 'image/jpeg' | 'image/png';
+  readonly file: OutputRef;
+}
 
 /** Any text frame: ours, or one that a backend passes on. */
 export interface WireEvent {
@@ -90,6 +106,11 @@ export interface Preview {
   readonly node: NodeIdentity;
   readonly mediaType: 'image/jpeg' | 'image/png' | 'text/plain';
   readonly bytes: Uint8Array;
+  /**
+   * False: nobody asked for it (extra_data.preview_method), and only sockets that announced their features
+   * are sent it; a script would take it for a result.
+   */
+  readonly forAll: boolean;
 }
 
 /** The four ids ComfyUI gives a node; they differ only inside expanded sub-graphs. */

@@ -17,7 +17,10 @@ function connect(): Redis {
 
 async function listen(): Promise<ControlMessage[]> {
   const heard: ControlMessage[] = [];
-  await new EventSubscriber(connect(), names).onControl((message) => heard.push(message));
+  const subscriber = new EventSubscriber({
+    ...{ ear: connect(), redis: connect(), names, log, processId: 'test' },
+  });
+  await subscriber.onControl((message) => heard.push(message));
   return heard;
 }
 

@@ -12,6 +12,10 @@ import {
 } from '@tiercel/testkit';
 import { EventPublisher, EventReplay, type EventScope } from './index.ts';
 
+const LIMITS = {
+  ...{ eventsPerJob: 1_000, eventBytesPerJob: 1_000_000 },
+  ...{ eventsTtlSeconds: 60, maxEventBytes: 100_000 },
+};
 const log = createLogger({ level: 'silent', name: 'test' });
 let server: TestRedis;
 let proxy: RedisProxy;
@@ -52,8 +56,8 @@ async function begin(claim: string): Promise<EventScope> {
 }
 
 const publisherOn = (url: string): EventPublisher =>
-  new EventPublisher(connect(url, 'patient'), names, { eventsPerJob: 1_000 }, systemClock);
-const step = (value: number): WireEvent => ({ type: 'progress', data: { value } });
+  new EventPublisher(connect(url, 'patient'), names, LIMITS, systemClock);
+const step = (value: number): WireEvent => ({ type: 'executed', data: { value } });
 const readStep = (frame: string): string => String(/"value":(\d+)/.exec(frame)?.[1]);
 const upTo = (last: number): string[] => Array.from({ length: last }, (_, n) => String(n + 1));
 
@@ -110,9 +114,9 @@ describe('events of a run', () => {
     expect(await publisher.publish(former, [step(9)])).toBe(false);
     expect(await publisher.publish(present, [step(2)])).toBe(true);
     expect(await readStream()).toEqual(upTo(2));
-    await redis.del(names.job('x'), names.jobEvents('x'));
+    await redis.del(names.job('x'), names.jobEvents('x'), names.jobState('x'));
     expect(await publisher.publish(present, [step(9)])).toBe(false);
-    expect(await redis.exists(names.jobEvents('x'))).toBe(0);
+    expect(await redis.exists(names.jobEvents('x'), names.jobState('x'))).toBe(0);
     expect(heard).toEqual(upTo(2));
   });
 });

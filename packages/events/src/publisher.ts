@@ -1,7 +1,7 @@
 import {
+  boundedFrame,
   encodeClient,
-  frameText,
-  stringifyJson,
+  PICTURE_TYPE,
   type ClaimId,
   type Preview,
   type RedisNames,
@@ -9,7 +9,9 @@ import {
 } from '@tiercel/contracts';
 import type { Clock, Redis } from '@tiercel/runtime';
 import { emitScript } from './lua/emit.ts';
+import { showPreviewScript } from './lua/show-preview.ts';
 import { encodePreview } from './preview-message.ts';
+import { readTold, type ToldBefore } from './told-before.ts';
 
 /** The run of a job that events belong to, and who hears them. */
 export interface EventScope {
@@ -19,7 +21,12 @@ export interface EventScope {
 }
 
 export interface PublisherOptions {
+  /** Batches kept for replay, and their bytes. */
   readonly eventsPerJob: number;
+  readonly eventBytesPerJob: number;
+  readonly eventsTtlSeconds: number;
+  /** Of one event, and about that of one message. */
+  readonly maxEventBytes: number;
 }
 
 /** A reconnecting socket is shown the last preview; keeping every one would only fill Redis' log. */
@@ -54,13 +61,32 @@ export class EventPublisher {
     this.#clock = clock;
   }
 
-  /** @returns false when the run's claim is void: nothing was published */
+  /**
+   * An event over `maxEventBytes` is cut (see boundedFrame).
+   * @returns false when the run's claim is void: nothing was published
+   */
   async publish(scope: EventScope, events: readonly WireEvent[]): Promise<boolean> {
-    const frames: (string | number)[] = [];
+    const { maxEventBytes } = this.#options;
+    const sent: Promise<boolean>[] = [];
+    let frames: (string | number)[] = [];
+    let bytes = 0;
     for (const event of events) {
+      const frame = boundedFrame(event.type, event.data, maxEventBytes);
+      const frameBytes = Buffer.byteLength(frame);
+      if (bytes > 0 && bytes + frameBytes > maxEventBytes) {
+        sent.push(this.#emit(scope, frames));
+        frames = [];
+        bytes = 0;
+      }
       const isProgress = event.type === 'progress' || event.type === 'progress_state';
-      frames.push(frameText(event.type, event.data, stringifyJson), isProgress ? 1 : 0);
+      frames.push(frame, slotOf(event), isProgress ? 1 : 0);
+      bytes += frameBytes;
     }
+    if (frames.length > 0) sent.push(this.#emit(scope, frames));
+    return (await Promise.all(sent)).every(Boolean);
+  }
+
+  async #emit(scope: EventScope, frames: readonly (string | number)[]): Promise<boolean> {
     const state = this.#stateOf(scope);
     const ahead = state.last;
     const values = {
@@ -69,7 +95,9 @@ export class EventPublisher {
       claim: scope.claimId,
       batch: (state.batches += 1),
       client: encodeClient(scope.clientId),
-      max_entries: this.#options.eventsPerJob,
+      max_batches: this.#options.eventsPerJob,
+      max_bytes: this.#options.eventBytesPerJob,
+      ttl_s: this.#options.eventsTtlSeconds,
       frames,
     };
     const sent = emitScript.run(this.#redis, { ...values, waits: 1 }).then(async (reply) => {
@@ -82,24 +110,31 @@ export class EventPublisher {
     return (await sent) === 'done';
   }
 
-  /** Sends a preview to live sockets. It goes just ahead of the progress event it belongs to. */
-  async publishPreview(scope: EventScope, preview: Preview): Promise<void> {
-    const message = encodePreview(preview);
+  /**
+   * Sends a preview to live sockets. It goes just ahead of the progress event it belongs to. One over
+   * `maxEventBytes` is not sent: the next one may be smaller.
+   * @returns false when the run's claim is void
+   */
+  async publishPreview(scope: EventScope, preview: Preview): Promise<boolean> {
+    if (preview.bytes.byteLength > this.#options.maxEventBytes) return true;
     const now = this.#clock.now();
-    const sent: Promise<unknown>[] = [];
-    const isPicture = preview.mediaType !== 'text/plain';
     const state = this.#stateOf(scope);
-    if (isPicture && now - state.previewKeptAt >= KEEP_PREVIEW_EVERY_MS) {
-      state.previewKeptAt = now;
-      const key = this.#names.lastPreview(scope.promptId);
-      sent.push(this.#redis.set(key, message, 'EX', PREVIEW_TTL_SECONDS));
-    }
-    if (scope.clientId === undefined) {
-      sent.push(this.#redis.publish(this.#names.everyoneChannel, message));
-    } else if (scope.clientId !== '') {
-      sent.push(this.#redis.publish(this.#names.clientChannel(scope.clientId), message));
-    }
-    await Promise.all(sent);
+    const isPicture = preview.mediaType !== 'text/plain';
+    const isKept = isPicture && now - state.previewKeptAt >= KEEP_PREVIEW_EVERY_MS;
+    if (isKept) state.previewKeptAt = now;
+    return await showPreviewScript.run(this.#redis, {
+      prefix: this.#names.prefix,
+      id: scope.promptId,
+      claim: scope.claimId,
+      client: encodeClient(scope.clientId),
+      message: encodePreview(preview),
+      keep_s: isKept ? PREVIEW_TTL_SECONDS : 0,
+    });
+  }
+
+  /** What clients were told of a job by an earlier run; undefined when nothing is on record. */
+  readTold(promptId: string): Promise<ToldBefore | undefined> {
+    return readTold(this.#redis, this.#names.jobState(promptId));
   }
 
   #stateOf(scope: EventScope): RunState {
@@ -108,5 +143,25 @@ export class EventPublisher {
     const state: RunState = { batches: 0, last: Promise.resolve(), previewKeptAt: 0 };
     this.#runs.set(scope, state);
     return state;
+  }
+}
+
+/** Where LUA_EMIT keeps an event. */
+function slotOf({ type, data }: WireEvent): string {
+  const { node } = data as { node?: unknown };
+  switch (type) {
+    case 'progress':
+      return `=progress ${typeof node === 'string' ? node : ''}`;
+    case 'progress_state':
+      return '=progress_state';
+    case 'executing':
+    case 'execution_cached':
+      return `+${type}`;
+    case PICTURE_TYPE: {
+      const { node_id: nodeId } = (node ?? {}) as { node_id?: unknown };
+      return `+picture ${typeof nodeId === 'string' ? nodeId : ''}`;
+    }
+    default:
+      return '';
   }
 }

@@ -1,4 +1,4 @@
-import type { EventLine, Preview, RedisNames } from '@tiercel/contracts';
+import { parseEventLine, type EventLine, type Preview, type RedisNames } from '@tiercel/contracts';
 import type { Redis } from '@tiercel/runtime';
 import { decodePreview } from './preview-message.ts';
 
@@ -12,9 +12,33 @@ export interface PresentState {
   readonly lastId: string;
 }
 
+/** A job that has ended. */
+export interface JobEnd {
+  /** Its place among all ends. */
+  readonly endId: string;
+  readonly promptId: string;
+  /** As encodeClient writes it. */
+  readonly clientField: string;
+}
+
+/** What a client that comes back has not been told. */
+export interface Missed {
+  /** Ids of its jobs whose end no socket of it has been sent, oldest first. */
+  readonly endedIds: readonly string[];
+  /** Result pictures that no socket of it has been sent, oldest first. */
+  readonly pictures: readonly EventLine[];
+  /** The newest end of any job at that moment. */
+  readonly endId: string;
+}
+
+/** Before the first end of all. */
+export const NO_END = '0-0';
+/** At least so many are kept (EMIT_LUA). */
+const MAX_ENDS = 10_000;
 const FIRST = '-';
-const LOOK_BACK = 64;
-const PAGE = 500;
+const PAGE = 200;
+/** More places than a batch has frames. */
+const LAST_PLACE = 1_000_000;
 
 /** Reads what was published before one listened. */
 export class EventReplay {
@@ -26,57 +50,136 @@ export class EventReplay {
     this.#names = names;
   }
 
-  /** Events of a job after an event id (undefined: from the first that is kept), a page at a time. */
+  /**
+   * Events of a job after an event id (undefined: from the first that is kept), a page at a time, in their
+   * order. Of progress only the newest is kept: for the job, and for each node.
+   */
   async *readAfter(promptId: string, afterId: string | undefined): AsyncGenerator<EventLine[]> {
+    const isWanted = ({ id }: EventLine) => afterId === undefined || isNewer(id, afterId);
+    const progress = (await this.#readProgress(promptId)).filter(isWanted);
     const key = this.#names.jobEvents(promptId);
     // The entry of that event may hold later ones too: it is read again.
     let from = afterId === undefined ? FIRST : (afterId.split('.')[0] ?? FIRST);
     for (;;) {
       const entries = await this.#redis.xrange(key, from, '+', 'COUNT', PAGE);
-      const lines = entries.flatMap(toLines);
-      yield afterId === undefined ? lines : lines.filter((line) => isNewer(line.id, afterId));
+      const page: EventLine[] = [];
+      for (const line of entries.flatMap(toLines).filter(isWanted)) {
+        while (progress[0] !== undefined && isNewer(line.id, progress[0].id)) {
+          page.push(...progress.splice(0, 1));
+        }
+        page.push(line);
+      }
       const last = entries.at(-1);
-      if (last === undefined || entries.length < PAGE) return;
+      const isLastPage = last === undefined || entries.length < PAGE;
+      yield isLastPage ? [...page, ...progress] : page;
+      if (isLastPage) return;
       from = `(${last[0]}`;
     }
   }
 
+  async #readProgress(promptId: string): Promise<EventLine[]> {
+    const slots = await this.#redis.hgetall(this.#names.jobState(promptId));
+    return Object.entries(slots)
+      .filter(([slot]) => slot === 'progress_state' || slot.startsWith('progress '))
+      .map(([, line]) => parseEventLine(line))
+      .sort((a, b) => (isNewer(a.id, b.id) ? 1 : -1));
+  }
+
   async readPresentState(promptId: string): Promise<PresentState> {
-    const [entries, preview] = await Promise.all([
-      this.#redis.xrevrange(this.#names.jobEvents(promptId), '+', '-', 'COUNT', LOOK_BACK),
+    const [slots, preview] = await Promise.all([
+      this.#redis.hmget(
+        this.#names.jobState(promptId),
+        ...['batch', 'executing', 'progress_state'],
+      ),
       this.#redis.getBuffer(this.#names.lastPreview(promptId)),
     ]);
-    const lines = entries.flatMap((entry) => toLines(entry).reverse());
-    const newest = (type: string): string | undefined =>
-      lines.find((line) => line.frame.startsWith(`{"type":"${type}",`))?.frame;
+    const [batch, executing, progressState] = slots;
+    const frameOf = (line: string | null | undefined) =>
+      line === null || line === undefined ? undefined : parseEventLine(line).frame;
     return {
-      executing: newest('executing'),
-      progressState: newest('progress_state'),
+      executing: frameOf(executing),
+      progressState: frameOf(progressState),
       preview: preview === null ? undefined : decodePreview(preview),
-      lastId: lines[0]?.id ?? '0-0.0',
+      lastId: `${batch ?? 0}-0.${LAST_PLACE}`,
     };
   }
 
-  /** Ids of jobs of a client whose end no socket of it has been sent yet, oldest first. */
-  async listMissed(clientId: string): Promise<string[]> {
-    return await this.#redis.zrange(this.#names.missed(clientId), 0, '-1');
+  /** What a client missed, and up to which end that is, as of one moment. */
+  async readMissed(client: string): Promise<Missed> {
+    const replies = await this.#redis
+      .multi()
+      .zrange(this.#names.missed(client), 0, '-1')
+      .zrange(this.#names.unsentPictures(client), 0, '-1')
+      .xrevrange(this.#names.ends, '+', '-', 'COUNT', 1)
+      .exec();
+    for (const [error] of replies ?? []) if (error) throw error;
+    const [ended, pictures, newest] = (replies ?? []).map(([, value]) => value) as [
+      string[],
+      string[],
+      [string, string[]][],
+    ];
+    return {
+      endedIds: ended,
+      pictures: pictures.map(parseEventLine),
+      endId: newest[0]?.[0] ?? NO_END,
+    };
   }
 
   /** The end of these jobs has reached a socket of the client. */
-  async acknowledge(clientId: string, promptIds: readonly string[]): Promise<void> {
-    if (promptIds.length > 0) await this.#redis.zrem(this.#names.missed(clientId), ...promptIds);
+  async acknowledge(client: string, promptIds: readonly string[]): Promise<void> {
+    if (promptIds.length > 0) await this.#redis.zrem(this.#names.missed(client), ...promptIds);
+  }
+
+  /** These result pictures have. */
+  async acknowledgePictures(client: string, pictures: readonly EventLine[]): Promise<void> {
+    if (pictures.length === 0) return;
+    const members = pictures.map(({ id, frame }) => `${id} ${frame}`);
+    await this.#redis.zrem(this.#names.unsentPictures(client), ...members);
+  }
+
+  /** The newest end of any job. */
+  async readLastEndId(): Promise<string> {
+    const newest = await this.#redis.xrevrange(this.#names.ends, '+', '-', 'COUNT', 1);
+    return newest[0]?.[0] ?? NO_END;
+  }
+
+  /** Whether every end after this one is still on record. */
+  async reachesBackTo(endId: string): Promise<boolean> {
+    const [count, [oldest]] = await Promise.all([
+      this.#redis.xlen(this.#names.ends),
+      this.#redis.xrange(this.#names.ends, '-', '+', 'COUNT', 1),
+    ]);
+    return count < MAX_ENDS || (oldest !== undefined && !isNewer(oldest[0], endId));
+  }
+
+  /** Jobs that ended after another end, in the order of their ends. */
+  async *readEndsAfter(endId: string): AsyncGenerator<JobEnd[]> {
+    let from = endId;
+    for (;;) {
+      const entries = await this.#redis.xrange(this.#names.ends, `(${from}`, '+', 'COUNT', PAGE);
+      // Fields as EMIT_LUA writes them: id, client.
+      yield entries.map(([id, [, promptId = '', , clientField = '']]) => ({
+        ...{ endId: id, promptId, clientField },
+      }));
+      const last = entries.at(-1);
+      if (last === undefined || entries.length < PAGE) return;
+      from = last[0];
+    }
   }
 }
 
+/** Fields of an entry are the places of its events; entries of an earlier version count from 0. */
 function toLines([entry, fields]: [entry: string, fields: string[]]): EventLine[] {
   const lines: EventLine[] = [];
   for (let at = 1; at < fields.length; at += 2) {
-    lines.push({ id: `${entry}.${lines.length}`, frame: fields[at] ?? '' });
+    const place = fields[at - 1] ?? '';
+    const isCounted = /^\d+$/.test(place);
+    lines.push({ id: `${entry}.${isCounted ? place : lines.length}`, frame: fields[at] ?? '' });
   }
   return lines;
 }
 
-/** Whether event id `a` is newer than `b`. Ids are `<ms>-<sequence>.<place>`. */
+/** Whether event id `a` is newer than `b`. Ids are `<batch>-0.<place>`, those of ends `<ms>-<count>`. */
 export function isNewer(a: string, b: string): boolean {
   const [left, right] = [a.split(/[-.]/), b.split(/[-.]/)];
   for (let part = 0; part < 3; part += 1) {

@@ -4,9 +4,11 @@ import {
   type Preview,
   type RedisNames,
 } from '@tiercel/contracts';
-import type { Redis } from '@tiercel/runtime';
+import type { Logger, Redis } from '@tiercel/runtime';
 import { parseControl, type ControlMessage } from './control.ts';
 import { decodePreview, isPreviewMessage } from './preview-message.ts';
+import { Pulse } from './pulse.ts';
+import { isNewer, NO_END } from './replay.ts';
 
 /** What a listener on a channel hears. */
 export interface ChannelListener {
@@ -14,22 +16,131 @@ export interface ChannelListener {
   onPreview(preview: Preview): void;
 }
 
+/** Told of times in which messages may have been missed. */
+export interface GapListener {
+  /** What is published from now on may be missed. Called at once, before anything later is heard. */
+  onGap(): void;
+  /** Every channel is heard again. What was published since `onGap` must be read from the records. */
+  onWhole(): void;
+}
+
+export interface SubscriberOptions {
+  /** For subscriptions only; it must not subscribe again by itself (role `subscriber`). */
+  readonly ear: Redis;
+  /** For commands, to the same Redis. */
+  readonly redis: Redis;
+  readonly names: RedisNames;
+  /** Unique among the processes of the installation. */
+  readonly processId: string;
+  readonly log: Logger;
+}
+
+/** Channels in one SUBSCRIBE: a process may listen to thousands. */
+const CHANNELS_AT_ONCE = 500;
+const RETRY_MS = 500;
+
 /**
  * One process's ear on Redis: a single connection, subscribed to exactly the channels somebody in this
- * process listens to. ioredis subscribes again by itself after a reconnect.
+ * process listens to.
+ *
+ * Redis drops a subscriber that is behind, restarts, fails over; networks are cut. Each time messages are
+ * lost, and nothing in the protocol says so. So the connection subscribes again by its own hand, and the
+ * gap lasts from the moment in which it was lost until Redis has confirmed every channel: listeners are
+ * told of both. A connection that looks alive and hears nothing is found out by a pulse (see Pulse) and
+ * ended; then the same happens.
  */
 export class EventSubscriber {
-  readonly #redis: Redis;
+  readonly #ear: Redis;
   readonly #names: RedisNames;
+  readonly #log: Logger;
+  readonly #pulse: Pulse;
   readonly #events = new Map<string, Set<ChannelListener>>();
   readonly #plain = new Map<string, (text: string) => void>();
+  readonly #gapListeners = new Set<GapListener>();
+  #gaps = 0;
+  /** Counts connections: what was confirmed on an earlier one is worth nothing. */
+  #connection = 0;
+  #isWhole = true;
+  #lastEndId = NO_END;
+  #isStopped = false;
 
-  constructor(redis: Redis, names: RedisNames) {
-    this.#redis = redis;
+  constructor({ ear, redis, names, processId, log }: SubscriberOptions) {
+    this.#ear = ear;
     this.#names = names;
-    redis.on('messageBuffer', (channel: Buffer, message: Buffer) => {
+    this.#log = log;
+    this.#pulse = new Pulse({
+      redis,
+      names,
+      processId,
+      isListening: () => this.#isWhole && ear.status === 'ready',
+      onEndId: (endId) => {
+        this.#noteEnd(endId);
+      },
+      onSilence: () => {
+        log.warn('the subscription hears nothing: its connection is replaced');
+        ear.disconnect(true);
+      },
+    });
+    ear.on('messageBuffer', (channel: Buffer, message: Buffer) => {
       this.#dispatch(channel.toString('utf8'), message);
     });
+    ear.on('close', () => {
+      this.#connection += 1;
+      this.#noteGap();
+    });
+    ear.on('ready', () => {
+      if (!this.#isWhole) void this.#subscribeAgain();
+    });
+  }
+
+  /** Gaps so far. Who reads a record while this changes has to read it again. */
+  get gaps(): number {
+    return this.#gaps;
+  }
+
+  /** False during a gap. */
+  get isWhole(): boolean {
+    return this.#isWhole;
+  }
+
+  /** Resolves when every channel is heard. */
+  whole(): Promise<void> {
+    if (this.#isWhole) return Promise.resolve();
+    return new Promise((resolve) => {
+      const stop = this.onGap({
+        onGap: () => undefined,
+        onWhole: () => {
+          stop();
+          resolve();
+        },
+      });
+    });
+  }
+
+  /**
+   * The newest end of a job that is known to have been heard: every end up to it, in the channels that
+   * were listened to, was.
+   */
+  get lastEndId(): string {
+    return this.#lastEndId;
+  }
+
+  onGap(listener: GapListener): () => void {
+    this.#gapListeners.add(listener);
+    return () => this.#gapListeners.delete(listener);
+  }
+
+  /** Begins to watch that it hears. */
+  async start(): Promise<void> {
+    await this.#onPlain(this.#pulse.channel, (text) => {
+      this.#pulse.hear(text);
+    });
+    this.#pulse.start();
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    this.#pulse.stop();
   }
 
   #dispatch(channel: string, message: Buffer): void {
@@ -43,10 +154,44 @@ export class EventSubscriber {
     if (isPreviewMessage(message)) {
       const preview = decodePreview(message);
       for (const listener of [...listeners]) listener.onPreview(preview);
-    } else {
-      const events = parseEventMessage(message.toString('utf8'));
-      for (const listener of [...listeners]) listener.onEvents(events);
+      return;
     }
+    const events = parseEventMessage(message.toString('utf8'));
+    for (const listener of [...listeners]) listener.onEvents(events);
+    if (events.endId !== undefined) this.#noteEnd(events.endId);
+  }
+
+  #noteEnd(endId: string): void {
+    if (this.#isWhole && isNewer(endId, this.#lastEndId)) this.#lastEndId = endId;
+  }
+
+  #noteGap(): void {
+    if (!this.#isWhole || this.#isStopped) return;
+    this.#isWhole = false;
+    this.#gaps += 1;
+    for (const listener of [...this.#gapListeners]) listener.onGap();
+  }
+
+  async #subscribeAgain(): Promise<void> {
+    const connection = this.#connection;
+    const isLost = () => connection !== this.#connection || this.#isStopped;
+    // Whoever wants another channel meanwhile subscribes to it himself.
+    const channels = [...this.#plain.keys(), ...this.#events.keys()];
+    for (let at = 0; at < channels.length; at += CHANNELS_AT_ONCE) {
+      try {
+        await this.#ear.subscribe(...channels.slice(at, at + CHANNELS_AT_ONCE));
+      } catch (error) {
+        if (isLost()) return; // the next connection begins anew
+        this.#log.warn({ err: error }, 'the subscription could not be restored; trying again');
+        setTimeout(() => {
+          if (!isLost()) void this.#subscribeAgain();
+        }, RETRY_MS).unref();
+        return;
+      }
+      if (isLost()) return;
+    }
+    this.#isWhole = true;
+    for (const listener of [...this.#gapListeners]) listener.onWhole();
   }
 
   /**
@@ -54,8 +199,8 @@ export class EventSubscriber {
    * then on is heard.
    * @returns how to stop listening
    */
-  listenToClient(clientId: string, listener: ChannelListener): Promise<() => void> {
-    return this.#listen(this.#names.clientChannel(clientId), listener);
+  listenToClient(client: string, listener: ChannelListener): Promise<() => void> {
+    return this.#listen(this.#names.clientChannel(client), listener);
   }
 
   listenToJob(promptId: string, listener: ChannelListener): Promise<() => void> {
@@ -93,7 +238,7 @@ export class EventSubscriber {
 
   async #onPlain(channel: string, handle: (text: string) => void): Promise<void> {
     this.#plain.set(channel, handle);
-    await this.#redis.subscribe(channel);
+    await this.#ear.subscribe(channel);
   }
 
   async #listen(channel: string, listener: ChannelListener): Promise<() => void> {
@@ -104,13 +249,13 @@ export class EventSubscriber {
     }
     listeners.add(listener);
     // Subscribing twice is harmless, and the reply also tells a second listener that the first's is in place.
-    await this.#redis.subscribe(channel);
+    await this.#ear.subscribe(channel);
     return () => {
       const current = this.#events.get(channel);
       current?.delete(listener);
       if (current?.size === 0) {
         this.#events.delete(channel);
-        this.#redis.unsubscribe(channel).catch(() => undefined);
+        this.#ear.unsubscribe(channel).catch(() => undefined);
       }
     };
   }

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import {
+  boundedFrame,
   claimId,
   frameText,
   stringifyJson,
@@ -21,6 +22,8 @@ import { addPermits } from './permits.ts';
 
 export interface ConsumerOptions {
   readonly eventsPerJob: number;
+  readonly eventBytesPerJob: number;
+  readonly maxEventBytes: number;
   readonly eventsTtlSeconds: number;
 }
 
@@ -97,9 +100,10 @@ export class Consumer {
       outputs_count: count,
       preview_output: preview === undefined ? '' : stringifyJson(preview),
       failure: terminal.type === 'execution_error' ? stringifyJson(terminal.data) : '',
-      terminal_frame: frameText(terminal.type, terminal.data, stringifyJson),
+      terminal_frame: boundedFrame(terminal.type, terminal.data, this.#options.maxEventBytes),
       idle_frame: frameText('executing', { node: null, prompt_id: job.id }, JSON.stringify),
-      events_per_job: this.#options.eventsPerJob,
+      max_batches: this.#options.eventsPerJob,
+      max_event_bytes: this.#options.eventBytesPerJob,
       events_ttl_s: this.#options.eventsTtlSeconds,
       worker: next?.worker ?? '',
       next_claim: next?.claimId ?? '',

@@ -8,7 +8,7 @@ export { Lifecycle, runMain } from './lifecycle.ts';
 export { createLogger, type Logger } from './logger.ts';
 export {
   connectRedis,
-  findDurabilityProblems,
+  findRedisProblems,
   isRedisUnavailable,
   waitForRedis,
   type ConnectionRole,

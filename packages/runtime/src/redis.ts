@@ -7,7 +7,7 @@ export type { Redis };
 
 /**
  * - `commands`: fails fast while Redis is away, so that the API can answer 503 instead of hanging.
- * - `subscriber`: waits for Redis and re-subscribes by itself.
+ * - `subscriber`: waits for Redis; EventSubscriber subscribes again after a reconnect.
  * - `patient`: a worker's commands: they wait for Redis, because a job that ran must be recorded.
  * - `blocking`: what BullMQ workers need (no retry limit).
  */
@@ -28,7 +28,8 @@ export function connectRedis(url: string, role: ConnectionRole, log: Logger): Re
     retryStrategy: (times: number) => Math.min(times * 50, MAX_RECONNECT_DELAY_MS),
     maxRetriesPerRequest: role === 'commands' ? 1 : null,
     enableOfflineQueue: role !== 'commands',
-    autoResubscribe: true,
+    // EventSubscriber does it itself: it must know when every channel is back.
+    autoResubscribe: false,
     enableReadyCheck: true,
     connectTimeout: 5_000,
     // A Redis that accepts but does not answer must not hold requests for ever.
@@ -101,11 +102,21 @@ export function isRedisUnavailable(error: unknown): boolean {
   return 'code' in error && UNAVAILABLE_CODES.has(String(error.code));
 }
 
-/** What an operator should know about this Redis: settings that lose jobs. */
-export async function findDurabilityProblems(redis: Redis): Promise<string[]> {
+/**
+ * Room that a subscriber needs in Redis: events of many jobs at once, each of up to `queue.maxEventBytes`,
+ * while its process is busy with something else.
+ */
+const MIN_PUBSUB_HARD_BYTES = 16 * 1024 * 1024;
+const MIN_PUBSUB_SOFT_BYTES = 4 * 1024 * 1024;
+
+/** What an operator should know about this Redis: settings that lose jobs, or events for a while. */
+export async function findRedisProblems(redis: Redis): Promise<string[]> {
   const problems: string[] = [];
   try {
-    const config = await redis.config('GET', 'appendonly', 'maxmemory-policy');
+    const config = await redis.config(
+      'GET',
+      ...['appendonly', 'maxmemory-policy', 'client-output-buffer-limit'],
+    );
     const settings = new Map<string, string>();
     for (let i = 0; i + 1 < config.length; i += 2)
       settings.set(config[i] ?? '', config[i + 1] ?? '');
@@ -116,8 +127,24 @@ export async function findDurabilityProblems(redis: Redis): Promise<string[]> {
     if (policy !== undefined && policy !== 'noeviction') {
       problems.push(`maxmemory-policy is ${policy}: Redis may drop jobs; set noeviction`);
     }
+    problems.push(...findPubsubProblems(settings.get('client-output-buffer-limit') ?? ''));
   } catch {
     // Managed services forbid CONFIG; there is nothing to say then.
   }
   return problems;
+}
+
+/** @param limits `normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60` */
+function findPubsubProblems(limits: string): string[] {
+  const [, hard, soft] = /pubsub (\d+) (\d+) \d+/.exec(limits)?.map(Number) ?? [];
+  if (hard === undefined || soft === undefined) return [];
+  const setting = `client-output-buffer-limit pubsub is ${hard} ${soft}`;
+  const advice = 'set it to 32mb 8mb 60 or more';
+  if (hard === 0) {
+    return [`${setting}: without a limit an API that hangs fills the memory of Redis; ${advice}`];
+  }
+  const isTooSmall = hard < MIN_PUBSUB_HARD_BYTES || (soft > 0 && soft < MIN_PUBSUB_SOFT_BYTES);
+  return isTooSmall
+    ? [`${setting}: an API that is busy for a moment is cut off and events are late; ${advice}`]
+    : [];
 }

@@ -6,7 +6,7 @@ import {
   closeRedis,
   connectRedis,
   DEFAULT_REDIS_URL,
-  findDurabilityProblems,
+  findRedisProblems,
   waitForRedis,
   type ConnectionRole,
   type Redis,
@@ -54,8 +54,7 @@ export async function startProcess(
   };
   const redis = connect(role);
   await waitForRedis(redis, REDIS_WAIT_MS);
-  for (const problem of await findDurabilityProblems(redis))
-    log.warn({ problem }, 'redis settings');
+  for (const problem of await findRedisProblems(redis)) log.warn({ problem }, 'redis settings');
   const names = new RedisNames(config.redisPrefix);
   return { config, log, lifecycle, names, redis, ear: connect('subscriber'), connect };
 }

@@ -1,62 +1,78 @@
-import {
-  encodeClient,
-  frameText,
-  isJsonObject,
-  parseJson,
-  stringifyJson,
-} from '@tiercel/contracts';
-import type { EventReplay, PresentState } from '@tiercel/events';
-import type { JobRecord, Reader } from '@tiercel/queue';
-import { isEnded } from '../history-item.ts';
+import { encodeClient, type EventLine } from '@tiercel/contracts';
+import type { EventReplay, Missed, PresentState } from '@tiercel/events';
+import type { Reader } from '@tiercel/queue';
+import { endFrames } from './end-frames.ts';
+import { readPictureFrame } from './job-frames.ts';
 
-/** What a socket is told when its client comes back. */
+/** What a socket is told when its client comes back. `pictures`: results that none was sent. */
 export interface Snapshot {
   /** Where each running job of the client is. */
-  readonly running: readonly { readonly promptId: string; readonly state: PresentState }[];
+  readonly running: readonly {
+    readonly promptId: string;
+    readonly pictures: readonly EventLine[];
+    readonly state: PresentState;
+  }[];
   /** Jobs whose end no socket of the client has been sent, oldest first. */
-  readonly ended: readonly { readonly promptId: string; readonly frames: readonly string[] }[];
+  readonly ended: readonly {
+    readonly promptId: string;
+    readonly pictures: readonly EventLine[];
+    readonly frames: readonly string[];
+  }[];
+  /** Ends up to this one are told in `ended`, or were told to another socket of the client. */
+  readonly endId: string;
 }
 
+/** For a client that has not been here before. */
+export function emptySnapshot(endId: string): Snapshot {
+  return { running: [], ended: [], endId };
+}
+
+/** @param maxEventBytes of one frame */
 export async function readSnapshot(
-  clientId: string,
-  reader: Reader,
-  replay: EventReplay,
+  client: string,
+  { reader, replay }: { readonly reader: Reader; readonly replay: EventReplay },
+  maxEventBytes: number,
 ): Promise<Snapshot> {
-  const [runningIds, missedIds] = await Promise.all([
-    reader.listRunningOf(encodeClient(clientId)),
-    replay.listMissed(clientId),
-  ]);
-  const [running, missed] = await Promise.all([
-    Promise.all(
-      runningIds.map(async (promptId) => ({
-        promptId,
-        state: await replay.readPresentState(promptId),
-      })),
-    ),
-    reader.readRecords(missedIds),
-  ]);
-  // History was deleted meanwhile: there is nothing to tell, and nothing to keep.
-  const known = new Set(missed.map((job) => job.id));
-  await replay.acknowledge(
-    clientId,
-    missedIds.filter((id) => !known.has(id)),
+  // In this order: a job that ends in between is in neither list, and its end comes live.
+  const missed = await replay.readMissed(client);
+  const clientField = encodeClient(client);
+  const runningJobs = (await reader.listRunning()).filter((job) => job.clientField === clientField);
+  const picturesOf = (promptId: string) =>
+    missed.pictures.filter(({ frame }) => readPictureFrame(frame)?.prompt_id === promptId);
+  const running = await Promise.all(
+    runningJobs.map(async ({ id }) => ({
+      ...{ promptId: id, pictures: picturesOf(id) },
+      state: await replay.readPresentState(id),
+    })),
   );
-  const ended = missed.filter(isEnded).map((job) => ({
-    promptId: job.id,
-    frames: terminalFrames(job),
-  }));
-  return { running, ended };
+  const ended = [];
+  for await (const jobs of reader.streamEnds(missed.endedIds)) {
+    for (const job of jobs) {
+      const frames = endFrames(job, maxEventBytes);
+      ended.push({ promptId: job.id, pictures: picturesOf(job.id), frames });
+    }
+  }
+  const told = new Set([...ended, ...running].map(({ promptId }) => promptId));
+  await forgetUntellable(client, replay, missed, told);
+  return { running, ended, endId: missed.endId };
 }
 
-/** `executed` for each output node, the terminal event, and the final `executing`. */
-function terminalFrames(job: JobRecord): string[] {
-  const outputs = parseJson(job.outputsText);
-  const executed = Object.entries(isJsonObject(outputs) ? outputs : {}).map(([node, output]) =>
-    frameText('executed', { node, display_node: node, output, prompt_id: job.id }, stringifyJson),
-  );
-  const messages = parseJson(job.messagesText) as [string, unknown][];
-  const last = messages.at(-1);
-  const terminal = last === undefined ? [] : [frameText(last[0], last[1], stringifyJson)];
-  const idle = frameText('executing', { node: null, prompt_id: job.id }, stringifyJson);
-  return [...executed, ...terminal, idle];
+/** History was deleted meanwhile: there is nothing to tell, and nothing to keep. */
+async function forgetUntellable(
+  client: string,
+  replay: EventReplay,
+  { endedIds, pictures }: Missed,
+  told: ReadonlySet<string>,
+): Promise<void> {
+  const isTold = ({ frame }: EventLine) => told.has(readPictureFrame(frame)?.prompt_id ?? '');
+  await Promise.all([
+    replay.acknowledge(
+      client,
+      endedIds.filter((id) => !told.has(id)),
+    ),
+    replay.acknowledgePictures(
+      client,
+      pictures.filter((line) => !isTold(line)),
+    ),
+  ]);
 }

@@ -1,60 +1,70 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { EventMessage, Preview } from '@tiercel/contracts';
-import type { ChannelListener, EventReplay, EventSubscriber } from '@tiercel/events';
+import { keyText, type EventLine, type ResultPicture } from '@tiercel/contracts';
+import type { EventReplay, EventSubscriber } from '@tiercel/events';
 import type { Reader } from '@tiercel/queue';
 import type { Logger } from '@tiercel/runtime';
 import { v4 as uuid } from 'uuid';
 import { WebSocketServer, type WebSocket } from 'ws';
 import { ClientGroup } from './client-group.ts';
-import { isProgressFrame, sendFrames } from './job-frames.ts';
-import { readSnapshot } from './snapshot.ts';
+import { DeliveryLog } from './delivery-log.ts';
+import { GapRepair } from './gap-repair.ts';
+import { emptySnapshot, readSnapshot, type Snapshot } from './snapshot.ts';
+import type { SocketCounters } from './socket-counters.ts';
 import { SocketSession, type BufferLimits } from './socket-session.ts';
 import { StatusBroadcaster, statusFrame } from './status-broadcaster.ts';
 
-export interface SocketHubOptions {
+interface SocketHubOptions {
   readonly maxSockets: number;
   readonly pingIntervalMs: number;
   readonly statusIntervalMs: number;
   readonly limits: BufferLimits;
+  readonly previewsAlways: boolean;
+  /** Of one frame. */
+  readonly maxEventBytes: number;
   readonly features: Readonly<Record<string, unknown>>;
   readonly isOriginAllowed: (req: IncomingMessage) => boolean;
 }
 
+export interface SocketHubParts {
+  readonly subscriber: EventSubscriber;
+  readonly replay: EventReplay;
+  readonly reader: Reader;
+  /** A stored picture; undefined when it is gone. */
+  readonly readPicture: (picture: ResultPicture) => Promise<Uint8Array | undefined>;
+  readonly counters: SocketCounters;
+  readonly options: SocketHubOptions;
+  readonly log: Logger;
+}
+
+interface Entry {
+  readonly group: ClientGroup;
+  /** Resolves when the client's channel is listened to, with how to stop. */
+  readonly stop: Promise<() => void>;
+}
+
 /** Frames a client sends are small: feature flags, nothing else. */
 const MAX_CLIENT_FRAME_BYTES = 256 * 1024;
-const MAX_CLIENT_ID_LENGTH = 1_024;
 const GOING_AWAY = 1001;
 
 /** The WebSocket side of the API: who is connected, and what each of them hears. */
 export class SocketHub {
   readonly #server: WebSocketServer;
-  readonly #subscriber: EventSubscriber;
-  readonly #replay: EventReplay;
-  readonly #reader: Reader;
-  readonly #options: SocketHubOptions;
-  readonly #log: Logger;
-  readonly #sessions = new Set<SocketSession>();
-  readonly #groups = new Map<string, { group: ClientGroup; stop: Promise<() => void> }>();
+  readonly #parts: SocketHubParts;
+  /** Whose each open socket is. */
+  readonly #sessions = new Map<SocketSession, string>();
+  readonly #groups = new Map<string, Entry>();
+  /** Jobs without a client: their progress goes to every socket. */
+  readonly #everyone: ClientGroup;
   readonly #status: StatusBroadcaster<SocketSession>;
+  readonly #deliveries: DeliveryLog;
   readonly #featuresFrame: string;
-  readonly #delivered = new Map<string, Set<string>>();
   #pinger: NodeJS.Timeout | undefined;
-  #isAcknowledging = false;
   #isStopping = false;
 
-  constructor(dependencies: {
-    subscriber: EventSubscriber;
-    replay: EventReplay;
-    reader: Reader;
-    options: SocketHubOptions;
-    log: Logger;
-  }) {
-    this.#subscriber = dependencies.subscriber;
-    this.#replay = dependencies.replay;
-    this.#reader = dependencies.reader;
-    this.#options = dependencies.options;
-    this.#log = dependencies.log;
+  constructor(parts: SocketHubParts) {
+    this.#parts = parts;
+    const { options, replay, log } = parts;
     this.#server = new WebSocketServer({
       noServer: true,
       clientTracking: false,
@@ -63,13 +73,20 @@ export class SocketHub {
       maxPayload: MAX_CLIENT_FRAME_BYTES,
     });
     this.#status = new StatusBroadcaster({
-      intervalMs: this.#options.statusIntervalMs,
-      sockets: () => this.#sessions,
+      intervalMs: options.statusIntervalMs,
+      sockets: () => this.#sessions.keys(),
       send: (session, frame) => {
         session.sendText(frame);
       },
     });
-    this.#featuresFrame = JSON.stringify({ type: 'feature_flags', data: this.#options.features });
+    this.#deliveries = new DeliveryLog(replay, log);
+    this.#everyone = new ClientGroup({
+      onEndDelivered: () => undefined,
+      onPictureDelivered: () => undefined,
+      maxBacklogCharacters: options.limits.closeBytes,
+      isEveryone: true,
+    });
+    this.#featuresFrame = JSON.stringify({ type: 'feature_flags', data: options.features });
   }
 
   get socketCount(): number {
@@ -77,19 +94,30 @@ export class SocketHub {
   }
 
   async start(): Promise<void> {
-    await this.#subscriber.onStatus((remaining) => {
+    const { subscriber, options } = this.#parts;
+    const { reader, replay, counters, log } = this.#parts;
+    await subscriber.onStatus((remaining) => {
       this.#status.update(remaining);
     });
-    await this.#subscriber.listenToEveryone(this.#everyone());
+    await subscriber.listenToEveryone(this.#everyone);
+    subscriber.onGap(
+      new GapRepair({
+        ...{ subscriber, reader, replay, counters, log },
+        groups: this.#groups,
+        everyone: this.#everyone,
+        maxEventBytes: options.maxEventBytes,
+        refreshStatus: () => this.#refreshStatus(),
+      }),
+    );
     this.#pinger = setInterval(() => {
-      for (const session of this.#sessions) session.ping();
-    }, this.#options.pingIntervalMs);
-    await this.refreshStatus();
+      for (const session of this.#sessions.keys()) session.ping();
+    }, options.pingIntervalMs);
+    await this.#refreshStatus();
   }
 
-  /** Reads the number of jobs anew: at the start, and when Redis is back after an outage. */
-  async refreshStatus(): Promise<void> {
-    this.#status.update(await this.#reader.countRemaining());
+  /** Reads the number of jobs anew: it may have changed unheard. */
+  async #refreshStatus(): Promise<void> {
+    this.#status.update(await this.#parts.reader.countRemaining());
   }
 
   /** Closes every socket; clients reconnect to another process. */
@@ -97,7 +125,7 @@ export class SocketHub {
     this.#isStopping = true;
     clearInterval(this.#pinger);
     this.#status.stop();
-    for (const session of this.#sessions) {
+    for (const session of this.#sessions.keys()) {
       session.close(GOING_AWAY, 'server is stopping');
       setTimeout(() => {
         session.terminate();
@@ -107,31 +135,35 @@ export class SocketHub {
 
   /** An upgrade request for /ws. */
   handleUpgrade(req: IncomingMessage, socket: Duplex, head: Buffer, clientId: string | null): void {
-    if (!this.#options.isOriginAllowed(req)) {
+    const { options, readPicture, counters } = this.#parts;
+    if (!options.isOriginAllowed(req)) {
       refuse(socket, '403 Forbidden');
       return;
     }
-    if (this.#isStopping || this.#sessions.size >= this.#options.maxSockets) {
+    if (this.#isStopping || this.#sessions.size >= options.maxSockets) {
       refuse(socket, '503 Service Unavailable', 'Retry-After: 5\r\n');
       return;
     }
-    if ((clientId ?? '').length > MAX_CLIENT_ID_LENGTH) {
-      refuse(socket, '400 Bad Request');
-      return;
-    }
-    const { limits } = this.#options;
     this.#server.handleUpgrade(req, socket, head, (webSocket) => {
       const isKnown = clientId !== null && clientId !== '';
       // A fresh id is 32 hex digits without dashes, as ComfyUI's.
       const id = isKnown ? clientId : uuid().replaceAll('-', '');
-      const session = new SocketSession(webSocket, socket, { clientId: id, limits });
-      this.#open(webSocket, session, isKnown);
+      const { limits, previewsAlways } = options;
+      const session = new SocketSession(webSocket, socket, {
+        ...{ limits, previewsAlways, readPicture, counters },
+      });
+      this.#open(webSocket, session, { id, isKnown });
     });
   }
 
-  #open(webSocket: WebSocket, session: SocketSession, isKnown: boolean): void {
-    const { clientId } = session;
-    this.#sessions.add(session);
+  #open(
+    webSocket: WebSocket,
+    session: SocketSession,
+    { id, isKnown }: { readonly id: string; readonly isKnown: boolean },
+  ): void {
+    const { subscriber, log } = this.#parts;
+    const client = keyText(id);
+    this.#sessions.set(session, client);
     webSocket.on('pong', () => {
       session.isAlive = true;
     });
@@ -140,83 +172,75 @@ export class SocketHub {
       if (!isBinary) session.readFrame(toText(data), this.#featuresFrame);
     });
     webSocket.on('error', (error) => {
-      this.#log.debug({ err: error, clientId }, 'socket error');
+      log.debug({ err: error, client }, 'socket error');
     });
     webSocket.on('close', () => {
-      this.#close(session);
+      this.#close(session, client);
     });
-    session.sendText(statusFrame(this.#status.latest, clientId));
-    this.#join(session, isKnown).catch((error: unknown) => {
+    session.sendText(statusFrame(this.#status.latest, id));
+    const isBehind = !subscriber.isWhole;
+    this.#everyone.admit(session, { endId: subscriber.lastEndId, isBehind });
+    this.#join(session, client, isKnown).catch((error: unknown) => {
       // Without its subscription the socket would be deaf: let the client try again.
-      this.#log.warn({ err: error, clientId }, 'socket could not be joined to its client');
+      log.warn({ err: error, client }, 'socket could not be joined to its client');
       session.close(1011, 'try again');
     });
   }
 
-  async #join(session: SocketSession, isKnown: boolean): Promise<void> {
-    const { clientId } = session;
-    let entry = this.#groups.get(clientId);
-    if (entry === undefined) {
-      const group = new ClientGroup((promptId) => {
-        this.#markDelivered(clientId, promptId);
-      });
-      entry = { group, stop: this.#subscriber.listenToClient(clientId, group) };
-      this.#groups.set(clientId, entry);
-    }
+  async #join(session: SocketSession, client: string, isKnown: boolean): Promise<void> {
+    const { subscriber } = this.#parts;
+    const entry = this.#groups.get(client) ?? this.#createGroup(client);
+    let { gaps } = subscriber;
     entry.group.join(session);
     // First listen, then look: nothing falls between.
     await entry.stop;
-    const snapshot = isKnown
-      ? await readSnapshot(clientId, this.#reader, this.#replay)
-      : { running: [], ended: [] };
-    entry.group.catchUp(session, snapshot);
+    for (;;) {
+      await subscriber.whole();
+      if (!this.#sessions.has(session)) return;
+      if (gaps !== subscriber.gaps) {
+        // What was heard before is in what is read now.
+        ({ gaps } = subscriber);
+        entry.group.join(session);
+      }
+      const snapshot = await this.#readSnapshot(client, isKnown);
+      if (!subscriber.isWhole || gaps !== subscriber.gaps) continue;
+      entry.group.catchUp(session, snapshot);
+      return;
+    }
   }
 
-  #close(session: SocketSession): void {
+  async #readSnapshot(client: string, isKnown: boolean): Promise<Snapshot> {
+    const { subscriber, options } = this.#parts;
+    if (!isKnown) return emptySnapshot(subscriber.lastEndId);
+    return await readSnapshot(client, this.#parts, options.maxEventBytes);
+  }
+
+  #createGroup(client: string): Entry {
+    const group = new ClientGroup({
+      onEndDelivered: (promptId) => {
+        this.#deliveries.noteEnd(client, promptId);
+      },
+      onPictureDelivered: (line: EventLine) => {
+        this.#deliveries.notePicture(client, line);
+      },
+      maxBacklogCharacters: this.#parts.options.limits.closeBytes,
+    });
+    const entry = { group, stop: this.#parts.subscriber.listenToClient(client, group) };
+    this.#groups.set(client, entry);
+    return entry;
+  }
+
+  #close(session: SocketSession, client: string): void {
     this.#sessions.delete(session);
-    const entry = this.#groups.get(session.clientId);
+    this.#everyone.leave(session);
+    const entry = this.#groups.get(client);
     if (entry === undefined) return;
     entry.group.leave(session);
     if (!entry.group.isEmpty) return;
-    this.#groups.delete(session.clientId);
+    this.#groups.delete(client);
     entry.stop.then((stop) => {
       stop();
     }, noop);
-  }
-
-  /** Jobs without a client: their progress goes to every socket. */
-  #everyone(): ChannelListener {
-    const previews = new Map<string, Preview>();
-    return {
-      onPreview: (preview) => {
-        previews.set(preview.promptId, preview);
-      },
-      onEvents: (message: EventMessage) => {
-        const preview = previews.get(message.promptId);
-        previews.delete(message.promptId);
-        const hasProgress = message.lines.some((line) => isProgressFrame(line.frame));
-        for (const session of this.#sessions) {
-          sendFrames(session, message.lines, hasProgress ? preview : undefined);
-        }
-      },
-    };
-  }
-
-  /** Collects what has reached its client, and says so to Redis once per turn of the event loop. */
-  #markDelivered(clientId: string, promptId: string): void {
-    const ids = this.#delivered.get(clientId) ?? new Set();
-    this.#delivered.set(clientId, ids.add(promptId));
-    if (this.#isAcknowledging) return;
-    this.#isAcknowledging = true;
-    setImmediate(() => {
-      this.#isAcknowledging = false;
-      for (const [client, promptIds] of this.#delivered) {
-        this.#replay.acknowledge(client, [...promptIds]).catch((error: unknown) => {
-          this.#log.debug({ err: error }, 'delivery not noted: the end may be told twice');
-        });
-      }
-      this.#delivered.clear();
-    });
   }
 }
 

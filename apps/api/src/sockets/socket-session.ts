@@ -1,7 +1,9 @@
-import type { Preview } from '@tiercel/contracts';
-import type { Writable } from 'node:stream';
+import type { Preview, ResultPicture } from '@tiercel/contracts';
+import type { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
-import { encodePreview } from './binary-frames.ts';
+import { drained } from '../http/answer.ts';
+import { encodePicture, encodePreview } from './binary-frames.ts';
+import type { SocketCounters } from './socket-counters.ts';
 
 /** Unsent bytes at which a socket loses something (invariant 8). */
 export interface BufferLimits {
@@ -10,34 +12,52 @@ export interface BufferLimits {
   readonly closeBytes: number;
 }
 
+export interface SessionOptions {
+  readonly limits: BufferLimits;
+  /** Every socket is sent previews that nobody asked for, not only those that announced features. */
+  readonly previewsAlways: boolean;
+  /** A stored picture; undefined when it is gone. */
+  readonly readPicture: (picture: ResultPicture) => Promise<Uint8Array | undefined>;
+  readonly counters: SocketCounters;
+}
+
 /** WebSocket close code "try again later". */
 const TRY_AGAIN_LATER = 1013;
+
+/** What a picture that waits costs: its bytes are in storage. */
+const PICTURE_REFERENCE_BYTES = 512;
+
+/** What waits behind a picture that is on its way. */
+type Waiting =
+  | { readonly kind: 'text'; readonly frame: string | Buffer; readonly onFlushed?: () => void }
+  | { readonly kind: 'picture'; readonly picture: ResultPicture; readonly onFlushed: () => void };
 
 /**
  * One socket. A slow one loses previews first, then progress; everything else is queued for it, and
  * when even that is too much the socket is closed: its client comes back and learns what it missed.
+ *
+ * Pictures that are results are read from storage when the socket has taken what went before, one at a
+ * time: none is dropped, and no more than one is in memory. Frames behind a picture wait for it.
  */
 export class SocketSession {
-  readonly clientId: string;
   readonly #socket: WebSocket;
-  readonly #connection: Pick<Writable, 'cork' | 'uncork'>;
-  readonly #limits: BufferLimits;
+  readonly #connection: Duplex;
+  readonly #options: SessionOptions;
   #wantsMetadata = false;
   #wantsReport = false;
+  #hasAnnounced = false;
   #sawText = false;
+  /** Undefined while no picture is on its way. */
+  #waiting: Waiting[] | undefined;
+  #waitingBytes = 0;
   /** False from a ping until its pong. */
   isAlive = true;
 
   /** @param connection what the socket writes to */
-  constructor(
-    socket: WebSocket,
-    connection: Pick<Writable, 'cork' | 'uncork'>,
-    options: { readonly clientId: string; readonly limits: BufferLimits },
-  ) {
+  constructor(socket: WebSocket, connection: Duplex, options: SessionOptions) {
     this.#socket = socket;
     this.#connection = connection;
-    this.clientId = options.clientId;
-    this.#limits = options.limits;
+    this.#options = options;
   }
 
   /** What `send` sends leaves in one write: each one by itself is a call to the operating system. */
@@ -77,6 +97,7 @@ export class SocketSession {
     }
     this.#sawText = true;
     if (!isFeatureFlags(message)) return;
+    this.#hasAnnounced = true;
     this.#wantsMetadata = message.data.supports_preview_metadata === true;
     this.#wantsReport = message.data.supports_tiercel_report === true;
     this.sendText(serverFeaturesFrame);
@@ -85,25 +106,109 @@ export class SocketSession {
   /** @param onFlushed called when the frame has been handed to the operating system */
   sendText(frame: string | Buffer, onFlushed?: () => void): void {
     if (!this.isOpen) return;
-    if (this.#socket.bufferedAmount > this.#limits.closeBytes) {
-      this.#socket.close(TRY_AGAIN_LATER, 'too slow');
-      // The close frame queues behind the rest: a peer that reads nothing must go all the same.
-      this.#socket.terminate();
+    if (this.#unsentBytes > this.#options.limits.closeBytes) {
+      this.#closeAsTooSlow();
+    } else if (this.#waiting === undefined) {
+      this.#sendNow(frame, onFlushed);
+    } else {
+      this.#waitingBytes += frame.length;
+      this.#waiting.push({
+        kind: 'text',
+        frame,
+        ...(onFlushed === undefined ? {} : { onFlushed }),
+      });
+    }
+  }
+
+  sendProgress(frame: string): void {
+    if (this.#unsentBytes <= this.#options.limits.progressBytes) this.sendText(frame);
+  }
+
+  sendPreview(preview: Preview): void {
+    if (!this.isOpen) return;
+    const isWanted = preview.forAll || this.#hasAnnounced || this.#options.previewsAlways;
+    if (!isWanted) return;
+    const isRoomLeft = this.#socket.bufferedAmount <= this.#options.limits.previewBytes;
+    if (!isRoomLeft || this.#waiting !== undefined) {
+      this.#options.counters.previewDropped();
       return;
     }
+    this.#socket.send(encodePreview(preview, this.#wantsMetadata), { binary: true });
+  }
+
+  /** @param onFlushed called when its bytes have been handed to the operating system */
+  sendPicture(picture: ResultPicture, onFlushed: () => void): void {
+    if (!this.isOpen) return;
+    this.#waitingBytes += PICTURE_REFERENCE_BYTES;
+    const waiting: Waiting = { kind: 'picture', picture, onFlushed };
+    if (this.#waiting === undefined) {
+      this.#waiting = [waiting];
+      void this.#sendWaiting(this.#waiting);
+    } else {
+      this.#waiting.push(waiting);
+    }
+  }
+
+  async #sendWaiting(waiting: Waiting[]): Promise<void> {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      if (next.kind === 'text') {
+        this.#waitingBytes -= next.frame.length;
+        this.#sendNow(next.frame, next.onFlushed);
+        continue;
+      }
+      this.#waitingBytes -= PICTURE_REFERENCE_BYTES;
+      await drained(this.#connection);
+      const bytes = this.isOpen ? await this.#read(next.picture) : undefined;
+      if (!this.isOpen) return;
+      // A picture that is gone is told of by nothing else: whoever has lost its file has deleted it.
+      const isFlushed = bytes === undefined || (await this.#sendPictureNow(next.picture, bytes));
+      if (isFlushed) next.onFlushed();
+    }
+    this.#waiting = undefined;
+  }
+
+  async #read(picture: ResultPicture): Promise<Uint8Array | undefined> {
+    try {
+      return await this.#options.readPicture(picture);
+    } catch {
+      // Not this time: closed, so that its client comes back for it.
+      this.close(TRY_AGAIN_LATER, 'a picture cannot be read now');
+      return undefined;
+    }
+  }
+
+  /** Resolves with whether the operating system has taken it. */
+  #sendPictureNow(picture: ResultPicture, bytes: Uint8Array): Promise<boolean> {
+    return new Promise((resolve) => {
+      const onClose = () => {
+        resolve(false);
+      };
+      this.#socket.once('close', onClose);
+      const frame = encodePicture(picture, bytes, this.#wantsMetadata);
+      this.#socket.send(frame, { binary: true }, (error) => {
+        this.#socket.off('close', onClose);
+        resolve(!error);
+      });
+    });
+  }
+
+  #sendNow(frame: string | Buffer, onFlushed: (() => void) | undefined): void {
     this.#socket.send(frame, { binary: false }, (error) => {
       // ws passes null or undefined when all went well.
       if (!error) onFlushed?.();
     });
   }
 
-  sendProgress(frame: string): void {
-    if (this.#socket.bufferedAmount <= this.#limits.progressBytes) this.sendText(frame);
+  /** Without the picture that is on its way: however large it is, it is the only one. */
+  get #unsentBytes(): number {
+    return this.#waiting === undefined ? this.#socket.bufferedAmount : this.#waitingBytes;
   }
 
-  sendPreview(preview: Preview): void {
-    if (!this.isOpen || this.#socket.bufferedAmount > this.#limits.previewBytes) return;
-    this.#socket.send(encodePreview(preview, this.#wantsMetadata), { binary: true });
+  #closeAsTooSlow(): void {
+    this.#options.counters.slowClosed('socket');
+    this.#socket.close(TRY_AGAIN_LATER, 'too slow');
+    // The close frame queues behind the rest: a peer that reads nothing must go all the same.
+    this.#socket.terminate();
   }
 
   ping(): void {

@@ -8,7 +8,10 @@ import { RedisScript } from '@tiercel/runtime';
  */
 export const emitScript = new RedisScript({
   name: 'emit',
-  args: ['prefix', 'id', 'claim', 'batch', 'waits', 'client', 'max_entries'],
+  args: [
+    ...(['prefix', 'id', 'claim', 'batch', 'waits', 'client'] as const),
+    ...(['max_batches', 'max_bytes', 'ttl_s'] as const),
+  ],
   list: 'frames',
   lua: lua`
 -- ARGV[1] prefix
@@ -17,8 +20,10 @@ export const emitScript = new RedisScript({
 -- ARGV[4] batch        its number
 -- ARGV[5] waits        1: not before the batch ahead of it
 -- ARGV[6] client       'n' for none, else 'y' and the client_id
--- ARGV[7] max_entries  of the job's stream
--- ARGV[8..] frames     for each: JSON text, broadcast (0|1)
+-- ARGV[7] max_batches  of the job's stream
+-- ARGV[8] max_bytes    of the job's stream
+-- ARGV[9] ttl_s        of pictures that no socket has been sent
+-- ARGV[10..] frames    for each: JSON text, slot, broadcast (0|1); see LUA_EMIT
 -- Returns 'done', 'void' (the claim), or 'early'
 ${LUA_EMIT}
 ${luaNames('job')}
@@ -28,10 +33,11 @@ local ahead = tonumber(batch) - tonumber(last_batch)
 if ahead <= 0 then return 'done' end
 if ahead > 1 and waits == '1' then return 'early' end
 
-local kept = {}
-for i = 1, #frames, 2 do kept[#kept + 1] = { frames[i], 1, tonumber(frames[i + 1]) } end
+local told = {}
+for i = 1, #frames, 3 do told[#told + 1] = { frames[i], frames[i + 1], tonumber(frames[i + 2]) } end
+local limits = { batches = tonumber(max_batches), bytes = tonumber(max_bytes), seconds = ttl_s }
 redis.call('HSET', job_key(id), 'batch', batch)
-emit(id, 'E', client, max_entries, kept)
+emit(id, 'E', client, limits, told)
 return 'done'
 `,
   parse: (reply) => reply as 'done' | 'void' | 'early',

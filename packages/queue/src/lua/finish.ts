@@ -46,7 +46,14 @@ export const finishScript = new RedisScript({
       'failure',
       'terminal_frame',
     ] as const),
-    ...(['idle_frame', 'events_per_job', 'events_ttl_s', 'worker', 'next_claim'] as const),
+    ...([
+      'idle_frame',
+      'max_batches',
+      'max_event_bytes',
+      'events_ttl_s',
+      'worker',
+      'next_claim',
+    ] as const),
   ],
   lua: lua`
 -- ARGV[1] prefix
@@ -65,10 +72,11 @@ export const finishScript = new RedisScript({
 -- ARGV[14] failure       JSON, or ''
 -- ARGV[15] terminal_frame
 -- ARGV[16] idle_frame    executing with node null
--- ARGV[17] events_per_job
--- ARGV[18] events_ttl_s
--- ARGV[19] worker
--- ARGV[20] next_claim    id for the claim of the permit's next job; '' to take none
+-- ARGV[17] max_batches    kept of the job's events
+-- ARGV[18] max_event_bytes kept of the job's events
+-- ARGV[19] events_ttl_s
+-- ARGV[20] worker
+-- ARGV[21] next_claim    id for the claim of the permit's next job; '' to take none
 -- Returns {0} when the claim is void
 --       | {1, a successor in its lane became ready (0|1), next job as in LUA_TAKE}
 ${LUA_NOW}
@@ -100,12 +108,12 @@ redis.call('HSET', job_key(id), 'state', outcome, 'unlocked', unlocked, 'started
   'preview_output', preview_output, 'error', failure, 'secrets', '')
 local left = tell_status()
 local status_frame = '{"type":"status","data":{"status":{"exec_info":{"queue_remaining":' .. left .. '}}}}'
-emit(id, 'T', client, events_per_job, {
-  { terminal_frame, 1, outcome == 'interrupted' and 1 or 0 },
-  { status_frame, 0, 0 },
-  { idle_frame, 1, 0 },
+local limits = { batches = tonumber(max_batches), bytes = tonumber(max_event_bytes), seconds = events_ttl_s }
+emit(id, 'T', client, limits, {
+  { terminal_frame, '', outcome == 'interrupted' and 1 or 0 },
+  { status_frame, '-', 0 },
+  { idle_frame, '', 0 },
 })
-redis.call('EXPIRE', events_key(id), events_ttl_s)
 if #client > 1 then
   local missed = missed_key(string.sub(client, 2))
   redis.call('ZADD', missed, now, id)

@@ -60,12 +60,20 @@ export const apiSchema = z
     maxSockets: count(10_000).describe(
       'Open WebSocket and event-stream connections per API process',
     ),
-    maxSocketBufferBytes: bytes(16 * MIB).describe('Unsent bytes at which a socket is closed'),
+    maxSocketBufferBytes: bytes(16 * MIB).describe(
+      'Unsent bytes at which a socket or an event stream is closed; its client comes back and is told what it missed',
+    ),
+    previews: z
+      .enum(['announced', 'always'])
+      .default('announced')
+      .describe(
+        'Who is sent a sampler’s previews when `extra_data.preview_method` does not ask for them: sockets that announced feature flags, as frontends do; or every socket of the client',
+      ),
     previewBufferBytes: bytes(1 * MIB).describe(
       'Unsent bytes above which a socket is sent no previews',
     ),
     progressBufferBytes: bytes(4 * MIB).describe(
-      'Unsent bytes above which a socket is sent no progress',
+      'Unsent bytes above which a socket or an event stream is sent no progress',
     ),
     pingIntervalMs: ms(20_000).describe(
       'Pings to sockets; a peer silent for two of them is dropped',

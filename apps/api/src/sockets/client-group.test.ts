@@ -1,0 +1,196 @@
+import { beforeEach, describe, expect, test } from '@jest/globals';
+import type { EventLine, EventMessage } from '@tiercel/contracts';
+import { ClientGroup } from './client-group.ts';
+import type { SocketSession } from './socket-session.ts';
+
+/**
+ * What the end-to-end tests cannot hit at will: messages that come earlier or later than what is read of
+ * the same events. A socket here only writes down what it is sent.
+ */
+
+class Recorder {
+  readonly told: string[] = [];
+  readonly wantsReport = false;
+  readonly wantsMetadata = false;
+  closed: number | undefined;
+
+  sendTogether(send: () => void): void {
+    send();
+  }
+  sendText(frame: string, onFlushed?: () => void): void {
+    this.told.push((JSON.parse(frame) as { data: { t: string } }).data.t);
+    onFlushed?.();
+  }
+  sendProgress(frame: string): void {
+    this.sendText(frame);
+  }
+  sendPreview(): void {
+    this.told.push('preview');
+  }
+  close(code: number): void {
+    this.closed = code;
+  }
+}
+
+let group: ClientGroup;
+let delivered: string[];
+
+/** A socket as the group needs it. */
+const open = () => {
+  const recorder = new Recorder();
+  return { recorder, session: recorder as unknown as SocketSession };
+};
+
+beforeEach(() => {
+  delivered = [];
+  group = new ClientGroup({
+    onEndDelivered: (promptId) => delivered.push(promptId),
+    onPictureDelivered: () => undefined,
+    maxBacklogCharacters: 10_000,
+  });
+});
+
+const frame = (t: string, type = 'executed') => `{"type":"${type}","data":{"t":"${t}"}}`;
+const line = (id: string, t: string): EventLine => ({ id, frame: frame(t) });
+const event = (promptId: string, id: string, t: string): EventMessage => ({
+  ...{ promptId, terminal: false, endId: undefined, lines: [line(id, t)] },
+});
+const end = (promptId: string, endId: string, id: string): EventMessage => ({
+  ...{ promptId, terminal: true, endId, lines: [line(id, `${promptId} over`)] },
+});
+const nothing = (endId = '0-0') => ({ running: [], ended: [], endId });
+
+function openLive() {
+  const { recorder, session } = open();
+  group.join(session);
+  group.catchUp(session, nothing());
+  return { recorder, session };
+}
+
+const missed = (
+  promptId: string,
+  endId: string | undefined,
+  lines: EventLine[],
+  over?: string,
+) => ({
+  ...{ promptId, endId, lines, preview: undefined },
+  end: over === undefined ? [] : [line(over, `${promptId} over`)],
+});
+
+describe('a socket that joins', () => {
+  test('is told of an end once, in the snapshot, whenever its messages come', () => {
+    const { recorder, session } = open();
+    group.join(session);
+    group.onEvents(event('x', '3-0.0', 'x shown'));
+    const ended = [{ promptId: 'x', pictures: [], frames: [frame('x shown'), frame('x over')] }];
+    group.catchUp(session, { running: [], ended, endId: '9-0' });
+    group.onEvents(event('x', '4-0.0', 'x late'));
+    group.onEvents(end('x', '8-0', '5-0.0'));
+    expect(recorder.told).toEqual(['x shown', 'x over']);
+    expect(delivered).toEqual(['x']);
+  });
+
+  test('is told live of an end that the snapshot did not have, although it is older than that', () => {
+    const { recorder, session } = open();
+    group.join(session);
+    // Another process has told another socket of the client, so it is on no list any more.
+    group.catchUp(session, nothing('9-0'));
+    group.onEvents(event('x', '4-0.0', 'x shown'));
+    group.onEvents(end('x', '8-0', '5-0.0'));
+    expect(recorder.told).toEqual(['x shown', 'x over']);
+  });
+
+  test('is not told twice of what the state of a running job has', () => {
+    const { recorder, session } = open();
+    group.join(session);
+    group.onEvents(event('x', '3-0.0', 'old'));
+    const state = { executing: frame('now'), progressState: undefined, preview: undefined };
+    const running = [{ promptId: 'x', pictures: [], state: { ...state, lastId: '3-0.9' } }];
+    group.catchUp(session, { running, ended: [], endId: '0-0' });
+    group.onEvents(event('x', '3-0.1', 'late'));
+    group.onEvents(event('x', '4-0.0', 'new'));
+    // The state may have been read when the job had ended already: its end is told all the same.
+    group.onEvents(end('x', '1-0', '3-0.5'));
+    expect(recorder.told).toEqual(['now', 'new', 'x over']);
+  });
+});
+
+describe('a gap', () => {
+  test('is filled in the order of events, what was heard after it comes behind, nothing twice', () => {
+    const { recorder } = openLive();
+    group.onEvents(event('x', '1-0.0', 'a'));
+    group.fallBehind();
+    // 2 is lost; 3 and the end of y are heard before the gap is filled.
+    group.onEvents(event('x', '3-0.0', 'c'));
+    group.onEvents(event('y', '7-0.0', 'y shown'));
+    group.onEvents(end('y', '20-0', '8-0.0'));
+    expect(recorder.told).toEqual(['a']);
+    expect(group.lastIdOf('x')).toBe('1-0.0');
+    group.tellMissed(missed('w', '10-0', [], '5-0.0'));
+    group.tellMissed(missed('y', '20-0', [line('7-0.0', 'y shown')], '8-0.0'));
+    group.tellMissed(missed('x', undefined, [line('2-0.0', 'b'), line('3-0.0', 'c')]));
+    group.resume();
+    group.onEvents(event('x', '4-0.0', 'd'));
+    expect(recorder.told).toEqual(['a', 'w over', 'y shown', 'y over', 'b', 'c', 'd']);
+    expect(delivered).toEqual(['w', 'y']);
+  });
+
+  test('that comes again while it is filled is filled once', () => {
+    const { recorder } = openLive();
+    group.fallBehind();
+    group.tellMissed(missed('w', '10-0', [], '5-0.0'));
+    group.onEvents(end('v', '11-0', '6-0.0'));
+    group.fallBehind();
+    // Read anew from the start, with what was lost meanwhile.
+    group.tellMissed(missed('w', '10-0', [], '5-0.0'));
+    group.tellMissed(missed('v', '11-0', [], '6-0.0'));
+    group.tellMissed(missed('u', '12-0', [], '7-0.0'));
+    group.resume();
+    expect(recorder.told).toEqual(['w over', 'v over', 'u over']);
+  });
+
+  test('does not tell again what was told live before it, or in the snapshot of a new socket', () => {
+    const { recorder } = openLive();
+    group.onEvents(end('w', '10-0', '5-0.0'));
+    const late = open();
+    group.join(late.session);
+    group.catchUp(late.session, nothing('11-0'));
+    group.fallBehind();
+    group.tellMissed(missed('w', '10-0', [], '5-0.0'));
+    group.tellMissed(missed('v', '11-0', [], '6-0.0'));
+    group.tellMissed(missed('u', '12-0', [], '7-0.0'));
+    group.resume();
+    expect(recorder.told).toEqual(['w over', 'v over', 'u over']);
+    // v had ended before it came.
+    expect(late.recorder.told).toEqual(['u over']);
+  });
+
+  test('that hides more than may wait closes the socket, whose client comes back', () => {
+    const { recorder } = openLive();
+    group.fallBehind();
+    for (let n = 1; n < 100; n += 1) group.onEvents(event('x', `${n}-0.0`, 'z'.repeat(200)));
+    expect(recorder.closed).toBe(1013);
+  });
+});
+
+describe('all sockets together', () => {
+  test('are told after a gap only what everybody is told of a job without a client', () => {
+    group = new ClientGroup({
+      ...{ onEndDelivered: () => undefined, onPictureDelivered: () => undefined },
+      ...{ maxBacklogCharacters: 10_000, isEveryone: true },
+    });
+    const { recorder, session } = open();
+    group.admit(session, { endId: '0-0', isBehind: false });
+    group.fallBehind();
+    group.tellMissed({
+      ...{ promptId: 'x', endId: '5-0', preview: undefined },
+      lines: [line('1-0.0', 'own'), { id: '2-0.0', frame: frame('bar', 'progress') }],
+      end: [
+        { id: '3-0.0', frame: frame('stopped', 'execution_interrupted') },
+        line('3-0.1', 'own, too'),
+      ],
+    });
+    group.resume();
+    expect(recorder.told).toEqual(['bar', 'stopped']);
+  });
+});
