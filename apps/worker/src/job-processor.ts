@@ -14,7 +14,7 @@ import {
   type TerminalEvent,
   type WorkerId,
 } from '@tiercel/contracts';
-import type { EventPublisher } from '@tiercel/events';
+import type { EventPublisher, ToldBefore } from '@tiercel/events';
 import {
   createClaimId,
   type Consumer,
@@ -32,6 +32,7 @@ import {
 } from '@tiercel/runtime';
 import { Claim } from './claim.ts';
 import { JobReporter } from './job-reporter.ts';
+import { readPreviewAudience } from './preview-audience.ts';
 import type { RunningJobs } from './running-jobs.ts';
 import { toAttemptRequest } from './to-attempt-request.ts';
 import { describeFailure, partialOf, stoppedBefore } from './terminal-event.ts';
@@ -158,6 +159,7 @@ export class JobProcessor {
     const reporter = new JobReporter({
       scope: { promptId: job.id, clientId: job.clientId, claimId: job.claimId },
       publisher: this.#publisher,
+      previews: readPreviewAudience(job.extraText),
       clock,
       log,
       onVoid: () => {
@@ -212,6 +214,17 @@ export class JobProcessor {
     throw stoppedBefore();
   }
 
+  /** What an earlier run told clients is not taken back. Without it the job runs all the same. */
+  async #readTold(job: TakenJob, log: Logger): Promise<ToldBefore | undefined> {
+    if (!job.hasRunBefore) return undefined;
+    try {
+      return await this.#publisher.readTold(job.id);
+    } catch (error) {
+      log.warn({ err: error }, 'what was told of the job before could not be read');
+      return undefined;
+    }
+  }
+
   /**
    * Writes a job's end down. While Redis refuses it, the result is kept and offered again for as long as the claim
    * is valid: what was made and paid for is not lost to a full disk. A result that cannot be written for another
@@ -262,7 +275,7 @@ export class JobProcessor {
     job: TakenJob,
     { claim, context, reporter, clock, startedAt, log }: JobRun,
   ): Promise<JobResult | 'hand-back' | 'lost'> {
-    reporter.start(startedAt);
+    reporter.start(startedAt, await this.#readTold(job, log));
     try {
       if (job.cancelled) {
         if (job.note === undefined) throw new RoutingFailed(stoppedBefore(), NO_REPORT);

@@ -1,35 +1,44 @@
 import {
+  isJsonObject,
+  PICTURE_TYPE,
   plainNode,
   type JobEvent,
-  type NodeProgress,
+  type JsonValue,
   type ServiceReport,
   type UiOutput,
   type WireEvent,
 } from '@tiercel/contracts';
-import type { AttemptListener, PreviewPicture } from '@tiercel/backends';
-import type { EventPublisher, EventScope } from '@tiercel/events';
+import type { AttemptListener, PreviewPicture, StoredPicture } from '@tiercel/backends';
+import type { EventPublisher, EventScope, ToldBefore } from '@tiercel/events';
 import type { Clock, Logger } from '@tiercel/runtime';
+import { ToldProgress } from './told-progress.ts';
 
-/**
- * `progress_state` repeats every node seen so far. Past this many the oldest finished ones are left
- * out: a chain of 10,000 nodes would otherwise send gigabytes.
- */
-const MAX_NODES_SHOWN = 64;
 /** Events collected before they are sent even though the event loop has not turned yet. */
 const MAX_BATCH = 256;
 
 /**
- * Turns what a backend reports into ComfyUI's frames, in the recorded order (transcripts 01 to 07):
- * `progress_state` before `executing` and before `progress`, one accumulated state per job.
- * Events of one turn of the event loop leave in one command.
+ * Who is sent what a sampler previews: every socket of the client (it asked for them), only those that
+ * announced their features, or nobody.
+ */
+export type PreviewAudience = 'all' | 'announced' | 'nobody';
+
+/**
+ * Turns what backends report into ComfyUI's frames, in the recorded order (transcripts 01 to 07):
+ * `progress_state` before `executing` and before `progress`, one accumulated state per job, which never
+ * goes back (ToldProgress). Events of one turn of the event loop leave in one command.
  */
 export class JobReporter implements AttemptListener {
   readonly #scope: EventScope;
   readonly #publisher: EventPublisher;
+  readonly #previews: PreviewAudience;
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #onVoid: () => void;
-  readonly #states = new Map<string, NodeProgress>();
+  readonly #told: ToldProgress;
+  #cachedTold: ReadonlySet<string> | undefined;
+  /** Result pictures that clients were told of, and those of the present run, by node. */
+  readonly #picturesTold = new Map<string, number>();
+  readonly #pictures = new Map<string, number>();
   #batch: WireEvent[] = [];
   #scheduled: NodeJS.Immediate | undefined;
   readonly #messages: [type: string, data: object][] = [];
@@ -38,6 +47,7 @@ export class JobReporter implements AttemptListener {
   constructor(dependencies: {
     scope: EventScope;
     publisher: EventPublisher;
+    previews: PreviewAudience;
     clock: Clock;
     log: Logger;
     /** The run's claim is void: nothing of it is published any more. */
@@ -45,9 +55,11 @@ export class JobReporter implements AttemptListener {
   }) {
     this.#scope = dependencies.scope;
     this.#publisher = dependencies.publisher;
+    this.#previews = dependencies.previews;
     this.#clock = dependencies.clock;
     this.#log = dependencies.log;
     this.#onVoid = dependencies.onVoid;
+    this.#told = new ToldProgress(dependencies.scope.promptId);
   }
 
   /** `execution_start` and `execution_cached` as history keeps them. */
@@ -55,10 +67,21 @@ export class JobReporter implements AttemptListener {
     return this.#messages;
   }
 
-  start(timestamp: number): void {
+  /** @param before what clients were told by a worker that died, or that handed the job back */
+  start(timestamp: number, before?: ToldBefore): void {
+    if (before !== undefined) {
+      this.#cachedTold = before.cached === undefined ? undefined : new Set(before.cached);
+      this.#told.resume(before);
+      for (const [nodeId, count] of before.pictures) this.#picturesTold.set(nodeId, count);
+    }
     const data = { prompt_id: this.#scope.promptId, timestamp };
     this.#messages.push(['execution_start', data]);
     this.#add({ type: 'execution_start', data });
+  }
+
+  runBegins(): void {
+    this.#told.beginRun();
+    this.#pictures.clear();
   }
 
   cached(nodeIds: readonly string[]): void {
@@ -67,16 +90,27 @@ export class JobReporter implements AttemptListener {
       prompt_id: this.#scope.promptId,
       timestamp: this.#clock.now(),
     };
-    this.#messages.push(['execution_cached', data]);
+    if (!this.#messages.some(([type]) => type === 'execution_cached')) {
+      this.#messages.push(['execution_cached', data]);
+    }
+    const told = this.#cachedTold;
+    if (told !== undefined && nodeIds.every((nodeId) => told.has(nodeId))) return;
+    this.#cachedTold = new Set([...(told ?? []), ...nodeIds]);
     this.#add({ type: 'execution_cached', data });
   }
 
   nodeStarted(nodeId: string): void {
-    this.#set(nodeId, { value: 0, max: 1, state: 'running' });
-    this.#add({
-      type: 'executing',
-      data: { node: nodeId, display_node: nodeId, prompt_id: this.#scope.promptId },
-    });
+    const start = this.#told.start(nodeId);
+    if (start === undefined) return;
+    this.#addState();
+    const { promptId: prompt_id } = this.#scope;
+    if (!start.isTold) {
+      this.#add({ type: 'executing', data: { node: nodeId, display_node: nodeId, prompt_id } });
+    }
+    // Who hears `executing` empties the bar: it is filled again as far as it was.
+    if (start.from !== undefined) {
+      this.#add({ type: 'progress', data: { ...start.from, prompt_id, node: nodeId } });
+    }
   }
 
   progress(
@@ -86,13 +120,20 @@ export class JobReporter implements AttemptListener {
     preview?: PreviewPicture,
     isEstimated = false,
   ): void {
-    if (this.#closed) return;
+    if (this.#closed || this.#told.isFinishedBefore(nodeId)) return;
+    const step = this.#told.advance(nodeId, { value, max, isEstimated }, { mayGoBack: false });
+    // A preview goes with a step: with the last one that was told, when this one is behind it.
+    const shown = step ?? (preview === undefined ? undefined : this.#told.progressOf(nodeId));
+    if (shown === undefined) return;
     if (preview !== undefined) this.#sendPreview(nodeId, preview);
-    const mark = isEstimated ? ({ estimated: true } as const) : {};
-    this.#set(nodeId, { value, max, state: 'running', ...mark });
+    this.#addState();
     this.#add({
       type: 'progress',
-      data: { value, max, prompt_id: this.#scope.promptId, node: nodeId, ...mark },
+      data: {
+        ...{ value: shown.value, max: shown.max },
+        ...{ prompt_id: this.#scope.promptId, node: nodeId },
+        ...(shown.estimated === true ? { estimated: true } : {}),
+      },
     });
     // The preview and its progress leave together: a socket orders the two by what its client announced.
     if (preview !== undefined) this.flush();
@@ -106,15 +147,71 @@ export class JobReporter implements AttemptListener {
   }
 
   nodeFinished(nodeId: string): void {
-    const max = this.#states.get(nodeId)?.max ?? 1;
-    this.#set(nodeId, { value: max, max, state: 'finished' });
+    if (this.#told.finish(nodeId)) this.#addState();
   }
 
   relay(events: readonly WireEvent[], preview?: { nodeId: string; picture: PreviewPicture }): void {
     if (this.#closed) return;
     if (preview !== undefined) this.#sendPreview(preview.nodeId, preview.picture);
-    for (const event of events) this.#push(event);
+    for (const event of events) this.#relayOne(event);
     if (preview !== undefined) this.flush();
+  }
+
+  /** A frame of a ComfyUI server, as it is unless it would take back what clients were told. */
+  #relayOne(event: WireEvent): void {
+    // Its data came as JSON.
+    const data = event.data as Readonly<Record<string, JsonValue>>;
+    const { node, nodes } = data;
+    if (event.type === 'progress_state' && isJsonObject(nodes)) {
+      this.#push({ type: event.type, data: { ...data, nodes: this.#told.merge(nodes) } });
+    } else if (event.type === 'progress' && typeof node === 'string') {
+      this.#relayProgress(event, node, data);
+    } else if (event.type === 'executing' && typeof node === 'string') {
+      this.#relayExecuting(event, node);
+    } else {
+      this.#push(event);
+    }
+  }
+
+  #relayProgress(
+    event: WireEvent,
+    node: string,
+    { value, max }: Readonly<Record<string, JsonValue>>,
+  ): void {
+    if (typeof value !== 'number' || typeof max !== 'number') {
+      this.#push(event);
+      return;
+    }
+    const step = this.#told.advance(node, { value, max, isEstimated: false }, { mayGoBack: true });
+    if (step === undefined) return;
+    const { value: told, max: of } = step;
+    const isAsItIs = told === value && of === max;
+    this.#push(isAsItIs ? event : { ...event, data: { ...event.data, value: told, max: of } });
+  }
+
+  #relayExecuting(event: WireEvent, node: string): void {
+    const start = this.#told.start(node);
+    if (start === undefined) return;
+    if (!start.isTold) this.#push(event);
+    if (start.from === undefined) return;
+    this.#add({
+      type: 'progress',
+      data: { ...start.from, prompt_id: this.#scope.promptId, node },
+    });
+  }
+
+  picture(nodeId: string, { mediaType, file }: StoredPicture): void {
+    const index = this.#pictures.get(nodeId) ?? 0;
+    this.#pictures.set(nodeId, index + 1);
+    // An earlier run has sent it.
+    if (index < (this.#picturesTold.get(nodeId) ?? 0)) return;
+    this.#picturesTold.set(nodeId, index + 1);
+    const { promptId: prompt_id } = this.#scope;
+    const node = plainNode(nodeId);
+    this.#add({
+      type: PICTURE_TYPE,
+      data: { prompt_id, index, node, image_type: mediaType, file },
+    });
   }
 
   text(nodeId: string, text: string): void {
@@ -126,6 +223,7 @@ export class JobReporter implements AttemptListener {
         node: plainNode(nodeId),
         mediaType: 'text/plain',
         bytes: Buffer.from(text, 'utf8'),
+        forAll: true,
       }),
     );
   }
@@ -147,47 +245,25 @@ export class JobReporter implements AttemptListener {
     if (this.#batch.length === 0) return;
     const events = this.#batch;
     this.#batch = [];
-    const published = this.#publisher.publish(this.#scope, events);
-    this.#send(
-      published.then((isValid) => {
-        if (!isValid) this.#onVoid();
-      }),
-    );
+    this.#send(this.#publisher.publish(this.#scope, events));
   }
 
-  #sendPreview(nodeId: string, picture: PreviewPicture): void {
+  #sendPreview(nodeId: string, { mediaType, bytes, isOwn = false }: PreviewPicture): void {
+    if (this.#previews === 'nobody' && !isOwn) return;
     this.flush();
     this.#send(
       this.#publisher.publishPreview(this.#scope, {
-        promptId: this.#scope.promptId,
-        node: plainNode(nodeId),
-        ...picture,
+        ...{ promptId: this.#scope.promptId, node: plainNode(nodeId), mediaType, bytes },
+        forAll: isOwn || this.#previews === 'all',
       }),
     );
   }
 
-  #set(
-    nodeId: string,
-    progress: Pick<NodeProgress, 'value' | 'max' | 'state' | 'estimated'>,
-  ): void {
-    this.#states.set(nodeId, {
-      ...progress,
-      prompt_id: this.#scope.promptId,
-      ...plainNode(nodeId),
-    });
-    if (this.#states.size > MAX_NODES_SHOWN) this.#forgetOldest(nodeId);
+  #addState(): void {
     this.#add({
       type: 'progress_state',
-      data: { prompt_id: this.#scope.promptId, nodes: Object.fromEntries(this.#states) },
+      data: { prompt_id: this.#scope.promptId, nodes: this.#told.nodes },
     });
-  }
-
-  #forgetOldest(except: string): void {
-    for (const [nodeId, state] of this.#states) {
-      if (nodeId === except || state.state !== 'finished') continue;
-      this.#states.delete(nodeId);
-      return;
-    }
   }
 
   #add(event: JobEvent): void {
@@ -204,9 +280,14 @@ export class JobReporter implements AttemptListener {
       });
   }
 
-  #send(sent: Promise<unknown>): void {
-    sent.catch((error: unknown) => {
-      this.#log.warn({ err: error }, 'events were not published');
-    });
+  #send(sent: Promise<boolean>): void {
+    sent.then(
+      (isValid) => {
+        if (!isValid) this.#onVoid();
+      },
+      (error: unknown) => {
+        this.#log.warn({ err: error }, 'events were not published');
+      },
+    );
   }
 }

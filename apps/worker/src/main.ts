@@ -56,12 +56,7 @@ async function main(): Promise<void> {
   const permits = createPermitQueue(bullRedis, names);
   lifecycle.onClose('permit queue', () => permits.close());
   const consumer = new Consumer(redis, names, permits, config.queue);
-  const publisher = new EventPublisher(
-    redis,
-    names,
-    { eventsPerJob: config.queue.eventsPerJob },
-    clock,
-  );
+  const publisher = new EventPublisher(redis, names, config.queue, clock);
   const running = new RunningJobs();
   const { fallback } = config;
   const board = new TierBoard({
@@ -102,7 +97,14 @@ async function main(): Promise<void> {
     metrics,
   });
 
-  const subscriber = new EventSubscriber(ear, names);
+  const subscriber = new EventSubscriber({
+    ...{ ear, redis, names, log },
+    processId: `worker-${id}`,
+  });
+  await subscriber.start();
+  lifecycle.onClose('subscriber', () => {
+    subscriber.stop();
+  });
   await subscriber.onBell((promptId) => {
     running.ring(promptId as Parameters<RunningJobs['ring']>[0]);
   });
@@ -111,18 +113,21 @@ async function main(): Promise<void> {
     if (!isJsonObject(parsed)) return;
     for (const pool of backends.pools) void pool.free(parsed);
   });
-  // Bells that rang while the connection was away are on the records.
-  ear.on('ready', () => {
-    for (const job of running.ids()) {
-      consumer.isCancelled(job).then(
-        (cancelled) => {
-          if (cancelled) running.ring(job);
-        },
-        (error: unknown) => {
-          log.warn({ err: error }, 'interrupts could not be read');
-        },
-      );
-    }
+  subscriber.onGap({
+    onGap: () => undefined,
+    // Bells that rang while nothing was heard are on the records.
+    onWhole: () => {
+      for (const job of running.ids()) {
+        consumer.isCancelled(job).then(
+          (cancelled) => {
+            if (cancelled) running.ring(job);
+          },
+          (error: unknown) => {
+            log.warn({ err: error }, 'interrupts could not be read');
+          },
+        );
+      }
+    },
   });
 
   const watchdog = new Watchdog(blockedMs(config), () => running.ids().join(' '));

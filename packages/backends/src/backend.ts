@@ -1,6 +1,7 @@
 import type {
   FallbackPolicy,
   NodeMeta,
+  OutputRef,
   ParamChange,
   PromptGraph,
   UiOutput,
@@ -10,10 +11,24 @@ import type {
 export interface PreviewPicture {
   readonly mediaType: 'image/jpeg' | 'image/png';
   readonly bytes: Uint8Array;
+  /** The node shows it whatever preview method was asked for: it is no sampler at work. */
+  readonly isOwn?: boolean;
 }
 
-/** What happens to the nodes of a job while an attempt runs; the worker turns it into wire frames. */
+/** A picture in our storage. */
+export interface StoredPicture {
+  readonly mediaType: 'image/jpeg' | 'image/png';
+  readonly file: OutputRef;
+}
+
+/**
+ * What happens to the nodes of a job while attempts run; the worker turns it into wire frames. Clients see
+ * one job, however many attempts there are: what a further run repeats is not told again, and progress
+ * never goes back. The listener sees to that.
+ */
 export interface AttemptListener {
+  /** A run of the job begins: what follows is told from its beginning, whatever an earlier run told. */
+  runBegins(): void;
   cached(nodeIds: readonly string[]): void;
   nodeStarted(nodeId: string): void;
   /** `preview` belongs to this step: sockets get both or, when slow, only the progress. */
@@ -32,6 +47,8 @@ export interface AttemptListener {
    * shown with them.
    */
   relay(events: readonly WireEvent[], preview?: { nodeId: string; picture: PreviewPicture }): void;
+  /** A picture that the node sends to sockets as its result (SaveImageWebsocket). */
+  picture(nodeId: string, picture: StoredPicture): void;
   /** Text that a node shows while it runs. */
   text(nodeId: string, text: string): void;
 }

@@ -22,6 +22,10 @@ export class Story implements AttemptListener {
     );
   }
 
+  runBegins(): void {
+    // Nothing is told by it.
+  }
+
   cached(nodeIds: readonly string[]): void {
     for (const nodeId of nodeIds) this.told.push({ kind: 'cached', nodeId });
   }
@@ -39,6 +43,10 @@ export class Story implements AttemptListener {
   }
 
   nodeFinished(nodeId: string): void {
+    this.told.push({ kind: 'other', nodeId });
+  }
+
+  picture(nodeId: string): void {
     this.told.push({ kind: 'other', nodeId });
   }
 

@@ -5,6 +5,7 @@ export type {
   AttemptResult,
   Backend,
   PreviewPicture,
+  StoredPicture,
   Support,
 } from './backend.ts';
 export {

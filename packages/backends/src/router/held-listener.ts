@@ -1,23 +1,41 @@
 import type { UiOutput, WireEvent } from '@tiercel/contracts';
-import type { AttemptListener, PreviewPicture } from '../backend.ts';
+import type { AttemptListener, PreviewPicture, StoredPicture } from '../backend.ts';
 
 /**
- * Holds back what a second attempt says while the first one still may win. Progress is not kept: when the
- * attempt wins, it is old.
+ * One of two attempts at once speaks through this. Of the second one it is held back what it says while
+ * the first one still may win; progress is not kept: when the attempt wins, it is old. The one that has
+ * lost is not heard any more, however long it takes to stop.
  */
 export class HeldListener implements AttemptListener {
   readonly #listener: AttemptListener;
-  #held: (() => void)[] | undefined = [];
+  /** Undefined: it is heard. */
+  #held: (() => void)[] | undefined;
+  #isSilenced = false;
 
-  constructor(listener: AttemptListener) {
+  constructor(listener: AttemptListener, { isHeld }: { isHeld: boolean }) {
     this.#listener = listener;
+    this.#held = isHeld ? [] : undefined;
   }
 
   /** It has won: what it said is said now, in its order. */
   release(): void {
-    const held = this.#held ?? [];
+    if (this.#held === undefined) return;
+    const held = this.#held;
     this.#held = undefined;
+    this.#listener.runBegins();
     for (const say of held) say();
+  }
+
+  /** It has lost. */
+  silence(): void {
+    this.#isSilenced = true;
+    this.#held = [];
+  }
+
+  runBegins(): void {
+    this.#say(() => {
+      this.#listener.runBegins();
+    });
   }
 
   cached(nodeIds: readonly string[]): void {
@@ -63,12 +81,18 @@ export class HeldListener implements AttemptListener {
     });
   }
 
+  picture(nodeId: string, picture: StoredPicture): void {
+    this.#say(() => {
+      this.#listener.picture(nodeId, picture);
+    });
+  }
+
   text(nodeId: string, text: string): void {
     if (this.#held === undefined) this.#listener.text(nodeId, text);
   }
 
   #say(say: () => void): void {
     if (this.#held === undefined) say();
-    else this.#held.push(say);
+    else if (!this.#isSilenced) this.#held.push(say);
   }
 }

@@ -3,7 +3,6 @@ import type { AttemptContext, AttemptRequest, AttemptResult } from '../backend.t
 import { AttemptError, AttemptStopped, mayTryNextTier } from '../failures.ts';
 import type { AttemptEnd, Tier } from './attempt.ts';
 import { chooseTiers, type TierChoice } from './choose-tiers.ts';
-import { OneStory } from './one-story.ts';
 import { pause } from './pause.ts';
 import { PlaceHunt } from './place-hunt.ts';
 import { readTierFacts } from './read-tier-facts.ts';
@@ -20,7 +19,6 @@ export class RoutedJob {
   readonly #parts: RouterParts;
   readonly #request: AttemptRequest;
   readonly #context: AttemptContext;
-  readonly #story: OneStory;
   readonly #place: PlaceHunt;
   readonly #tried = new Set<string>();
   /** Tiers whose stored results were looked through. */
@@ -34,7 +32,6 @@ export class RoutedJob {
     this.#parts = parts;
     this.#request = request;
     this.#context = context;
-    this.#story = new OneStory(context.listener);
     this.#place = new PlaceHunt(parts.board, context.signal);
   }
 
@@ -132,9 +129,11 @@ export class RoutedJob {
   }
 
   #serveStored(tier: Tier, { result, degraded }: StoredResult): RoutedResult {
-    this.#story.cached(Object.keys(this.#request.graph));
+    const { listener } = this.#context;
+    listener.runBegins();
+    listener.cached(Object.keys(this.#request.graph));
     for (const [nodeId, output] of Object.entries(result.outputs)) {
-      this.#story.executed(nodeId, output);
+      listener.executed(nodeId, output);
     }
     this.#parts.observer.served(tier.backend.name, { degraded, cached: true });
     return this.#report(tier, result, { isCached: true });
@@ -146,10 +145,11 @@ export class RoutedJob {
     note: string | undefined,
   ): Promise<RoutedResult | undefined> {
     this.#waitedSince = undefined;
+    this.#context.listener.runBegins();
     const ends = await runAttempts({
       parts: this.#parts,
       request: { ...this.#request, note },
-      context: { ...this.#context, listener: this.#story },
+      context: this.#context,
       first: { tier, begun },
       next: this.#find(this.#choice.order.find((name) => name !== tier.backend.name)),
       states: this.#states,

@@ -74,7 +74,7 @@ function launch(
   { isHeld }: { isHeld: boolean },
 ): Attempt {
   const { name, timeoutMs } = tier.backend;
-  const held = isHeld ? new HeldListener(context.listener) : undefined;
+  const listener = new HeldListener(context.listener, { isHeld });
   const runner: { attempt?: Attempt } = {};
   const attempt = new Attempt({
     tier,
@@ -83,14 +83,14 @@ function launch(
     context: {
       signal: context.signal,
       recorded: context.recorded,
-      listener: held ?? context.listener,
+      listener,
       // The job has one note: it is that of the attempt which began first.
       remember: (note) => (isHeld ? Promise.resolve() : context.remember(writeNote(name, note))),
       hasAlternative: next !== undefined && next !== tier,
       expectedMs: p50(states.get(name)?.recentMs ?? []),
       claim: () => {
         race.win(runner.attempt);
-        held?.release();
+        listener.release();
       },
     },
     // The job's own deadline is its caller's to enforce, and ends it in other words.
@@ -98,17 +98,17 @@ function launch(
     clock: parts.clock,
   });
   runner.attempt = attempt;
-  race.join(attempt);
+  race.join(attempt, listener);
   return attempt;
 }
 
 /** Two attempts at most, of which one may store its result. */
 class Race {
-  readonly #attempts = new Set<Attempt>();
+  readonly #attempts = new Map<Attempt, HeldListener>();
   #winner: Attempt | undefined;
 
-  join(attempt: Attempt): void {
-    this.#attempts.add(attempt);
+  join(attempt: Attempt, listener: HeldListener): void {
+    this.#attempts.set(attempt, listener);
   }
 
   /** @throws AttemptStopped when another one has won */
@@ -118,6 +118,10 @@ class Race {
     if (this.#winner !== attempt) {
       throw new AttemptStopped({ nodeId: null, nodeType: null, executed: [] });
     }
-    for (const other of this.#attempts) if (other !== attempt) other.outrun();
+    for (const [other, listener] of this.#attempts) {
+      if (other === attempt) continue;
+      listener.silence();
+      other.outrun();
+    }
   }
 }

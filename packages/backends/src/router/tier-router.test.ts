@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/g
 import { RedisNames } from '@tiercel/contracts';
 import { connectRedis, createLogger, systemClock, type Redis } from '@tiercel/runtime';
 import { startTestRedis, stopEverything } from '@tiercel/testkit';
-import type { AttemptRequest, AttemptResult, Backend } from '../backend.ts';
+import type { AttemptListener, AttemptRequest, AttemptResult, Backend } from '../backend.ts';
 import { AttemptError, AttemptStopped, JobError, serviceError } from '../failures.ts';
 import type { Tier } from './attempt.ts';
 import type { RoutingOptions } from './tier-router.ts';
@@ -68,6 +68,8 @@ function createRouter(
 }
 
 const quiet = {
+  runBegins: () => undefined,
+  picture: () => undefined,
   cached: () => undefined,
   nodeStarted: () => undefined,
   progress: () => undefined,
@@ -81,6 +83,7 @@ function route(
   router: TierRouter,
   more: Partial<AttemptRequest> = {},
   signal = new AbortController().signal,
+  listener: AttemptListener = quiet,
 ) {
   const request: AttemptRequest = {
     promptId: 'x',
@@ -96,7 +99,7 @@ function route(
     ...more,
   };
   const remember = (): Promise<void> => Promise.resolve();
-  return router.run(request, { signal, listener: quiet, remember, recorded: Promise.resolve() });
+  return router.run(request, { signal, listener, remember, recorded: Promise.resolve() });
 }
 
 async function failureOf(routed: Promise<unknown>): Promise<RoutingFailed> {
@@ -361,6 +364,48 @@ describe('hedging', () => {
       ['b', 'ok'],
     ]);
     expect(slow.aborted).toHaveLength(1);
+  });
+
+  test('what the winner has done is told as a run of its own, and the loser is not heard any more', async () => {
+    const told: string[] = [];
+    const listener = {
+      ...quiet,
+      runBegins: () => told.push('run'),
+      nodeStarted: (nodeId: string) => told.push(`${nodeId} starts`),
+      progress: (nodeId: string, value: number) => told.push(`${nodeId} at ${value}`),
+    };
+    const loser = held();
+    let isWarm = false;
+    let speak = (): void => undefined;
+    const first = tier(
+      'a',
+      (request, context) => {
+        if (!isWarm) return serve();
+        speak = () => {
+          context.listener.progress('first', 9, 10);
+        };
+        context.listener.nodeStarted('first');
+        return loser.run(request, context);
+      },
+      { hedge: true },
+    );
+    const second = tier('b', async (_request, context) => {
+      await Promise.resolve();
+      context.listener.nodeStarted('second');
+      // Before it has won its progress is nobody's business.
+      context.listener.progress('second', 1, 10);
+      context.claim();
+      speak();
+      context.listener.progress('second', 10, 10);
+      return done;
+    });
+    const router = createRouter([first, second]);
+    await warm(router);
+    isWarm = true;
+    await new Promise((resolve) => setTimeout(resolve, 250)); // the board's reading is renewed
+    await route(router, {}, undefined, listener);
+    speak();
+    expect(told).toEqual(['run', 'first starts', 'run', 'second starts', 'second at 10']);
   });
 
   test('without hedging the first is waited for', async () => {
