@@ -148,6 +148,7 @@ function openRouter({ backend }: Pool) {
           ...{ cached: () => undefined, nodeStarted: () => undefined, progress: () => undefined },
           ...{ executed: () => undefined, nodeFinished: () => undefined },
           ...{ relay: () => undefined, text: () => undefined },
+          ...{ runBegins: () => undefined, picture: () => undefined },
         },
       }),
     openUntilMs: async (): Promise<number> => {

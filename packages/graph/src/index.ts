@@ -31,3 +31,4 @@ export {
   trimText,
 } from './lower/string-functions.ts';
 export { listNeeded } from './list-needed.ts';
+export { pictureKind, type PictureKind } from './picture-kind.ts';

@@ -6,6 +6,7 @@ export {
   type ExecutionRequest,
   type ExecutorListener,
   type NodeFiles,
+  type StoredNodePicture,
 } from './executor/execute-graph.ts';
 export {
   ExecutionInterrupted,

@@ -11,6 +11,12 @@ export interface PreviewImageBytes {
   readonly bytes: Uint8Array;
 }
 
+/** A preview as it is reported. */
+export interface ReportedPreview extends PreviewImageBytes {
+  /** The node is no sampler: what it shows is sent whatever preview method was asked for. */
+  readonly isOwn: boolean;
+}
+
 export interface NodeResult {
   /** One value per entry of `output`; slot n of a link reads `outputs[n]`. */
   readonly outputs: readonly unknown[];
@@ -40,6 +46,11 @@ export interface NodeContext {
   readonly maxPixels: number;
   /** @throws ExecutionInterrupted when the job was aborted */
   progress(value: number, max: number, preview?: PreviewImageBytes): void;
+  /**
+   * Sends a picture to the client's sockets as a result, as ComfyUI's SaveImageWebsocket does. It is
+   * stored in `temp` for those that are slow or away.
+   */
+  sendPicture(picture: PreviewImageBytes): Promise<void>;
   /** Stores a file under a fresh name. */
   saveOutput(output: NewOutput): Promise<OutputRef>;
   /** Reads an uploaded file: `name.png`, `sub/name.png`, `name.png [output]`. */

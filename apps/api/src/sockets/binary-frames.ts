@@ -1,4 +1,4 @@
-import type { Preview } from '@tiercel/contracts';
+import type { Preview, ResultPicture } from '@tiercel/contracts';
 
 /** Binary frames of ComfyUI: big-endian 32-bit numbers, then the payload (WIRE.md 1.3). */
 const PREVIEW_IMAGE = 1;
@@ -11,6 +11,15 @@ const JPEG = 1;
 export function encodePreview(preview: Preview, wantsMetadata: boolean): Buffer {
   if (preview.mediaType === 'text/plain') return encodeText(preview);
   return wantsMetadata ? encodePreviewWithMetadata(preview) : encodePlainPreview(preview);
+}
+
+/** A picture that is a result: on the wire the same as a preview, as in ComfyUI. */
+export function encodePicture(
+  { prompt_id: promptId, node, image_type: mediaType }: ResultPicture,
+  bytes: Uint8Array,
+  wantsMetadata: boolean,
+): Buffer {
+  return encodePreview({ promptId, node, mediaType, bytes, forAll: true }, wantsMetadata);
 }
 
 /** Event 3: length of the node id, node id, text. */

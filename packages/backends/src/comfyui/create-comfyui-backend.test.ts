@@ -67,7 +67,7 @@ function picture(seed: number, ms = 0): AttemptRequest {
 const nothing = (): void => undefined;
 const listener: AttemptListener = {
   ...{ cached: nothing, nodeStarted: nothing, progress: nothing, executed: nothing },
-  ...{ nodeFinished: nothing, relay: nothing, text: nothing },
+  ...{ nodeFinished: nothing, relay: nothing, text: nothing, runBegins: nothing, picture: nothing },
 };
 
 function createContext(signal = new AbortController().signal): TierAttemptContext {

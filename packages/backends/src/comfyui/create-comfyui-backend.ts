@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Device, JsonObject, ObjectInfo } from '@tiercel/contracts';
+import { pictureKind } from '@tiercel/graph';
 import type { NodeFiles } from '@tiercel/nodes';
 import type { Clock, Logger, Redis } from '@tiercel/runtime';
 import type {
@@ -82,6 +83,7 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
     let note = readNote(request.note);
     const tried = new Map<string, AttemptError>();
     for (let lost = 0; ; lost += 1) {
+      if (lost > 0) context.listener.runBegins();
       const noted = note === undefined ? undefined : find(note.server);
       const lease = randomUUID();
       const place =
@@ -158,6 +160,13 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
           return callerNames.restoreIn(bytes);
         },
         saveOutput: (output) => options.files.saveOutput(output),
+      },
+      kindOf: (nodeId, { mediaType }) => {
+        const classType = request.graph[nodeId]?.class_type ?? '';
+        const info = server.abilities?.objectInfo[classType];
+        // A node that the server made while it ran, of a class that nobody can tell: samplers draw JPEGs.
+        if (info === undefined) return mediaType === 'image/png' ? 'result' : 'sampling';
+        return pictureKind(info);
       },
       options: options.run,
     });

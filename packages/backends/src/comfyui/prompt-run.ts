@@ -1,4 +1,5 @@
 import { isJsonObject, type JsonObject, type NodeMeta, type UiOutput } from '@tiercel/contracts';
+import type { PictureKind } from '@tiercel/graph';
 import type { AttemptContext, AttemptResult, PreviewPicture } from '../backend.ts';
 import { AttemptStopped, type PartialResult } from '../failures.ts';
 import { findPrompt } from './find-prompt.ts';
@@ -24,6 +25,9 @@ export interface RunOptions {
   readonly lostAfterMs: number;
 }
 
+/** Where pictures lie that nodes send to sockets; the same folder as for nodes of our own. */
+const SENT_PICTURES = 'sent/picture';
+
 /**
  * One prompt on one server, from its submit (or from finding it there) to its end: relays its frames,
  * brings its outputs home, and believes /queue and /history more than the socket.
@@ -34,6 +38,7 @@ export class PromptRun {
   readonly #server: RunServer;
   readonly #context: AttemptContext;
   readonly #harvester: Harvester;
+  readonly #kindOf: (nodeId: string, picture: PreviewPicture) => PictureKind;
   readonly #options: RunOptions;
   readonly #relay: FrameRelay;
   readonly #outputs = new Map<string, UiOutput>();
@@ -52,6 +57,8 @@ export class PromptRun {
     server: RunServer;
     context: AttemptContext;
     harvester: Harvester;
+    /** What a picture is that a node sends. */
+    kindOf: (nodeId: string, picture: PreviewPicture) => PictureKind;
     options: RunOptions;
   }) {
     this.#upstreamId = dependencies.upstreamId;
@@ -59,6 +66,7 @@ export class PromptRun {
     this.#server = dependencies.server;
     this.#context = dependencies.context;
     this.#harvester = dependencies.harvester;
+    this.#kindOf = dependencies.kindOf;
     this.#options = dependencies.options;
     this.#signs = new SignWatch(dependencies.options.checkMs);
     this.#relay = new FrameRelay(dependencies.context.listener);
@@ -83,9 +91,21 @@ export class PromptRun {
   }
 
   onPreview(nodeId: string, picture: PreviewPicture): void {
-    this.#then(() => {
-      this.#relay.addPreview(nodeId, picture);
+    const kind = this.#kindOf(nodeId, picture);
+    this.#then(async () => {
+      if (kind === 'result') await this.#keepPicture(nodeId, picture);
+      else this.#relay.addPreview(nodeId, { ...picture, isOwn: kind === 'own' });
     });
+  }
+
+  /** The server stores it nowhere. */
+  async #keepPicture(nodeId: string, { mediaType, bytes }: PreviewPicture): Promise<void> {
+    this.#relay.flush();
+    const extension = mediaType === 'image/png' ? '.png' : '.jpg';
+    const file = await this.#harvester.saveOutput({
+      ...{ type: 'temp', prefix: SENT_PICTURES, extension, bytes },
+    });
+    this.#context.listener.picture(nodeId, { mediaType, file });
   }
 
   onText(nodeId: string, text: string): void {

@@ -5,7 +5,7 @@ import {
   type PromptGraph,
   type UiOutput,
 } from '@tiercel/contracts';
-import type { NodeDefinition, PreviewImageBytes } from '../node-definition.ts';
+import type { NodeDefinition, ReportedPreview } from '../node-definition.ts';
 import { createPacer } from '../pacer.ts';
 import type { NodeRegistry } from '../registry.ts';
 import { computeCacheKeys } from './cache-keys.ts';
@@ -23,10 +23,17 @@ export interface ExecutorListener {
   /** Once, before anything else: every node of the prompt whose result is in the cache. */
   cached(nodeIds: readonly string[]): void;
   nodeStarted(nodeId: string): void;
-  progress(nodeId: string, value: number, max: number, preview?: PreviewImageBytes): void;
+  progress(nodeId: string, value: number, max: number, preview?: ReportedPreview): void;
+  /** A node sent a picture as its result; it is stored. */
+  picture(nodeId: string, picture: StoredNodePicture): void;
   /** A node showed something. From the cache, `ui` may be null and nodeStarted was not called. */
   executed(nodeId: string, ui: UiOutput | null, fromCache: boolean): void;
   nodeFinished(nodeId: string): void;
+}
+
+export interface StoredNodePicture {
+  readonly mediaType: 'image/jpeg' | 'image/png';
+  readonly file: OutputRef;
 }
 
 /** The only way to files. Names are annotated as in ComfyUI: `name.png [input]`. */

@@ -1,4 +1,5 @@
 import { stringifyJson } from '@tiercel/contracts';
+import { pictureKind } from '@tiercel/graph';
 import { setTimeout } from 'node:timers/promises';
 import { describeValue } from '../describe-value.ts';
 import type { NodeContext, NodeInputs, NodeResult } from '../node-definition.ts';
@@ -10,6 +11,9 @@ import type { GraphNode } from './graph-nodes.ts';
 import type { CachedResult } from './node-cache.ts';
 import { raceAbort } from './race-abort.ts';
 import type { RunState } from './run-state.ts';
+
+/** Where pictures lie that nodes send to sockets. */
+const SENT_PICTURES = 'sent/picture';
 
 /**
  * Runs one node.
@@ -119,7 +123,17 @@ function createContext(
     progress(value, max, preview) {
       if (closed && !signal.aborted) return; // a straggler of a node that has already returned
       check();
-      listener.progress(node.id, value, max, preview);
+      const isOwn = preview !== undefined && pictureKind(node.definition) !== 'sampling';
+      listener.progress(node.id, value, max, preview && { ...preview, isOwn });
+    },
+    async sendPicture({ mediaType, bytes }) {
+      check();
+      const extension = mediaType === 'image/png' ? '.png' : '.jpg';
+      const file = await files.saveOutput({
+        ...{ type: 'temp', prefix: SENT_PICTURES, extension, bytes },
+      });
+      check();
+      listener.picture(node.id, { mediaType, file });
     },
     saveOutput(output) {
       check();

@@ -87,6 +87,7 @@ export function createBench(
             log.push(`executed ${id}${fromCache ? ' from cache' : ''}`);
             shown.set(id, ui);
           },
+          picture: (id, { file }) => log.push(`picture ${id} ${file.type}/${file.filename}`),
           nodeFinished: (id) => log.push(`finished ${id}`),
         },
         ...overrides,

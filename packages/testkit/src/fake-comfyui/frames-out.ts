@@ -7,18 +7,24 @@ export function encodeMessage(type: string, data: unknown, isCompact: boolean): 
 }
 
 const JPEG_TYPE = 1;
+const PNG_TYPE = 2;
 
-/** Binary event 1: a JPEG preview without metadata. */
-export function encodePreview(jpeg: Buffer): Buffer {
-  const head = Buffer.alloc(8);
-  head.writeUInt32BE(1, 0);
-  head.writeUInt32BE(JPEG_TYPE, 4);
-  return Buffer.concat([head, jpeg]);
+/** Samplers show JPEGs, SaveImageWebsocket sends PNGs. */
+function isPng(picture: Buffer): boolean {
+  return picture.readUInt8(0) === 0x89;
 }
 
-/** Binary event 4: a JPEG preview that says whose it is. */
+/** Binary event 1: a picture without metadata. */
+export function encodePreview(picture: Buffer): Buffer {
+  const head = Buffer.alloc(8);
+  head.writeUInt32BE(1, 0);
+  head.writeUInt32BE(isPng(picture) ? PNG_TYPE : JPEG_TYPE, 4);
+  return Buffer.concat([head, picture]);
+}
+
+/** Binary event 4: a picture that says whose it is. */
 export function encodePreviewWithMetadata(
-  jpeg: Buffer,
+  picture: Buffer,
   node: { readonly nodeId: string; readonly promptId: string },
 ): Buffer {
   const metadata = {
@@ -27,9 +33,9 @@ export function encodePreviewWithMetadata(
     display_node_id: node.nodeId,
     parent_node_id: null,
     real_node_id: node.nodeId,
-    image_type: 'image/jpeg',
+    image_type: isPng(picture) ? 'image/png' : 'image/jpeg',
   };
-  return encodeSized(4, toPythonJson(JSON.stringify(metadata)), jpeg);
+  return encodeSized(4, toPythonJson(JSON.stringify(metadata)), picture);
 }
 
 /** Binary event 3: text shown under a node. */

@@ -100,6 +100,14 @@ export const IMAGE_NODES: Readonly<Record<string, RunNode>> = {
     const target = { type: 'temp', prefix: context.files.tempPrefix } as const;
     return { ui: { images: savePngs(image, context, target) } };
   },
+  /** Sends its pictures to the client's socket and stores nothing; the steps count from 0, as there. */
+  SaveImageWebsocket: async (inputs, context) => {
+    const { pictures } = readKind(inputs.images, 'image');
+    for (const [index, picture] of pictures.entries()) {
+      await context.progress(index, pictures.length, encodePng(picture, {}));
+    }
+    return {};
+  },
   /** Works for `ms` milliseconds; an interrupt ends it at once. 0: not even a timer. */
   RunMs: async (inputs, context) => {
     const end = performance.now() + readNumber(inputs.ms);

@@ -68,7 +68,9 @@ export const SAMPLING_NODES: Readonly<Record<string, RunNode>> = {
   KSampler: async (inputs, context) => {
     const latent = readKind(inputs.latent_image, 'latent');
     const steps = readNumber(inputs.steps);
-    const preview = makePreview(context.settings.previewBytes);
+    // This server was started with a preview method; a prompt may ask for none.
+    const isWanted = context.extraData.preview_method !== 'none';
+    const preview = isWanted ? makePreview(context.settings.previewBytes) : undefined;
     for (let step = 1; step <= steps; step += 1) {
       await context.sleep(context.settings.stepMs);
       await context.progress(step, steps, preview);
