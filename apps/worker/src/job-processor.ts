@@ -190,7 +190,7 @@ export class JobProcessor {
         this.#metrics.jobEnded(result.outcome, ms / 1000);
         log.info({ outcome: result.outcome, ms }, 'job ended');
       } else {
-        log.warn({ ms }, 'the job is somebody else’s now: result dropped');
+        log.warn({ ms }, 'result dropped: the job is not this run’s to end');
       }
       return reply;
     } finally {

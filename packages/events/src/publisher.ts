@@ -31,7 +31,7 @@ const PREVIEW_TTL_SECONDS = 120;
 interface RunState {
   batches: number;
   /** Settles with the last batch. */
-  last: Promise<unknown>;
+  last: Promise<boolean>;
   previewKeptAt: number;
 }
 
@@ -55,31 +55,38 @@ export class EventPublisher {
   }
 
   /** @returns false when the run's claim is void: nothing was published */
-  async publish(scope: EventScope, events: readonly WireEvent[]): Promise<boolean> {
+  publish(scope: EventScope, events: readonly WireEvent[]): Promise<boolean> {
     const frames: (string | number)[] = [];
     for (const event of events) {
       const isProgress = event.type === 'progress' || event.type === 'progress_state';
       frames.push(frameText(event.type, event.data, stringifyJson), isProgress ? 1 : 0);
     }
     const state = this.#stateOf(scope);
-    const ahead = state.last;
-    const values = {
+    const batch = {
       prefix: this.#names.prefix,
       id: scope.promptId,
       claim: scope.claimId,
       batch: (state.batches += 1),
+      waits: 1,
       client: encodeClient(scope.clientId),
       max_entries: this.#options.eventsPerJob,
       frames,
     };
-    const sent = emitScript.run(this.#redis, { ...values, waits: 1 }).then(async (reply) => {
-      if (reply !== 'early') return reply;
+    state.last = this.#emit(batch, state.last);
+    return state.last;
+  }
+
+  async #emit(
+    batch: Parameters<typeof emitScript.run>[1],
+    ahead: Promise<unknown>,
+  ): Promise<boolean> {
+    let reply = await emitScript.run(this.#redis, batch);
+    if (reply === 'early') {
       // The one ahead is on its way again: Redis had forgotten the script. Or it has failed.
-      await ahead;
-      return await emitScript.run(this.#redis, { ...values, waits: 0 });
-    });
-    state.last = sent.catch(() => undefined);
-    return (await sent) === 'done';
+      await ahead.catch(() => undefined);
+      reply = await emitScript.run(this.#redis, { ...batch, waits: 0 });
+    }
+    return reply === 'done';
   }
 
   /** Sends a preview to live sockets. It goes just ahead of the progress event it belongs to. */
@@ -105,7 +112,7 @@ export class EventPublisher {
   #stateOf(scope: EventScope): RunState {
     const known = this.#runs.get(scope);
     if (known !== undefined) return known;
-    const state: RunState = { batches: 0, last: Promise.resolve(), previewKeptAt: 0 };
+    const state: RunState = { batches: 0, last: Promise.resolve(true), previewKeptAt: 0 };
     this.#runs.set(scope, state);
     return state;
   }
