@@ -111,10 +111,10 @@ export class Consumer {
     await addPermits(this.#permits, 1);
   }
 
-  /** Whether nobody has taken the job after this claim was made, and it still runs. */
+  /** Whether the job is still this claim's: nobody has taken it since, and it is not back in the queue. */
   async holds(job: TakenJob): Promise<boolean> {
     const [state, holder] = await this.#redis.hmget(this.#names.job(job.id), 'state', 'claim');
-    return state === 'running' && holder === job.claimId;
+    return state !== 'pending' && holder === job.claimId;
   }
 
   /** Notes on the record where the work is done. @returns false when the claim is void */

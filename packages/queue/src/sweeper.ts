@@ -111,11 +111,11 @@ export class Sweeper {
     const { running } = this.#names;
     for (const id of await this.#findOlder(running, 2 * this.#options.lockMs, MAX_RUNNING)) {
       const [permit, claim] = await this.#redis.hmget(this.#names.job(id), 'permit', 'claim');
-      if (typeof permit !== 'string' || typeof claim !== 'string') continue;
+      if (typeof permit !== 'string') continue;
       const known = await Job.fromId(this.#permits, permit);
       if (known !== undefined) continue;
       this.#log.warn({ promptId: id }, 'a running job lost its permit: back to the queue');
-      await this.#parts.consumer.requeue(promptId(id), claim, { countAttempt: true });
+      await this.#parts.consumer.requeue(promptId(id), claim ?? '', { countAttempt: true });
     }
   }
 
