@@ -6,14 +6,14 @@ export {
   PLUGIN_MODULE,
   type DeclaredInput,
 } from './input-specs.ts';
-export { NO_PROMPT } from './prompt-errors.ts';
+export { rejectMissingPrompt } from './ui-workflow.ts';
 export { typesMatch } from './types-match.ts';
 export {
   validatePrompt,
   type ValidationContext,
   type ValidationResult,
 } from './validate-prompt.ts';
-export { choicesOf, withChoices } from './combo-choices.ts';
+export { choicesOf, takesAnyFile, withAnyFile, withChoices } from './combo-choices.ts';
 export { mapInputs, mergeObjectInfo } from './merge-object-info.ts';
 export { imageClasses, modelInputs, type ModelInput } from './lower/image-classes.ts';
 export { lowerGraph } from './lower/lower-graph.ts';

@@ -27,12 +27,13 @@ export function findObstacle(
       const reason = `node ${nodeId} has the unknown class ${node.class_type}`;
       return { reason, isCertain: true };
     }
-    const isCertain = !isJudgedByServer(info);
-    for (const { name, spec } of inputSpecs(info)) {
+    for (const input of inputSpecs(info, node.inputs)) {
+      const { name, spec } = input;
       const value = node.inputs[name];
       const choices = choicesOf(spec);
       if (choices === undefined || isUploadInput(spec) || typeof value !== 'string') continue;
       if (choices.includes(value)) continue;
+      const isCertain = !isJudgedByServer(info, input);
       const obstacle = { reason: `node ${nodeId} asks for ${name} ${value}`, isCertain };
       if (isCertain) return obstacle;
       doubt ??= obstacle;
