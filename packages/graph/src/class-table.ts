@@ -14,6 +14,8 @@ import { isList } from './python-text.ts';
 /** An input with everything that checking a value needs, worked out once. */
 export interface CompiledInput {
   readonly name: string;
+  /** What ComfyUI calls it when it is missing: of a class with dynamic inputs only the last part. */
+  readonly shownName: string;
   readonly required: boolean;
   /** A type name, or the choices of a combo. */
   readonly type: InputSpec[0];
@@ -103,7 +105,8 @@ function compilePerNode(info: NodeInfo): CompiledClass['inputsOf'] {
       const known = compiled.get(input.spec) ?? compileInput(input, info);
       compiled.set(input.spec, known);
       const { name, section } = input;
-      return { ...known, name, required: section === 'required' };
+      const shownName = name.slice(name.lastIndexOf('.') + 1);
+      return { ...known, name, shownName, required: section === 'required' };
     });
 }
 
@@ -118,6 +121,7 @@ function compileInput(input: DeclaredInput, info: NodeInfo): CompiledInput {
   const checked = kind === undefined && !isJudged;
   return {
     name,
+    shownName: name,
     type,
     required: section === 'required',
     config: [type, options],

@@ -1,5 +1,6 @@
 export { coerceInput, CoercionError } from './coerce-input.ts';
 export {
+  hasDynamicInputs,
   inputSpecs,
   isJudgedByServer,
   isUploadInput,
@@ -13,7 +14,7 @@ export {
   type ValidationContext,
   type ValidationResult,
 } from './validate-prompt.ts';
-export { choicesOf, takesAnyFile, withAnyFile, withChoices } from './combo-choices.ts';
+export { choicesOf, withAnyFile, withChoices } from './combo-choices.ts';
 export { mapInputs, mergeObjectInfo } from './merge-object-info.ts';
 export { imageClasses, modelInputs, type ModelInput } from './lower/image-classes.ts';
 export { lowerGraph } from './lower/lower-graph.ts';
@@ -30,4 +31,15 @@ export {
   sliceText,
   trimText,
 } from './lower/string-functions.ts';
+export { joinTexts } from './join-texts.ts';
 export { listNeeded } from './list-needed.ts';
+export {
+  createCutSigmas,
+  createSigmas,
+  createTurboSigmas,
+  parseSigmas,
+  splitSigmas,
+  splitSigmasByDenoise,
+  summariseSigmas,
+  type Sigmas,
+} from './sigmas.ts';

@@ -34,12 +34,11 @@ export function reject(type: string, message: string, details: string): PromptRe
   return { error: { type, message, details, extra_info: {} }, node_errors: {} };
 }
 
-/** ComfyUI names a member of a dynamic input by its last part. */
-export function missingInput(name: string): PromptError {
+export function missingInput({ name, shownName }: CompiledInput): PromptError {
   return {
     type: 'required_input_missing',
     message: 'Required input is missing',
-    details: name.slice(name.lastIndexOf('.') + 1),
+    details: shownName,
     extra_info: { input_name: name },
   };
 }

@@ -60,7 +60,7 @@ export class GraphWalk {
   #lookAt(state: NodeState, input: CompiledInput): void {
     const value = Object.hasOwn(state.inputs, input.name) ? state.inputs[input.name] : undefined;
     if (value === undefined) {
-      if (input.required) state.errors.push(missingInput(input.name));
+      if (input.required) state.errors.push(missingInput(input));
     } else if (isList(value)) {
       const verdict = checkLink(input, value, (nodeId) => this.#states.get(nodeId)?.compiled);
       if (verdict.kind === 'fine') this.#follow(state, value[0]);

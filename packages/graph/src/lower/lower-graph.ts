@@ -19,6 +19,8 @@ const describers: ReadonlyMap<string, Handler> = new Map([
   ...conditioningHandlers,
   ...samplingPartHandlers,
 ]);
+/** They describe when what they hand on does. */
+const PASSING: ReadonlySet<string> = new Set(['Reroute', 'ComfySwitchNode']);
 const otherHandlers: ReadonlyMap<string, Handler> = new Map([...valueHandlers, ...pixelHandlers]);
 
 /**
@@ -75,8 +77,8 @@ function interpret(
     const result = handle ? handle(reader) : lookPast(reader, obstacles);
     if (handle) for (const source of reader.foreignModels()) obstacles.addCustom(source);
     results.set(nodeId, result);
-    const isReroute = !('kind' in result) && result[0] !== undefined && isModelSide(result[0]);
-    if (describe || (classType === 'Reroute' && isReroute)) describing.add(nodeId);
+    const carriesModel = !('kind' in result) && result[0] !== undefined && isModelSide(result[0]);
+    if (describe || (PASSING.has(classType) && carriesModel)) describing.add(nodeId);
   }
   return { describing };
 }

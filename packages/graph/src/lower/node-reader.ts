@@ -54,6 +54,11 @@ export class NodeReader implements NodeName {
     return Object.hasOwn(this.#node.inputs, input);
   }
 
+  /** Whether a group of inputs (`images.image_1`) has a member. */
+  hasMember(group: string): boolean {
+    return Object.keys(this.#node.inputs).some((input) => input.startsWith(`${group}.`));
+  }
+
   /** Undefined for an input that is missing or that no node can take. */
   read(input: string): GraphValue | undefined {
     const link = this.#node.links.find((candidate) => candidate.input === input);

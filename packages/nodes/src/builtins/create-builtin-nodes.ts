@@ -8,7 +8,10 @@ import { inpaintNodes } from './inpaint-nodes.ts';
 import { latentBatchNodes } from './latent-batch-nodes.ts';
 import { latentNodes } from './latent-nodes.ts';
 import { maskNodes } from './mask-nodes.ts';
+import { picturePromptNodes } from './picture-prompt-nodes.ts';
+import { createModelSideNodes, touchesModel } from './model-side-nodes.ts';
 import { samplerNodes } from './sampler-nodes.ts';
+import { samplingPartNodes } from './sampling-part-nodes.ts';
 import { stringNodes } from './string-nodes.ts';
 import { valueNodes } from './value-nodes.ts';
 
@@ -20,19 +23,30 @@ function createSuffix(): string {
   );
 }
 
+const fixedNodes: readonly NodeDefinition[] = [
+  ...imageNodes,
+  ...imageEditNodes,
+  ...maskNodes,
+  ...valueNodes,
+  ...samplerNodes,
+  ...samplingPartNodes,
+  ...stringNodes,
+  ...emptyLatentNodes,
+  ...latentNodes,
+  ...latentBatchNodes,
+  ...inpaintNodes,
+  ...picturePromptNodes,
+];
+const modelSideNodes = createModelSideNodes(
+  new Set(fixedNodes.map(({ class_type }) => class_type)),
+);
+
 /** The built-in nodes. PreviewImage's file prefix is drawn once per call, as ComfyUI's once per process. */
 export function createBuiltinNodes(previewSuffix = createSuffix()): NodeDefinition[] {
-  return [
-    ...createFileNodes(previewSuffix),
-    ...imageNodes,
-    ...imageEditNodes,
-    ...maskNodes,
-    ...valueNodes,
-    ...samplerNodes,
-    ...stringNodes,
-    ...emptyLatentNodes,
-    ...latentNodes,
-    ...latentBatchNodes,
-    ...inpaintNodes,
-  ];
+  return [...createFileNodes(previewSuffix), ...fixedNodes, ...modelSideNodes];
 }
+
+/** Classes that a real backend serves better: here only the sketch generator stands behind them. */
+export const sketchClasses: ReadonlySet<string> = new Set(
+  [...fixedNodes, ...modelSideNodes].filter(touchesModel).map(({ class_type }) => class_type),
+);

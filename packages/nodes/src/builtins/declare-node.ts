@@ -5,13 +5,14 @@ import type { NodeDefinition } from '../node-definition.ts';
 export function declareNode(classType: string, run: NodeDefinition['run']): NodeDefinition {
   const info = Object.hasOwn(imageClasses, classType) ? imageClasses[classType] : undefined;
   if (info === undefined) throw new TypeError(`The catalogue has no class ${classType}.`);
-  const { input, output, output_name, display_name, category, python_module } = info;
+  const { required, optional } = info.input;
+  const { output, output_name, display_name, category, python_module } = info;
   const more = ['deprecated', 'experimental', 'api_node'].filter((name) =>
     Object.hasOwn(info, name),
   );
   return {
     class_type: classType,
-    input: { ...(input.required && { required: input.required }) },
+    input: { ...(required && { required }), ...(optional && { optional }) },
     output: output.map(String),
     ...(output_name && { output_name }),
     ...(category !== undefined && { category }),

@@ -13,13 +13,13 @@ const previewAny: NodeDefinition = {
   python_module: 'comfy_extras.nodes_preview_any',
   output_node: true,
   input: { required: { source: ['*', {}] } },
-  output: [],
+  output: ['STRING'],
   // 7 and 7.0 are one value here and two texts.
   fingerprint: (_, context) => isFloatInput('source', context),
   run: ({ source }, context) => {
     const isFloat = typeof source === 'number' && isFloatInput('source', context);
     const text = isFloat ? pythonFloat(source) : toPythonText(source);
-    return Promise.resolve({ outputs: [], ui: { text: [text] } });
+    return Promise.resolve({ outputs: [text], ui: { text: [text] } });
   },
 };
 

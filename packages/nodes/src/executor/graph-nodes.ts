@@ -2,7 +2,7 @@ import { isLink, type JsonValue, type PromptGraph } from '@tiercel/contracts';
 import { coerceInput, CoercionError } from '@tiercel/graph';
 import type { NodeDefinition } from '../node-definition.ts';
 import { NodeError } from '../node-error.ts';
-import type { NodeRegistry } from '../registry.ts';
+import type { DeclaredInputs, NodeRegistry } from '../registry.ts';
 import { GraphError } from './execution-errors.ts';
 
 export interface InputLink {
@@ -19,6 +19,8 @@ export interface GraphNode {
   /** Widget values, coerced to their declared types; undeclared ones as they came. */
   readonly values: ReadonlyMap<string, JsonValue>;
   readonly links: readonly InputLink[];
+  /** What the class declares, for these values. */
+  readonly declared: DeclaredInputs;
   /** A value that could not be coerced: the node cannot run. */
   readonly problem: NodeError | undefined;
 }
@@ -38,7 +40,7 @@ export function readGraphNodes(
   for (const [id, { class_type, inputs }] of Object.entries(graph)) {
     const definition = find(id, class_type);
     if (!definition) continue;
-    const specs = registry.specsOf(class_type);
+    const declared = registry.inputsOf(class_type, inputs);
     const values = new Map<string, JsonValue>();
     const links: InputLink[] = [];
     let problem: NodeError | undefined;
@@ -47,7 +49,7 @@ export function readGraphNodes(
         links.push({ name, from: value[0], slot: value[1] });
         continue;
       }
-      const spec = specs.get(name);
+      const spec = declared.get(name)?.spec;
       try {
         values.set(name, spec ? coerceInput(spec, value) : value);
       } catch (cause) {
@@ -58,7 +60,7 @@ export function readGraphNodes(
         });
       }
     }
-    nodes.set(id, { id, classType: class_type, definition, values, links, problem });
+    nodes.set(id, { id, classType: class_type, definition, values, links, declared, problem });
   }
   return nodes;
 }

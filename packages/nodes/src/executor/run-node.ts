@@ -48,13 +48,12 @@ export async function runNode(
 
 function gatherInputs(node: GraphNode, request: ExecutionRequest, state: RunState): NodeInputs {
   if (node.problem) throw node.problem;
-  const { required = {}, hidden = {} } = node.definition.input;
-  const specs = request.registry.specsOf(node.classType);
+  const { hidden = {} } = node.definition.input;
   const inputs = new Map<string, unknown>();
   // Values that the class does not declare (frontends send `upload: "image"`) are not given to it.
-  for (const [name, value] of node.values) if (specs.has(name)) inputs.set(name, value);
+  for (const [name, value] of node.values) if (node.declared.has(name)) inputs.set(name, value);
   for (const link of node.links) inputs.set(link.name, state.follow(link));
-  for (const name of Object.keys(required)) {
+  for (const name of listRequired(node, request)) {
     if (inputs.has(name)) continue;
     throw new NodeError(`Required input is missing: ${name}`, { exceptionType: 'TypeError' });
   }
@@ -63,6 +62,15 @@ function gatherInputs(node: GraphNode, request: ExecutionRequest, state: RunStat
     else inputs.set(name, kind === 'PROMPT' ? request.promptText : (request.extraPnginfo ?? null));
   }
   return Object.fromEntries(inputs);
+}
+
+/** What runs in the place of a node wants no more than it says. */
+function listRequired({ classType, definition, declared }: GraphNode, request: ExecutionRequest) {
+  if (definition !== request.registry.get(classType)) {
+    return Object.keys(definition.input.required ?? {});
+  }
+  const inputs = [...declared.values()];
+  return inputs.filter(({ section }) => section === 'required').map(({ name }) => name);
 }
 
 /** A plug-in may return anything. */
