@@ -7,6 +7,7 @@ export {
   PLUGIN_MODULE,
   type DeclaredInput,
 } from './input-specs.ts';
+export { pythonStr } from './python-text.ts';
 export { rejectMissingPrompt } from './ui-workflow.ts';
 export { typesMatch } from './types-match.ts';
 export {

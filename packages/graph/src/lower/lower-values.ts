@@ -17,8 +17,10 @@ const passValue: Handler = (node) => [node.read('value') ?? [...node.linked()][0
 
 /** Hands on the branch that is chosen; which one only the run may tell. */
 const passChosen: Handler = (node) => {
-  const chosen = node.boolean('switch');
-  return [chosen === undefined ? BROKEN : (node.read(chosen ? 'on_true' : 'on_false') ?? BROKEN)];
+  const isOn = node.boolean('switch');
+  if (isOn === undefined) return [BROKEN];
+  node.ignore(isOn ? 'on_false' : 'on_true');
+  return [node.read(isOn ? 'on_true' : 'on_false') ?? BROKEN];
 };
 
 const passLink: Handler = (node) => [[...node.linked()][0] ?? BROKEN];

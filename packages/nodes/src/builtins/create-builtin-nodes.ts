@@ -1,6 +1,14 @@
 import { randomInt } from 'node:crypto';
 import type { NodeDefinition } from '../node-definition.ts';
+import { composeNodes } from './compose-nodes.ts';
 import { createFileNodes } from './file-nodes.ts';
+import { filterNodes } from './filter-nodes.ts';
+import { latentEditNodes } from './latent-edit-nodes.ts';
+import { logicNodes } from './logic-nodes.ts';
+import { numberNodes } from './number-nodes.ts';
+import { resizeNodes } from './resize-nodes.ts';
+import { createShowNodes } from './show-nodes.ts';
+import { textNodes } from './text-nodes.ts';
 import { emptyLatentNodes } from './empty-latent-nodes.ts';
 import { imageEditNodes } from './image-edit-nodes.ts';
 import { imageNodes } from './image-nodes.ts';
@@ -36,6 +44,13 @@ const fixedNodes: readonly NodeDefinition[] = [
   ...latentBatchNodes,
   ...inpaintNodes,
   ...picturePromptNodes,
+  ...resizeNodes,
+  ...composeNodes,
+  ...filterNodes,
+  ...latentEditNodes,
+  ...numberNodes,
+  ...textNodes,
+  ...logicNodes,
 ];
 const modelSideNodes = createModelSideNodes(
   new Set(fixedNodes.map(({ class_type }) => class_type)),
@@ -43,7 +58,12 @@ const modelSideNodes = createModelSideNodes(
 
 /** The built-in nodes. PreviewImage's file prefix is drawn once per call, as ComfyUI's once per process. */
 export function createBuiltinNodes(previewSuffix = createSuffix()): NodeDefinition[] {
-  return [...createFileNodes(previewSuffix), ...fixedNodes, ...modelSideNodes];
+  return [
+    ...createFileNodes(previewSuffix),
+    ...createShowNodes(previewSuffix),
+    ...fixedNodes,
+    ...modelSideNodes,
+  ];
 }
 
 /** Classes that a real backend serves better: here only the sketch generator stands behind them. */

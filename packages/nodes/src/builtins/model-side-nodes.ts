@@ -32,7 +32,11 @@ const SAMPLING_TYPES: ReadonlySet<string> = new Set(['GUIDER', 'SIGMAS', 'NOISE'
 export function touchesModel({ input, output }: NodeDefinition): boolean {
   const specs = Object.values({ ...input.required, ...input.optional });
   const types = [...output, ...specs.map(([type]) => type)];
-  return types.some((type) => MODEL_TYPES.has(String(type)) || SAMPLING_TYPES.has(String(type)));
+  return types.some((type) => isOf(MODEL_TYPES, type) || isOf(SAMPLING_TYPES, type));
+}
+
+function isOf(types: ReadonlySet<string>, type: unknown): boolean {
+  return typeof type === 'string' && types.has(type);
 }
 
 /** Encoders: the inputs with the text of each of their prompts, by their weight in the picture. */
@@ -87,7 +91,7 @@ const JOINED: ReadonlyMap<string, readonly (readonly string[])[]> = new Map([
 const ZEROED = 'ConditioningZeroOut';
 
 function createModelSideNode(classType: string, info: NodeInfo): NodeDefinition {
-  const types = info.output.map(String);
+  const types = info.output.filter((type) => typeof type === 'string');
   const places = types.map((type, slot) => types.slice(0, slot).filter((t) => t === type).length);
   const sources = new Map<string, string[]>();
   for (const { name, spec } of inputSpecs(info)) {
@@ -171,7 +175,7 @@ function addFiles(value: unknown, files: readonly string[], inputs: NodeInputs):
 export function createModelSideNodes(others: ReadonlySet<string>): NodeDefinition[] {
   return Object.entries(imageClasses)
     .filter(([name, { output }]) => {
-      return !others.has(name) && output.every((type) => MODEL_TYPES.has(String(type)));
+      return !others.has(name) && output.every((type) => isOf(MODEL_TYPES, type));
     })
     .map(([name, info]) => createModelSideNode(name, info));
 }

@@ -219,9 +219,9 @@ const samplerCustom = declareNode('SamplerCustom', async (inputs, context) => {
 });
 
 const samplerCustomAdvanced = declareNode('SamplerCustomAdvanced', async (inputs, context) => {
-  const { kind, ...guidance } = readGuider(inputs, 'guider');
+  const { checkpoint, prompt, negative, cfg } = readGuider(inputs, 'guider');
   const painting = {
-    ...guidance,
+    ...{ checkpoint, prompt, negative, cfg },
     ...readSchedule(inputs),
     seed: readNoise(inputs, 'noise').seed ?? 0,
   };

@@ -40,7 +40,7 @@ function isFloatInput(
 }
 
 /** A value as Python's str() prints it. */
-function toPythonText(value: unknown): string {
+export function toPythonText(value: unknown): string {
   if (typeof value === 'string') return value;
   if (typeof value === 'boolean') return value ? 'True' : 'False';
   if (value === undefined || value === null) return 'None';

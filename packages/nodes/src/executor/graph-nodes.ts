@@ -1,4 +1,4 @@
-import { isLink, type JsonValue, type PromptGraph } from '@tiercel/contracts';
+import { isLink, type InputSpec, type JsonValue, type PromptGraph } from '@tiercel/contracts';
 import { coerceInput, CoercionError } from '@tiercel/graph';
 import type { NodeDefinition } from '../node-definition.ts';
 import { NodeError } from '../node-error.ts';
@@ -9,6 +9,8 @@ export interface InputLink {
   readonly name: string;
   readonly from: string;
   readonly slot: number;
+  /** Its source is run only when the node says that it needs it. */
+  readonly lazy: boolean;
 }
 
 /** A node of the prompt, its inputs sorted into values and links. */
@@ -46,7 +48,8 @@ export function readGraphNodes(
     let problem: NodeError | undefined;
     for (const [name, value] of Object.entries(inputs)) {
       if (isLink(value)) {
-        links.push({ name, from: value[0], slot: value[1] });
+        const lazy = isLazy(definition, declared.get(name)?.spec);
+        links.push({ name, from: value[0], slot: value[1], lazy });
         continue;
       }
       const spec = declared.get(name)?.spec;
@@ -63,6 +66,11 @@ export function readGraphNodes(
     nodes.set(id, { id, classType: class_type, definition, values, links, declared, problem });
   }
   return nodes;
+}
+
+/** A node that cannot say what it needs needs all. */
+function isLazy(definition: NodeDefinition, spec: InputSpec | undefined): boolean {
+  return definition.needs !== undefined && spec?.[1]?.lazy === true;
 }
 
 /**

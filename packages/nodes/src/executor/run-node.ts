@@ -46,16 +46,44 @@ export async function runNode(
   }
 }
 
+/** Ids of nodes whose results this one turns out to need, of those that it is linked to lazily. */
+export function listNeeds(
+  node: GraphNode,
+  request: ExecutionRequest,
+  state: RunState,
+): readonly string[] {
+  const lazy = node.links.filter((link) => link.lazy);
+  if (lazy.length === 0) return [];
+  try {
+    const needed = new Set(node.definition.needs?.(readInputs(node, request, state)));
+    return lazy.filter(({ name }) => needed.has(name)).map(({ from }) => from);
+  } catch {
+    return []; // its run meets the same trouble, and reports it
+  }
+}
+
 function gatherInputs(node: GraphNode, request: ExecutionRequest, state: RunState): NodeInputs {
+  const inputs = readInputs(node, request, state);
+  const lazy = new Set(node.links.filter((link) => link.lazy).map(({ name }) => name));
+  for (const name of listRequired(node, request)) {
+    if (Object.hasOwn(inputs, name) || lazy.has(name)) continue;
+    throw new NodeError(`Required input is missing: ${name}`, { exceptionType: 'TypeError' });
+  }
+  return inputs;
+}
+
+/** What the node is given: values, results of nodes that have run, hidden inputs. */
+function readInputs(node: GraphNode, request: ExecutionRequest, state: RunState): NodeInputs {
   if (node.problem) throw node.problem;
-  const { hidden = {} } = node.definition.input;
+  const { input, takesAllInputs = false } = node.definition;
+  const { hidden = {} } = input;
   const inputs = new Map<string, unknown>();
   // Values that the class does not declare (frontends send `upload: "image"`) are not given to it.
-  for (const [name, value] of node.values) if (node.declared.has(name)) inputs.set(name, value);
-  for (const link of node.links) inputs.set(link.name, state.follow(link));
-  for (const name of listRequired(node, request)) {
-    if (inputs.has(name)) continue;
-    throw new NodeError(`Required input is missing: ${name}`, { exceptionType: 'TypeError' });
+  for (const [name, value] of node.values) {
+    if (takesAllInputs || node.declared.has(name)) inputs.set(name, value);
+  }
+  for (const link of node.links) {
+    if (!link.lazy || state.isMade(link.from)) inputs.set(link.name, state.follow(link));
   }
   for (const [name, kind] of Object.entries(hidden)) {
     if (kind === 'UNIQUE_ID') inputs.set(name, node.id);
