@@ -53,15 +53,20 @@ function tryPattern(search: object, pattern: string): readonly RegexMatch[] | un
       timeout: TIMEOUT_MS,
     }) as RegexMatch[];
   } catch (error) {
-    // An error of the pattern comes from the context, so it is no Error of ours.
-    if (!(error instanceof Error)) return undefined;
-    throw fail(pattern, `it takes longer than ${TIMEOUT_MS} ms`, 'TimeoutError', error);
+    // By its code: errors of other contexts are no Error of ours.
+    const isTimeout =
+      typeof error === 'object' &&
+      error !== null &&
+      'code' in error &&
+      error.code === 'ERR_SCRIPT_EXECUTION_TIMEOUT';
+    if (isTimeout) throw fail(pattern, `it takes longer than ${TIMEOUT_MS} ms`, 'TimeoutError');
+    return undefined;
   }
 }
 
-function fail(pattern: string, reason: string, exceptionType: string, cause?: Error): NodeError {
+function fail(pattern: string, reason: string, exceptionType: string): NodeError {
   const message = `The regular expression '${pattern.slice(0, 200)}' fails: ${reason}.`;
-  return new NodeError(message, { exceptionType, ...(cause && { cause }) });
+  return new NodeError(message, { exceptionType });
 }
 
 /** Python's spellings in JavaScript's; flags at the head of a pattern become flags. */

@@ -133,7 +133,8 @@ const resizeImageMask = declareNode('ResizeImageMaskNode', async (inputs, contex
     case 'scale height':
       return to(fillSide(pixels, { width: 0, height: number('height') }));
     case 'scale total pixels': {
-      const multiple = number('multiple');
+      // Not declared by every version.
+      const multiple = inputs['resize_type.multiple'] === undefined ? 1 : number('multiple');
       const { width, height } = fitPixels(
         pixels,
         Math.floor(number('megapixels') * MEGAPIXEL),
