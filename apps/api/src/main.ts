@@ -18,7 +18,7 @@ import { createJobsRoutes } from './routes/jobs.ts';
 import { createModelRoutes } from './routes/models.ts';
 import { createPromptRoutes } from './routes/prompt.ts';
 import { createQueueRoutes } from './routes/queue.ts';
-import { createSettingsRoutes } from './routes/settings.ts';
+import { createSettingsRoutes, NEW_SYSTEM_SETTINGS } from './routes/settings.ts';
 import { createStaticAnswerRoutes, featuresOf } from './routes/static-answers.ts';
 import { createSystemRoutes } from './routes/system.ts';
 import { createUploadRoutes } from './routes/uploads.ts';
@@ -34,6 +34,7 @@ async function main(): Promise<void> {
 
   const files = new FileStore(config.dataDir);
   const user = new UserStore(config.dataDir, {
+    initial: NEW_SYSTEM_SETTINGS,
     onUnreadable: () => {
       log.warn(
         'the frontend settings (comfy.settings.json) cannot be read: none are served, and the ' +

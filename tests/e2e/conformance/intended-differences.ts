@@ -94,6 +94,19 @@ export const INTENDED_DIFFERENCES: readonly IntendedDifference[] = [
     ],
   },
   {
+    what: 'A new system has the setting `Comfy.TutorialCompleted`',
+    reason:
+      'Newer frontends otherwise greet a new user with an empty choice of templates over an empty canvas.',
+    places: [
+      {
+        place: /17-\S+ GET \/settings/,
+        path: /\/json\/Comfy\.TutorialCompleted/,
+        recorded: undefined,
+        actual: true,
+      },
+    ],
+  },
+  {
     what: 'User files are sent as attachments',
     reason:
       'A stored HTML or SVG file must not run as a page of this server; clients fetch them by script.',

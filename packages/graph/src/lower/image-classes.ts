@@ -48,5 +48,4 @@ export const modelInputs: ReadonlyMap<string, readonly ModelInput[]> = new Map([
   ['ModelPatchLoader', at('model_patches', 'name')],
   ['PhotoMakerLoader', at('photomaker', 'photomaker_model_name')],
   ['UpscaleModelLoader', at('upscale_models', 'model_name')],
-  ['LatentUpscaleModelLoader', at('latent_upscale_models', 'model_name')],
 ]);

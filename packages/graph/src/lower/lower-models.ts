@@ -147,7 +147,6 @@ const AID_LOADERS = [
   'PhotoMakerLoader',
   'ModelPatchLoader',
   'UpscaleModelLoader',
-  'LatentUpscaleModelLoader',
   'CLIPMergeSimple',
   'CLIPMergeSubtract',
   'CLIPMergeAdd',
