@@ -16,6 +16,7 @@ export function declareNode(
   more: Pick<NodeDefinition, 'needs' | 'takesAllInputs' | 'fingerprint'> = {},
 ): NodeDefinition {
   const info = findClass(classType);
+  if (info === undefined) throw new TypeError(`The catalogue has no class ${classType}.`);
   const { required, optional } = info.input;
   const hidden = readHidden(info);
   const { output, output_name, display_name, category, python_module } = info;
@@ -38,12 +39,10 @@ export function declareNode(
   };
 }
 
-function findClass(classType: string): NodeInfo {
-  for (const catalogue of [imageClasses, builtinClasses]) {
-    const info = Object.hasOwn(catalogue, classType) ? catalogue[classType] : undefined;
-    if (info !== undefined) return info;
-  }
-  throw new TypeError(`The catalogue has no class ${classType}.`);
+/** What the catalogues say of a class. */
+export function findClass(classType: string): NodeInfo | undefined {
+  const catalogue = [imageClasses, builtinClasses].find((c) => Object.hasOwn(c, classType));
+  return catalogue?.[classType];
 }
 
 /** Newer classes list their hidden inputs as `["PROMPT"]`. */

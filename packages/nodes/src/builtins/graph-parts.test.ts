@@ -240,9 +240,9 @@ describe('latents', () => {
 
 describe('texts and numbers', () => {
   test.each<[classType: string, inputs: Record<string, unknown>, shown: string[]]>([
-    ['ComfyMathExpression', { expression: 'a * 2', 'values.a': 2.5 }, ['5', '5', 'True']],
+    ['ComfyMathExpression', { expression: 'a * 2', 'values.a': 2.5 }, ['5.0', '5', 'True']],
     ['ComfyNumberConvert', { value: ' 12.7 ' }, ['12.7', '12']],
-    ['ComfyNumberConvert', { value: true }, ['1', '1']],
+    ['ComfyNumberConvert', { value: true }, ['1.0', '1']],
     [
       'StringFormat',
       { f_string: '{{{a}}} {b:04d} {c:.2f}', 'values.a': 'x', 'values.b': 7, 'values.c': 1.005 },

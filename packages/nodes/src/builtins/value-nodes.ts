@@ -1,8 +1,7 @@
 import { isLink, parseJson, pythonFloat, sliceMembers, stringifyJson } from '@tiercel/contracts';
-import { imageClasses } from '@tiercel/graph';
 import { describeValue, isPicture } from '../describe-value.ts';
 import type { NodeContext, NodeDefinition } from '../node-definition.ts';
-import { declareNode } from './declare-node.ts';
+import { declareNode, findClass } from './declare-node.ts';
 
 const passValue: NodeDefinition['run'] = (inputs) => Promise.resolve({ outputs: [inputs.value] });
 
@@ -35,8 +34,7 @@ function isFloatInput(
   if (!isLink(value)) return /[.e]/i.test(written);
   const [from, slot] = value;
   const className = parseJson(sliceMembers(nodes.get(from) ?? '{}').get('class_type') ?? '""');
-  const isKnown = typeof className === 'string' && Object.hasOwn(imageClasses, className);
-  return isKnown && imageClasses[className]?.output[slot] === 'FLOAT';
+  return typeof className === 'string' && findClass(className)?.output[slot] === 'FLOAT';
 }
 
 /** A value as Python's str() prints it. */
