@@ -108,6 +108,13 @@ describe('a graph with the classes and names of a published one makes a picture,
   });
 });
 
+test('a new user is greeted by the first graph, not by templates of which there are none', async () => {
+  expect((await api.get('/settings')).json()).toEqual({ 'Comfy.TutorialCompleted': true });
+  for (const file of ['index.json', 'index_logo.json', 'fuse_options.json']) {
+    expect((await api.get(`/templates/${file}`)).status).toBe(200);
+  }
+});
+
 describe('the usual families of models', () => {
   test.each(Object.entries(families))('%s', async (_, graph) => {
     expect(await run(graph)).toHaveLength(1);
