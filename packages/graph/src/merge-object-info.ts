@@ -4,9 +4,9 @@ import { isUploadInput } from './input-specs.ts';
 
 /**
  * The union of what several servers offer: every class that one of them has, and for a class that more
- * have, every choice of its lists (checkpoints, LoRAs) in the order of first appearance; a list that is
- * only a help to one is so for all: a name is refused where every server would. All else is as
- * the first says; numbers are not touched.
+ * have, every choice of its lists (checkpoints, LoRAs) in the order of first appearance. A list that is only
+ * a help to one is so for all: a name is refused where every server refuses it. All else is as the first
+ * says; numbers are not touched.
  */
 export function mergeObjectInfo(catalogues: readonly ObjectInfo[]): ObjectInfo {
   const union = new Map<string, NodeInfo>();

@@ -124,7 +124,7 @@ async function pushOne(
         node_id: nodeId,
         node_type: node.class_type,
         executed: [],
-        exception_message: `Invalid file: ${annotatedName} (there is no such file any more)\n`,
+        exception_message: `Invalid file: ${annotatedName} (no such file; it may have been deleted since)\n`,
         exception_type: 'FileNotFoundError',
         traceback: [],
         current_inputs: {},

@@ -22,8 +22,9 @@ export function describeAttempt(attempt: AttemptReport): string {
 }
 
 /**
- * What the caller is told when no tier served the job: first one sentence, with the node that is in the way
- * of a prompt that none can do; then the attempts and what was not tried, in words for a person. Other errors than those of attempts stay as they are.
+ * What the caller is told when no tier served the job: one sentence with the node that is in the way of a
+ * prompt that none can do; else the attempts and what was not tried, in words for a person. The traceback
+ * has a line for each tier either way. Other errors than those of attempts stay as they are.
  */
 export function describeExhausted(
   error: unknown,
@@ -42,7 +43,9 @@ export function describeExhausted(
     .map(({ tier, reason }) => `${tier}: not tried: ${reason}\n`);
   const obstacle = tried.length === 0 ? findObstacle(run.choice) : undefined;
   const [code, message] = headline(error, run.tier, { hasTried: tried.length > 0, obstacle });
-  const { details } = serviceError(code, `${message}\n${[...tried, ...untried].join('')}`);
+  const lines = [...tried, ...untried];
+  const isSaid = obstacle?.node !== undefined;
+  const { details } = serviceError(code, isSaid ? message : `${message}\n${lines.join('')}`);
   const [stage] = lowerGraph(run.request.graph, run.request.outputIds).stages;
   const blamed = obstacle?.node ?? stage;
   return new JobError(
@@ -51,7 +54,7 @@ export function describeExhausted(
       ...details,
       node_id: blamed?.nodeId ?? '',
       node_type: blamed?.classType ?? '',
-      traceback: [...tried, ...untried],
+      traceback: lines,
     },
     { cause: error },
   );

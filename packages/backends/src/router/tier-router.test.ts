@@ -210,7 +210,7 @@ describe('one job', () => {
     expect(report.skipped).toEqual([{ tier: 'a', reason: 'node 1 has the unknown class X' }]);
   });
 
-  test('that no tier can do is told in its first sentence which node is in the way', async () => {
+  test('that no tier can do is told in one sentence which node is in the way', async () => {
     const idle = tier('a', serve, {
       supports: () => ({ ok: false, reason: 'nothing is sampled' }),
     });
@@ -221,10 +221,13 @@ describe('one job', () => {
       }),
     });
     const { cause } = await failureOf(route(createRouter([idle, unable])));
-    const { exception_message, node_id, node_type } = (cause as JobError).details;
-    const [sentence] = exception_message.split('\n');
-    expect(sentence).toBe('No tier can run this prompt: node 7 (Fancy) is unheard of.');
+    const { exception_message, node_id, node_type, traceback } = (cause as JobError).details;
+    expect(exception_message).toBe('No tier can run this prompt: node 7 (Fancy) is unheard of.');
     expect([node_id, node_type]).toEqual(['7', 'Fancy']);
+    expect(traceback).toEqual([
+      'a: not tried: nothing is sampled\n',
+      'b: not tried: node 7 (Fancy) is unheard of\n',
+    ]);
   });
 
   test('that all tiers failed is told what each said, in words, without a stack', async () => {
