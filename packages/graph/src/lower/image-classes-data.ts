@@ -1,6 +1,7 @@
 /**
  * Facts of ComfyUI's /object_info (0.3.64; what it lacks, also in lists, from 0.33), one class a line,
- * without tooltips; lists of model files are empty. JSON in a text, because only our parser keeps the 64-bit limits of seeds exact.
+ * without tooltips; lists of model files are empty. JSON in a text, because only our parser keeps the
+ * 64-bit limits of seeds exact.
  */
 export const IMAGE_CLASSES_JSON = String.raw`{
   "CheckpointLoaderSimple":{"input":{"required":{"ckpt_name":[[],{}]}},"input_order":{"required":["ckpt_name"]},"output":["MODEL","CLIP","VAE"],"output_is_list":[false,false,false],"output_name":["MODEL","CLIP","VAE"],"name":"CheckpointLoaderSimple","display_name":"Load Checkpoint","description":"","python_module":"nodes","category":"loaders","output_node":false},

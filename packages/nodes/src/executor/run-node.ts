@@ -28,6 +28,7 @@ export async function runNode(
   let inputs: NodeInputs = {};
   const work = async () => {
     inputs = gatherInputs(node, request, state);
+    if (isLazy(node)) askNeeds(node, inputs); // one that cannot say what it needs has failed
     const verdict = await node.definition.validate?.(inputs);
     if (verdict !== undefined && verdict !== true) {
       throw new NodeError(`Custom validation failed: ${verdict}`, { exceptionType: 'ValueError' });
@@ -52,14 +53,21 @@ export function listNeeds(
   request: ExecutionRequest,
   state: RunState,
 ): readonly string[] {
-  const lazy = node.links.filter((link) => link.lazy);
-  if (lazy.length === 0) return [];
+  if (!isLazy(node)) return [];
   try {
-    const needed = new Set(node.definition.needs?.(readInputs(node, request, state)));
-    return lazy.filter(({ name }) => needed.has(name)).map(({ from }) => from);
+    const needed = askNeeds(node, readInputs(node, request, state));
+    return node.links.filter(({ lazy, name }) => lazy && needed.has(name)).map(({ from }) => from);
   } catch {
     return []; // its run meets the same trouble, and reports it
   }
+}
+
+function isLazy({ links }: GraphNode): boolean {
+  return links.some(({ lazy }) => lazy);
+}
+
+function askNeeds({ definition }: GraphNode, inputs: NodeInputs): ReadonlySet<string> {
+  return new Set(definition.needs?.(inputs));
 }
 
 function gatherInputs(node: GraphNode, request: ExecutionRequest, state: RunState): NodeInputs {
