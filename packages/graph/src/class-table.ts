@@ -28,7 +28,7 @@ export interface CompiledInput {
   readonly file: CheckedFile | undefined;
 }
 
-export interface CheckedFile {
+interface CheckedFile {
   readonly kind: string;
   /** The files that the catalogue lists for the input; undefined when only the server knows them. */
   readonly listed: readonly JsonValue[] | undefined;

@@ -6,6 +6,8 @@ import type { ImageBatch, MaskBatch } from '../values.ts';
 import { declareNode } from './declare-node.ts';
 import { eachRow } from './each-row.ts';
 import { addAlpha } from './image-nodes.ts';
+import { layFrame } from './lay-frame.ts';
+import { scaleMask } from './mask-pixels.ts';
 
 const GREY = 0.5;
 
@@ -19,14 +21,16 @@ const padForOutpaint = declareNode('ImagePadForOutpaint', async (inputs, context
   const width = image.width + left + right;
   const height = image.height + top + bottom;
   checkPixels(width, height, image.frames.length, context.maxPixels);
-  const frames = image.frames.map((frame) => {
-    const padded = new Float32Array(width * height * channels).fill(GREY);
-    const row = image.width * channels;
-    for (let y = 0; y < image.height; y += 1) {
-      padded.set(frame.subarray(y * row, (y + 1) * row), ((y + top) * width + left) * channels);
-    }
-    return padded;
-  });
+  const frames: Float32Array[] = [];
+  for (const frame of image.frames) {
+    const samples = new Float32Array(width * height * channels).fill(GREY);
+    await layFrame(
+      { width, height, samples },
+      { ...image, samples: frame },
+      { left, top, channels },
+    );
+    frames.push(samples);
+  }
   const mask = new Float32Array(width * height).fill(1);
   const isFeathered =
     feathering > 0 && feathering * 2 < image.height && feathering * 2 < image.width;
@@ -58,52 +62,50 @@ const padForOutpaint = declareNode('ImagePadForOutpaint', async (inputs, context
 /** ComfyUI's masks are what is left out: opaque where the mask is 0. */
 const joinAlpha = declareNode('JoinImageWithAlpha', async (inputs) => {
   const image = readImage(inputs, 'image');
-  const alpha = await fitMask(readMask(inputs, 'alpha'), image);
-  const count = Math.min(image.frames.length, alpha.length);
-  const frames = addAlpha(image)
-    .frames.slice(0, count)
-    .map((frame, index) => {
-      const rgba = frame.slice();
-      const mask = alpha[index];
-      for (let i = 0; i < image.width * image.height; i += 1)
+  const { width, height } = image;
+  const how = { width, height, method: 'bilinear', crop: 'center' } as const;
+  const alpha = await scaleMask(readMask(inputs, 'alpha'), how);
+  const { channels } = image;
+  const frames: Float32Array[] = [];
+  for (const [index, frame] of image.frames.slice(0, alpha.frames.length).entries()) {
+    const rgba = new Float32Array(width * height * 4);
+    const mask = alpha.frames[index];
+    await eachRow(height, (y) => {
+      for (let i = y * width; i < (y + 1) * width; i += 1) {
+        for (let c = 0; c < 3; c += 1) rgba[i * 4 + c] = frame[i * channels + c] ?? 0;
         rgba[i * 4 + 3] = 1 - (mask?.[i] ?? 0);
-      return rgba;
+      }
     });
+    frames.push(rgba);
+  }
   return { outputs: [{ ...image, channels: 4, frames } satisfies ImageBatch] };
 });
 
-async function fitMask(mask: MaskBatch, { width, height }: ImageBatch): Promise<Float32Array[]> {
-  if (mask.width === width && mask.height === height) return [...mask.frames];
-  const rgb: ImageBatch = {
-    ...{ kind: 'image', width: mask.width, height: mask.height, channels: 3 },
-    frames: mask.frames.map((frame) => {
-      const samples = new Float32Array(frame.length * 3);
-      frame.forEach((value, i) => samples.fill(value, i * 3, i * 3 + 3));
-      return samples;
-    }),
-  };
-  const scaled = await scaleImage(rgb, { width, height, method: 'bilinear', crop: 'center' });
-  return scaled.frames.map((frame) =>
-    Float32Array.from({ length: width * height }, (_, i) => frame[i * 3] ?? 0),
-  );
-}
-
-const splitAlpha = declareNode('SplitImageWithAlpha', (inputs) => {
-  const { width, height, channels, frames, sketch } = readImage(inputs, 'image');
-  const colors = frames.map((frame) =>
-    channels === 3 ? frame : frame.filter((_, i) => i % 4 !== 3),
-  );
-  const masks = frames.map((frame) =>
-    Float32Array.from({ length: width * height }, (_, i) =>
-      channels === 3 ? 0 : 1 - (frame[i * 4 + 3] ?? 1),
-    ),
-  );
-  return Promise.resolve({
+const splitAlpha = declareNode('SplitImageWithAlpha', async (inputs) => {
+  const image = readImage(inputs, 'image');
+  const { width, height, channels, sketch } = image;
+  const colors: Float32Array[] = [];
+  const masks: Float32Array[] = [];
+  for (const frame of image.frames) {
+    const mask = new Float32Array(width * height);
+    const rgb = channels === 3 ? frame : new Float32Array(width * height * 3);
+    if (channels === 4) {
+      await eachRow(height, (y) => {
+        for (let i = y * width; i < (y + 1) * width; i += 1) {
+          for (let c = 0; c < 3; c += 1) rgb[i * 3 + c] = frame[i * 4 + c] ?? 0;
+          mask[i] = 1 - (frame[i * 4 + 3] ?? 1);
+        }
+      });
+    }
+    colors.push(rgb);
+    masks.push(mask);
+  }
+  return {
     outputs: [
       { kind: 'image', width, height, channels: 3, frames: colors, sketch } satisfies ImageBatch,
       { kind: 'mask', width, height, frames: masks } satisfies MaskBatch,
     ],
-  });
+  };
 });
 
 const COLORS: Readonly<Record<string, readonly [number, number, number]>> = {
@@ -139,20 +141,19 @@ const stitch = declareNode('ImageStitch', async (inputs, context) => {
       for (let x = 0; x < width; x += 1) canvas.set(color, (y * width + x) * channels);
       if (channels === 4) for (let x = 0; x < width; x += 1) canvas[(y * width + x) * 4 + 3] = 1;
     });
-    const place = (image: ImageBatch, left: number, top: number) => {
-      const frame = image.frames[Math.min(index, image.frames.length - 1)] ?? new Float32Array();
-      const row = image.width * channels;
-      for (let y = 0; y < image.height; y += 1) {
-        canvas.set(frame.subarray(y * row, (y + 1) * row), ((top + y) * width + left) * channels);
-      }
+    const place = async (image: ImageBatch, left: number, top: number) => {
+      const samples = image.frames[Math.min(index, image.frames.length - 1)] ?? new Float32Array();
+      const ground = { width, height, samples: canvas };
+      await layFrame(ground, { ...image, samples }, { left, top, channels });
     };
     const middle = (whole: number, part: number) => Math.floor((whole - part) / 2);
-    place(a, isAcross ? 0 : middle(width, a.width), isAcross ? middle(height, a.height) : 0);
-    place(
-      b,
-      isAcross ? a.width + gap : middle(width, b.width),
-      isAcross ? middle(height, b.height) : a.height + gap,
-    );
+    if (isAcross) {
+      await place(a, 0, middle(height, a.height));
+      await place(b, a.width + gap, middle(height, b.height));
+    } else {
+      await place(a, middle(width, a.width), 0);
+      await place(b, middle(width, b.width), a.height + gap);
+    }
     frames.push(canvas);
   }
   const sketch = a.sketch ?? b.sketch;

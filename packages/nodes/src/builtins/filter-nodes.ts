@@ -1,15 +1,10 @@
+import type { Plane } from '../image/interpolate.ts';
 import type { NodeDefinition } from '../node-definition.ts';
+import { createPacer } from '../pacer.ts';
 import { readImage, readNumber } from '../read-input.ts';
 import type { ImageBatch } from '../values.ts';
 import { declareNode } from './declare-node.ts';
 import { eachRow } from './each-row.ts';
-
-interface Plane {
-  readonly width: number;
-  readonly height: number;
-  readonly channels: number;
-  readonly samples: Float32Array;
-}
 
 /** Weights of a bell of which `radius` samples a side are used; their sum is 1. */
 function bell(radius: number, sigma: number): Float64Array {
@@ -30,32 +25,44 @@ function reflect(place: number, size: number): number {
   return within < size ? within : period - within;
 }
 
-/** Blurs along one axis, then the other. */
-async function blur(plane: Plane, weights: Float64Array): Promise<Float32Array> {
-  const across = await blurAlong(plane, weights, true);
-  return blurAlong({ ...plane, samples: across }, weights, false);
+/** Places from `reach` before the first to `reach` behind the last, mirrored. */
+function mirror(size: number, reach: number): Int32Array {
+  return Int32Array.from({ length: size + 2 * reach }, (_, i) => reflect(i - reach, size));
 }
 
-async function blurAlong(
-  { width, height, channels, samples }: Plane,
-  weights: Float64Array,
-  isAcross: boolean,
-): Promise<Float32Array> {
+/** Blurs along one axis, then the other: the bell of both is their product. */
+async function blur(plane: Plane, weights: Float64Array): Promise<Float32Array> {
+  const { width, height, channels, samples } = plane;
   const radius = (weights.length - 1) / 2;
-  const result = new Float32Array(samples.length);
+  const stride = width * channels;
+  const sum = new Float64Array(stride);
+  const add = (source: Float32Array, from: number, weight: number) => {
+    for (let i = 0; i < stride; i += 1) sum[i] = (sum[i] ?? 0) + (source[from + i] ?? 0) * weight;
+  };
+
+  // A row with what the edges mirror at both ends, so that each weight is one run over it.
+  const mirrored = new Float32Array((width + 2 * radius) * channels);
+  const columns = mirror(width, radius);
+  const rows = mirror(height, radius);
+  const across = new Float32Array(samples.length);
   await eachRow(height, (y) => {
-    for (let x = 0; x < width; x += 1) {
+    for (const [x, column] of columns.entries()) {
       for (let c = 0; c < channels; c += 1) {
-        let sum = 0;
-        for (let i = -radius; i <= radius; i += 1) {
-          const fromX = isAcross ? reflect(x + i, width) : x;
-          const fromY = isAcross ? y : reflect(y + i, height);
-          sum +=
-            (samples[(fromY * width + fromX) * channels + c] ?? 0) * (weights[i + radius] ?? 0);
-        }
-        result[(y * width + x) * channels + c] = sum;
+        mirrored[x * channels + c] = samples[y * stride + column * channels + c] ?? 0;
       }
     }
+    sum.fill(0);
+    for (const [tap, weight] of weights.entries()) add(mirrored, tap * channels, weight);
+    across.set(sum, y * stride);
+  });
+
+  const result = new Float32Array(samples.length);
+  await eachRow(height, (y) => {
+    sum.fill(0);
+    for (const [tap, weight] of weights.entries()) {
+      add(across, (rows[y + tap] ?? 0) * stride, weight);
+    }
+    result.set(sum, y * stride);
   });
   return result;
 }
@@ -77,12 +84,16 @@ const imageSharpen = declareNode('ImageSharpen', async (inputs) => {
   const strength = readNumber(inputs, 'alpha') * SHARPENING;
   const frames: Float32Array[] = [];
   for (const samples of image.frames) {
-    const blurred = await blur({ ...image, samples }, weights);
-    frames.push(
-      samples.map((value, i) =>
-        Math.min(1, Math.max(0, value + (value - (blurred[i] ?? 0)) * strength)),
-      ),
-    );
+    const sharpened = await blur({ ...image, samples }, weights);
+    const row = image.width * image.channels;
+    await eachRow(image.height, (y) => {
+      for (let i = y * row; i < (y + 1) * row; i += 1) {
+        const value = samples[i] ?? 0;
+        const blurred = sharpened[i] ?? 0;
+        sharpened[i] = Math.min(1, Math.max(0, value + (value - blurred) * strength));
+      }
+    });
+    frames.push(sharpened);
   }
   return { outputs: [{ ...image, frames } satisfies ImageBatch] };
 });
@@ -107,27 +118,33 @@ async function findEdges(
   [low, high]: readonly [number, number],
 ): Promise<Float32Array> {
   const grey = new Float32Array(width * height);
-  for (let i = 0; i < grey.length; i += 1) {
-    for (let c = 0; c < 3; c += 1) {
-      grey[i] = (grey[i] ?? 0) + (frame[i * channels + c] ?? 0) * (LUMA[c] ?? 0);
+  await eachRow(height, (y) => {
+    for (let i = y * width; i < (y + 1) * width; i += 1) {
+      for (let c = 0; c < 3; c += 1) {
+        grey[i] = (grey[i] ?? 0) + (frame[i * channels + c] ?? 0) * (LUMA[c] ?? 0);
+      }
     }
-  }
+  });
   const samples = await blur({ width, height, channels: 1, samples: grey }, bell(2, 0.5));
   const slope = new Float32Array(width * height);
   const isSteepAcross = new Uint8Array(width * height);
-  const at = (x: number, y: number) => samples[reflect(y, height) * width + reflect(x, width)] ?? 0;
+  const columns = mirror(width, 1);
+  const rows = mirror(height, 1);
   await eachRow(height, (y) => {
+    const [above = 0, here = 0, below = 0] = rows.subarray(y, y + 3).map((row) => row * width);
+    const at = (place: number) => samples[place] ?? 0;
     for (let x = 0; x < width; x += 1) {
+      const [left, right] = [columns[x] ?? 0, columns[x + 2] ?? 0];
       const dx =
-        at(x + 1, y - 1) +
-        2 * at(x + 1, y) +
-        at(x + 1, y + 1) -
-        (at(x - 1, y - 1) + 2 * at(x - 1, y) + at(x - 1, y + 1));
+        at(above + right) +
+        2 * at(here + right) +
+        at(below + right) -
+        (at(above + left) + 2 * at(here + left) + at(below + left));
       const dy =
-        at(x - 1, y + 1) +
-        2 * at(x, y + 1) +
-        at(x + 1, y + 1) -
-        (at(x - 1, y - 1) + 2 * at(x, y - 1) + at(x + 1, y - 1));
+        at(below + left) +
+        2 * at(below + x) +
+        at(below + right) -
+        (at(above + left) + 2 * at(above + x) + at(above + right));
       slope[y * width + x] = Math.hypot(dx, dy);
       isSteepAcross[y * width + x] = Math.abs(dx) > Math.abs(dy) ? 1 : 0;
     }
@@ -145,27 +162,21 @@ async function findEdges(
     strong.push(i);
   };
   await eachRow(height, (y) => {
-    for (let x = 0; x < width; x += 1) {
-      const i = y * width + x;
+    for (let i = y * width; i < (y + 1) * width; i += 1) {
       if ((slope[i] ?? 0) > high && isRidge(i)) mark(i);
     }
-    // What is weaker counts where it goes on from what is strong.
-    for (let i = strong.pop(); i !== undefined; i = strong.pop()) {
-      for (const next of [
-        i - width - 1,
-        i - width,
-        i - width + 1,
-        i - 1,
-        i + 1,
-        i + width - 1,
-        i + width,
-        i + width + 1,
-      ]) {
-        if (next >= 0 && next < slope.length && (slope[next] ?? 0) > low && isRidge(next))
-          mark(next);
-      }
-    }
   });
+  // What is weaker counts where it goes on from what is strong.
+  const around = [-width - 1, -width, -width + 1, -1, 1, width - 1, width, width + 1];
+  const pace = createPacer();
+  for (let i = strong.pop(); i !== undefined; i = strong.pop()) {
+    for (const step of around) {
+      const next = i + step;
+      if (next >= 0 && next < slope.length && (slope[next] ?? 0) > low && isRidge(next)) mark(next);
+    }
+    const pause = pace();
+    if (pause) await pause;
+  }
   return edges;
 }
 

@@ -12,6 +12,8 @@ import { NodeError } from '../node-error.ts';
 import { readImage, readMask, readMembers, readNumber, readText } from '../read-input.ts';
 import type { ImageBatch, MaskBatch } from '../values.ts';
 import { declareNode } from './declare-node.ts';
+import { layFrame } from './lay-frame.ts';
+import { scaleMask } from './mask-pixels.ts';
 import { addAlpha } from './image-nodes.ts';
 
 interface Size {
@@ -50,21 +52,10 @@ async function resize<T extends Pixels>(
   }
   checkPixels(width, height, pixels.frames.length, how.context.maxPixels);
   const { method, crop = 'disabled' } = how;
-  if (pixels.kind === 'image') {
-    return { ...pixels, ...(await scaleImage(pixels, { width, height, method, crop })) };
-  }
-  // A mask is scaled as one channel of a picture would be.
-  const frames: Float32Array[] = [];
-  for (const samples of pixels.frames) {
-    const rgb = new Float32Array(samples.length * 3);
-    samples.forEach((value, i) => rgb.fill(value, i * 3, i * 3 + 3));
-    const image: ImageBatch = {
-      ...{ kind: 'image', width: pixels.width, height: pixels.height, channels: 3, frames: [rgb] },
-    };
-    const [scaled] = (await scaleImage(image, { width, height, method, crop })).frames;
-    frames.push(Float32Array.from({ length: width * height }, (_, i) => scaled?.[i * 3] ?? 0));
-  }
-  return { ...pixels, width, height, frames };
+  const target = { width, height, method, crop };
+  const scaled =
+    pixels.kind === 'image' ? await scaleImage(pixels, target) : await scaleMask(pixels, target);
+  return { ...pixels, ...scaled };
 }
 
 /** The size whose longer (or shorter) side is this, in the same shape. */
@@ -241,15 +232,14 @@ const resizeAndPad = declareNode('ResizeAndPadImage', async (inputs, context) =>
   const x = Math.floor((width - fitted.width) / 2);
   const y = Math.floor((height - fitted.height) / 2);
   const ground = PADDINGS[readText(inputs, 'padding_color')] ?? 0;
-  const frames = fitted.frames.map((frame) => {
-    const padded = new Float32Array(width * height * image.channels).fill(ground);
-    const row = fitted.width * image.channels;
-    for (let line = 0; line < fitted.height; line += 1) {
-      const from = line * row;
-      padded.set(frame.subarray(from, from + row), ((y + line) * width + x) * image.channels);
-    }
-    return padded;
-  });
+  const { channels } = image;
+  const frames: Float32Array[] = [];
+  for (const frame of fitted.frames) {
+    const samples = new Float32Array(width * height * channels).fill(ground);
+    const placed = { left: x, top: y, channels };
+    await layFrame({ width, height, samples }, { ...fitted, samples: frame }, placed);
+    frames.push(samples);
+  }
   return { outputs: [{ ...fitted, width, height, frames } satisfies ImageBatch] };
 });
 

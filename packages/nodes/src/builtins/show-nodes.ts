@@ -6,6 +6,7 @@ import { NodeError } from '../node-error.ts';
 import { readImage, readMask, readText } from '../read-input.ts';
 import type { ImageBatch } from '../values.ts';
 import { declareNode } from './declare-node.ts';
+import { spreadMask } from './mask-pixels.ts';
 import { saveFrames } from './file-nodes.ts';
 import { fillPrefix, hasNodeToken } from './filename-prefix.ts';
 
@@ -54,14 +55,7 @@ function showPictures(image: ImageBatch, prefix: string, context: NodeContext): 
 function createMaskPreview(prefix: string): NodeDefinition {
   return declareNode('MaskPreview', async (inputs, context) => {
     const mask = readMask(inputs, 'mask');
-    const { width, height } = mask;
-    const frames = mask.frames.map((frame) => {
-      const rgb = new Float32Array(frame.length * 3);
-      frame.forEach((value, i) => rgb.fill(value, i * 3, i * 3 + 3));
-      return rgb;
-    });
-    const image: ImageBatch = { kind: 'image', width, height, channels: 3, frames };
-    return { outputs: [mask], ui: await showPictures(image, prefix, context) };
+    return { outputs: [mask], ui: await showPictures(await spreadMask(mask), prefix, context) };
   });
 }
 
