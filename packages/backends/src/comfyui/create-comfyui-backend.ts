@@ -9,7 +9,7 @@ import type {
   Backend,
   TierAttemptContext,
 } from '../backend.ts';
-import { AttemptError, goesOnElsewhere, mayTryNextTier } from '../failures.ts';
+import { AttemptError, goesOnElsewhere, isClaimLost, mayTryNextTier } from '../failures.ts';
 import { CallerNames, recallNames } from './caller-names.ts';
 import { ComfyRequestError } from './comfy-errors.ts';
 import { forgetPrompt } from './forget-prompt.ts';
@@ -25,7 +25,7 @@ export interface ComfyUiBackendOptions {
   readonly name: string;
   readonly urls: readonly string[];
   readonly timeoutMs: number;
-  /** Unique per worker process: frames come to this client id. */
+  /** Unique per worker process: frames come to this client id, or to one that begins with it. */
   readonly clientId: string;
   readonly files: Pick<NodeFiles, 'saveOutput' | 'readInput'>;
   readonly redis: Redis;
@@ -124,8 +124,13 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
   ): Promise<AttemptResult> => {
     const upstreamId = found?.id ?? randomUUID();
     const { client } = server;
-    /** Of the worker that sent the prompt and is gone; frames for this one's own id come by its own socket. */
-    const elder = found?.clientId === options.clientId ? undefined : found?.clientId;
+    // This worker had it before: whoever had it since has listened under the client id that it was sent with.
+    if (found !== undefined) server.leaveClientId(found.clientId);
+    const ownId = server.clientId;
+    /** Where the prompt's frames go; undefined when a note of an earlier version does not say. */
+    const clientId = found === undefined ? ownId : found.clientId;
+    const isOwn = (): boolean => clientId === server.clientId;
+    let stopListening: (() => void) | undefined;
     const callerNames =
       found === undefined
         ? new CallerNames()
@@ -145,10 +150,13 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
           slot.release().catch(() => undefined);
         },
         renewSocket: () => {
-          if (elder === undefined) server.renewSocket();
+          if (isOwn()) server.renewSocket();
         },
         noteSilence: () => {
-          if (elder !== undefined) server.renewInherited(elder);
+          if (clientId === undefined || isOwn()) return;
+          // This worker has left the id meanwhile, for the sake of another prompt.
+          if (stopListening === undefined) stopListening = server.listenAs(clientId);
+          else server.renewInherited(clientId);
         },
       },
       context,
@@ -162,13 +170,13 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
       options: options.run,
     });
     server.attach(upstreamId, promptRun);
-    const stopListening = elder === undefined ? undefined : server.listenAs(elder);
+    if (clientId !== undefined && !isOwn()) stopListening = server.listenAs(clientId);
     let isInHistory = false;
     let isOver = true;
     try {
       if (found === undefined) {
-        const { clientId, files } = options;
-        const submission = { upstreamId, request, context, clientId, files, callerNames };
+        const { files } = options;
+        const submission = { upstreamId, request, context, clientId: ownId, files, callerNames };
         await submitPrompt(server, submission);
       } else {
         promptRun.onGap();
@@ -184,6 +192,7 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
     } finally {
       server.detach(upstreamId, promptRun);
       stopListening?.();
+      if (isClaimLost(context.signal)) server.leaveClientId(clientId);
       if (!goesOnElsewhere(context.signal)) {
         // Not before the job's end is on record: should this worker die now, the next one reads it there.
         void (isOver ? context.recorded : Promise.resolve()).then(() =>

@@ -10,7 +10,7 @@ const PING_MS = 5_000;
 const SILENCE_MS = 15_000;
 
 export interface OpenServerOptions {
-  /** Unique per worker process: frames come to this client id. */
+  /** Unique per worker process: frames come to this client id, or to one that begins with it. */
   readonly clientId: string;
   readonly log: Logger;
 }
@@ -18,7 +18,7 @@ export interface OpenServerOptions {
 /** Connects to a server for as long as it is in the pool. */
 export function openServer(url: string, { log, clientId }: OpenServerOptions): PoolServer {
   const client = createComfyClient({ baseUrl: url, timeoutMs: REQUEST_TIMEOUT_MS });
-  const server = new PoolServer({ url, client, log });
+  const server = new PoolServer({ url, client, clientId, log });
   const connect = (id: string, told: Pick<ComfySocketListener, 'onOpen' | 'onGap'>): ComfySocket =>
     new ComfySocket({
       ...{ baseUrl: url, clientId: id, log, pingIntervalMs: PING_MS, silenceMs: SILENCE_MS },
@@ -37,20 +37,23 @@ export function openServer(url: string, { log, clientId }: OpenServerOptions): P
         },
       },
     });
-  const own = connect(clientId, {
-    onOpen: () => {
-      server.onOpen();
-    },
-    onGap: () => {
-      server.onGap();
-    },
-  });
   const checkRuns = (): void => {
     server.checkRuns();
   };
+  const connectOwn = (id: string): ComfySocket =>
+    connect(id, {
+      onOpen: () => {
+        server.onOpen();
+      },
+      onGap: () => {
+        // Of an id that was left, it says nothing of the server.
+        if (id === server.clientId) server.onGap();
+        else server.checkRuns();
+      },
+    });
   const inherited = new InheritedSockets((id) =>
     connect(id, { onOpen: checkRuns, onGap: checkRuns }),
   );
-  server.start(own, inherited);
+  server.start(connectOwn, inherited);
   return server;
 }

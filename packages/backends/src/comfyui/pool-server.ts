@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { deviceSchema, type Device, type JsonObject, type ObjectInfo } from '@tiercel/contracts';
 import { FreshRuns, type Logger } from '@tiercel/runtime';
 import { PAUSES_MS, type AttemptError } from '../failures.ts';
@@ -34,7 +35,11 @@ export class PoolServer {
   readonly #pushed = new Map<string, Promise<void>>();
   readonly #abandoned = new Set<string>();
   readonly #historyDeletes: HistoryDeletes;
+  readonly #baseClientId: string;
+  #clientId: string;
+  #connect: ((clientId: string) => ComfySocket) | undefined;
   #socket: ComfySocket | undefined;
+  #retired: ComfySocket | undefined;
   #inherited: InheritedSockets | undefined;
   #abilities: ServerAbilities | undefined;
   #isHealthy = false;
@@ -50,8 +55,10 @@ export class PoolServer {
   /** Models of the last prompt given to it. */
   lastModels = '';
 
-  constructor(dependencies: { url: string; client: ComfyClient; log: Logger }) {
+  constructor(dependencies: { url: string; client: ComfyClient; clientId: string; log: Logger }) {
     this.url = dependencies.url;
+    this.#baseClientId = dependencies.clientId;
+    this.#clientId = dependencies.clientId;
     this.client = dependencies.client;
     this.#log = dependencies.log;
     this.#historyDeletes = new HistoryDeletes((ids) => this.client.deleteHistory(ids));
@@ -75,10 +82,31 @@ export class PoolServer {
     return this.#abilities;
   }
 
-  start(socket: ComfySocket, inherited: InheritedSockets): void {
-    this.#socket = socket;
+  /** Where frames of prompts sent from now on come to. */
+  get clientId(): string {
+    return this.#clientId;
+  }
+
+  /** @param connect opens the socket of this worker's own prompts */
+  start(connect: (clientId: string) => ComfySocket, inherited: InheritedSockets): void {
+    this.#connect = connect;
+    this.#socket = connect(this.#clientId);
     this.#inherited = inherited;
     void this.refresh();
+  }
+
+  /**
+   * Somebody else goes on with a prompt of this client id, or has done so, and listens under it: ComfyUI sends the
+   * frames to the socket that came last, and to none when that one goes (WIRE.md 6.1). If the id is this worker's
+   * own, it leaves it to them and takes another. A socket of an id that was left before that is closed.
+   */
+  leaveClientId(clientId: string | undefined): void {
+    if (clientId !== this.#clientId || this.#isStopped) return;
+    void this.#retired?.close();
+    this.#retired = this.#socket;
+    this.#retired?.retire();
+    this.#clientId = `${this.#baseClientId}-${randomUUID()}`;
+    this.#socket = this.#connect?.(this.#clientId);
   }
 
   stop(): void {
@@ -86,6 +114,7 @@ export class PoolServer {
     clearTimeout(this.#timer);
     this.#historyDeletes.flush();
     void this.#socket?.close();
+    void this.#retired?.close();
     this.#inherited?.closeAll();
   }
 
