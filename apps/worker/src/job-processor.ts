@@ -34,7 +34,7 @@ import { Claim } from './claim.ts';
 import { JobReporter } from './job-reporter.ts';
 import type { RunningJobs } from './running-jobs.ts';
 import { toAttemptRequest } from './to-attempt-request.ts';
-import { describeFailure, partialOf, stoppedBefore } from './terminal-event.ts';
+import { describeFailure, isStoppedThere, partialOf, stoppedBefore } from './terminal-event.ts';
 import type { WorkerMetrics } from './worker-metrics.ts';
 
 export interface JobProcessorOptions {
@@ -291,7 +291,8 @@ export class JobProcessor {
       if (stopReason(claim.surrendered) === 'claim_lost') return 'lost';
       const reason = stopReason(claim.signal);
       if (reason === 'shutdown') return 'hand-back';
-      if (reason === undefined && !job.cancelled && !(cause instanceof JobError)) {
+      const isTold = cause instanceof JobError || isStoppedThere(cause, reason);
+      if (reason === undefined && !job.cancelled && !isTold) {
         log.error({ err: cause }, 'a job failed by an error of ours');
       }
       const terminal = describeFailure(job, cause, {
