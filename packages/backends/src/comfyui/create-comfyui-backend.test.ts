@@ -136,6 +136,25 @@ async function readRunning(server: FakeComfyUi): Promise<readonly unknown[]> {
 }
 
 describe('the two places of a server', () => {
+  test('are given back when it leaves the pool while they are being taken', async () => {
+    const [leaving, staying] = [await startFakeComfyUi(), await startFakeComfyUi()];
+    const backend = await createBackend(leaving);
+    // So that no run waits for ever for a place that was not given back.
+    const context = createContext(AbortSignal.timeout(20_000));
+    for (const seed of [1, 2]) {
+      backend.setServers([leaving.url]);
+      await backend.ready();
+      const run = backend.run(picture(seed), context);
+      backend.setServers([staying.url]);
+      await run;
+    }
+    expect((await leaving.state()).prompts).toEqual([]);
+    backend.setServers([leaving.url]);
+    await backend.ready();
+    await Promise.all([3, 4].map((seed) => backend.run(picture(seed), context)));
+    expect((await leaving.state()).prompts).toHaveLength(2);
+  });
+
   test('are free as soon as it is done, while outputs are still on their way', async () => {
     const server = await startFakeComfyUi();
     const backend = await createBackend(server);
