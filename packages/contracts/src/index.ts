@@ -37,7 +37,7 @@ export {
   type ServiceReport,
 } from './jobs.ts';
 export { isJsonObject, parseJson, stringifyJson, type JsonObject, type JsonValue } from './json.ts';
-export { sliceMembers, toPythonJson } from './json-text.ts';
+export { joinMembers, sliceMembers, toPythonJson } from './json-text.ts';
 export { pythonFloat } from './python-float.ts';
 export { mergeModelLists, type ModelLists } from './model-lists.ts';
 export type { InputSpec, NodeInfo, ObjectInfo } from './node-info.ts';

@@ -36,6 +36,12 @@ interface RunState {
 }
 
 /**
+ * What every socket is told of a job without a client, as in ComfyUI. The only `execution_error` that is told
+ * while a job runs says that one of its branches is blocked.
+ */
+const FOR_ALL: ReadonlySet<string> = new Set(['progress', 'progress_state', 'execution_error']);
+
+/**
  * Writes a job's events while it runs: into its stream, and to whoever listens. Commands go out in
  * order on one connection, so events arrive in the order in which they are published.
  */
@@ -58,8 +64,8 @@ export class EventPublisher {
   publish(scope: EventScope, events: readonly WireEvent[]): Promise<boolean> {
     const frames: (string | number)[] = [];
     for (const event of events) {
-      const isProgress = event.type === 'progress' || event.type === 'progress_state';
-      frames.push(frameText(event.type, event.data, stringifyJson), isProgress ? 1 : 0);
+      const isForAll = FOR_ALL.has(event.type);
+      frames.push(frameText(event.type, event.data, stringifyJson), isForAll ? 1 : 0);
     }
     const state = this.#stateOf(scope);
     const batch = {

@@ -4,6 +4,7 @@ import {
   FALLBACK_POLICIES,
   isFallbackPolicy,
   isJsonObject,
+  joinMembers,
   promptId,
   sliceMembers,
   stringifyJson,
@@ -27,6 +28,7 @@ import { readJsonBody, readTextBody, sendJson, sendJsonText } from '../http/answ
 import type { Route } from '../http/route.ts';
 
 const MAX_ID_LENGTH = 1_024;
+const USAGE_SOURCE = 'comfy-usage-source';
 
 export interface PromptDependencies {
   readonly producer: Producer;
@@ -93,7 +95,7 @@ async function postPrompt(req: Request, res: Response, deps: PromptDependencies)
     return;
   }
   const members = sliceMembers(text);
-  const extra = readExtra(body, members);
+  const extra = readExtra(body, members, req.headers[USAGE_SOURCE]);
   const accepted = await producer.enqueue({
     id,
     bodyHash,
@@ -196,8 +198,15 @@ interface Extra {
   readonly secrets: string | undefined;
 }
 
-/** extra_data as it will be shown: with client_id, without credentials, all else as written. */
-function readExtra(body: JsonObject, members: ReadonlyMap<string, string>): Extra {
+/**
+ * extra_data as it will be shown: with client_id, without credentials, all else as written.
+ * @param usageSource what the request names as its program; ComfyUI (0.24) takes it unless the body says it
+ */
+function readExtra(
+  body: JsonObject,
+  members: ReadonlyMap<string, string>,
+  usageSource: string | string[] | undefined,
+): Extra {
   const given = body.extra_data;
   if (given !== undefined && given !== null && !isJsonObject(given)) {
     throw new AppError('bad_request', 'extra_data must be an object.');
@@ -209,14 +218,16 @@ function readExtra(body: JsonObject, members: ReadonlyMap<string, string>): Extr
     parts.delete(name);
     return value === undefined ? [] : [`${JSON.stringify(name)}:${value}`];
   });
+  if (typeof usageSource === 'string' && usageSource !== '' && !parts.has('comfy_usage_source')) {
+    parts.set('comfy_usage_source', JSON.stringify(usageSource));
+  }
   const clientText = members.get('client_id');
   if (clientText !== undefined) parts.set('client_id', clientText);
-  const text = [...parts].map(([key, value]) => `${JSON.stringify(key)}:${value}`).join(',');
   // As ComfyUI: a client_id beside the prompt wins over one in extra_data, even a null.
   const inner = isJsonObject(given) ? given.client_id : undefined;
   const client = body.client_id === undefined ? inner : body.client_id;
   return {
-    text: `{${text}}`,
+    text: joinMembers(parts),
     clientId:
       client === undefined || client === null
         ? undefined

@@ -59,7 +59,7 @@ function picture(seed: number, ms = 0): AttemptRequest {
   };
   return {
     ...{ promptId: `job-${seed}`, graph, promptText: JSON.stringify(graph), outputIds: ['2'] },
-    ...{ extraPnginfoText: undefined, note: undefined, secretsText: undefined },
+    ...{ extraDataText: '{}', note: undefined, secretsText: undefined },
     ...{ fallback: undefined, cache: undefined, deadlineMs: Date.now() + 60_000 },
   };
 }

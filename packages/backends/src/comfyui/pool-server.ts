@@ -5,6 +5,7 @@ import type { ComfyClient } from './comfy-client.ts';
 import type { ComfySocket } from './comfy-socket.ts';
 import { HistoryDeletes } from './history-deletes.ts';
 import type { InheritedSockets } from './inherited-sockets.ts';
+import { isBlockedBranch } from './prompt-ending.ts';
 import type { PromptRun } from './prompt-run.ts';
 
 /** What a server can do, as it said last. */
@@ -249,6 +250,7 @@ export class PoolServer {
 
 function isEnd(type: string, data: object): boolean {
   if (type === 'executing') return (data as { node?: unknown }).node === null;
+  if (isBlockedBranch(type, data)) return false;
   return /^execution_(success|error|interrupted)$/.test(type);
 }
 

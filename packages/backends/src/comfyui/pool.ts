@@ -66,16 +66,6 @@ export function rejectionError(rejection: PromptRejection): JobError {
   });
 }
 
-/** extra_data as it is passed on: workflow for the pictures' metadata, credentials for API nodes. */
-export function extraOf(request: AttemptRequest): string {
-  const { extraPnginfoText, secretsText } = request;
-  const members = [
-    ...(extraPnginfoText === undefined ? [] : [`"extra_pnginfo":${extraPnginfoText}`]),
-    ...(secretsText === undefined ? [] : [secretsText.slice(1, -1)]),
-  ];
-  return `{${members.join(',')}}`;
-}
-
 /** Classes and models of a server that is away stay on offer: its jobs wait for it or for another. */
 export function describeOffer(pool: readonly PoolServer[]): PoolOffer {
   const known = pool.flatMap((server) =>

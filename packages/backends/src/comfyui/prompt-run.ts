@@ -8,6 +8,7 @@ import { mapPromptId } from './id-map.ts';
 import {
   checkSucceeded,
   failedWith,
+  isBlockedBranch,
   isFinal,
   LostPrompt,
   toEndingError,
@@ -186,6 +187,10 @@ export class PromptRun {
       case 'execution_error':
       case 'execution_interrupted':
         this.#relay.flush();
+        if (isBlockedBranch(type, data)) {
+          this.#relayMapped(type, data);
+          return;
+        }
         this.#end(failedWith(toEndingError(type, source, this.#partial())));
         return;
       default:
