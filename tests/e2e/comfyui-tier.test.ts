@@ -8,7 +8,7 @@ import {
   type RawHttp,
   type TestSystem,
 } from '@tiercel/testkit';
-import { isForgotten, isIdleAfter, startComfyUiSystem } from './comfyui-system.ts';
+import { isForgotten, isIdleAfter, readUpstreamIds, startComfyUiSystem } from './comfyui-system.ts';
 import { lastMessage, post, readHistory, saveImage, slow, waitForEnd } from './prompts.ts';
 
 /** The life of a job on a ComfyUI server when nothing is wrong but the job (issue 3). */
@@ -126,5 +126,31 @@ describe('a job on a ComfyUI server', () => {
     });
     expect(data.traceback).not.toEqual([]);
     await until(() => isForgotten(first));
+  });
+
+  test.each([
+    ['fails', 2],
+    ['is interrupted', -1],
+  ])('keeps what was shown and by which node when it %s', async (_, failAt) => {
+    const prompt = {
+      // In ComfyUI's order: an output whose inputs are there comes first.
+      ...{ '1': saveImage()['1'], '2': saveImage()['2'] },
+      '3': { class_type: 'SlowPreview', inputs: { steps: 400, delay: 0.02, fail_at: failAt } },
+      '4': { class_type: 'PreviewImage', inputs: { images: ['3', 0] } },
+    };
+    const id = await post(api, prompt);
+    if (failAt < 0) {
+      await until(async () => {
+        const [running = ''] = await readUpstreamIds(first);
+        return (await first.state()).computedNodes[running]?.includes('3') === true;
+      });
+      await api.post('/interrupt', { prompt_id: id });
+    }
+    const item = await waitForEnd(api, id);
+    expect(item.status.status_str).toBe('error');
+    expect(Object.keys(item.outputs)).toEqual(['2']);
+    expect(item.meta).toEqual({
+      '2': { node_id: '2', display_node: '2', parent_node: null, real_node_id: '2' },
+    });
   });
 });

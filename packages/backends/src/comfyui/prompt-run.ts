@@ -1,6 +1,6 @@
 import { isJsonObject, type JsonObject, type NodeMeta, type UiOutput } from '@tiercel/contracts';
 import type { AttemptContext, AttemptResult, PreviewPicture } from '../backend.ts';
-import { AttemptStopped, type PartialResult } from '../failures.ts';
+import { AttemptStopped } from '../failures.ts';
 import { findPrompt } from './find-prompt.ts';
 import { FrameRelay } from './frame-relay.ts';
 import { harvestOutput, type Harvester } from './harvest.ts';
@@ -15,6 +15,7 @@ import {
   type Ending,
 } from './prompt-ending.ts';
 import type { RunServer } from './run-server.ts';
+import { ShownNodes } from './shown-nodes.ts';
 import { SignWatch } from './sign-watch.ts';
 import { stopPrompt } from './stop-prompt.ts';
 
@@ -37,7 +38,7 @@ export class PromptRun {
   readonly #harvester: Harvester;
   readonly #options: RunOptions;
   readonly #relay: FrameRelay;
-  readonly #outputs = new Map<string, UiOutput>();
+  readonly #shown = new ShownNodes();
   #executed: string[] = [];
   #current: string | undefined;
   #hasSucceeded = false;
@@ -156,7 +157,7 @@ export class PromptRun {
     const place = await findPrompt(this.#server, this.#upstreamId);
     if (place.kind === 'queued') return false;
     if (place.kind === 'nowhere') throw new LostPrompt();
-    checkSucceeded(place.item, this.#partial());
+    checkSucceeded(place.item, this.#shown.read());
     return true;
   }
 
@@ -191,7 +192,11 @@ export class PromptRun {
           this.#relayMapped(type, data);
           return;
         }
-        this.#end(failedWith(toEndingError(type, source, this.#partial())));
+        this.#end(failedWith(toEndingError(type, source, this.#shown.read())));
+        return;
+      case 'progress_state':
+        this.#shown.noteStates(source.nodes);
+        this.#relayMapped(type, data);
         return;
       default:
         this.#relayMapped(type, data);
@@ -208,7 +213,7 @@ export class PromptRun {
       typeof output === 'object' && output !== null
         ? await harvestOutput(output as UiOutput, this.#harvester)
         : null;
-    if (stored !== null) this.#outputs.set(nodeId, stored);
+    if (stored !== null) this.#shown.add(nodeId, stored);
     this.#executed.push(nodeId);
     this.#relayMapped('executed', { ...frame, output: stored });
   }
@@ -219,23 +224,18 @@ export class PromptRun {
     const item = (await this.#history) ?? (await this.#server.readHistory(this.#upstreamId));
     const outputs = isJsonObject(item?.outputs) ? item.outputs : {};
     for (const [nodeId, output] of Object.entries(outputs)) {
-      if (this.#outputs.has(nodeId)) continue;
+      if (this.#shown.has(nodeId)) continue;
       const node = { node: nodeId, display_node: nodeId };
       await this.#harvest(nodeId, { ...node, output, prompt_id: this.#upstreamId });
     }
     this.#relay.flush();
     return {
-      outputs: Object.fromEntries(this.#outputs),
+      outputs: this.#shown.outputs,
       meta: (isJsonObject(item?.meta) ? item.meta : {}) as unknown as Record<string, NodeMeta>,
       model: null,
       droppedParams: [],
       sketch: false,
     };
-  }
-
-  /** What it has shown so far. */
-  #partial(): PartialResult {
-    return { outputs: Object.fromEntries(this.#outputs), meta: {} };
   }
 
   /** Stopped from outside. */
@@ -244,7 +244,7 @@ export class PromptRun {
     const at = {
       nodeId: this.#current ?? null,
       nodeType: this.#current === undefined ? null : '',
-      ...{ executed: this.#executed, partial: this.#partial() },
+      ...{ executed: this.#executed, partial: this.#shown.read() },
     };
     const ended = this.#ended;
     const told = await stopPrompt(this.#server, this.#upstreamId, { reason, ended });
