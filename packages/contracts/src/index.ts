@@ -46,6 +46,7 @@ export {
   isFileType,
   type FileType,
   type NewOutput,
+  type OutputNaming,
   type OutputRef,
   type UiOutput,
 } from './outputs.ts';

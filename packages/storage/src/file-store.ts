@@ -13,6 +13,7 @@ import { findFile, type FoundFile } from './found-file.ts';
 import { NameCounters } from './name-counters.ts';
 import { isAbsent, translateBadName } from './node-errors.ts';
 import { expandPrefix, splitPrefix } from './output-names.ts';
+import { createFile } from './placing.ts';
 import { purgeFolder } from './purge.ts';
 import { joinInside, resolveInside, WORK_FOLDER } from './safe-path.ts';
 import { placeUpload, placeUploadOver } from './upload-placing.ts';
@@ -71,13 +72,20 @@ export class FileStore {
     if (!EXTENSION.test(output.extension)) {
       throw new AppError('bad_request', 'The file extension cannot be used.');
     }
+    const { naming, extension, bytes } = output;
     const values = { now, width: output.width ?? 0, height: output.height ?? 0 };
-    const { subfolder, stem } = splitPrefix(expandPrefix(output.prefix, values));
+    const prefix = naming === undefined ? expandPrefix(output.prefix, values) : output.prefix;
+    const { subfolder, stem } = splitPrefix(prefix);
     const root = this.#folder(output.type);
     joinInside(root, stem);
     try {
       const folder = await this.#outputFolder(root, subfolder);
-      const filename = await this.#counters.create(folder, stem, output.extension, output.bytes);
+      const plain = `${stem}${extension}`;
+      const isPlain = naming?.kind === 'plain' && (await createFile(join(folder, plain), bytes));
+      const after = naming?.kind === 'numbered' ? naming.after : '_';
+      const filename = isPlain
+        ? plain
+        : await this.#counters.create(folder, stem, `${after}${extension}`, bytes);
       return { filename, subfolder, type: output.type };
     } catch (error) {
       throw translateBadName(error);
