@@ -1,5 +1,6 @@
 import {
   isJsonObject,
+  mergeMembers,
   mergeModelLists,
   parseJson,
   stringifyJson,
@@ -32,6 +33,7 @@ interface State extends Omit<Offer, 'devices'> {
   /** Class -> its entry as JSON text; upload inputs excepted, whose choices are files. */
   readonly texts: ReadonlyMap<string, string>;
   readonly uploadClasses: readonly string[];
+  readonly nodeReplacements: JsonObject;
 }
 
 const EMPTY: State = {
@@ -39,6 +41,7 @@ const EMPTY: State = {
   objectInfo: {},
   texts: new Map(),
   uploadClasses: [],
+  nodeReplacements: {},
   models: {},
   embeddings: [],
   extensions: [],
@@ -56,6 +59,7 @@ export class Catalogue {
   #workers: readonly LiveAnnouncement[] = [];
   #timer: NodeJS.Timeout | undefined;
   readonly #looks = new FreshRuns(() => this.#tryRefresh());
+  readonly #listeners = new Set<() => void>();
 
   constructor(dependencies: {
     board: AnnouncementBoard;
@@ -81,6 +85,11 @@ export class Catalogue {
     return this.#state.objectInfo;
   }
 
+  /** Old class -> what may take its place, as servers tell it; of several, the first worker's. */
+  get nodeReplacements(): JsonObject {
+    return this.#state.nodeReplacements;
+  }
+
   /**
    * False only on a system that has never had a worker. Looks once more before it says so: the first
    * worker may have announced itself a moment ago.
@@ -102,6 +111,17 @@ export class Catalogue {
 
   get workers(): readonly LiveAnnouncement[] {
     return this.#workers;
+  }
+
+  /**
+   * @param listener called after every reading of the announcements
+   * @returns how to stop listening
+   */
+  onReading(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => {
+      this.#listeners.delete(listener);
+    };
   }
 
   /** /object_info as JSON text, with the files of today in the lists of upload inputs. */
@@ -141,6 +161,7 @@ export class Catalogue {
     // Together: who sees a worker sees its classes.
     this.#workers = live;
     this.#state = state;
+    for (const listener of [...this.#listeners]) listener();
   }
 
   async #readState(live: readonly LiveAnnouncement[], old: State): Promise<State> {
@@ -149,8 +170,10 @@ export class Catalogue {
         ? [...new Set(live.map((worker) => worker.catalogueHash))].sort()
         : await this.#board.readLastKnownHashes();
     if (hashes.length === 0) return old;
-    const offers = live.map((worker) => [worker.models, worker.embeddings, worker.extensions]);
-    const key = JSON.stringify([hashes, offers]);
+    const offers = live.map(({ models, embeddings, extensions, nodeReplacements }) => [
+      ...[models, embeddings, extensions, nodeReplacements],
+    ]);
+    const key = stringifyJson([hashes, offers]);
     if (key === old.key) return old;
     const objectInfo = await this.#readUnion(hashes, old);
     return {
@@ -161,6 +184,8 @@ export class Catalogue {
       models: live.length > 0 ? mergeModelLists(live.map(({ models }) => models)) : old.models,
       embeddings: [...new Set(live.flatMap((worker) => worker.embeddings))].sort(),
       extensions: [...new Set(live.flatMap((worker) => worker.extensions))],
+      nodeReplacements:
+        live.length > 0 ? mergeMembers(live.map((w) => w.nodeReplacements)) : old.nodeReplacements,
     };
   }
 

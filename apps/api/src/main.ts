@@ -10,6 +10,7 @@ import { createApiMetrics } from './api-metrics.ts';
 import { Catalogue } from './catalogue.ts';
 import { createApp } from './http/create-app.ts';
 import { isOriginAllowed } from './http/origin-check.ts';
+import { LookAgain } from './look-again.ts';
 import { createForward } from './proxy/proxy.ts';
 import { ServerPool } from './proxy/server-pool.ts';
 import { createEventsRoutes } from './routes/events.ts';
@@ -59,6 +60,15 @@ async function main(): Promise<void> {
     catalogue.stop();
   });
 
+  const withServers = () => catalogue.workers.filter(({ servers }) => servers.length > 0);
+  const looks = new LookAgain({
+    hasServers: () => withServers().length > 0,
+    publish: (id, wish) => publishControl(redis, names, { type: 'look', id, wish }),
+    isAnswered: (id) => withServers().every((worker) => worker.looks.includes(id)),
+    onReading: (listener) => catalogue.onReading(listener),
+    log,
+  });
+
   const { api } = config;
   const hub = new SocketHub({
     subscriber,
@@ -105,6 +115,7 @@ async function main(): Promise<void> {
         producer,
         reader,
         catalogue,
+        looks,
         fileExists: (name) =>
           files.resolveAnnotated(name).then(
             (found) => found !== null,
@@ -119,6 +130,7 @@ async function main(): Promise<void> {
       ...createEventsRoutes({ reader, replay, subscriber, maxStreams: api.maxSockets }),
       ...createSystemRoutes({
         catalogue,
+        looks,
         metrics: metrics.registry,
         isHealthy: () =>
           redis.ping().then(
@@ -136,8 +148,14 @@ async function main(): Promise<void> {
       ...createSettingsRoutes({ user }),
       ...createInternalRoutes({ files, logs: () => [] }),
       ...createModelRoutes({
-        models: async () => (await catalogue.offer()).models,
-        embeddings: async () => (await catalogue.offer()).embeddings,
+        models: async () => {
+          await looks.ask('files');
+          return (await catalogue.offer()).models;
+        },
+        embeddings: async () => {
+          await looks.ask('files');
+          return (await catalogue.offer()).embeddings;
+        },
       }),
       ...createStaticAnswerRoutes({
         maxUploadBytes: api.maxUploadBytes,

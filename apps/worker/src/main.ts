@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { TierBoard, TierRouter } from '@tiercel/backends';
-import { isAppError, isJsonObject, parseJson, workerId } from '@tiercel/contracts';
+import { isAppError, workerId } from '@tiercel/contracts';
 import { AnnouncementBoard, EventPublisher, EventSubscriber } from '@tiercel/events';
 import {
   Consumer,
@@ -25,9 +25,10 @@ import { Announcer } from './announcer.ts';
 import { ConfigWatcher } from './config-watcher.ts';
 import { createBackends } from './create-backends.ts';
 import { createSharedResults } from './create-shared-results.ts';
-import { describeOffer } from './describe-offer.ts';
+import { createOfferReader } from './describe-offer.ts';
 import { JobProcessor } from './job-processor.ts';
 import { RunningJobs } from './running-jobs.ts';
+import { obey } from './obey.ts';
 import { stopWorking } from './stop-working.ts';
 import { TierCounters } from './tier-counters.ts';
 import { TempCleaner } from './temp-cleaner.ts';
@@ -106,11 +107,6 @@ async function main(): Promise<void> {
   await subscriber.onBell((promptId) => {
     running.ring(promptId as Parameters<RunningJobs['ring']>[0]);
   });
-  await subscriber.onControl(({ body }) => {
-    const parsed = parseJson(body);
-    if (!isJsonObject(parsed)) return;
-    for (const pool of backends.pools) void pool.free(parsed);
-  });
   // Bells that rang while the connection was away are on the records.
   ear.on('ready', () => {
     for (const job of running.ids()) {
@@ -151,14 +147,25 @@ async function main(): Promise<void> {
   sweeper.start();
   lifecycle.onClose('sweeper', () => sweeper.stop());
 
+  const readOffer = createOfferReader(backends);
   const announcer = new Announcer({
     board: new AnnouncementBoard(redis, names),
     workerId: id,
     concurrency: config.workerConcurrency,
-    offer: async () => describeOffer(backends, await counters.read()),
+    offer: async () => readOffer(await counters.read()),
     running: () => running.count,
     clock,
     log,
+  });
+  for (const pool of backends.pools) {
+    pool.onOffer(() => {
+      announcer.tellNow();
+    });
+  }
+  await subscriber.onControl((message) => {
+    obey(message, backends.pools, announcer).catch((error: unknown) => {
+      log.warn({ err: error }, 'an order to all workers could not be done');
+    });
   });
   await announcer.start();
   lifecycle.onClose('announcer', () => announcer.stop());

@@ -36,6 +36,7 @@ export {
   type ParamChange,
   type ServiceReport,
 } from './jobs.ts';
+export type { LookWish } from './look-wish.ts';
 export { isJsonObject, parseJson, stringifyJson, type JsonObject, type JsonValue } from './json.ts';
 export { joinMembers, sliceMembers, toPythonJson } from './json-text.ts';
 export { pythonFloat } from './python-float.ts';
@@ -88,3 +89,4 @@ export {
   type EventLine,
   type EventMessage,
 } from './event-log.ts';
+export { mergeFeatures, mergeMembers, pickSystem } from './server-facts.ts';

@@ -4,6 +4,7 @@ export { TIER_RULES, type TierDriver } from './config/tier-rules.ts';
 export type { TierConfig } from './config/tier-schema.ts';
 export { clockFrom, systemClock, type Clock } from './clock.ts';
 export { FreshRuns } from './fresh-runs.ts';
+export { rememberLast } from './remember-last.ts';
 export { Lifecycle, runMain } from './lifecycle.ts';
 export { createLogger, type Logger } from './logger.ts';
 export {

@@ -42,7 +42,7 @@ export async function startProxyApp(
     {
       ...{ workerId: 'w', host, pid: 1, startedAt: 1, concurrency: 1, running: 0 },
       ...{ catalogueHash: 'h', models: {}, embeddings: [], devices: [], tiers: [] },
-      ...{ servers: listed, extensions: [] },
+      ...{ servers: listed, extensions: [], features: {}, nodeReplacements: {}, looks: [] },
     },
   ];
   const maxBodyBytes = options.maxBodyBytes ?? 1_000;

@@ -12,7 +12,7 @@ import {
   type JsonValue,
   type PromptId,
 } from '@tiercel/contracts';
-import { rejectMissingPrompt, validatePrompt } from '@tiercel/graph';
+import { rejectMissingPrompt } from '@tiercel/graph';
 import {
   SECRET_MEMBERS,
   sealSecrets,
@@ -24,8 +24,10 @@ import type { Logger } from '@tiercel/runtime';
 import type { Request, Response } from 'express';
 import { v4 as uuid } from 'uuid';
 import type { Catalogue } from '../catalogue.ts';
+import type { LookAgain } from '../look-again.ts';
 import { readJsonBody, readTextBody, sendJson, sendJsonText } from '../http/answer.ts';
 import type { Route } from '../http/route.ts';
+import { judgePrompt } from './judge-prompt.ts';
 
 const MAX_ID_LENGTH = 1_024;
 const USAGE_SOURCE = 'comfy-usage-source';
@@ -34,6 +36,7 @@ export interface PromptDependencies {
   readonly producer: Producer;
   readonly reader: Reader;
   readonly catalogue: Catalogue;
+  readonly looks: Pick<LookAgain, 'ask'>;
   readonly fileExists: (annotatedName: string) => Promise<boolean>;
   readonly secretKey: Uint8Array;
   readonly maxPromptNodes: number;
@@ -85,16 +88,13 @@ async function postPrompt(req: Request, res: Response, deps: PromptDependencies)
   }
   checkSize(body.prompt, deps.maxPromptNodes);
   const targets = readTargets(body);
-  const validated = await validatePrompt(body.prompt, {
-    objectInfo: catalogue.objectInfo,
-    ...(targets === undefined ? {} : { targets }),
-    fileExists: deps.fileExists,
-  });
+  const members = sliceMembers(text);
+  const given = { prompt: body.prompt, text: members.get('prompt') ?? '{}' };
+  const { promptText, validated } = await judgePrompt(given, { ...deps, targets });
   if (!validated.ok) {
     await reject(res, producer, validated.rejection, number !== undefined);
     return;
   }
-  const members = sliceMembers(text);
   const extra = readExtra(body, members, req.headers[USAGE_SOURCE]);
   const accepted = await producer.enqueue({
     id,
@@ -102,7 +102,7 @@ async function postPrompt(req: Request, res: Response, deps: PromptDependencies)
     number,
     front: isTruthy(body.front),
     clientId: extra.clientId,
-    promptText: members.get('prompt') ?? '{}',
+    promptText,
     extraText: extra.text,
     outputIds: validated.outputs,
     nodeErrorsText: stringifyJson(validated.nodeErrors),

@@ -1,6 +1,7 @@
 import { freemem, platform, totalmem } from 'node:os';
 import type { MetricsRegistry } from '@tiercel/runtime';
 import type { Catalogue } from '../catalogue.ts';
+import type { LookAgain } from '../look-again.ts';
 import { readParam, sendJson, sendJsonText } from '../http/answer.ts';
 import type { Route } from '../http/route.ts';
 
@@ -11,17 +12,25 @@ const TEMPLATES_VERSION = '0.1.95';
 
 export interface SystemDependencies {
   readonly catalogue: Catalogue;
+  /** Servers are looked at before their classes are told. */
+  readonly looks: Pick<LookAgain, 'ask'>;
   readonly metrics: MetricsRegistry;
   readonly isHealthy: () => Promise<boolean>;
 }
 
 /** /object_info, /system_stats, and what operators ask: /health and /metrics. */
-export function createSystemRoutes({ catalogue, metrics, isHealthy }: SystemDependencies): Route[] {
+export function createSystemRoutes({
+  catalogue,
+  looks,
+  metrics,
+  isHealthy,
+}: SystemDependencies): Route[] {
   return [
     {
       method: 'GET',
       path: '/object_info',
       async handle(_req, res) {
+        await looks.ask('all');
         sendJsonText(res, await catalogue.objectInfoText());
       },
     },
@@ -29,7 +38,9 @@ export function createSystemRoutes({ catalogue, metrics, isHealthy }: SystemDepe
       method: 'GET',
       path: '/object_info/:className',
       async handle(req, res) {
-        sendJsonText(res, await catalogue.classText(readParam(req, 'className')));
+        const name = readParam(req, 'className');
+        await looks.ask([name]);
+        sendJsonText(res, await catalogue.classText(name));
       },
     },
     {

@@ -13,12 +13,17 @@ export interface OpenServerOptions {
   /** Unique per worker process: frames come to this client id. */
   readonly clientId: string;
   readonly log: Logger;
+  /** Called when what it offers, or whether it is up, has changed. */
+  readonly onChange: () => void;
 }
 
 /** Connects to a server for as long as it is in the pool. */
-export function openServer(url: string, { log, clientId }: OpenServerOptions): PoolServer {
+export function openServer(
+  url: string,
+  { log, clientId, onChange }: OpenServerOptions,
+): PoolServer {
   const client = createComfyClient({ baseUrl: url, timeoutMs: REQUEST_TIMEOUT_MS });
-  const server = new PoolServer({ url, client, log });
+  const server = new PoolServer({ url, client, log, onChange });
   const connect = (id: string, told: Pick<ComfySocketListener, 'onOpen' | 'onGap'>): ComfySocket =>
     new ComfySocket({
       ...{ baseUrl: url, clientId: id, log, pingIntervalMs: PING_MS, silenceMs: SILENCE_MS },

@@ -1,4 +1,4 @@
-import { deviceSchema, type Device, type JsonObject, type ObjectInfo } from '@tiercel/contracts';
+import type { LookWish } from '@tiercel/contracts';
 import { FreshRuns, type Logger } from '@tiercel/runtime';
 import { PAUSES_MS, type AttemptError } from '../failures.ts';
 import type { ComfyClient } from './comfy-client.ts';
@@ -7,20 +7,10 @@ import { HistoryDeletes } from './history-deletes.ts';
 import type { InheritedSockets } from './inherited-sockets.ts';
 import { isBlockedBranch } from './prompt-ending.ts';
 import type { PromptRun } from './prompt-run.ts';
-
-/** What a server can do, as it said last. */
-export interface ServerAbilities {
-  readonly objectInfo: ObjectInfo;
-  readonly models: Readonly<Record<string, readonly string[]>>;
-  readonly embeddings: readonly string[];
-  readonly extensions: readonly string[];
-  readonly devices: readonly Device[];
-}
+import { ServerCatalogue, type ServerAbilities } from './server-catalogue.ts';
 
 const PING_MS = 5_000;
 const RETRY_MS = 1_000;
-/** A catalogue is some megabytes: read when the server is new, and once in a while for added models. */
-const CATALOGUE_MS = 120_000;
 /** After a failure that names no time. */
 const SUSPECT_MS = 10_000;
 /** Names of pushed files remembered per server; forgetting one only sends it again. */
@@ -31,35 +21,41 @@ export class PoolServer {
   readonly url: string;
   readonly client: ComfyClient;
   readonly #log: Logger;
+  readonly #onChange: () => void;
   readonly #runs = new Map<string, PromptRun>();
   readonly #pushed = new Map<string, Promise<void>>();
   readonly #abandoned = new Set<string>();
   readonly #historyDeletes: HistoryDeletes;
   #socket: ComfySocket | undefined;
   #inherited: InheritedSockets | undefined;
-  #abilities: ServerAbilities | undefined;
+  readonly #catalogue: ServerCatalogue;
   #isHealthy = false;
   #timer: NodeJS.Timeout | undefined;
   #isStopped = false;
   readonly #looks = new FreshRuns(() => this.#look());
-  #cataloguedAt = 0;
-  /** The server may have been restarted since its catalogue was read. */
-  #mayBeAnother = true;
   /** The run that frames without a prompt id belong to: the last that this worker saw running there. */
   #current: PromptRun | undefined;
   #suspectUntilMs = 0;
   /** Models of the last prompt given to it. */
   lastModels = '';
 
-  constructor(dependencies: { url: string; client: ComfyClient; log: Logger }) {
+  constructor(dependencies: {
+    url: string;
+    client: ComfyClient;
+    log: Logger;
+    /** Called when what it offers, or whether it is up, has changed. */
+    onChange: () => void;
+  }) {
     this.url = dependencies.url;
     this.client = dependencies.client;
     this.#log = dependencies.log;
+    this.#onChange = dependencies.onChange;
+    this.#catalogue = new ServerCatalogue(this.client, this.#log, this.#onChange);
     this.#historyDeletes = new HistoryDeletes((ids) => this.client.deleteHistory(ids));
   }
 
   get isHealthy(): boolean {
-    return this.#isHealthy && this.#abilities !== undefined;
+    return this.#isHealthy && this.abilities !== undefined;
   }
 
   /** An attempt has failed on it, and it was not shown since that it works: others are asked before it. */
@@ -73,7 +69,7 @@ export class PoolServer {
   }
 
   get abilities(): ServerAbilities | undefined {
-    return this.#abilities;
+    return this.#catalogue.abilities;
   }
 
   start(socket: ComfySocket, inherited: InheritedSockets): void {
@@ -122,7 +118,7 @@ export class PoolServer {
   /** The socket is there (again): what was missed is looked up, and the server may be a new one. */
   onOpen(): void {
     this.#pushed.clear();
-    this.#mayBeAnother = true;
+    this.#catalogue.doubt();
     this.checkRuns();
     void this.refresh();
   }
@@ -192,24 +188,14 @@ export class PoolServer {
     return this.#looks.run();
   }
 
+  /** Looks at what it offers again; see ServerCatalogue. */
+  look(wish: LookWish): Promise<void> {
+    return this.#catalogue.look(wish);
+  }
+
   /** Resolves when it has been asked once. */
   ready(): Promise<void> {
     return this.#looks.join();
-  }
-
-  async #readAbilities(): Promise<void> {
-    const { client } = this;
-    // Before it is asked: a restart while it answers counts.
-    this.#mayBeAnother = false;
-    const [objectInfo, models, embeddings, extensions, stats] = await Promise.all([
-      client.objectInfo(),
-      client.models(),
-      client.embeddings(),
-      client.extensions(),
-      client.systemStats(),
-    ]);
-    this.#abilities = { objectInfo, models, embeddings, extensions, devices: devicesOf(stats) };
-    this.#cataloguedAt = Date.now();
   }
 
   async #stopAbandoned(): Promise<void> {
@@ -228,17 +214,17 @@ export class PoolServer {
     const wasHealthy = this.#isHealthy;
     try {
       await this.client.ping();
-      const isOld = Date.now() - this.#cataloguedAt > CATALOGUE_MS;
-      if (isOld || this.#mayBeAnother) await this.#readAbilities();
+      if (this.#catalogue.isStale) await this.#catalogue.read();
       await this.#stopAbandoned();
       this.#isHealthy = true;
       if (!wasHealthy) this.#log.info({ server: this.client.host }, 'server is up');
     } catch (error) {
       this.#isHealthy = false;
-      this.#mayBeAnother = true;
+      this.#catalogue.doubt();
       if (wasHealthy) this.#log.warn({ err: error, server: this.client.host }, 'server is down');
     }
     if (this.#isStopped) return;
+    if (wasHealthy !== this.#isHealthy) this.#onChange();
     this.#timer = setTimeout(
       () => {
         void this.refresh();
@@ -252,9 +238,4 @@ function isEnd(type: string, data: object): boolean {
   if (type === 'executing') return (data as { node?: unknown }).node === null;
   if (isBlockedBranch(type, data)) return false;
   return /^execution_(success|error|interrupted)$/.test(type);
-}
-
-function devicesOf(stats: JsonObject): readonly Device[] {
-  const parsed = deviceSchema.array().safeParse(stats.devices);
-  return parsed.success ? parsed.data : [];
 }
