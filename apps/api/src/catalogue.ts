@@ -1,8 +1,10 @@
 import {
   isJsonObject,
+  mergeFeatures,
   mergeMembers,
   mergeModelLists,
   parseJson,
+  pickSystem,
   stringifyJson,
   type Device,
   type JsonObject,
@@ -25,9 +27,11 @@ export interface Offer {
   /** Frontend extensions that a live server has, in the order in which servers list them. */
   readonly extensions: readonly string[];
   readonly devices: readonly Device[];
+  /** Versions and memory of the pool's servers; undefined when none is up. */
+  readonly system: JsonObject | undefined;
 }
 
-interface State extends Omit<Offer, 'devices'> {
+interface State extends Pick<Offer, 'models' | 'embeddings' | 'extensions'> {
   readonly key: string;
   readonly objectInfo: ObjectInfo;
   /** Class -> its entry as JSON text; upload inputs excepted, whose choices are files. */
@@ -106,7 +110,16 @@ export class Catalogue {
   async offer(): Promise<Offer> {
     await this.isKnown();
     const { models, embeddings, extensions } = this.#state;
-    return { models, embeddings, extensions, devices: uniqueDevices(this.#workers) };
+    const devices = uniqueDevices(this.#workers);
+    const system = pickSystem(
+      this.#workers.flatMap(({ system: told }) => (told === undefined ? [] : [told])),
+    );
+    return { models, embeddings, extensions, devices, system };
+  }
+
+  /** What servers announce in /features, as one. */
+  get features(): JsonObject {
+    return mergeFeatures(this.#workers.map(({ features }) => features));
   }
 
   get workers(): readonly LiveAnnouncement[] {

@@ -11,7 +11,9 @@ import { Catalogue } from './catalogue.ts';
 import { createApp } from './http/create-app.ts';
 import { isOriginAllowed } from './http/origin-check.ts';
 import { LookAgain } from './look-again.ts';
-import { createForward } from './proxy/proxy.ts';
+import { createGather } from './proxy/gather.ts';
+import { createForward, createVia } from './proxy/proxy.ts';
+import { MODEL_RULES } from './proxy/proxy-rules.ts';
 import { ServerPool } from './proxy/server-pool.ts';
 import { createEventsRoutes } from './routes/events.ts';
 import { createInternalRoutes } from './routes/internal.ts';
@@ -83,7 +85,7 @@ async function main(): Promise<void> {
         progressBytes: api.progressBufferBytes,
         closeBytes: api.maxSocketBufferBytes,
       },
-      features: featuresOf({ maxUploadBytes: api.maxUploadBytes }),
+      features: () => featuresOf(api, catalogue.features),
       isOriginAllowed: (req) => api.corsOrigin !== undefined || isOriginAllowed(req.headers),
     },
     log,
@@ -99,16 +101,18 @@ async function main(): Promise<void> {
     queueRemaining: () => reader.countRemaining(),
     workers: () => catalogue.workers,
   });
-  const forward = createForward({
+  const servers = {
     pool: new ServerPool({
       workers: () => catalogue.workers,
       host: hostname(),
       clock: systemClock,
     }),
-    options: { ...api.proxy, maxBodyBytes: api.maxBodyBytes, timeoutMs: api.proxyTimeoutMs },
-    clock: systemClock,
-    log,
-  });
+    ...{ via: createVia(), clock: systemClock, log },
+  };
+  const limits = { maxBodyBytes: api.maxBodyBytes, timeoutMs: api.proxyTimeoutMs };
+  const forward = createForward({ ...servers, options: { ...api.proxy, ...limits } });
+  const forwardModels = createForward({ ...servers, options: { ...MODEL_RULES, ...limits } });
+  const gather = createGather(servers);
   const app = createApp(
     [
       ...createPromptRoutes({
@@ -146,7 +150,7 @@ async function main(): Promise<void> {
       }),
       ...createUserdataRoutes({ user, maxUploadBytes: api.maxUploadBytes }),
       ...createSettingsRoutes({ user }),
-      ...createInternalRoutes({ files, logs: () => [] }),
+      ...createInternalRoutes({ files, logs: () => [], gather }),
       ...createModelRoutes({
         models: async () => {
           await looks.ask('files');
@@ -156,10 +160,15 @@ async function main(): Promise<void> {
           await looks.ask('files');
           return (await catalogue.offer()).embeddings;
         },
+        gather,
+        forward: forwardModels,
       }),
       ...createStaticAnswerRoutes({
         maxUploadBytes: api.maxUploadBytes,
         extensions: async () => (await catalogue.offer()).extensions,
+        features: () => catalogue.features,
+        nodeReplacements: () => catalogue.nodeReplacements,
+        gather,
         publishFree: (body) => publishControl(redis, names, { type: 'free', body }),
         forward,
       }),

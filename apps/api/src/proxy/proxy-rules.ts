@@ -9,6 +9,16 @@ export interface ProxyRules {
   readonly customRoutes: readonly string[];
 }
 
+/** What is asked of one server after the other because it lies beside a model file. */
+export const MODEL_RULES: ProxyRules = {
+  paths: ['', '/api'].flatMap((prefix) => [
+    `${prefix}/view_metadata/*`,
+    `${prefix}/experiment/models/preview/**`,
+  ]),
+  methods: ['GET', 'HEAD'],
+  customRoutes: [],
+};
+
 /** page: a file of the frontend; custom: a route of a custom node. */
 export type ProxiedKind = 'page' | 'custom';
 

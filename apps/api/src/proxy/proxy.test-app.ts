@@ -5,7 +5,7 @@ import type { LiveAnnouncement } from '@tiercel/events';
 import { createLogger, loadConfig, systemClock, type Config } from '@tiercel/runtime';
 import { createApp } from '../http/create-app.ts';
 import { createStaticAnswerRoutes } from '../routes/static-answers.ts';
-import { createForward, type ProxyDeps } from './proxy.ts';
+import { createForward, createVia, type ProxyDeps } from './proxy.ts';
 import { ServerPool } from './server-pool.ts';
 
 /** For tests only: an API with the routes that never change, and a proxy to these servers. */
@@ -52,6 +52,7 @@ export async function startProxyApp(
       ...defaultRules(),
       ...{ customRoutes: ['/customnode'], timeoutMs: 5_000, ...options, maxBodyBytes },
     },
+    via: createVia(),
     clock: systemClock,
     log,
   });
@@ -64,6 +65,7 @@ export async function startProxyApp(
       return Promise.resolve();
     },
     forward,
+    ...{ features: () => ({}), nodeReplacements: () => ({}), gather: () => Promise.resolve([]) },
   });
   const server = createServer(createApp(routes, { maxBodyBytes, corsOrigin, forward }, log));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

@@ -28,8 +28,15 @@ export interface ProxyDeps {
     /** Until the answer begins, over all servers that are asked; then for each pause in it. */
     readonly timeoutMs: number;
   };
+  /** Tells a request that comes back here: a server of the pool that is, in the end, this process. */
+  readonly via: string;
   readonly clock: Clock;
   readonly log: Logger;
+}
+
+/** A name for this process in `Via`. */
+export function createVia(): string {
+  return `1.1 tiercel-${randomBytes(6).toString('hex')}`;
 }
 
 /** A server in the same network connects in milliseconds; one that is switched off never does. */
@@ -40,10 +47,8 @@ const CONNECT_MS = 2_000;
  * anything: no connection, or GET and HEAD without an answer. A GET also goes on after a 404: extensions
  * and the frontend's files differ from server to server, and the page names those of all of them.
  */
-export function createForward({ pool, options, clock, log }: ProxyDeps): Forward {
+export function createForward({ pool, options, via, clock, log }: ProxyDeps): Forward {
   const match = createProxyMatcher(options);
-  // Tells a request that comes back here: a server of the pool that is, in the end, this process.
-  const via = `1.1 tiercel-${randomBytes(6).toString('hex')}`;
 
   return async (req, res) => {
     const kind = match(req.method, req.originalUrl);

@@ -1,4 +1,5 @@
 import { freemem, platform, totalmem } from 'node:os';
+import { stringifyJson } from '@tiercel/contracts';
 import type { MetricsRegistry } from '@tiercel/runtime';
 import type { Catalogue } from '../catalogue.ts';
 import type { LookAgain } from '../look-again.ts';
@@ -47,8 +48,11 @@ export function createSystemRoutes({
       method: 'GET',
       path: '/system_stats',
       async handle(_req, res) {
-        const { devices } = await catalogue.offer();
-        sendJson(res, { system: describeSystem(), devices });
+        const { devices, system } = await catalogue.offer();
+        const own = describeSystem();
+        // Which program and flags this is started with is nobody's business, nor where a server's are.
+        const told = { ...own, ...system, argv: own.argv };
+        sendJsonText(res, stringifyJson({ system: told, devices }));
       },
     },
     {
@@ -84,7 +88,6 @@ function describeSystem(): Record<string, unknown> {
     python_version: `Node.js ${process.version}`,
     pytorch_version: 'none',
     embedded_python: false,
-    // Paths and flags of this machine are nobody's business.
     argv: ['tiercel'],
   };
 }

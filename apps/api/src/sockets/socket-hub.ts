@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { EventMessage, Preview } from '@tiercel/contracts';
+import { frameText, stringifyJson, type EventMessage, type Preview } from '@tiercel/contracts';
 import type { ChannelListener, EventReplay, EventSubscriber } from '@tiercel/events';
 import type { Reader } from '@tiercel/queue';
 import type { Logger } from '@tiercel/runtime';
@@ -17,7 +17,8 @@ export interface SocketHubOptions {
   readonly pingIntervalMs: number;
   readonly statusIntervalMs: number;
   readonly limits: BufferLimits;
-  readonly features: Readonly<Record<string, unknown>>;
+  /** What the server can do; told to sockets that say first what they can. */
+  readonly features: () => Readonly<Record<string, unknown>>;
   readonly isOriginAllowed: (req: IncomingMessage) => boolean;
 }
 
@@ -37,7 +38,6 @@ export class SocketHub {
   readonly #sessions = new Set<SocketSession>();
   readonly #groups = new Map<string, { group: ClientGroup; stop: Promise<() => void> }>();
   readonly #status: StatusBroadcaster<SocketSession>;
-  readonly #featuresFrame: string;
   readonly #delivered = new Map<string, Set<string>>();
   #pinger: NodeJS.Timeout | undefined;
   #isAcknowledging = false;
@@ -69,7 +69,6 @@ export class SocketHub {
         session.sendText(frame);
       },
     });
-    this.#featuresFrame = JSON.stringify({ type: 'feature_flags', data: this.#options.features });
   }
 
   get socketCount(): number {
@@ -137,7 +136,7 @@ export class SocketHub {
     });
     webSocket.on('message', (data, isBinary) => {
       session.isAlive = true;
-      if (!isBinary) session.readFrame(toText(data), this.#featuresFrame);
+      if (!isBinary) session.readFrame(toText(data), () => this.#featuresFrame());
     });
     webSocket.on('error', (error) => {
       this.#log.debug({ err: error, clientId }, 'socket error');
@@ -170,6 +169,10 @@ export class SocketHub {
       ? await readSnapshot(clientId, this.#reader, this.#replay)
       : { running: [], ended: [] };
     entry.group.catchUp(session, snapshot);
+  }
+
+  #featuresFrame(): string {
+    return frameText('feature_flags', this.#options.features(), stringifyJson);
   }
 
   #close(session: SocketSession): void {
