@@ -161,6 +161,11 @@ async function main(): Promise<void> {
     pool.onOffer(() => {
       announcer.tellNow();
     });
+    pool.onMessage((event) => {
+      publisher.publishToEveryone(event).catch((error: unknown) => {
+        log.warn({ err: error, type: event.type }, 'a message to everybody was not published');
+      });
+    });
   }
   await subscriber.onControl((message) => {
     obey(message, backends.pools, announcer).catch((error: unknown) => {

@@ -84,6 +84,7 @@ export {
   decodeClient,
   encodeClient,
   frameText,
+  joblessMessage,
   LUA_EMIT,
   parseEventMessage,
   type EventLine,

@@ -1,6 +1,7 @@
 import {
   encodeClient,
   frameText,
+  joblessMessage,
   stringifyJson,
   type ClaimId,
   type Preview,
@@ -40,6 +41,9 @@ interface RunState {
  * while a job runs says that one of its branches is blocked.
  */
 const FOR_ALL: ReadonlySet<string> = new Set(['progress', 'progress_state', 'execution_error']);
+
+/** Of a message to everybody: it is sent to each of thousands of sockets. */
+const MAX_MESSAGE_CHARACTERS = 1024 * 1024;
 
 /**
  * Writes a job's events while it runs: into its stream, and to whoever listens. Commands go out in
@@ -93,6 +97,13 @@ export class EventPublisher {
       reply = await emitScript.run(this.#redis, { ...batch, waits: 0 });
     }
     return reply === 'done';
+  }
+
+  /** Sends a message that is no job's to every socket. It is kept nowhere; one that is too large is dropped. */
+  async publishToEveryone({ type, data }: WireEvent): Promise<void> {
+    const frame = frameText(type, data, stringifyJson);
+    if (frame.length > MAX_MESSAGE_CHARACTERS) return;
+    await this.#redis.publish(this.#names.everyoneChannel, joblessMessage(frame));
   }
 
   /** Sends a preview to live sockets. It goes just ahead of the progress event it belongs to. */

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { Device, JsonObject, LookWish, ObjectInfo } from '@tiercel/contracts';
+import type { Device, JsonObject, LookWish, ObjectInfo, WireEvent } from '@tiercel/contracts';
 import type { NodeFiles } from '@tiercel/nodes';
 import type { Clock, Logger, Redis } from '@tiercel/runtime';
 import type {
@@ -55,6 +55,8 @@ export interface ComfyUiBackend extends Backend {
   offer(): PoolOffer;
   /** @param listener called when what the pool offers has changed */
   onOffer(listener: () => void): void;
+  /** @param listener called with what a server says to everybody, in one of the workers that hear it */
+  onMessage(listener: (event: WireEvent) => void): void;
   /** Looks at the servers again. Resolves when each has been asked from now on, or does not answer. */
   look(wish: LookWish): Promise<void>;
   /** Passes POST /free on to every server. */
@@ -78,11 +80,15 @@ const FORGET_RESULTS = { unload_models: false, free_memory: true };
 /** A pool of ComfyUI servers as one tier. */
 export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBackend {
   let tellOffer = (): void => undefined;
+  let tellMessage: (event: WireEvent) => void = () => undefined;
   const open = (url: string): PoolServer =>
     openServer(url, {
       ...options,
       onChange: () => {
         tellOffer();
+      },
+      onMessage: (event) => {
+        tellMessage(event);
       },
     });
   const pool: PoolServer[] = options.urls.map(open);
@@ -224,6 +230,9 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
     offer: () => describeOffer(pool),
     onOffer: (listener) => {
       tellOffer = listener;
+    },
+    onMessage: (listener) => {
+      tellMessage = listener;
     },
     look: async (wish) => {
       await Promise.all(pool.map((server) => server.look(wish)));

@@ -1,4 +1,4 @@
-import type { LookWish } from '@tiercel/contracts';
+import type { LookWish, WireEvent } from '@tiercel/contracts';
 import { FreshRuns, type Logger } from '@tiercel/runtime';
 import { PAUSES_MS, type AttemptError } from '../failures.ts';
 import type { ComfyClient } from './comfy-client.ts';
@@ -8,6 +8,17 @@ import type { InheritedSockets } from './inherited-sockets.ts';
 import { isBlockedBranch } from './prompt-ending.ts';
 import type { PromptRun } from './prompt-run.ts';
 import { ServerCatalogue, type ServerAbilities } from './server-catalogue.ts';
+import { SharedFrames } from './shared-frames.ts';
+import type { ComfyMessage } from './text-frames.ts';
+
+/** How extensions name the node that a message is about. */
+const NODE_MEMBERS = ['node', 'node_id', 'nodeId', 'unique_id', 'display_node'];
+/** ComfyUI's own messages: each is about a job, or is said to one socket alone. */
+const CORE_MESSAGES: ReadonlySet<string> = new Set([
+  ...['status', 'feature_flags', 'logs', 'executing', 'executed', 'progress', 'progress_state'],
+  ...['execution_start', 'execution_cached', 'execution_success', 'execution_error'],
+  'execution_interrupted',
+]);
 
 const PING_MS = 5_000;
 const RETRY_MS = 1_000;
@@ -22,12 +33,17 @@ export class PoolServer {
   readonly client: ComfyClient;
   readonly #log: Logger;
   readonly #onChange: () => void;
+  readonly #onMessage: (event: WireEvent) => void;
+  readonly #shared = new SharedFrames();
+  /** Whether a prompt runs or waits there, anybody's; as it said last. */
+  #isBusy = false;
   readonly #runs = new Map<string, PromptRun>();
   readonly #pushed = new Map<string, Promise<void>>();
   readonly #abandoned = new Set<string>();
   readonly #historyDeletes: HistoryDeletes;
   #socket: ComfySocket | undefined;
   #inherited: InheritedSockets | undefined;
+  #onStop: (() => void) | undefined;
   readonly #catalogue: ServerCatalogue;
   #isHealthy = false;
   #timer: NodeJS.Timeout | undefined;
@@ -45,11 +61,14 @@ export class PoolServer {
     log: Logger;
     /** Called when what it offers, or whether it is up, has changed. */
     onChange: () => void;
+    /** Called with what it says to everybody and what is no job's. */
+    onMessage: (event: WireEvent) => void;
   }) {
     this.url = dependencies.url;
     this.client = dependencies.client;
     this.#log = dependencies.log;
     this.#onChange = dependencies.onChange;
+    this.#onMessage = dependencies.onMessage;
     this.#catalogue = new ServerCatalogue(this.client, this.#log, this.#onChange);
     this.#historyDeletes = new HistoryDeletes((ids) => this.client.deleteHistory(ids));
   }
@@ -72,7 +91,9 @@ export class PoolServer {
     return this.#catalogue.abilities;
   }
 
-  start(socket: ComfySocket, inherited: InheritedSockets): void {
+  /** @param onStop called when it leaves the pool for good */
+  start(socket: ComfySocket, inherited: InheritedSockets, onStop: () => void): void {
+    this.#onStop = onStop;
     this.#socket = socket;
     this.#inherited = inherited;
     void this.refresh();
@@ -84,6 +105,7 @@ export class PoolServer {
     this.#historyDeletes.flush();
     void this.#socket?.close();
     this.#inherited?.closeAll();
+    this.#onStop?.();
   }
 
   /** Routes frames to a run from now on. */
@@ -97,7 +119,13 @@ export class PoolServer {
     if (run === this.#current) this.#current = undefined;
   }
 
-  onFrame(type: string, data: object): void {
+  /**
+   * A text frame of one of our sockets.
+   * @param ear names the socket
+   */
+  onFrame({ type, data, raw }: ComfyMessage, ear: symbol): void {
+    if (typeof data !== 'object' || data === null) return;
+    if (type === 'status') this.#isBusy = readRemaining(data) !== 0;
     const { prompt_id: promptId } = data as { prompt_id?: unknown };
     if (typeof promptId === 'string') {
       const run = this.#runs.get(promptId);
@@ -107,8 +135,33 @@ export class PoolServer {
       run.onFrame(type, data);
       return;
     }
-    // An extension's own message names no prompt: it is the running one's.
-    if (type !== 'status' && type !== 'feature_flags') this.#current?.onFrame(type, data);
+    if (type === 'status' || type === 'feature_flags') return;
+    if (CORE_MESSAGES.has(type)) {
+      this.#current?.onFrame(type, data);
+      return;
+    }
+    // An extension's own message names no prompt: it is the running one's, unless it is everybody's.
+    const isShared = this.#shared.take(raw, ear);
+    const isOurs = this.#isOfJob(data) ? Promise.resolve(true) : isShared.then((shared) => !shared);
+    this.#current?.onFrame(type, data, isOurs);
+  }
+
+  /** A text frame that the server sent to everybody: what is no job's goes to all of our clients too. */
+  onShared({ type, data, raw }: ComfyMessage): void {
+    if (typeof data !== 'object' || data === null || CORE_MESSAGES.has(type)) return;
+    if (typeof (data as { prompt_id?: unknown }).prompt_id === 'string') return; // its client's
+    this.#shared.note(raw);
+    if (!this.#isOfJob(data)) this.#onMessage({ type, data });
+  }
+
+  /** Whether a message without a prompt id is about a node that runs now. */
+  #isOfJob(data: object): boolean {
+    return this.#isBusy && NODE_MEMBERS.some((name) => name in data);
+  }
+
+  /** Whether the second socket hears what is sent to everybody. */
+  setListening(isListening: boolean): void {
+    this.#shared.isListening = isListening;
   }
 
   runOf(promptId: string | undefined): PromptRun | undefined {
@@ -238,4 +291,10 @@ function isEnd(type: string, data: object): boolean {
   if (type === 'executing') return (data as { node?: unknown }).node === null;
   if (isBlockedBranch(type, data)) return false;
   return /^execution_(success|error|interrupted)$/.test(type);
+}
+
+/** Of a `status` frame; undefined when it does not say. */
+function readRemaining(data: object): unknown {
+  const { status } = data as { status?: { exec_info?: { queue_remaining?: unknown } } | null };
+  return status?.exec_info?.queue_remaining;
 }

@@ -69,8 +69,17 @@ export class PromptRun {
     });
   }
 
-  /** A text frame that belongs to this prompt. Frames are handled one after the other. */
-  onFrame(type: string, data: object): void {
+  /**
+   * A text frame that belongs to this prompt. Frames are handled one after the other.
+   * @param isOurs whether it does, when that is not known yet
+   */
+  onFrame(type: string, data: object, isOurs?: Promise<boolean>): void {
+    if (isOurs !== undefined) {
+      this.#then(async () => {
+        if (await isOurs) await this.#handle(type, data);
+      });
+      return;
+    }
     if (type === 'execution_success') this.#hasSucceeded = true;
     if (type === 'executing' && 'node' in data && data.node === null) this.#onDone();
     this.#then(() => this.#handle(type, data));
