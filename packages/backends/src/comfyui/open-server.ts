@@ -55,6 +55,9 @@ export function openServer(
       if (nodeId === undefined) return;
       server.runOf(promptId)?.onPreview(nodeId, { mediaType, bytes });
     },
+    onGarbage: () => {
+      server.onGarbage();
+    },
     onText: ({ nodeId, text }) => {
       server.runOf(undefined)?.onText(nodeId, text);
     },
@@ -103,4 +106,5 @@ const IGNORE_ALL: ComfySocketListener = {
   onMessage: () => undefined,
   onPreview: () => undefined,
   onText: () => undefined,
+  onGarbage: () => undefined,
 };

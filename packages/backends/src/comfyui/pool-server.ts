@@ -181,6 +181,11 @@ export class PoolServer {
     for (const run of this.#runs.values()) run.onGap();
   }
 
+  /** A frame could not be read: which prompt's it was, nobody knows. */
+  onGarbage(): void {
+    for (const run of this.#runs.values()) run.onGarbage();
+  }
+
   /** An ended prompt goes off its history, soon. */
   forget(upstreamId: string): void {
     this.#historyDeletes.add(upstreamId);

@@ -1,6 +1,6 @@
 import { isJsonObject, type JsonObject, type NodeMeta, type UiOutput } from '@tiercel/contracts';
 import type { AttemptContext, AttemptResult, PreviewPicture } from '../backend.ts';
-import { AttemptStopped } from '../failures.ts';
+import { AttemptStopped, type PartialResult } from '../failures.ts';
 import { findPrompt } from './find-prompt.ts';
 import { FrameRelay } from './frame-relay.ts';
 import { harvestOutput, type Harvester } from './harvest.ts';
@@ -43,6 +43,8 @@ export class PromptRun {
   #current: string | undefined;
   #hasSucceeded = false;
   #history: Promise<JsonObject | undefined> | undefined;
+  /** Frames may be missing: history tells what was shown. */
+  #isInDoubt = false;
   readonly #signs: SignWatch;
   #work: Promise<void> = Promise.resolve();
   #end: (ending: Ending) => void = () => undefined;
@@ -88,7 +90,7 @@ export class PromptRun {
   /** The last frame: history has the prompt now, and not yet at `execution_success` (WIRE.md 2.11). */
   #onDone(): void {
     this.#server.leave();
-    if (!this.#hasSucceeded) return;
+    if (!this.#hasSucceeded || !this.#isInDoubt) return;
     // While the outputs are still on their way; asked again in the end if nothing comes of it.
     this.#history ??= this.#server.readHistory(this.#upstreamId).catch(() => undefined);
   }
@@ -117,7 +119,13 @@ export class PromptRun {
 
   /** Frames may have been missed: the server is asked at once. */
   onGap(): void {
+    this.#isInDoubt = true;
     this.#signs.wake();
+  }
+
+  /** A frame could not be read, perhaps one of this prompt. */
+  onGarbage(): void {
+    this.#isInDoubt = true;
   }
 
   /**
@@ -143,6 +151,7 @@ export class PromptRun {
       try {
         if (await this.#lookAfter()) {
           // History knew it before the socket did.
+          this.#isInDoubt = true;
           this.#server.renewSocket();
           return await this.#conclude();
         }
@@ -227,9 +236,27 @@ export class PromptRun {
     this.#relayMapped('executed', { ...frame, output: stored });
   }
 
-  /** The end: what the socket did not tell is read from history. */
+  /** The end: what the socket may not have told is read from history. */
   async #conclude(): Promise<AttemptResult> {
     await this.#work;
+    const { outputs, meta } = this.#isToldWhole()
+      ? this.#shown.read()
+      : await this.#readWhatWasShown();
+    this.#relay.flush();
+    return {
+      ...{ outputs, meta },
+      model: null,
+      droppedParams: [],
+      sketch: false,
+    };
+  }
+
+  /** A socket that was there all the time has told every output: a prompt with a client id shows each to it. */
+  #isToldWhole(): boolean {
+    return !this.#isInDoubt && this.#shown.isIdentified;
+  }
+
+  async #readWhatWasShown(): Promise<PartialResult> {
     const item = (await this.#history) ?? (await this.#server.readHistory(this.#upstreamId));
     const outputs = isJsonObject(item?.outputs) ? item.outputs : {};
     for (const [nodeId, output] of Object.entries(outputs)) {
@@ -237,14 +264,9 @@ export class PromptRun {
       const node = { node: nodeId, display_node: nodeId };
       await this.#harvest(nodeId, { ...node, output, prompt_id: this.#upstreamId });
     }
-    this.#relay.flush();
-    return {
-      outputs: this.#shown.outputs,
-      meta: (isJsonObject(item?.meta) ? item.meta : {}) as unknown as Record<string, NodeMeta>,
-      model: null,
-      droppedParams: [],
-      sketch: false,
-    };
+    // ComfyUI writes all members of a NodeMeta.
+    const meta = (isJsonObject(item?.meta) ? item.meta : {}) as unknown as Record<string, NodeMeta>;
+    return { outputs: this.#shown.outputs, meta };
   }
 
   /** Stopped from outside. */

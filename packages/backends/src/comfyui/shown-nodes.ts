@@ -38,6 +38,11 @@ export class ShownNodes {
     this.#outputs.set(nodeId, output);
   }
 
+  /** Whether frames have told which node each was that has shown something. */
+  get isIdentified(): boolean {
+    return [...this.#outputs.keys()].every((nodeId) => this.#identities.has(nodeId));
+  }
+
   get outputs(): Readonly<Record<string, UiOutput>> {
     return Object.fromEntries(this.#outputs);
   }
