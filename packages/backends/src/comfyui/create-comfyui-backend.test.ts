@@ -92,6 +92,34 @@ describe('a server that writes history a moment after execution_success, as Comf
   });
 });
 
+describe('the history of a server', () => {
+  const countReads = async (server: FakeComfyUi): Promise<number> => {
+    const { requests } = await server.state();
+    return Object.keys(requests).filter((route) => route.startsWith('GET /history/')).length;
+  };
+
+  test('is not read for a prompt whose frames all came', async () => {
+    const server = await startFakeComfyUi();
+    const backend = await createBackend(server);
+    const { outputs, meta } = await backend.run(picture(1), createContext());
+    expect([Object.keys(outputs), Object.keys(meta)]).toEqual([['2'], ['2']]);
+    expect(await countReads(server)).toBe(0);
+  });
+
+  test.each([
+    ['the socket broke meanwhile', (server: FakeComfyUi) => server.closeSockets()],
+    ['a frame could not be read', (server: FakeComfyUi) => server.sendGarbage({ kind: 'text' })],
+  ])('is read when %s', async (_, disturb) => {
+    const server = await startFakeComfyUi();
+    const backend = await createBackend(server);
+    const run = backend.run(picture(1, 1_000), createContext());
+    await until(async () => Object.keys((await server.state()).runs).length > 0);
+    await disturb(server);
+    expect(Object.keys((await run).outputs)).toEqual(['2']);
+    expect(await countReads(server)).toBeGreaterThan(0);
+  });
+});
+
 test('an ended prompt stays in its server’s history until the end of its job is on record', async () => {
   const server = await startFakeComfyUi();
   const backend = await createBackend(server);
