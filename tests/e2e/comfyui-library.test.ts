@@ -45,6 +45,8 @@ beforeAll(async () => {
           { new_id: 'batch_size', set_value: 1 },
           { new_id: 'color', old_id: 'colour' },
         ]),
+        i18n: { en: { nodeDefs: { A: { name: 'of a' } } }, fr: { x: 'de a' } },
+        workflowTemplates: { pack: ['one'], only_a: ['two'] },
         checkpoints: ['a.safetensors', 'both.safetensors'],
         modelMetadata: { 'checkpoints/a.safetensors': { title: 'of a' } },
       },
@@ -54,6 +56,8 @@ beforeAll(async () => {
         features: { extension: { manager: { supports_v4: true } }, node_replacements: true },
         subgraphs: { two: subgraph('Two', '{"b":2}'), both: subgraph('Both of b', '{}') },
         nodeReplacements: replacement('OlderEmpty', []),
+        i18n: { en: { nodeDefs: { A: { name: 'of b' }, B: { name: 'of b' } } } },
+        workflowTemplates: { pack: ['one', 'more'] },
         checkpoints: ['both.safetensors', 'b.safetensors'],
         models: { only_b: ['x.onnx'] },
         modelMetadata: { 'checkpoints/sub/b.safetensors': { title: 'of b' } },
@@ -103,6 +107,21 @@ describe('the servers of a pool are one to a frontend', () => {
       expect(await readJson(`${prefix}/global_subgraphs/${id}`)).toMatchObject({ data });
     }
     expect((await api.get(`${prefix}/global_subgraphs/none`)).text).toBe('null');
+  });
+
+  test('in translations, and in the example workflows of packs', async () => {
+    expect(await readJson('/i18n')).toEqual({
+      en: { nodeDefs: { A: { name: 'of a' }, B: { name: 'of b' } } },
+      fr: { x: 'de a' },
+    });
+    expect(await readJson('/api/workflow_templates')).toEqual({
+      ...{ pack: ['one', 'more'], only_a: ['two'] },
+    });
+    for (let turn = 0; turn < 3; turn += 1) {
+      expect(await readJson('/api/workflow_templates/pack/more.json')).toMatchObject({ of: 'b' });
+      expect(await readJson('/api/workflow_templates/only_a/two.json')).toMatchObject({ of: 'a' });
+    }
+    expect((await api.get('/api/workflow_templates/pack/none.json')).status).toBe(404);
   });
 
   test('in the model library: folders, files, metadata and previews', async () => {

@@ -13,7 +13,7 @@ import { isOriginAllowed } from './http/origin-check.ts';
 import { LookAgain } from './look-again.ts';
 import { createGather } from './proxy/gather.ts';
 import { createForward, createVia } from './proxy/proxy.ts';
-import { MODEL_RULES } from './proxy/proxy-rules.ts';
+import { LIBRARY_RULES } from './proxy/proxy-rules.ts';
 import { ServerPool } from './proxy/server-pool.ts';
 import { createEventsRoutes } from './routes/events.ts';
 import { createInternalRoutes } from './routes/internal.ts';
@@ -111,7 +111,7 @@ async function main(): Promise<void> {
   };
   const limits = { maxBodyBytes: api.maxBodyBytes, timeoutMs: api.proxyTimeoutMs };
   const forward = createForward({ ...servers, options: { ...api.proxy, ...limits } });
-  const forwardModels = createForward({ ...servers, options: { ...MODEL_RULES, ...limits } });
+  const forwardFiles = createForward({ ...servers, options: { ...LIBRARY_RULES, ...limits } });
   const gather = createGather(servers);
   const app = createApp(
     [
@@ -161,7 +161,7 @@ async function main(): Promise<void> {
           return (await catalogue.offer()).embeddings;
         },
         gather,
-        forward: forwardModels,
+        forward: forwardFiles,
       }),
       ...createStaticAnswerRoutes({
         maxUploadBytes: api.maxUploadBytes,
@@ -169,6 +169,7 @@ async function main(): Promise<void> {
         features: () => catalogue.features,
         nodeReplacements: () => catalogue.nodeReplacements,
         gather,
+        forwardFiles,
         publishFree: (body) => publishControl(redis, names, { type: 'free', body }),
         forward,
       }),

@@ -9,12 +9,15 @@ export interface ProxyRules {
   readonly customRoutes: readonly string[];
 }
 
-/** What is asked of one server after the other because it lies beside a model file. */
-export const MODEL_RULES: ProxyRules = {
-  paths: ['', '/api'].flatMap((prefix) => [
-    `${prefix}/view_metadata/*`,
-    `${prefix}/experiment/models/preview/**`,
-  ]),
+/** Files that lie on some server of a pool, beside a model or in a pack of nodes. */
+export const LIBRARY_RULES: ProxyRules = {
+  paths: [
+    ...['', '/api'].flatMap((prefix) => [
+      `${prefix}/view_metadata/*`,
+      `${prefix}/experiment/models/preview/**`,
+    ]),
+    '/api/workflow_templates/**',
+  ],
   methods: ['GET', 'HEAD'],
   customRoutes: [],
 };

@@ -65,6 +65,7 @@ export async function startProxyApp(
       return Promise.resolve();
     },
     forward,
+    forwardFiles: () => Promise.resolve('absent'),
     ...{ features: () => ({}), nodeReplacements: () => ({}), gather: () => Promise.resolve([]) },
   });
   const server = createServer(createApp(routes, { maxBodyBytes, corsOrigin, forward }, log));

@@ -3,7 +3,7 @@ import type { FileStore } from '@tiercel/storage';
 import { sendJson } from '../http/answer.ts';
 import type { Route } from '../http/route.ts';
 import type { Gather } from '../proxy/gather.ts';
-import { mergePaths } from './pool-library.ts';
+import { mergeLists } from './pool-library.ts';
 import { endEmpty } from './view-http.ts';
 
 /** One line for the frontend's log panel: ISO time and text. */
@@ -63,7 +63,7 @@ export function createInternalRoutes(deps: InternalDeps): Route[] {
       path: '/internal/folder_paths',
       prefix: 'bare',
       handle: async (req, res) => {
-        sendJson(res, mergePaths(await deps.gather(req, '/internal/folder_paths')));
+        sendJson(res, mergeLists(await deps.gather(req, '/internal/folder_paths')));
       },
     },
     {

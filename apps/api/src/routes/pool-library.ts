@@ -1,4 +1,10 @@
-import { isJsonObject, mergeMembers, type JsonObject, type JsonValue } from '@tiercel/contracts';
+import {
+  isJsonObject,
+  mergeFeatures,
+  mergeMembers,
+  type JsonObject,
+  type JsonValue,
+} from '@tiercel/contracts';
 
 /** What the servers of a pool say of their models and folders, as one. Answers come from `Gather`. */
 
@@ -31,11 +37,11 @@ export function mergeFiles(answers: readonly JsonValue[]): JsonObject[] {
   return [...new Map([...files].reverse().map((file) => [file.name, file])).values()].reverse();
 }
 
-/** GET /internal/folder_paths: kind of folder -> all its paths. */
-export function mergePaths(answers: readonly JsonValue[]): Record<string, string[]> {
+/** Objects of lists as one, e.g. of GET /internal/folder_paths: kind of folder -> all its paths. */
+export function mergeLists(answers: readonly JsonValue[]): Record<string, string[]> {
   const merged = new Map<string, string[]>();
-  for (const [name, paths] of answers.filter(isJsonObject).flatMap(Object.entries<JsonValue>)) {
-    merged.set(name, union(merged.get(name), paths));
+  for (const [name, list] of answers.filter(isJsonObject).flatMap(Object.entries<JsonValue>)) {
+    merged.set(name, union(merged.get(name), list));
   }
   return Object.fromEntries(merged);
 }
@@ -43,6 +49,11 @@ export function mergePaths(answers: readonly JsonValue[]): Record<string, string
 /** Answers that are objects, as one: GET /global_subgraphs. */
 export function mergeObjects(answers: readonly JsonValue[]): JsonObject {
   return mergeMembers(answers.filter(isJsonObject));
+}
+
+/** Objects of objects as one, e.g. translations; of two texts in one place the first counts. */
+export function mergeDeep(answers: readonly JsonValue[]): JsonObject {
+  return mergeFeatures(answers.filter(isJsonObject));
 }
 
 function objectsOf(answer: JsonValue): readonly JsonObject[] {

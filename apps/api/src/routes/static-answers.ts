@@ -6,11 +6,11 @@ import {
   type JsonObject,
 } from '@tiercel/contracts';
 import type { Request, Response } from 'express';
-import { readParam, sendJsonText } from '../http/answer.ts';
+import { readParam, sendJson, sendJsonText } from '../http/answer.ts';
 import type { Route } from '../http/route.ts';
 import type { Gather } from '../proxy/gather.ts';
 import type { Forward } from '../proxy/proxy.ts';
-import { mergeObjects } from './pool-library.ts';
+import { mergeDeep, mergeLists, mergeObjects } from './pool-library.ts';
 import { HOME_PAGE } from './static-answers-page.ts';
 import { endEmpty } from './view-http.ts';
 
@@ -25,6 +25,8 @@ export interface StaticAnswerDeps {
   /** What they tell of successors of node classes. */
   readonly nodeReplacements: () => JsonObject;
   readonly gather: Gather;
+  /** Asks one server after the other for a file of a pack. */
+  readonly forwardFiles: Forward;
   /** Asked first for pages that a server of the pool has and Tiercel has a substitute for. */
   readonly forward: Forward;
 }
@@ -49,8 +51,30 @@ export function createStaticAnswerRoutes(deps: StaticAnswerDeps): Route[] {
         res.json(await deps.extensions());
       },
     },
-    json('/i18n', {}),
-    json('/workflow_templates', {}),
+    {
+      method: 'GET',
+      path: '/i18n',
+      async handle(req, res) {
+        const told = mergeDeep(await deps.gather(req, '/i18n'));
+        sendJsonText(res, stringifyJson(told));
+      },
+    },
+    {
+      method: 'GET',
+      path: '/workflow_templates',
+      async handle(req, res) {
+        const listed = mergeLists(await deps.gather(req, '/workflow_templates'));
+        sendJson(res, listed);
+      },
+    },
+    {
+      method: 'GET',
+      path: '/workflow_templates/:module/*file',
+      prefix: 'api',
+      async handle(req, res) {
+        if ((await deps.forwardFiles(req, res)) !== 'sent') endEmpty(res, 404);
+      },
+    },
     {
       method: 'GET',
       path: '/global_subgraphs',
@@ -147,16 +171,6 @@ export function featuresOf(
   return {
     ...Object.fromEntries(told),
     ...{ supports_preview_metadata: true, max_upload_size: maxUploadBytes, assets: false },
-  };
-}
-
-function json(path: string, answer: unknown): Route {
-  return {
-    method: 'GET',
-    path,
-    handle: (_req, res) => {
-      res.json(answer);
-    },
   };
 }
 

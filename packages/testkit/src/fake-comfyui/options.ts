@@ -37,6 +37,9 @@ export interface FakeComfyUiOptions {
   readonly nodeReplacements?: JsonObject | null;
   /** Id -> entry of /global_subgraphs with its `data`; default: no such route. */
   readonly subgraphs?: Readonly<Record<string, JsonObject>> | null;
+  readonly i18n?: JsonObject;
+  /** Pack -> names of its example workflows; each is served. */
+  readonly workflowTemplates?: Readonly<Record<string, readonly string[]>>;
   /** `folder/file` -> what /view_metadata tells of it. */
   readonly modelMetadata?: Readonly<Record<string, JsonObject>>;
   /** Models with a preview picture: `folder/file`, in the first folder of that name. */
@@ -59,7 +62,7 @@ export function completeOptions(options: FakeComfyUiOptions, folder: string): Fa
     ...{ name: 'fake', port: 0, classes: [], extraClasses: {}, models: {}, embeddings: [] },
     ...{ checkpoints: [DEFAULT_CHECKPOINT], extensions: ['/extensions/fake/x.js'] },
     ...{ system: {}, features: {}, nodeReplacements: null, subgraphs: null },
-    ...{ modelMetadata: {}, modelPreviews: [] },
+    ...{ modelMetadata: {}, modelPreviews: [], i18n: {}, workflowTemplates: {} },
     ...{ stepMs: 2, loadMs: 0, historyMs: 0, previewBytes: 0, device: {} },
     ...{ requiresUuid: false, keepsHistory: false, compactJson: false, folder },
     ...options,

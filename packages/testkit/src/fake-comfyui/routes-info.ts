@@ -45,7 +45,14 @@ export function infoRoutes(world: FakeWorld): Route[] {
     present(/^\/system_stats$/, () => describeSystem(settings)),
     ...newerRoutes(world, { listFolders, listModels }),
     constant(/^\/users$/, { storage: 'server', migrated: false }),
-    constant(/^\/(settings|i18n|workflow_templates)$/, {}),
+    constant(/^\/settings$/, {}),
+    present(/^\/i18n$/, () => settings.i18n),
+    present(/^\/workflow_templates$/, () => settings.workflowTemplates),
+    route('GET', /^\/workflow_templates\/([^/]+)\/([^/]+)\.json$/, (_, [pack = '', name = '']) =>
+      settings.workflowTemplates[pack]?.includes(name) === true
+        ? json({ name, of: settings.name })
+        : empty(404),
+    ),
     constant(/^\/templates\/index\.json$/, []),
     ...pageRoutes(world),
   ];
