@@ -14,7 +14,7 @@ import { NameCounters } from './name-counters.ts';
 import { isAbsent, translateBadName } from './node-errors.ts';
 import { expandPrefix, splitPrefix } from './output-names.ts';
 import { purgeFolder } from './purge.ts';
-import { joinInside, resolveInside, WORK_FOLDER } from './safe-path.ts';
+import { joinInside, resolveInside, toSlashes, WORK_FOLDER } from './safe-path.ts';
 import { placeUpload, placeUploadOver } from './upload-placing.ts';
 import { createWorkPath, writeWorkFile } from './work-files.ts';
 
@@ -176,7 +176,7 @@ export class FileStore {
    */
   async saveUpload(upload: NewUpload): Promise<StoredUpload> {
     const { type, filename, workPath } = upload;
-    const subfolder = upload.subfolder.replace(/\/+$/, '');
+    const subfolder = toSlashes(upload.subfolder).replace(/\/+$/, '');
     try {
       if (filename === '' || filename === '.' || filename.includes('/')) {
         throw new AppError('path_refused', 'The file name is not allowed.');
