@@ -1,15 +1,14 @@
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { hostname } from 'node:os';
-import { AppError, isAppError } from '@tiercel/contracts';
+import { isAppError } from '@tiercel/contracts';
 import { AnnouncementBoard, EventReplay, EventSubscriber, publishControl } from '@tiercel/events';
 import { createPermitQueue, Editor, Producer, Reader } from '@tiercel/queue';
 import { loadSecretKey, reportReady, runMain, startProcess, systemClock } from '@tiercel/runtime';
 import { FileStore, UserStore } from '@tiercel/storage';
 import { createApiMetrics } from './api-metrics.ts';
 import { Catalogue } from './catalogue.ts';
+import { createCallerCheck, isLoopbackAddress } from './http/caller-check.ts';
 import { createApp } from './http/create-app.ts';
-import { isOriginAllowed } from './http/origin-check.ts';
+import { createHttpServer } from './http/http-server.ts';
 import { createForward } from './proxy/proxy.ts';
 import { ServerPool } from './proxy/server-pool.ts';
 import { createEventsRoutes } from './routes/events.ts';
@@ -21,11 +20,12 @@ import { createQueueRoutes } from './routes/queue.ts';
 import { createSettingsRoutes, NEW_SYSTEM_SETTINGS } from './routes/settings.ts';
 import { createStaticAnswerRoutes, featuresOf } from './routes/static-answers.ts';
 import { createSystemRoutes } from './routes/system.ts';
+import { maxFormBytes } from './routes/uploads-form.ts';
 import { createUploadRoutes } from './routes/uploads.ts';
 import { createUserdataRoutes } from './routes/userdata.ts';
 import { createViewRoutes } from './routes/view.ts';
 import { SocketHub } from './sockets/socket-hub.ts';
-import { serveUpgrades } from './sockets/serve-upgrades.ts';
+import { createUpgrades } from './sockets/serve-upgrades.ts';
 
 const DRAIN_MS = 5_000;
 
@@ -74,7 +74,6 @@ async function main(): Promise<void> {
         closeBytes: api.maxSocketBufferBytes,
       },
       features: featuresOf({ maxUploadBytes: api.maxUploadBytes }),
-      isOriginAllowed: (req) => api.corsOrigin !== undefined || isOriginAllowed(req.headers),
     },
     log,
   });
@@ -99,6 +98,13 @@ async function main(): Promise<void> {
     clock: systemClock,
     log,
   });
+  let boundAddress = '';
+  const checkCaller = createCallerCheck({
+    isOnLoopback: () => isLoopbackAddress(boundAddress),
+    allowedHosts: api.allowedHosts,
+    corsOrigin: api.corsOrigin,
+  });
+  const upgrades = createUpgrades(hub, checkCaller);
   const app = createApp(
     [
       ...createPromptRoutes({
@@ -145,52 +151,27 @@ async function main(): Promise<void> {
         publishFree: (body) => publishControl(redis, names, { type: 'free', body }),
         forward,
       }),
+      ...upgrades.routes,
     ],
-    { maxBodyBytes: api.maxBodyBytes, corsOrigin: api.corsOrigin, forward },
+    { maxBodyBytes: api.maxBodyBytes, checkCaller, corsOrigin: api.corsOrigin, forward },
     log,
   );
-  const server = createServer(app);
-  serveUpgrades(server, hub);
-  lifecycle.onClose('http server', () => closeServer(server));
+  const server = createHttpServer({
+    handle: app,
+    ...upgrades,
+    maxBodyBytes: Math.max(api.maxBodyBytes, maxFormBytes(api.maxUploadBytes)),
+  });
+  lifecycle.onClose('http server', () => server.close(DRAIN_MS));
   // Closed before the server, which waits for every connection to end.
   lifecycle.onClose('sockets', () => {
     hub.stop();
   });
-  const address = await listen(server, config.host, config.port);
+  const address = await server.listen(config.host, config.port);
+  boundAddress = address.address;
   const host = address.family === 'IPv6' ? `[${address.address}]` : address.address;
   const baseUrl = `http://${host}:${address.port}`;
   reportReady({ type: 'ready', url: baseUrl });
   log.info({ url: baseUrl }, 'api is listening');
-}
-
-function listen(server: Server, host: string, port: number): Promise<AddressInfo> {
-  return new Promise((resolve, reject) => {
-    server.once('error', (cause: NodeJS.ErrnoException) => {
-      const taken = cause.code === 'EADDRINUSE';
-      const message = taken
-        ? `Port ${port} on ${host} is in use; set PORT to another one.`
-        : `Cannot listen on ${host}:${port}: ${cause.code ?? cause.message}.`;
-      reject(new AppError('port_in_use', message, { cause }));
-    });
-    server.listen(port, host, () => {
-      // A listening TCP server has an AddressInfo; the other forms are for pipes.
-      resolve(server.address() as AddressInfo);
-    });
-  });
-}
-
-/** Answers in flight are finished; idle connections go at once, busy ones after a limit. */
-function closeServer(server: Server): Promise<void> {
-  return new Promise((resolve) => {
-    const impatience = setTimeout(() => {
-      server.closeAllConnections();
-    }, DRAIN_MS);
-    server.close(() => {
-      clearTimeout(impatience);
-      resolve();
-    });
-    server.closeIdleConnections();
-  });
 }
 
 await runMain(main, (error) => {

@@ -3,13 +3,14 @@ import { isRedisUnavailable, type Logger } from '@tiercel/runtime';
 import express, { type Express, type NextFunction, type Request, type Response } from 'express';
 import { createOwnPathTest } from '../proxy/own-paths.ts';
 import type { Forward } from '../proxy/proxy.ts';
-import { errorBody, sendEmpty, sendJson } from './answer.ts';
-import { isOriginAllowed } from './origin-check.ts';
+import { sendEmpty, sendError } from './answer.ts';
+import type { CallerCheck } from './caller-check.ts';
 import { readBody, type RequestReader } from './read-body.ts';
 import type { Route } from './route.ts';
 
 export interface AppOptions {
   readonly maxBodyBytes: number;
+  readonly checkCaller: CallerCheck;
   readonly corsOrigin: string | undefined;
   /** Asked for what no route is for; without it that is a 404. */
   readonly forward?: Forward;
@@ -21,7 +22,7 @@ export function createApp(routes: readonly Route[], options: AppOptions, log: Lo
   app.disable('x-powered-by');
   app.disable('etag');
   app.set('query parser', 'simple');
-  app.use(checkOrigin(options.corsOrigin));
+  app.use(checkCaller(options));
   registerRoutes(app, routes, options);
   if (options.forward !== undefined) app.use(forwardForeign(options.forward, routes));
   app.use((_req, res) => {
@@ -34,18 +35,17 @@ export function createApp(routes: readonly Route[], options: AppOptions, log: Lo
   return app;
 }
 
-function checkOrigin(corsOrigin: string | undefined) {
+function checkCaller({ checkCaller: check, corsOrigin }: AppOptions) {
   return (req: Request, res: Response, next: NextFunction): void => {
     if (corsOrigin !== undefined) {
       res.setHeader('Access-Control-Allow-Origin', corsOrigin);
       res.setHeader('Access-Control-Allow-Methods', 'POST, GET, DELETE, PUT, OPTIONS, PATCH');
       res.setHeader('Access-Control-Allow-Headers', 'Content-Type, Authorization, Comfy-User');
       res.setHeader('Access-Control-Allow-Credentials', 'true');
-    } else if (!isOriginAllowed(req.headers)) {
-      sendEmpty(res, 403);
-      return;
     }
-    if (req.method === 'OPTIONS') sendEmpty(res, 200);
+    const refusal = check(req);
+    if (refusal !== undefined) sendError(res, refusal);
+    else if (req.method === 'OPTIONS') sendEmpty(res, 200);
     else next();
   };
 }
@@ -62,10 +62,13 @@ function forwardForeign(forward: Forward, routes: readonly Route[]) {
         next();
         return;
       case 'unreachable':
-        sendEmpty(res, 502);
+        sendError(res, new AppError('server_unreachable', 'No server of the pool could be asked.'));
         return;
       case 'late':
-        sendEmpty(res, 504);
+        sendError(
+          res,
+          new AppError('server_late', 'The server of the pool did not answer in time.'),
+        );
         return;
     }
   };
@@ -136,10 +139,7 @@ function answerError(error: unknown, req: Request, res: Response, log: Logger): 
   if (known.code === 'internal') {
     log.error({ err: error, method: req.method, path: req.path }, 'a request failed');
   }
-  if (known.retryAfterSeconds !== undefined) res.setHeader('Retry-After', known.retryAfterSeconds);
-  // The rest of a refused body is not read: the connection cannot be used again.
-  if (known.code === 'body_too_large') res.setHeader('Connection', 'close');
-  sendJson(res, errorBody(known.code, known.message), known.status);
+  sendError(res, known);
 }
 
 function translate(error: unknown): AppError {
