@@ -195,11 +195,9 @@ describe('a page of another site', () => {
   });
 
   test('is let in by the two settings, and by nothing else', async () => {
-    const open = await startApi({
-      ...system.options,
-      configFile: undefined as never,
-      configYaml: 'api: { allowedHosts: [pics.example], corsOrigin: https://pages.example }\n',
-    });
+    const { redisUrl, redisPrefix = '', dataDir } = system.options;
+    const configYaml = 'api: { allowedHosts: [pics.example], corsOrigin: https://pages.example }\n';
+    const open = await startApi({ redisUrl, redisPrefix, dataDir, configYaml });
     const client = http(open.url);
     const proxied = { host: 'pics.example', origin: 'https://pics.example' };
     const foreign = { origin: 'https://pages.example', 'sec-fetch-site': 'cross-site' };

@@ -1,14 +1,24 @@
+import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { isAppError } from '@tiercel/contracts';
 import { AnnouncementBoard, EventReplay, EventSubscriber, publishControl } from '@tiercel/events';
 import { createPermitQueue, Editor, Producer, Reader } from '@tiercel/queue';
-import { loadSecretKey, reportReady, runMain, startProcess, systemClock } from '@tiercel/runtime';
+import {
+  Health,
+  loadSecretKey,
+  reportReady,
+  runMain,
+  startProcess,
+  systemClock,
+} from '@tiercel/runtime';
 import { FileStore, UserStore } from '@tiercel/storage';
 import { createApiMetrics } from './api-metrics.ts';
 import { Catalogue } from './catalogue.ts';
 import { createCallerCheck, isLoopbackAddress } from './http/caller-check.ts';
 import { createApp } from './http/create-app.ts';
 import { createHttpServer } from './http/http-server.ts';
+import { MetricsTurn } from './metrics-turn.ts';
 import { createForward } from './proxy/proxy.ts';
 import { ServerPool } from './proxy/server-pool.ts';
 import { createEventsRoutes } from './routes/events.ts';
@@ -30,7 +40,8 @@ import { createUpgrades } from './sockets/serve-upgrades.ts';
 const DRAIN_MS = 5_000;
 
 async function main(): Promise<void> {
-  const { config, log, lifecycle, names, redis, ear } = await startProcess('api', 'commands');
+  const parts = await startProcess('api', 'commands');
+  const { config, log, lifecycle, names, redis, redisWatch, ear } = parts;
 
   const files = new FileStore(config.dataDir);
   const user = new UserStore(config.dataDir, {
@@ -83,10 +94,25 @@ async function main(): Promise<void> {
     hub.refreshStatus().catch(() => undefined);
   });
 
+  const turn = new MetricsTurn(redis, names, randomUUID());
+  lifecycle.onClose('metrics turn', () => turn.release());
   const metrics = createApiMetrics({
     sockets: () => hub.socketCount,
-    queueRemaining: () => reader.countRemaining(),
+    queue: () => reader.countQueue(),
     workers: () => catalogue.workers,
+    showsCounts: () => turn.isMine(),
+    redisTrouble: () => redisWatch.check(),
+    onFailed: (error, name) => {
+      log.warn({ err: error, metric: name }, 'a metric could not be read');
+    },
+  });
+  let isDraining = false;
+  const health = new Health({
+    redis: () => redisWatch.check(),
+    store: () => files.findWriteProblem(),
+    nodes: async () =>
+      (await catalogue.isKnown()) ? undefined : 'no worker has announced any yet',
+    draining: () => (isDraining ? 'stopping' : undefined),
   });
   const forward = createForward({
     pool: new ServerPool({
@@ -126,11 +152,7 @@ async function main(): Promise<void> {
       ...createSystemRoutes({
         catalogue,
         metrics: metrics.registry,
-        isHealthy: () =>
-          redis.ping().then(
-            () => true,
-            () => false,
-          ),
+        health,
       }),
       ...createViewRoutes({ files, maxPixels: api.maxPixels }),
       ...createUploadRoutes({
@@ -153,18 +175,35 @@ async function main(): Promise<void> {
       }),
       ...upgrades.routes,
     ],
-    { maxBodyBytes: api.maxBodyBytes, checkCaller, corsOrigin: api.corsOrigin, forward },
+    {
+      ...{ checkCaller, forward },
+      ...{ maxBodyBytes: api.maxBodyBytes, corsOrigin: api.corsOrigin },
+      countRequest: metrics.countRequest,
+    },
     log,
   );
   const server = createHttpServer({
     handle: app,
-    ...upgrades,
+    shouldUpgrade: upgrades.shouldUpgrade,
+    upgrade: (req, socket, head) => {
+      metrics.countRequest('GET', '/ws', '101');
+      upgrades.upgrade(req, socket, head);
+    },
     maxBodyBytes: Math.max(api.maxBodyBytes, maxFormBytes(api.maxUploadBytes)),
+    onUnreadable: (status) => {
+      metrics.countRequest('other', '(unreadable)', String(status));
+    },
   });
   lifecycle.onClose('http server', () => server.close(DRAIN_MS));
   // Closed before the server, which waits for every connection to end.
   lifecycle.onClose('sockets', () => {
     hub.stop();
+  });
+  // First of all, and before anything changes: whoever asks is told to send callers elsewhere.
+  lifecycle.onClose('drain delay', async () => {
+    isDraining = true;
+    health.forget();
+    await sleep(api.drainDelayMs);
   });
   const address = await server.listen(config.host, config.port);
   boundAddress = address.address;

@@ -12,8 +12,10 @@ export interface LaunchOptions {
   readonly workerFile: string;
 }
 
-/** Past a worker's own grace it is killed. */
+/** Past its own grace a process is killed. */
 const STOP_EXTRA_MS = 5_000;
+/** How long an API gives its callers to take their answers. */
+const API_CLOSE_MS = 5_000;
 /**
  * npm passes a terminal's Ctrl-C on although the terminal sent it to us as well: two signals that
  * close together are one keystroke.
@@ -57,7 +59,9 @@ export async function launch(options: LaunchOptions): Promise<number> {
   try {
     if (run.exitCode === undefined) children.push(...startChildren(options, redis, run));
     await run.ended;
-    const limitMs = config.worker.shutdownGraceMs + STOP_EXTRA_MS;
+    const { worker, api } = config;
+    const limitMs =
+      Math.max(worker.shutdownGraceMs, api.drainDelayMs + API_CLOSE_MS) + STOP_EXTRA_MS;
     await Promise.all(children.map((child) => child.stop(limitMs)));
   } finally {
     await redis.stop();

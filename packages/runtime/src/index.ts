@@ -4,17 +4,19 @@ export { TIER_RULES, type TierDriver } from './config/tier-rules.ts';
 export type { TierConfig } from './config/tier-schema.ts';
 export { clockFrom, systemClock, type Clock } from './clock.ts';
 export { FreshRuns } from './fresh-runs.ts';
+export { Health, type HealthCheck, type HealthReport } from './health.ts';
 export { Lifecycle, runMain } from './lifecycle.ts';
 export { createLogger, type Logger } from './logger.ts';
 export {
   connectRedis,
   findDurabilityProblems,
-  isRedisUnavailable,
   waitForRedis,
   type ConnectionRole,
   type Redis,
 } from './redis.ts';
 export { untilServed } from './until-served.ts';
+export { isRedisUnavailable } from './redis-trouble.ts';
+export { RedisWatch } from './redis-watch.ts';
 export { startProcess, type RunningProcess } from './start-process.ts';
 export { findRedisServer } from './redis-server-find.ts';
 export { startRedisServer, type RedisServer, type RedisServerOptions } from './redis-server.ts';

@@ -11,6 +11,8 @@ import type { Route } from './route.ts';
 export interface AppOptions {
   readonly maxBodyBytes: number;
   readonly checkCaller: CallerCheck;
+  /** Told of each request when its answer is sent, or cut. */
+  readonly countRequest?: (method: string, route: string, status: string) => void;
   readonly corsOrigin: string | undefined;
   /** Asked for what no route is for; without it that is a 404. */
   readonly forward?: Forward;
@@ -22,6 +24,7 @@ export function createApp(routes: readonly Route[], options: AppOptions, log: Lo
   app.disable('x-powered-by');
   app.disable('etag');
   app.set('query parser', 'simple');
+  if (options.countRequest !== undefined) app.use(countRequests(options.countRequest));
   app.use(checkCaller(options));
   registerRoutes(app, routes, options);
   if (options.forward !== undefined) app.use(forwardForeign(options.forward, routes));
@@ -35,6 +38,18 @@ export function createApp(routes: readonly Route[], options: AppOptions, log: Lo
   return app;
 }
 
+/** Routes are counted by their patterns: what a caller writes in a path is no label. */
+function countRequests(count: NonNullable<AppOptions['countRequest']>) {
+  return (req: Request, res: Response, next: NextFunction): void => {
+    const { method } = req;
+    res.once('close', () => {
+      const { route = '(none)' } = res.locals as { route?: string };
+      count(method, route, res.writableEnded ? String(res.statusCode) : 'aborted');
+    });
+    next();
+  };
+}
+
 function checkCaller({ checkCaller: check, corsOrigin }: AppOptions) {
   return (req: Request, res: Response, next: NextFunction): void => {
     if (corsOrigin !== undefined) {
@@ -44,9 +59,15 @@ function checkCaller({ checkCaller: check, corsOrigin }: AppOptions) {
       res.setHeader('Access-Control-Allow-Credentials', 'true');
     }
     const refusal = check(req);
-    if (refusal !== undefined) sendError(res, refusal);
-    else if (req.method === 'OPTIONS') sendEmpty(res, 200);
-    else next();
+    if (refusal !== undefined) {
+      res.locals.route = '(refused)';
+      sendError(res, refusal);
+    } else if (req.method === 'OPTIONS') {
+      res.locals.route = '(options)';
+      sendEmpty(res, 200);
+    } else {
+      next();
+    }
   };
 }
 
@@ -54,11 +75,13 @@ function checkCaller({ checkCaller: check, corsOrigin }: AppOptions) {
 function forwardForeign(forward: Forward, routes: readonly Route[]) {
   const isOwnPath = createOwnPathTest(routes.flatMap(pathsOf));
   return async (req: Request, res: Response, next: NextFunction): Promise<void> => {
+    res.locals.route = '(proxied)';
     const outcome = isOwnPath(req.originalUrl) ? 'absent' : await forward(req, res);
     switch (outcome) {
       case 'sent':
         return;
       case 'absent':
+        res.locals.route = '(none)';
         next();
         return;
       case 'unreachable':
@@ -102,7 +125,9 @@ function registerRoutes(app: Express, routes: readonly Route[], options: AppOpti
       if (route.method === 'GET') methods.set('HEAD', handle);
     }
   }
-  const dispatch = (methods: ReadonlyMap<string, Handler>, req: Request, res: Response) => {
+  const dispatch = (path: string, req: Request, res: Response) => {
+    const methods = byPath.get(path) ?? new Map<string, Handler>();
+    res.locals.route = path;
     const handle = methods.get(req.method);
     if (handle !== undefined) return handle(req, res);
     res.status(405).setHeader('Allow', [...methods.keys()].sort().join(','));
@@ -110,14 +135,13 @@ function registerRoutes(app: Express, routes: readonly Route[], options: AppOpti
     return undefined;
   };
   app.use((req: Request, res: Response, next: NextFunction) => {
-    const methods = byPath.get(req.path);
-    if (methods === undefined) next();
-    else return dispatch(methods, req, res);
+    if (byPath.has(req.path)) return dispatch(req.path, req, res);
+    next();
     return undefined;
   });
-  for (const [path, methods] of byPath) {
+  for (const path of byPath.keys()) {
     if (path.includes(':') || path.includes('*')) {
-      app.all(path, (req, res) => dispatch(methods, req, res));
+      app.all(path, (req, res) => dispatch(path, req, res));
     }
   }
 }
@@ -138,6 +162,8 @@ function answerError(error: unknown, req: Request, res: Response, log: Logger): 
   const known = translate(error);
   if (known.code === 'internal') {
     log.error({ err: error, method: req.method, path: req.path }, 'a request failed');
+  } else if (known.code === 'redis_unavailable') {
+    log.warn({ err: error }, 'a request was refused for want of Redis');
   }
   sendError(res, known);
 }

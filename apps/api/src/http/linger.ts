@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 
-export interface LingerLimits {
+interface LingerLimits {
   /** Longest wait for a peer that goes on sending after it was answered. */
   readonly totalMs: number;
   /** And for one that neither sends nor closes. */

@@ -1,5 +1,5 @@
 import { freemem, platform, totalmem } from 'node:os';
-import type { MetricsRegistry } from '@tiercel/runtime';
+import type { Health, MetricsRegistry } from '@tiercel/runtime';
 import type { Catalogue } from '../catalogue.ts';
 import { readParam, sendJson, sendJsonText } from '../http/answer.ts';
 import type { Route } from '../http/route.ts';
@@ -12,11 +12,11 @@ const TEMPLATES_VERSION = '0.1.95';
 export interface SystemDependencies {
   readonly catalogue: Catalogue;
   readonly metrics: MetricsRegistry;
-  readonly isHealthy: () => Promise<boolean>;
+  readonly health: Health;
 }
 
 /** /object_info, /system_stats, and what operators ask: /health and /metrics. */
-export function createSystemRoutes({ catalogue, metrics, isHealthy }: SystemDependencies): Route[] {
+export function createSystemRoutes({ catalogue, metrics, health }: SystemDependencies): Route[] {
   return [
     {
       method: 'GET',
@@ -45,8 +45,27 @@ export function createSystemRoutes({ catalogue, metrics, isHealthy }: SystemDepe
       path: '/health',
       prefix: 'bare',
       async handle(_req, res) {
-        const healthy = await isHealthy();
+        const { redis, store } = (await health.read()).checks;
+        const healthy = redis === 'ok' && store === 'ok';
         sendJson(res, { healthy, workers: catalogue.workers.length }, healthy ? 200 : 503);
+      },
+    },
+    {
+      method: 'GET',
+      path: '/health/live',
+      prefix: 'bare',
+      handle(_req, res) {
+        sendJson(res, { live: true });
+      },
+    },
+    {
+      method: 'GET',
+      path: '/health/ready',
+      prefix: 'bare',
+      async handle(_req, res) {
+        const { ready, checks } = await health.read();
+        if (!ready) res.setHeader('Retry-After', 1);
+        sendJson(res, { ready, ...checks }, ready ? 200 : 503);
       },
     },
     {
