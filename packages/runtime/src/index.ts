@@ -24,5 +24,11 @@ export { RedisScript, type ScriptValue } from './redis-script.ts';
 export { addTierMetrics, type TierReading } from './tier-metrics.ts';
 export { createMetrics, type Metrics, type MetricsRegistry } from './metrics.ts';
 export { loadSecretKey } from './secret-key.ts';
-export { reportReady, stopWithParent, type ChildMessage } from './supervised.ts';
+export {
+  reportAccepting,
+  reportReady,
+  stopWithParent,
+  type ChildMessage,
+  type ReadyMessage,
+} from './supervised.ts';
 export { serveMetrics } from './metrics-server.ts';
