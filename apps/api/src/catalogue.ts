@@ -56,6 +56,7 @@ export class Catalogue {
   #workers: readonly LiveAnnouncement[] = [];
   #timer: NodeJS.Timeout | undefined;
   readonly #looks = new FreshRuns(() => this.#tryRefresh());
+  readonly #waiting = new Set<() => void>();
 
   constructor(dependencies: {
     board: AnnouncementBoard;
@@ -90,6 +91,21 @@ export class Catalogue {
     return this.#hasClasses();
   }
 
+  /** Resolves with true when something is known, with false when `signal` is aborted before. */
+  whenKnown(signal?: AbortSignal): Promise<boolean> {
+    if (this.#hasClasses()) return Promise.resolve(true);
+    if (signal?.aborted === true) return Promise.resolve(false);
+    return new Promise((resolve) => {
+      const settle = () => {
+        this.#waiting.delete(settle);
+        signal?.removeEventListener('abort', settle);
+        resolve(this.#hasClasses());
+      };
+      this.#waiting.add(settle);
+      signal?.addEventListener('abort', settle);
+    });
+  }
+
   #hasClasses(): boolean {
     return this.#state.texts.size > 0;
   }
@@ -98,6 +114,17 @@ export class Catalogue {
     await this.isKnown();
     const { models, embeddings, extensions } = this.#state;
     return { models, embeddings, extensions, devices: uniqueDevices(this.#workers) };
+  }
+
+  /** Another one whenever the classes may be others. */
+  get key(): string {
+    return this.#state.key;
+  }
+
+  /** The classes as JSON text, without the files of upload inputs. */
+  classesText(): string {
+    const entries = [...this.#state.texts].map(([name, text]) => `${JSON.stringify(name)}:${text}`);
+    return `{${entries.join(',')}}`;
   }
 
   get workers(): readonly LiveAnnouncement[] {
@@ -141,6 +168,7 @@ export class Catalogue {
     // Together: who sees a worker sees its classes.
     this.#workers = live;
     this.#state = state;
+    if (this.#hasClasses()) for (const settle of [...this.#waiting]) settle();
   }
 
   async #readState(live: readonly LiveAnnouncement[], old: State): Promise<State> {

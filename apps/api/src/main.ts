@@ -7,6 +7,7 @@ import { createPermitQueue, Editor, Producer, Reader } from '@tiercel/queue';
 import {
   Health,
   loadSecretKey,
+  reportAccepting,
   reportReady,
   runMain,
   startProcess,
@@ -15,9 +16,11 @@ import {
 import { FileStore, UserStore } from '@tiercel/storage';
 import { createApiMetrics } from './api-metrics.ts';
 import { Catalogue } from './catalogue.ts';
+import { FirstWorker } from './first-worker.ts';
 import { createCallerCheck, isLoopbackAddress } from './http/caller-check.ts';
 import { createApp } from './http/create-app.ts';
 import { createHttpServer } from './http/http-server.ts';
+import { BodyExaminer } from './json/body-examiner.ts';
 import { MetricsTurn } from './metrics-turn.ts';
 import { createForward } from './proxy/proxy.ts';
 import { ServerPool } from './proxy/server-pool.ts';
@@ -124,6 +127,21 @@ async function main(): Promise<void> {
     clock: systemClock,
     log,
   });
+  const examiner = new BodyExaminer({
+    catalogue,
+    fileExists: (name) =>
+      files.resolveAnnotated(name).then(
+        (found) => found !== null,
+        () => false,
+      ),
+    data: {
+      dataDir: config.dataDir,
+      maxNodes: api.maxPromptNodes,
+      maxValues: api.maxJsonValues,
+    },
+    log,
+  });
+  lifecycle.onClose('reader of large bodies', () => examiner.stop());
   let boundAddress = '';
   const checkCaller = createCallerCheck({
     isOnLoopback: () => isLoopbackAddress(boundAddress),
@@ -134,19 +152,12 @@ async function main(): Promise<void> {
   const app = createApp(
     [
       ...createPromptRoutes({
-        producer,
-        reader,
-        catalogue,
-        fileExists: (name) =>
-          files.resolveAnnotated(name).then(
-            (found) => found !== null,
-            () => false,
-          ),
+        ...{ producer, reader, examiner, log },
+        firstWorker: new FirstWorker(catalogue, api.firstWorkerWaitMs),
         secretKey: loadSecretKey(config.dataDir),
-        maxPromptNodes: api.maxPromptNodes,
-        log,
+        maxBodyBytes: api.maxBodyBytes,
       }),
-      ...createQueueRoutes({ reader, editor }),
+      ...createQueueRoutes({ reader, editor, examiner, maxBodyBytes: api.maxBodyBytes }),
       ...createJobsRoutes({ reader, editor }),
       ...createEventsRoutes({ reader, replay, subscriber, maxStreams: api.maxSockets }),
       ...createSystemRoutes({
@@ -210,6 +221,7 @@ async function main(): Promise<void> {
   const host = address.family === 'IPv6' ? `[${address.address}]` : address.address;
   const baseUrl = `http://${host}:${address.port}`;
   reportReady({ type: 'ready', url: baseUrl });
+  void catalogue.whenKnown().then(reportAccepting);
   log.info({ url: baseUrl }, 'api is listening');
 }
 

@@ -36,7 +36,15 @@ export {
   type ParamChange,
   type ServiceReport,
 } from './jobs.ts';
-export { isJsonObject, parseJson, stringifyJson, type JsonObject, type JsonValue } from './json.ts';
+export {
+  countJsonValues,
+  isJsonObject,
+  JsonTooLargeError,
+  parseJson,
+  stringifyJson,
+  type JsonObject,
+  type JsonValue,
+} from './json.ts';
 export { sliceMembers, toPythonJson } from './json-text.ts';
 export { pythonFloat } from './python-float.ts';
 export { mergeModelLists, type ModelLists } from './model-lists.ts';

@@ -5,7 +5,7 @@ import type { Request } from 'express';
 const JSON_TYPE = 'application/json; charset=utf-8';
 
 /** Answers with JSON text as it is: prompts are passed through without re-encoding. */
-export function sendJsonText(res: ServerResponse, text: string, status = 200): void {
+export function sendJsonText(res: ServerResponse, text: string | Buffer, status = 200): void {
   res.statusCode = status;
   res.setHeader('Content-Type', JSON_TYPE);
   res.setHeader('Content-Length', Buffer.byteLength(text));

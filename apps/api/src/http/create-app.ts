@@ -108,6 +108,9 @@ function pathsOf(route: Route): string[] {
   }
 }
 
+/** Bodies of routes that ask for little: larger ones are parsed in a thread of their own (json/). */
+const SHORT_BODY_BYTES = 1024 * 1024;
+
 type Handler = (req: Request, res: Response) => unknown;
 
 /**
@@ -115,7 +118,7 @@ type Handler = (req: Request, res: Response) => unknown;
  * are tried one after another.
  */
 function registerRoutes(app: Express, routes: readonly Route[], options: AppOptions): void {
-  const readText = readBody(options.maxBodyBytes);
+  const readText = readBody(Math.min(options.maxBodyBytes, SHORT_BODY_BYTES));
   const byPath = new Map<string, Map<string, Handler>>();
   for (const route of routes) {
     const handle = handlerOf(route, readText);

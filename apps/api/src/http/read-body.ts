@@ -2,6 +2,7 @@ import { AppError } from '@tiercel/contracts';
 import type { IncomingMessage } from 'node:http';
 import type { Readable } from 'node:stream';
 import type { Request } from 'express';
+import { decodeBody } from '../json/parse-body.ts';
 import { openBody, readFailure } from './open-body.ts';
 
 export type RequestReader = (req: Request) => Promise<void>;
@@ -12,33 +13,39 @@ export type RequestReader = (req: Request) => Promise<void>;
  */
 export function readBody(maxBytes: number): RequestReader {
   return async (req) => {
-    req.body = decode(await readBytes(req, maxBytes));
+    const chunks: Buffer[] = [];
+    await readBytes(req, maxBytes, (chunk) => chunks.push(chunk));
+    const [first, second] = chunks;
+    const isOne = first !== undefined && second === undefined;
+    req.body = decodeBody(isOne ? first : Buffer.concat(chunks));
   };
 }
 
 /**
- * The body, decompressed. Counts bytes as they arrive, so that neither a chunked body nor a compressed
- * one passes the limit unseen.
+ * The body, decompressed, piece by piece. Counts bytes as they arrive, so that neither a chunked body nor a
+ * compressed one passes the limit unseen.
  * @throws AppError body_too_large, unsupported_encoding, bad_request
  */
-async function readBytes(req: IncomingMessage, maxBytes: number): Promise<Buffer[]> {
+export async function readBytes(
+  req: IncomingMessage,
+  maxBytes: number,
+  onChunk: (chunk: Buffer) => void,
+): Promise<void> {
   const tooLarge = () =>
     new AppError('body_too_large', `The body is larger than ${maxBytes} bytes.`);
   if (Number(req.headers['content-length'] ?? 0) > maxBytes) throw tooLarge();
   const body = await openBody(req);
-  const chunks: Buffer[] = [];
   let size = 0;
   try {
     await new Promise<void>((resolve, reject) => {
       body.on('data', (chunk: Buffer) => {
         size += chunk.length;
         if (size > maxBytes) reject(tooLarge());
-        else chunks.push(chunk);
+        else onChunk(chunk);
       });
       body.on('error', reject);
       body.on('end', resolve);
     });
-    return chunks;
   } catch (error) {
     discard(req, body);
     throw readFailure(error);
@@ -53,16 +60,4 @@ export function discard(req: IncomingMessage, body: Readable): void {
     body.destroy();
   }
   req.resume();
-}
-
-const decoder = new TextDecoder('utf-8', { fatal: true });
-
-function decode(chunks: readonly Buffer[]): string {
-  const [first] = chunks;
-  if (first === undefined) return '';
-  try {
-    return decoder.decode(chunks.length === 1 ? first : Buffer.concat(chunks));
-  } catch (cause) {
-    throw new AppError('bad_json', 'The body is not valid UTF-8.', { cause });
-  }
 }

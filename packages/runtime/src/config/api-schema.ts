@@ -53,7 +53,12 @@ const proxySchema = z
 
 export const apiSchema = z
   .strictObject({
-    maxBodyBytes: bytes(100 * MIB).describe('Largest JSON body'),
+    maxBodyBytes: bytes(100 * MIB).describe(
+      'Largest body of POST /prompt, /queue and /history; on other routes JSON bodies end at 1 MiB',
+    ),
+    maxJsonValues: count(1_000_000).describe(
+      'Most values (members, elements, objects and lists together) in one JSON body',
+    ),
     maxUploadBytes: bytes(100 * MIB).describe('Largest upload; told to clients as max_upload_size'),
     maxPixels: count(268_402_689).describe('Largest picture that /view and /upload/mask decode'),
     maxPromptNodes: count(10_000).describe('Most nodes in one prompt'),
