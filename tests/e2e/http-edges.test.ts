@@ -255,16 +255,7 @@ describe('a body over the limit', () => {
       ] as const) {
         for (let round = 0; round < 3; round += 1) {
           const connection = await connectRaw(system.url);
-          connection.socket.pause();
-          connection.send(head(lines));
-          await new Promise<void>((resolve, reject) => {
-            connection.socket.write(bytes, (error) => {
-              if (error) reject(error);
-              else resolve();
-            });
-          });
-          connection.socket.resume();
-          const answer = await connection.closed;
+          const answer = await connection.sendBeforeReading(head(lines), bytes);
           expect(answer).toMatch(/^HTTP\/1\.1 413 /);
           expect(answer).toContain('body_too_large');
         }

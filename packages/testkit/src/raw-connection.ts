@@ -9,6 +9,8 @@ export interface RawConnection {
   /** Resolves with everything received when the connection is closed, by whichever side and however. */
   readonly closed: Promise<string>;
   send(data: string | Uint8Array): void;
+  /** Sends all of it before it reads anything that comes back; then as `closed`. */
+  sendBeforeReading(head: string, body: Uint8Array): Promise<string>;
 }
 
 /**
@@ -46,6 +48,18 @@ export async function connectRaw(
     closed,
     send: (data) => {
       socket.write(data);
+    },
+    sendBeforeReading: async (head, body) => {
+      socket.pause();
+      socket.write(head);
+      await new Promise<void>((resolve, reject) => {
+        socket.write(body, (error) => {
+          if (error) reject(error);
+          else resolve();
+        });
+      });
+      socket.resume();
+      return await closed;
     },
   };
 }

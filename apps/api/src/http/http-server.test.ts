@@ -183,16 +183,8 @@ describe('a refusal while the body is still coming', () => {
   ])('reaches who sends everything before reading: %s', async (_, version, headers, bytes) => {
     for (let round = 0; round < 5; round += 1) {
       const connection = await connectRaw(url);
-      connection.socket.pause();
-      connection.send(`POST /refuse ${version}\r\nHost: h\r\n${headers}\r\n`);
-      await new Promise<void>((resolve, reject) => {
-        connection.socket.write(bytes, (error) => {
-          if (error) reject(error);
-          else resolve();
-        });
-      });
-      connection.socket.resume();
-      const answer = await connection.closed;
+      const head = `POST /refuse ${version}\r\nHost: h\r\n${headers}\r\n`;
+      const answer = await connection.sendBeforeReading(head, bytes);
       expect(answer).toMatch(/^HTTP\/1\.1 413 /);
       expect(answer).toContain('"body_too_large"');
     }
