@@ -64,6 +64,7 @@ export class Catalogue {
   #timer: NodeJS.Timeout | undefined;
   readonly #looks = new FreshRuns(() => this.#tryRefresh());
   readonly #listeners = new Set<() => void>();
+  readonly #waiting = new Set<() => void>();
 
   constructor(dependencies: {
     board: AnnouncementBoard;
@@ -103,6 +104,21 @@ export class Catalogue {
     return this.#hasClasses();
   }
 
+  /** Resolves with true when something is known, with false when `signal` is aborted before. */
+  whenKnown(signal?: AbortSignal): Promise<boolean> {
+    if (this.#hasClasses()) return Promise.resolve(true);
+    if (signal?.aborted === true) return Promise.resolve(false);
+    return new Promise((resolve) => {
+      const settle = () => {
+        this.#waiting.delete(settle);
+        signal?.removeEventListener('abort', settle);
+        resolve(this.#hasClasses());
+      };
+      this.#waiting.add(settle);
+      signal?.addEventListener('abort', settle);
+    });
+  }
+
   #hasClasses(): boolean {
     return this.#state.texts.size > 0;
   }
@@ -120,6 +136,17 @@ export class Catalogue {
   /** What servers announce in /features, as one. */
   get features(): JsonObject {
     return mergeFeatures(this.#workers.map(({ features }) => features));
+  }
+
+  /** Another one whenever the classes may be others. */
+  get key(): string {
+    return this.#state.key;
+  }
+
+  /** The classes as JSON text, without the files of upload inputs. */
+  classesText(): string {
+    const entries = [...this.#state.texts].map(([name, text]) => `${JSON.stringify(name)}:${text}`);
+    return `{${entries.join(',')}}`;
   }
 
   get workers(): readonly LiveAnnouncement[] {
@@ -175,6 +202,7 @@ export class Catalogue {
     this.#workers = live;
     this.#state = state;
     for (const listener of [...this.#listeners]) listener();
+    if (this.#hasClasses()) for (const settle of [...this.#waiting]) settle();
   }
 
   async #readState(live: readonly LiveAnnouncement[], old: State): Promise<State> {

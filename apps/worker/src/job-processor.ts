@@ -150,6 +150,7 @@ export class JobProcessor {
     const log = this.#log.child({ promptId: job.id, attempt: job.attempt });
     const clock = clockFrom(job.takenAtMs);
     const startedAt = clock.now();
+    this.#metrics.jobTaken(job.attempt, (job.takenAtMs - job.createdAt) / 1000);
     const claim = new Claim(job);
     const wasRung = this.#running.add(claim);
     const deadline = setTimeout(() => {
@@ -187,7 +188,7 @@ export class JobProcessor {
       const ms = clock.now() - startedAt;
       if (reply.ours && result !== 'lost') {
         noteRecorded();
-        this.#metrics.jobEnded(result.outcome, ms / 1000);
+        this.#metrics.jobEnded(result, ms / 1000);
         log.info({ outcome: result.outcome, ms }, 'job ended');
       } else {
         log.warn({ ms }, 'result dropped: the job is not this run’s to end');

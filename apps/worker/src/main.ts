@@ -13,6 +13,7 @@ import {
 } from '@tiercel/queue';
 import {
   blockedMs,
+  Health,
   loadSecretKey,
   reportReady,
   runMain,
@@ -40,7 +41,7 @@ const RELEASE_AFTER_MS = 3_000;
 
 async function main(): Promise<void> {
   const parts = await startProcess('worker', 'patient');
-  const { config, log, lifecycle, names, redis, ear } = parts;
+  const { config, log, lifecycle, names, redis, redisWatch, ear } = parts;
   const clock = systemClock;
   const id = workerId(`${hostname()}-${process.pid}-${randomUUID().slice(0, 8)}`);
 
@@ -76,7 +77,10 @@ async function main(): Promise<void> {
   const counters = new TierCounters(backends.tiers, board, clock);
   const metrics = createWorkerMetrics({
     runningJobs: () => running.count,
-    tiers: () => counters.read(),
+    redisTrouble: () => redisWatch.check(),
+    onFailed: (error, name) => {
+      log.warn({ err: error, metric: name }, 'a metric could not be read');
+    },
   });
   const router = new TierRouter({
     tiers: backends.tiers,
@@ -180,6 +184,10 @@ async function main(): Promise<void> {
       host: config.host,
       port: config.metricsPort,
       registry: metrics.registry,
+      health: new Health({
+        redis: () => redisWatch.check(),
+        store: () => files.findWriteProblem(),
+      }),
     });
     lifecycle.onClose('metrics server', () => server.close());
   }

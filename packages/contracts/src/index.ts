@@ -37,7 +37,15 @@ export {
   type ServiceReport,
 } from './jobs.ts';
 export type { LookWish } from './look-wish.ts';
-export { isJsonObject, parseJson, stringifyJson, type JsonObject, type JsonValue } from './json.ts';
+export {
+  countJsonValues,
+  isJsonObject,
+  JsonTooLargeError,
+  parseJson,
+  stringifyJson,
+  type JsonObject,
+  type JsonValue,
+} from './json.ts';
 export { joinMembers, sliceMembers, toPythonJson } from './json-text.ts';
 export { pythonFloat } from './python-float.ts';
 export { mergeModelLists, type ModelLists } from './model-lists.ts';

@@ -1,5 +1,6 @@
 import { posix } from 'node:path';
 import { AppError } from '@tiercel/contracts';
+import { toSlashes } from './safe-path.ts';
 
 export interface PrefixValues {
   readonly now: Date;
@@ -57,8 +58,8 @@ function formatDate(format: string, date: Date): string {
  * @throws AppError path_refused when the prefix leads out of its folder
  */
 export function splitPrefix(prefix: string): { subfolder: string; stem: string } {
-  const path = posix.normalize(prefix.replaceAll('\\', '/'));
-  if (path.startsWith('/') || path === '..' || path.startsWith('../')) {
+  const path = posix.normalize(toSlashes(prefix));
+  if (/^(?:[a-z]:)?\//i.test(path) || path === '..' || path.startsWith('../')) {
     throw new AppError('path_refused', 'The file name prefix leads out of its folder.');
   }
   const trimmed = path.replace(/\/+$/, '');

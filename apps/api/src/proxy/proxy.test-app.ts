@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { hostname } from 'node:os';
 import type { LiveAnnouncement } from '@tiercel/events';
 import { createLogger, loadConfig, systemClock, type Config } from '@tiercel/runtime';
+import { createCallerCheck } from '../http/caller-check.ts';
 import { createApp } from '../http/create-app.ts';
 import { createStaticAnswerRoutes } from '../routes/static-answers.ts';
 import { createForward, createVia, type ProxyDeps } from './proxy.ts';
@@ -68,7 +69,10 @@ export async function startProxyApp(
     forwardFiles: () => Promise.resolve('absent'),
     ...{ features: () => ({}), nodeReplacements: () => ({}), gather: () => Promise.resolve([]) },
   });
-  const server = createServer(createApp(routes, { maxBodyBytes, corsOrigin, forward }, log));
+  const checkCaller = createCallerCheck({ isOnLoopback: () => true, allowedHosts: [], corsOrigin });
+  const server = createServer(
+    createApp(routes, { maxBodyBytes, checkCaller, corsOrigin, forward }, log),
+  );
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo; // not a pipe: it listens on a port
   return {

@@ -4,6 +4,7 @@ import { pipeline } from 'node:stream/promises';
 import { AppError } from '@tiercel/contracts';
 import type { Clock, Logger } from '@tiercel/runtime';
 import type { Request, Response } from 'express';
+import { goneSignal } from '../http/on-closed.ts';
 import { askServer, ServerFailure } from './ask-server.ts';
 import { answerHeaders, requestHeaders } from './proxy-headers.ts';
 import { createProxyMatcher, type ProxiedKind, type ProxyRules } from './proxy-rules.ts';
@@ -54,10 +55,7 @@ export function createForward({ pool, options, via, clock, log }: ProxyDeps): Fo
     const kind = match(req.method, req.originalUrl);
     if (kind === undefined || req.headers.via?.includes(via) === true) return 'absent';
     if (Number(req.headers['content-length'] ?? 0) > options.maxBodyBytes) throw tooLarge(req);
-    const gone = new AbortController();
-    res.once('close', () => {
-      gone.abort();
-    });
+    const gone = goneSignal(res);
     const isRead = req.method === 'GET' || req.method === 'HEAD';
     const hasBody = !isRead && hasContent(req);
     const asked = {
@@ -77,7 +75,7 @@ export function createForward({ pool, options, via, clock, log }: ProxyDeps): Fo
           answerMs,
           silenceMs: options.timeoutMs,
           maxBodyBytes: options.maxBodyBytes,
-          signal: gone.signal,
+          signal: gone,
         });
         if (isRead && isMissing(answer, kind, index === servers.length - 1)) {
           answer.destroy();

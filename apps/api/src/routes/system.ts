@@ -1,6 +1,6 @@
 import { freemem, platform, totalmem } from 'node:os';
 import { stringifyJson } from '@tiercel/contracts';
-import type { MetricsRegistry } from '@tiercel/runtime';
+import type { Health, MetricsRegistry } from '@tiercel/runtime';
 import type { Catalogue } from '../catalogue.ts';
 import type { LookAgain } from '../look-again.ts';
 import { readParam, sendJson, sendJsonText } from '../http/answer.ts';
@@ -16,7 +16,7 @@ export interface SystemDependencies {
   /** Servers are looked at before their classes are told. */
   readonly looks: Pick<LookAgain, 'ask'>;
   readonly metrics: MetricsRegistry;
-  readonly isHealthy: () => Promise<boolean>;
+  readonly health: Health;
 }
 
 /** /object_info, /system_stats, and what operators ask: /health and /metrics. */
@@ -24,7 +24,7 @@ export function createSystemRoutes({
   catalogue,
   looks,
   metrics,
-  isHealthy,
+  health,
 }: SystemDependencies): Route[] {
   return [
     {
@@ -60,8 +60,27 @@ export function createSystemRoutes({
       path: '/health',
       prefix: 'bare',
       async handle(_req, res) {
-        const healthy = await isHealthy();
+        const { redis, store } = (await health.read()).checks;
+        const healthy = redis === 'ok' && store === 'ok';
         sendJson(res, { healthy, workers: catalogue.workers.length }, healthy ? 200 : 503);
+      },
+    },
+    {
+      method: 'GET',
+      path: '/health/live',
+      prefix: 'bare',
+      handle(_req, res) {
+        sendJson(res, { live: true });
+      },
+    },
+    {
+      method: 'GET',
+      path: '/health/ready',
+      prefix: 'bare',
+      async handle(_req, res) {
+        const { ready, checks } = await health.read();
+        if (!ready) res.setHeader('Retry-After', 1);
+        sendJson(res, { ready, ...checks }, ready ? 200 : 503);
       },
     },
     {

@@ -1,11 +1,18 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { frameText, stringifyJson, type EventMessage, type Preview } from '@tiercel/contracts';
+import {
+  AppError,
+  frameText,
+  stringifyJson,
+  type EventMessage,
+  type Preview,
+} from '@tiercel/contracts';
 import type { ChannelListener, EventReplay, EventSubscriber } from '@tiercel/events';
 import type { Reader } from '@tiercel/queue';
 import type { Logger } from '@tiercel/runtime';
 import { v4 as uuid } from 'uuid';
 import { WebSocketServer, type WebSocket } from 'ws';
+import { answerRaw } from '../http/raw-answer.ts';
 import { ClientGroup } from './client-group.ts';
 import { isProgressFrame, sendFrames } from './job-frames.ts';
 import { readSnapshot } from './snapshot.ts';
@@ -19,7 +26,6 @@ export interface SocketHubOptions {
   readonly limits: BufferLimits;
   /** What the server can do; told to sockets that say first what they can. */
   readonly features: () => Readonly<Record<string, unknown>>;
-  readonly isOriginAllowed: (req: IncomingMessage) => boolean;
 }
 
 /** Frames a client sends are small: feature flags, nothing else. */
@@ -61,6 +67,9 @@ export class SocketHub {
       // Previews are compressed already, and a deflate context per socket costs 300 KB.
       perMessageDeflate: false,
       maxPayload: MAX_CLIENT_FRAME_BYTES,
+    });
+    this.#server.on('wsClientError', (error, socket) => {
+      answerRaw(socket, new AppError('bad_request', error.message));
     });
     this.#status = new StatusBroadcaster({
       intervalMs: this.#options.statusIntervalMs,
@@ -104,20 +113,21 @@ export class SocketHub {
     }
   }
 
-  /** An upgrade request for /ws. */
-  handleUpgrade(req: IncomingMessage, socket: Duplex, head: Buffer, clientId: string | null): void {
-    if (!this.#options.isOriginAllowed(req)) {
-      refuse(socket, '403 Forbidden');
-      return;
-    }
+  /** Why no socket with this id is taken now; undefined: it is. */
+  findRefusal(clientId: string | null): AppError | undefined {
     if (this.#isStopping || this.#sessions.size >= this.#options.maxSockets) {
-      refuse(socket, '503 Service Unavailable', 'Retry-After: 5\r\n');
-      return;
+      const why = this.#isStopping ? 'This server is stopping.' : 'Too many sockets are open.';
+      return new AppError('too_many_sockets', why, { retryAfterSeconds: 5 });
     }
     if ((clientId ?? '').length > MAX_CLIENT_ID_LENGTH) {
-      refuse(socket, '400 Bad Request');
-      return;
+      const limit = `clientId is longer than ${MAX_CLIENT_ID_LENGTH} characters.`;
+      return new AppError('bad_request', limit);
     }
+    return undefined;
+  }
+
+  /** An upgrade request for /ws that was not refused. */
+  handleUpgrade(req: IncomingMessage, socket: Duplex, head: Buffer, clientId: string | null): void {
     const { limits } = this.#options;
     this.#server.handleUpgrade(req, socket, head, (webSocket) => {
       const isKnown = clientId !== null && clientId !== '';
@@ -229,8 +239,4 @@ function noop(): void {
 
 function toText(data: unknown): string {
   return Buffer.isBuffer(data) ? data.toString('utf8') : '';
-}
-
-function refuse(socket: Duplex, status: string, headers = ''): void {
-  socket.end(`HTTP/1.1 ${status}\r\n${headers}Connection: close\r\nContent-Length: 0\r\n\r\n`);
 }
