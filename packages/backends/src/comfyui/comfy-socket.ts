@@ -211,6 +211,9 @@ export class ComfySocket {
         return;
       case 'garbage':
         this.#countGarbage();
+        this.#tell(() => {
+          listener.onGarbage();
+        });
     }
   }
 
