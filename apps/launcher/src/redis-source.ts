@@ -1,8 +1,8 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import {
   connectRedis,
   createLogger,
   findDurabilityProblems,
+  sleep,
   startRedisServer,
   waitForRedis,
   type Config,
@@ -69,7 +69,7 @@ async function startOwn(config: Config, hooks: RedisHooks): Promise<RedisSource>
   const startAgain = async (): Promise<boolean> => {
     for (let delayMs = FIRST_DELAY_MS; ; delayMs = Math.min(delayMs * 2, MAX_DELAY_MS)) {
       try {
-        await sleep(delayMs, undefined, { signal: stopping.signal });
+        await sleep(delayMs, stopping.signal);
         server = await start();
         return true;
       } catch (error) {

@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import type { ChildMessage } from '@tiercel/runtime';
+import { startTimer, type ChildMessage } from '@tiercel/runtime';
 import type { Terminal } from './terminal.ts';
 
 export interface ChildSpec {
@@ -74,7 +74,7 @@ export function superviseChild(
         }
         if (Date.now() - startedAt >= STEADY_MS) delayMs = FIRST_DELAY_MS;
         terminal.complain(`${spec.name} ended (${how}); starting it again in ${delayMs / 1000} s.`);
-        restart = setTimeout(start, delayMs);
+        restart = startTimer(start, delayMs);
         delayMs = Math.min(delayMs * 2, MAX_DELAY_MS);
       };
       started.once('error', (error) => {
@@ -92,7 +92,7 @@ export function superviseChild(
       stopping = true;
       clearTimeout(restart);
       child?.kill('SIGTERM');
-      const timer = setTimeout(() => child?.kill('SIGKILL'), limitMs);
+      const timer = startTimer(() => child?.kill('SIGKILL'), limitMs);
       await ended;
       clearTimeout(timer);
     },

@@ -15,7 +15,7 @@ import {
 } from '@tiercel/contracts';
 import type { EventPublisher } from '@tiercel/events';
 import { type Consumer, type FinishReply, type TakenJob } from '@tiercel/queue';
-import type { Clock, Logger } from '@tiercel/runtime';
+import { startTimer, type Clock, type Logger } from '@tiercel/runtime';
 import { JobReporter } from './job-reporter.ts';
 import type { RunningJobs } from './running-jobs.ts';
 import { toAttemptRequest } from './to-attempt-request.ts';
@@ -102,7 +102,7 @@ export class JobProcessor {
     if (wasRung && (await this.#consumer.isCancelled(job.id))) {
       controller.abort(new Stopped('interrupt'));
     }
-    const deadline = setTimeout(() => {
+    const deadline = startTimer(() => {
       controller.abort(new Stopped('timeout'));
     }, this.#options.jobTimeoutMs);
     const reporter = new JobReporter({

@@ -1,4 +1,5 @@
 import type { PermitRunner } from '@tiercel/queue';
+import { startTimer } from '@tiercel/runtime';
 import type { JobProcessor } from './job-processor.ts';
 import type { RunningJobs } from './running-jobs.ts';
 
@@ -12,7 +13,7 @@ export async function stopWorking(
 ): Promise<void> {
   const { runner, processor, running } = parts;
   processor.stopTaking();
-  const impatience = setTimeout(() => {
+  const impatience = startTimer(() => {
     running.stopAll('shutdown');
   }, graceMs);
   try {

@@ -1,5 +1,5 @@
 import { promptId, type RedisNames } from '@tiercel/contracts';
-import type { Clock, Logger, Redis } from '@tiercel/runtime';
+import { startInterval, type Clock, type Logger, type Redis } from '@tiercel/runtime';
 import { Job, type Queue } from 'bullmq';
 import type { Consumer } from './consumer.ts';
 import type { Editor } from './editor.ts';
@@ -57,7 +57,7 @@ export class Sweeper {
   }
 
   start(): void {
-    this.#timer = setInterval(() => {
+    this.#timer = startInterval(() => {
       this.#sweeping = this.sweep().catch((error: unknown) => {
         this.#log.warn({ err: error }, 'sweep failed');
       });

@@ -22,3 +22,4 @@ export { createMetrics, type Metrics, type MetricsRegistry } from './metrics.ts'
 export { loadSecretKey } from './secret-key.ts';
 export { reportReady, stopWithParent, type ChildMessage } from './supervised.ts';
 export { serveMetrics } from './metrics-server.ts';
+export { sleep, startInterval, startTimer } from './timers.ts';

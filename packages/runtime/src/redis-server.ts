@@ -7,6 +7,7 @@ import { Redis, type RedisOptions } from 'ioredis';
 import { findRedisServer } from './redis-server-find.ts';
 import { spawnGuarded, type GuardedChild } from './redis-server-child.ts';
 import { lockRedisFolder, MAX_SOCKET_PATH_BYTES } from './redis-server-lock.ts';
+import { sleep, startTimer } from './timers.ts';
 
 const START_TIMEOUT_MS = 10_000;
 /** An append-only file of some gigabytes takes minutes to load. */
@@ -69,7 +70,7 @@ export async function startRedisServer(options: RedisServerOptions): Promise<Red
 function createHandle(url: string, child: GuardedChild): RedisServer {
   const end = async (signal: NodeJS.Signals, timeoutMs: number): Promise<void> => {
     child.process.kill(signal);
-    const timer = setTimeout(() => child.process.kill('SIGKILL'), timeoutMs);
+    const timer = startTimer(() => child.process.kill('SIGKILL'), timeoutMs);
     await child.exited;
     clearTimeout(timer);
   };
@@ -164,7 +165,7 @@ async function waitUntilServing(
       if (!loading) say('Redis is loading its data.');
       loading = true;
     }
-    await new Promise((done) => setTimeout(done, POLL_MS));
+    await sleep(POLL_MS);
   }
   child.process.kill('SIGKILL');
   await child.exited;
@@ -190,13 +191,13 @@ async function stopOrphan(folder: string, say: (line: string) => void): Promise<
   while (Date.now() < deadline) {
     const clients = await askOnce(url, (redis) => redis.call('CLIENT', 'LIST'));
     if (typeof clients === 'string' || clients.answer.trim().split('\n').length <= 1) break;
-    await new Promise((done) => setTimeout(done, POLL_MS * 4));
+    await sleep(POLL_MS * 4);
   }
   // The append-only file is complete; it is closed in order. The connection ends without an answer.
   await askOnce(url, (redis) => redis.call('SHUTDOWN'));
   while (Date.now() < deadline + STOP_TIMEOUT_MS) {
     if ((await askOnce(url, (redis) => redis.ping())) === 'nobody') return;
-    await new Promise((done) => setTimeout(done, POLL_MS));
+    await sleep(POLL_MS);
   }
   throw orphanRemains(folder);
 }

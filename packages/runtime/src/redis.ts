@@ -1,6 +1,7 @@
 import { AppError } from '@tiercel/contracts';
 import { Redis, type RedisOptions } from 'ioredis';
 import type { Logger } from './logger.ts';
+import { sleep } from './timers.ts';
 import { writeTogether } from './write-together.ts';
 
 export type { Redis };
@@ -71,7 +72,7 @@ export async function waitForRedis(redis: Redis, timeoutMs: number): Promise<voi
       return;
     } catch (error) {
       last = error;
-      await new Promise((done) => setTimeout(done, 100));
+      await sleep(100);
     }
   }
   throw new AppError('redis_unreachable', `Redis at ${describeRedis(redis)} does not answer.`, {

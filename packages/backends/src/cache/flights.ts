@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { setTimeout } from 'node:timers/promises';
 import { raceAbort } from '@tiercel/nodes';
-import { LuaScript, type Redis } from '@tiercel/runtime';
+import { LuaScript, sleep, startInterval, type Redis } from '@tiercel/runtime';
 
 /** A leader that has not said so for this long is dead. */
 export const LEASE_MS = 15_000;
@@ -100,7 +99,7 @@ export class Flights {
   }
 
   #lead(flight: string, token: string): Flight {
-    const renewal = setInterval(() => {
+    const renewal = startInterval(() => {
       renewScript.run(this.#redis, this.#prefix, [flight, token, this.#leaseMs]).then(
         (kept) => {
           if (kept === 0) clearInterval(renewal);
@@ -126,7 +125,7 @@ export class Flights {
     for (;;) {
       const state = await watchScript.run(this.#redis, this.#prefix, [entry, flight, leader]);
       if (state === 'stored' || state === 'leader_gone') return state;
-      await setTimeout(POLL_MS, undefined, { signal });
+      await sleep(POLL_MS, signal);
     }
   }
 }

@@ -1,5 +1,5 @@
 import { deviceSchema, type Device, type JsonObject, type ObjectInfo } from '@tiercel/contracts';
-import { FreshRuns, type Logger } from '@tiercel/runtime';
+import { FreshRuns, startTimer, type Logger } from '@tiercel/runtime';
 import { PAUSES_MS, type AttemptError } from '../failures.ts';
 import type { ComfyClient } from './comfy-client.ts';
 import type { ComfySocket } from './comfy-socket.ts';
@@ -238,7 +238,7 @@ export class PoolServer {
       if (wasHealthy) this.#log.warn({ err: error, server: this.client.host }, 'server is down');
     }
     if (this.#isStopped) return;
-    this.#timer = setTimeout(
+    this.#timer = startTimer(
       () => {
         void this.refresh();
       },

@@ -1,4 +1,4 @@
-import { LuaScript, type Clock, type Redis } from '@tiercel/runtime';
+import { LuaScript, startTimer, type Clock, type Redis } from '@tiercel/runtime';
 import { LEASE_MS, RENEW_MS } from '../lease.ts';
 
 /** One prompt runs on a server and one waits there, so that its GPU never idles between two. */
@@ -79,7 +79,7 @@ export class ServerSlots {
         this.#waiting.delete(wake);
         resolve();
       };
-      const timer = setTimeout(wake, maxMs);
+      const timer = startTimer(wake, maxMs);
       this.#waiting.add(wake);
     });
   }

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { AttemptReport } from '@tiercel/contracts';
-import type { Clock } from '@tiercel/runtime';
+import { startTimer, type Clock } from '@tiercel/runtime';
 import type { AttemptRequest, AttemptResult, Backend, TierAttemptContext } from '../backend.ts';
 import { AttemptError, AttemptStopped, JobError, mayTryNextTier, Stopped } from '../failures.ts';
 import { judgeFailure, type Verdict } from './verdict.ts';
@@ -71,7 +71,7 @@ export class Attempt {
     const limit =
       limitMs === undefined
         ? undefined
-        : setTimeout(() => {
+        : startTimer(() => {
             this.#controller.abort(new AttemptError('timeout', `no result within ${limitMs} ms`));
           }, limitMs);
     const stop = () => {

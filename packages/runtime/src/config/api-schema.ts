@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { bytes, count, MIB, ms } from './value-kinds.ts';
+import { bytes, count, DAY_MS, HOUR_MS, MIB, MINUTE_MS, ms } from './value-kinds.ts';
 
 /** What a ComfyUI frontend of any era loads besides its API (WIRE.md 1.1, 1.2, 6.18). */
 const FRONTEND_PATHS = [
@@ -67,17 +67,19 @@ export const apiSchema = z
     progressBufferBytes: bytes(4 * MIB).describe(
       'Unsent bytes above which a socket is sent no progress',
     ),
-    pingIntervalMs: ms(20_000).describe(
+    pingIntervalMs: ms(20_000, HOUR_MS).describe(
       'Pings to sockets; a peer silent for two of them is dropped',
     ),
-    statusIntervalMs: ms(100).describe('Shortest time between two status broadcasts of a process'),
+    statusIntervalMs: ms(100, MINUTE_MS).describe(
+      'Shortest time between two status broadcasts of a process',
+    ),
     corsOrigin: z
       .string()
       .min(1)
       .optional()
       .describe('Sent as Access-Control-Allow-Origin; switches the same-origin check off'),
     proxy: proxySchema,
-    proxyTimeoutMs: ms(30_000).describe(
+    proxyTimeoutMs: ms(30_000, DAY_MS).describe(
       'A proxied server must begin its answer within this time, and never pause for longer',
     ),
   })

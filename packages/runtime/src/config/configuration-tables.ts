@@ -79,7 +79,10 @@ function showValues(setting: Setting): string {
   const { minimum, exclusiveMinimum, maximum } = setting;
   // The largest safe integer is the format's own limit, not one of ours.
   if (maximum !== undefined && maximum !== Number.MAX_SAFE_INTEGER) {
-    return `${kind}, ${minimum ?? 0} to ${maximum}`;
+    if (exclusiveMinimum === 0 && setting.type !== 'integer') {
+      return `${kind} above 0, up to ${maximum}`;
+    }
+    return `${kind}, ${minimum ?? (exclusiveMinimum === undefined ? 0 : exclusiveMinimum + 1)} to ${maximum}`;
   }
   if (exclusiveMinimum !== undefined) return `${kind} above ${exclusiveMinimum}`;
   return minimum === undefined ? kind : `${kind} from ${minimum}`;

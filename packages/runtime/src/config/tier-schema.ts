@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { findTierProblems, TIER_DRIVERS } from './tier-rules.ts';
-import { serverUrl } from './value-kinds.ts';
+import { duration, LONGEST_JOB_MS, serverUrl } from './value-kinds.ts';
 
 /** One entry of `tiers`. */
 export const tierSchema = z
@@ -33,10 +33,7 @@ export const tierSchema = z
       .min(1)
       .optional()
       .describe('`openai`, `cloudflare`, `pollinations`, `turbo`; `automatic1111`: the checkpoint'),
-    timeoutMs: z
-      .number()
-      .int()
-      .positive()
+    timeoutMs: duration(LONGEST_JOB_MS)
       .optional()
       .describe(
         'Limit for one attempt; without it 60000 for image services, 600000 for `comfyui` and `embedded`',

@@ -1,7 +1,34 @@
 import { z } from 'zod';
 
+export const SECOND_MS = 1_000;
+export const MINUTE_MS = 60 * SECOND_MS;
+export const HOUR_MS = 60 * MINUTE_MS;
+export const DAY_MS = 24 * HOUR_MS;
+
+/**
+ * Longer than any job, pause or answer that makes sense; a number over it is a slip of units. (Far longer ones
+ * would also be more than timers and BullMQ can count.)
+ */
+export const LONGEST_JOB_MS = 7 * DAY_MS;
+
+/** A whole number of milliseconds from 1. */
+export const duration = (maxMs: number) => atMost(z.number().int().positive(), maxMs, maxMs);
+
+/** A number that stands for a time: what is over `max` is refused in words that a person understands. */
+export const atMost = (number: z.ZodNumber, max: number, maxMs: number) =>
+  number.max(max, `must be at most ${max} (${inWords(maxMs)})`);
+
+function inWords(timeMs: number): string {
+  const units = { year: 365 * DAY_MS, day: DAY_MS, hour: HOUR_MS, minute: MINUTE_MS };
+  for (const [unit, unitMs] of Object.entries(units)) {
+    const count = timeMs / unitMs;
+    if (count >= 1) return `${count} ${unit}${count === 1 ? '' : 's'}`;
+  }
+  return `${timeMs / SECOND_MS} seconds`;
+}
+
 /** Kinds of values that many settings have; each with its default. */
-export const ms = (value: number) => z.number().int().positive().default(value);
+export const ms = (value: number, maxMs: number) => duration(maxMs).default(value);
 export const bytes = (value: number) => z.number().int().positive().default(value);
 export const count = (value: number) => z.number().int().positive().default(value);
 

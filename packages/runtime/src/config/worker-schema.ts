@@ -1,12 +1,12 @@
 import { z } from 'zod';
-import { bytes, count, MIB, ms } from './value-kinds.ts';
+import { bytes, count, DAY_MS, MIB, ms } from './value-kinds.ts';
 
 export const workerSchema = z
   .strictObject({
-    shutdownGraceMs: ms(10_000).describe(
+    shutdownGraceMs: ms(10_000, DAY_MS).describe(
       'After SIGTERM running jobs may finish for this long, then they are handed back',
     ),
-    blockedMs: ms(60_000).describe(
+    blockedMs: ms(60_000, DAY_MS).describe(
       'A worker whose event loop is stuck for this long kills itself; its jobs run again elsewhere',
     ),
     cacheBytes: bytes(256 * MIB).describe(
