@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { corsOrigin } from './address-kinds.ts';
 import { bytes, count, DAY_MS, HOUR_MS, MIB, MINUTE_MS, ms } from './value-kinds.ts';
 
 /** What a ComfyUI frontend of any era loads besides its API (WIRE.md 1.1, 1.2, 6.18). */
@@ -73,9 +74,7 @@ export const apiSchema = z
     statusIntervalMs: ms(100, MINUTE_MS).describe(
       'Shortest time between two status broadcasts of a process',
     ),
-    corsOrigin: z
-      .string()
-      .min(1)
+    corsOrigin: corsOrigin
       .optional()
       .describe('Sent as Access-Control-Allow-Origin; switches the same-origin check off'),
     proxy: proxySchema,

@@ -34,6 +34,7 @@ export interface DocumentedSetting {
 const PATTERNS: Readonly<Record<string, string>> = {
   '^(rediss?|unix):\\/\\/': 'URL with `redis://`, `rediss://` or `unix://`',
   '^https?:\\/\\/\\S+$': 'URL with `http://` or `https://`',
+  '^[^\\p{Cc}]+$': 'text',
   '^[\\w.-]{1,64}$': '1 to 64 letters, digits, dots, dashes or underscores',
 };
 

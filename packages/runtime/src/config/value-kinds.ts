@@ -34,8 +34,7 @@ export const count = (value: number) => z.number().int().positive().default(valu
 
 export const MIB = 1024 * 1024;
 
-/** Without slashes at its end. */
-export const serverUrl = z
+/** A short name that turns up in keys, metrics and reports. */
+export const shortName = z
   .string()
-  .regex(/^https?:\/\/\S+$/, 'must be an http:// or https:// URL')
-  .overwrite((url) => url.replace(/\/+$/, ''));
+  .regex(/^[\w.-]{1,64}$/, 'must be 1 to 64 letters, digits, dots, dashes or underscores');
