@@ -1,7 +1,7 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { hostname } from 'node:os';
-import { AppError, isAppError } from '@tiercel/contracts';
+import { AppError } from '@tiercel/contracts';
 import { AnnouncementBoard, EventReplay, EventSubscriber, publishControl } from '@tiercel/events';
 import { createPermitQueue, Editor, Producer, Reader } from '@tiercel/queue';
 import { loadSecretKey, reportReady, runMain, startProcess, systemClock } from '@tiercel/runtime';
@@ -192,6 +192,6 @@ function closeServer(server: Server): Promise<void> {
   });
 }
 
-await runMain(main, (error) => {
-  process.stderr.write(isAppError(error) ? `${error.message}\n` : `api: ${String(error)}\n`);
+await runMain(main, (line) => {
+  process.stderr.write(`${line}\n`);
 });

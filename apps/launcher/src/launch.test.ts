@@ -21,7 +21,7 @@ const PROGRAM = `
       });
       process.exit();
     },
-    (error) => terminal.complain(error.message),
+    (line) => terminal.complain(line),
   );`;
 
 afterAll(stopEverything);

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { TierBoard, TierRouter } from '@tiercel/backends';
-import { isAppError, isJsonObject, parseJson, workerId } from '@tiercel/contracts';
+import { isJsonObject, parseJson, workerId } from '@tiercel/contracts';
 import { AnnouncementBoard, EventPublisher, EventSubscriber } from '@tiercel/events';
 import {
   Consumer,
@@ -190,7 +190,6 @@ async function main(): Promise<void> {
   log.info({ workerId: id, concurrency: config.workerConcurrency }, 'worker is ready');
 }
 
-await runMain(main, (error) => {
-  const known = isAppError(error);
-  process.stderr.write(known ? `${error.message}\n` : `worker: ${String(error)}\n`);
+await runMain(main, (line) => {
+  process.stderr.write(`${line}\n`);
 });

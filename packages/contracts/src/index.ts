@@ -64,6 +64,7 @@ export {
   type Omittable,
 } from './routing.ts';
 export { RedisNames } from './redis-names.ts';
+export { SECRET_MEMBERS } from './secret-members.ts';
 export {
   addTierCounts,
   BREAKER_STATES,

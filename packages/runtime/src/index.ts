@@ -4,6 +4,8 @@ export type { TierConfig } from './config/tier-schema.ts';
 export { systemClock, type Clock } from './clock.ts';
 export { FreshRuns } from './fresh-runs.ts';
 export { Lifecycle, runMain } from './lifecycle.ts';
+export { describeError, summarizeError } from './describe-error.ts';
+export { listSecrets } from './config/list-secrets.ts';
 export { createLogger, type Logger } from './logger.ts';
 export {
   connectRedis,
@@ -20,6 +22,7 @@ export { LuaScript } from './lua-script.ts';
 export { addTierMetrics, type TierReading } from './tier-metrics.ts';
 export { createMetrics, type Metrics, type MetricsRegistry } from './metrics.ts';
 export { loadSecretKey } from './secret-key.ts';
+export { createSecretMask, NO_MASK, type SecretMask } from './secret-mask.ts';
 export { reportReady, stopWithParent, type ChildMessage } from './supervised.ts';
 export { serveMetrics } from './metrics-server.ts';
 export { sleep, startInterval, startTimer } from './timers.ts';

@@ -1,3 +1,5 @@
+import { isAppError } from '@tiercel/contracts';
+import { summarizeError } from './describe-error.ts';
 import type { Logger } from './logger.ts';
 
 type Closer = () => unknown;
@@ -65,15 +67,31 @@ export class Lifecycle {
  */
 export async function runMain(
   main: () => Promise<void>,
-  log: (error: unknown) => void,
+  print: (line: string) => void,
 ): Promise<void> {
+  const report = (error: unknown): void => {
+    print(isAppError(error) ? error.message : summarizeError(error));
+  };
+  endWhenUncaught(report);
   try {
     await main();
   } catch (error) {
-    log(error);
+    report(error);
     process.exitCode = exitCodeFor(error);
     process.exit();
   }
+}
+
+/**
+ * An error that nobody catches still ends the process, but is reported by us: Node would print it with all that hangs
+ * on it, such as commands to Redis with their arguments. A later call replaces an earlier one.
+ */
+export function endWhenUncaught(report: (error: unknown) => void): void {
+  process.setUncaughtExceptionCaptureCallback(null);
+  process.setUncaughtExceptionCaptureCallback((error: unknown) => {
+    report(error);
+    process.exit(1);
+  });
 }
 
 /** 78 (EX_CONFIG of sysexits.h) when the operator must change something, else 1. */

@@ -1,6 +1,7 @@
 import { RedisNames } from '@tiercel/contracts';
+import { listSecrets } from './config/list-secrets.ts';
 import { loadConfig, type Config } from './config/load.ts';
-import { Lifecycle } from './lifecycle.ts';
+import { endWhenUncaught, Lifecycle } from './lifecycle.ts';
 import { createLogger, type Logger } from './logger.ts';
 import {
   closeRedis,
@@ -39,12 +40,15 @@ export async function startProcess(
   role: 'commands' | 'patient',
 ): Promise<RunningProcess> {
   const config = loadConfig();
-  const log = createLogger({ level: config.logLevel, name });
+  const log = createLogger({ level: config.logLevel, name, secrets: listSecrets(config) });
   const lifecycle = new Lifecycle(log);
   lifecycle.closeOnSignals();
   // A promise that a plug-in forgot must not end the process and with it the jobs of others.
   process.on('unhandledRejection', (error) => {
     log.error({ err: error }, 'a rejection that nobody handled');
+  });
+  endWhenUncaught((error) => {
+    log.fatal({ err: error }, 'an error that nobody caught: this process ends');
   });
   stopWithParent(lifecycle);
   const connect = (as: ConnectionRole): Redis => {

@@ -5,6 +5,7 @@ import {
   isFallbackPolicy,
   isJsonObject,
   promptId,
+  SECRET_MEMBERS,
   sliceMembers,
   stringifyJson,
   type JsonObject,
@@ -12,13 +13,7 @@ import {
   type PromptId,
 } from '@tiercel/contracts';
 import { NO_PROMPT, validatePrompt } from '@tiercel/graph';
-import {
-  SECRET_MEMBERS,
-  sealSecrets,
-  type Accepted,
-  type Producer,
-  type Reader,
-} from '@tiercel/queue';
+import { sealSecrets, type Accepted, type Producer, type Reader } from '@tiercel/queue';
 import type { Logger } from '@tiercel/runtime';
 import type { Request, Response } from 'express';
 import { v4 as uuid } from 'uuid';
