@@ -88,10 +88,12 @@ async function main(): Promise<void> {
     queueRemaining: () => reader.countRemaining(),
     workers: () => catalogue.workers,
   });
+  const secretKey = loadSecretKey(config.dataDir);
   const forward = createForward({
     pool: new ServerPool({
       workers: () => catalogue.workers,
       host: hostname(),
+      secretKey,
       clock: systemClock,
     }),
     options: { ...api.proxy, maxBodyBytes: api.maxBodyBytes, timeoutMs: api.proxyTimeoutMs },
@@ -109,7 +111,7 @@ async function main(): Promise<void> {
             (found) => found !== null,
             () => false,
           ),
-        secretKey: loadSecretKey(config.dataDir),
+        secretKey,
         maxPromptNodes: api.maxPromptNodes,
         log,
       }),

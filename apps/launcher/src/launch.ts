@@ -114,7 +114,7 @@ function metricsPortOf(config: Config, index: number): Record<string, string> {
 
 function startChildren(options: LaunchOptions, redis: RedisSource, run: Run): SupervisedChild[] {
   const { config, terminal, apiFile, workerFile } = options;
-  // With REDIS_URL set the children inherit it; a password in it must not turn up in `ps`.
+  // With REDIS_URL set the children inherit it.
   const env: Record<string, string> = config.redisUrl === undefined ? { REDIS_URL: redis.url } : {};
   const workers = Array.from({ length: config.workerProcesses }, (_, index) => ({
     name: config.workerProcesses === 1 ? 'worker' : `worker ${index + 1}`,

@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { startTimer, type ChildMessage } from '@tiercel/runtime';
+import { childEnvironment, startTimer, type ChildMessage } from '@tiercel/runtime';
 import type { Terminal } from './terminal.ts';
 
 export interface ChildSpec {
@@ -7,7 +7,7 @@ export interface ChildSpec {
   readonly name: string;
   /** Absolute path of the program. */
   readonly file: string;
-  /** Added to our own environment, which the child inherits. No secrets: they show in `ps` for a moment. */
+  /** Added to our own environment, which the child inherits. */
   readonly env: Readonly<Record<string, string>>;
 }
 
@@ -102,15 +102,10 @@ export function superviseChild(
   };
 }
 
-/**
- * env(1) adds to the environment without our reading it (only packages/runtime/src/config does that),
- * and becomes node by exec: pid, signals and the IPC channel are node's.
- */
 function spawnNode(spec: ChildSpec): ChildProcess {
-  const assignments = Object.entries(spec.env).map(([name, value]) => `${name}=${value}`);
-  const command = [...assignments, process.execPath, '--enable-source-maps', spec.file];
-  return spawn('/usr/bin/env', command, {
+  return spawn(process.execPath, ['--enable-source-maps', spec.file], {
     detached: true,
+    env: childEnvironment(spec.env),
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   });
 }

@@ -2,6 +2,7 @@ import {
   createComfyUiBackend,
   createEmbeddedBackend,
   createServiceBackend,
+  toPublicUrl,
   type Backend,
   type ComfyUiBackend,
   type Tier,
@@ -42,6 +43,7 @@ export async function createBackends(
   parts: RunningProcess,
   workerId: WorkerId,
   files: FileStore,
+  secretKey: Uint8Array,
 ): Promise<Backends> {
   const { config, redis, names, log, lifecycle } = parts;
   const tierConfigs = withEmbedded(config.tiers);
@@ -68,7 +70,9 @@ export async function createBackends(
         ...executor,
         service: createImageService(tier),
         mayOmit: new Set(config.fallback.mayOmit),
-        cacheModel: config.cache.enabled ? describeModel(tier, config.fallback.mayOmit) : undefined,
+        cacheModel: config.cache.enabled
+          ? describeModel(tier, config.fallback.mayOmit, secretKey)
+          : undefined,
         checkpoints: tier.checkpoints.length === 0 ? undefined : new Set(tier.checkpoints),
       });
     }
@@ -76,6 +80,7 @@ export async function createBackends(
       ...base,
       ...{ urls: tier.urls, files, redis, log },
       clientId: `tiercel-${workerId}`,
+      secretKey,
       prefix: names.prefix,
       clock: systemClock,
       run: { checkMs: CHECK_MS, lostAfterMs: LOST_AFTER_MS },
@@ -118,8 +123,13 @@ function withEmbedded(tiers: readonly TierConfig[]): readonly TierConfig[] {
 }
 
 /** All that decides what a tier paints; undefined when a server may paint with any model it likes. */
-function describeModel(tier: TierConfig, mayOmit: readonly string[]): string | undefined {
-  const { driver, url, urls, model } = tier;
+function describeModel(
+  tier: TierConfig,
+  mayOmit: readonly string[],
+  secretKey: Uint8Array,
+): string | undefined {
+  const { driver, url = '', urls, model } = tier;
   if (driver === 'automatic1111' && model === undefined) return undefined;
-  return [driver, url ?? '', ...urls, model ?? '', ...mayOmit].join(' ');
+  const servers = [url, ...urls].map((server) => toPublicUrl(server, secretKey));
+  return [driver, ...servers, model ?? '', ...mayOmit].join(' ');
 }

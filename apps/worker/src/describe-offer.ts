@@ -8,6 +8,7 @@ import {
 } from '@tiercel/contracts';
 import { mergeObjectInfo } from '@tiercel/graph';
 import { embeddedModels } from '@tiercel/nodes';
+import { sealSecrets } from '@tiercel/queue';
 import type { TierReading } from '@tiercel/runtime';
 import type { Backends } from './create-backends.ts';
 import { describeServiceClasses, listServiceModels } from './service-catalogue.ts';
@@ -20,11 +21,18 @@ export interface Offer extends Pick<
   readonly objectInfo: ObjectInfo;
 }
 
-export function describeOffer(backends: Backends, readings: readonly TierReading[]): Offer {
+export function describeOffer(
+  backends: Backends,
+  readings: readonly TierReading[],
+  secretKey: Uint8Array,
+): Offer {
   const { tiers, pools, registry, isSketching, checkpoints } = backends;
   const offers = pools.map((pool) => ({ name: pool.name, ...pool.offer() }));
   const servers = offers.flatMap(({ name, servers: listed }) =>
-    listed.map(({ url, healthy }) => ({ tier: name, url, healthy })),
+    listed.map(({ url, address, healthy }) => ({
+      ...{ tier: name, url, healthy },
+      ...(address === url ? {} : { sealedAddress: sealSecrets(secretKey, address) }),
+    })),
   );
   const serviceModels = checkpoints === undefined ? undefined : listServiceModels(checkpoints);
   return {

@@ -12,6 +12,7 @@ import {
   Sweeper,
 } from '@tiercel/queue';
 import {
+  listSecrets,
   loadSecretKey,
   reportReady,
   runMain,
@@ -43,7 +44,8 @@ async function main(): Promise<void> {
   const id = workerId(`${hostname()}-${process.pid}-${randomUUID().slice(0, 8)}`);
 
   const files = new FileStore(config.dataDir);
-  const backends = await createBackends(parts, id, files);
+  const secretKey = loadSecretKey(config.dataDir);
+  const backends = await createBackends(parts, id, files, secretKey);
 
   const watcher = new ConfigWatcher(config, backends.pools, log);
   watcher.start();
@@ -84,6 +86,7 @@ async function main(): Promise<void> {
     observer: counters,
     log,
     stored: createSharedResults(parts, backends, files),
+    secrets: listSecrets(config),
   });
   const processor = new JobProcessor({
     consumer,
@@ -94,7 +97,7 @@ async function main(): Promise<void> {
       workerId: id,
       jobTimeoutMs: config.queue.jobTimeoutMs,
       attempts: config.queue.attempts,
-      secretKey: loadSecretKey(config.dataDir),
+      secretKey,
     },
     clock,
     log,
@@ -155,7 +158,7 @@ async function main(): Promise<void> {
     board: new AnnouncementBoard(redis, names, clock),
     workerId: id,
     concurrency: config.workerConcurrency,
-    offer: async () => describeOffer(backends, await counters.read()),
+    offer: async () => describeOffer(backends, await counters.read(), secretKey),
     running: () => running.count,
     clock,
     log,

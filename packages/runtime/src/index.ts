@@ -5,6 +5,7 @@ export { systemClock, type Clock } from './clock.ts';
 export { FreshRuns } from './fresh-runs.ts';
 export { Lifecycle, runMain } from './lifecycle.ts';
 export { describeError, summarizeError } from './describe-error.ts';
+export { childEnvironment } from './config/child-environment.ts';
 export { listSecrets } from './config/list-secrets.ts';
 export { createLogger, type Logger } from './logger.ts';
 export {

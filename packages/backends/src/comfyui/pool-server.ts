@@ -27,7 +27,10 @@ const MAX_PUSHED = 10_000;
 
 /** One server of the pool as this worker sees it. */
 export class PoolServer {
+  /** What it is called: without the login that its address may hold (toPublicUrl). */
   readonly url: string;
+  /** Where it is asked. Never written down. */
+  readonly address: string;
   readonly client: ComfyClient;
   readonly #log: Logger;
   readonly #runs = new Map<string, PromptRun>();
@@ -50,8 +53,9 @@ export class PoolServer {
   /** Models of the last prompt given to it. */
   lastModels = '';
 
-  constructor(dependencies: { url: string; client: ComfyClient; log: Logger }) {
+  constructor(dependencies: { url: string; address: string; client: ComfyClient; log: Logger }) {
     this.url = dependencies.url;
+    this.address = dependencies.address;
     this.client = dependencies.client;
     this.#log = dependencies.log;
     this.#historyDeletes = new HistoryDeletes((ids) => this.client.deleteHistory(ids));

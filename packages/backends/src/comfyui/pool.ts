@@ -92,6 +92,6 @@ export function describeOffer(pool: readonly PoolServer[]): PoolOffer {
     devices: known.flatMap(({ url, isHealthy, abilities }) =>
       isHealthy ? abilities.devices.map((device) => ({ ...device, server: url })) : [],
     ),
-    servers: pool.map(({ url, isHealthy }) => ({ url, healthy: isHealthy })),
+    servers: pool.map(({ url, address, isHealthy }) => ({ url, address, healthy: isHealthy })),
   };
 }

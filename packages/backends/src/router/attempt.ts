@@ -3,6 +3,7 @@ import type { AttemptReport } from '@tiercel/contracts';
 import { startTimer, type Clock } from '@tiercel/runtime';
 import type { AttemptRequest, AttemptResult, Backend, TierAttemptContext } from '../backend.ts';
 import { AttemptError, AttemptStopped, JobError, mayTryNextTier, Stopped } from '../failures.ts';
+import { runDiscreetly } from './discreet-run.ts';
 import { judgeFailure, type Verdict } from './verdict.ts';
 import type { BegunAttempt } from './tier-board.ts';
 
@@ -44,10 +45,12 @@ export class Attempt {
     tier: Tier;
     begun: BegunAttempt | undefined;
     request: AttemptRequest;
-    context: TierAttemptContext;
+    context: Omit<TierAttemptContext, 'hideSecrets'>;
     /** Undefined when the job ends before the tier's limit. */
     limitMs: number | undefined;
     clock: Clock;
+    /** Of the configuration: no error tells them. */
+    secrets: readonly string[];
   }) {
     this.tier = options.tier;
     this.#clock = options.clock;
@@ -62,10 +65,11 @@ export class Attempt {
   async #run(options: {
     begun: BegunAttempt | undefined;
     request: AttemptRequest;
-    context: TierAttemptContext;
+    context: Omit<TierAttemptContext, 'hideSecrets'>;
     limitMs: number | undefined;
+    secrets: readonly string[];
   }): Promise<AttemptEnd> {
-    const { begun, request, context, limitMs } = options;
+    const { begun, request, context, limitMs, secrets } = options;
     const { backend } = this.tier;
     const started = this.#clock.now();
     const limit =
@@ -82,7 +86,7 @@ export class Attempt {
     const { signal } = this.#controller;
     let outcome: Outcome;
     try {
-      const result = await backend.run(request, { ...context, signal });
+      const result = await runDiscreetly(backend, request, { ...context, signal }, secrets);
       context.claim();
       outcome = { kind: 'done', result };
     } catch (error) {

@@ -86,6 +86,7 @@ function launch(
     // The job's own deadline is its caller's to enforce, and ends it in other words.
     limitMs: timeoutMs < request.deadlineMs - parts.clock.now() ? timeoutMs : undefined,
     clock: parts.clock,
+    secrets: parts.secrets ?? [],
   });
   runner.attempt = attempt;
   race.join(attempt);

@@ -24,6 +24,8 @@ export interface RouterParts {
   readonly log: Logger;
   /** Undefined when no results are stored. */
   readonly stored: StoredResults | undefined;
+  /** Values of the configuration that no error may tell. */
+  readonly secrets?: readonly string[];
 }
 
 export interface RoutedResult {
