@@ -105,20 +105,18 @@ export const printableText = z
   .string()
   .regex(/^[^\p{Cc}]+$/u, 'must be a text without line breaks and other control characters');
 
-/** What Access-Control-Allow-Origin can say. */
+const NO_ORIGIN =
+  'must be *, null, or one origin such as https://example.com:8443, without a path and a second one';
+
+/** What Access-Control-Allow-Origin can say, written as browsers write it: they compare it letter by letter. */
 export const corsOrigin = z
   .string()
-  .refine(
-    (text) => text === '*' || isOrigin(text),
-    'must be * or one origin as browsers send it, such as https://example.com:8443: no path, no slash at its end, no second one',
-  );
+  .refine(isOrigin, { error: NO_ORIGIN, abort: true })
+  .overwrite((text) => (/^https?:/i.test(text) ? new URL(text).origin : text.replace(/\/$/, '')));
 
-/** Browsers write an origin in one way; what never equals it would switch CORS off without a word. */
 function isOrigin(text: string): boolean {
-  if (!/^[a-z][a-z\d+.-]*:\/\/[^\s/?#@]+$/.test(text) || !URL.canParse(text)) return false;
-  const { origin } = new URL(text);
-  // Of schemes of applications (`tauri://localhost`) a URL tells no origin.
-  return origin === 'null' || origin === text;
+  if (text === '*' || text === 'null') return true;
+  return /^[a-z][a-z\d+.-]*:\/\/[\w.:[\]-]+\/?$/i.test(text) && URL.canParse(text);
 }
 
 function refuse(context: z.RefinementCtx, problem: string | undefined): void {
