@@ -28,9 +28,12 @@ import { SocketHub } from './sockets/socket-hub.ts';
 import { serveUpgrades } from './sockets/serve-upgrades.ts';
 
 const DRAIN_MS = 5_000;
+/** For connections that were cut to be gone. */
+const CUT_MS = 1_000;
 
 async function main(): Promise<void> {
-  const { config, log, lifecycle, names, redis, ear } = await startProcess('api', 'commands');
+  const parts = await startProcess('api', 'commands');
+  const { config, log, lifecycle, names, redis, ear } = parts;
 
   const files = new FileStore(config.dataDir);
   const user = new UserStore(config.dataDir, {
@@ -53,7 +56,7 @@ async function main(): Promise<void> {
     listInputFiles: () => files.listFiles('input'),
     log,
   });
-  await catalogue.start(subscriber);
+  await parts.whileStarting(catalogue.start(subscriber));
   lifecycle.onClose('catalogue', () => {
     catalogue.stop();
   });
@@ -77,7 +80,7 @@ async function main(): Promise<void> {
     },
     log,
   });
-  await hub.start();
+  await parts.whileStarting(hub.start());
   // The count may have changed while this process could not hear it.
   ear.on('ready', () => {
     hub.refreshStatus().catch(() => undefined);
@@ -152,7 +155,7 @@ async function main(): Promise<void> {
   );
   const server = createServer(app);
   serveUpgrades(server, hub);
-  lifecycle.onClose('http server', () => closeServer(server));
+  lifecycle.onClose('http server', () => closeServer(server), DRAIN_MS + CUT_MS);
   // Closed before the server, which waits for every connection to end.
   lifecycle.onClose('sockets', () => {
     hub.stop();

@@ -12,8 +12,8 @@ export interface LaunchOptions {
   readonly workerFile: string;
 }
 
-/** Past a worker's own grace it is killed. */
-const STOP_EXTRA_MS = 5_000;
+/** Over a worker's own grace, for what it does after it when Redis hangs; then it is killed. */
+const STOP_EXTRA_MS = 8_000;
 /**
  * npm passes a terminal's Ctrl-C on although the terminal sent it to us as well: two signals that
  * close together are one keystroke.
@@ -32,11 +32,13 @@ export async function launch(options: LaunchOptions): Promise<number> {
   const children: SupervisedChild[] = [];
   let redisIsUp = false;
   const run = createRun();
+  const stopping = new AbortController();
 
   onSignals(
     (signal) => {
       terminal.say(`${signal}: stopping. Running jobs may finish; once more stops at once.`);
       run.end(0);
+      stopping.abort();
     },
     () => {
       // With nothing to stop in order, leaving is enough: a Redis that is just starting ends with us.
@@ -46,13 +48,21 @@ export async function launch(options: LaunchOptions): Promise<number> {
     },
   );
 
-  const redis = await openRedis(config, {
-    say: terminal.say,
-    onLost: (why) => {
-      terminal.complain(why);
-      run.end(1);
-    },
-  });
+  let redis: RedisSource;
+  try {
+    redis = await openRedis(config, {
+      say: terminal.say,
+      onLost: (why) => {
+        terminal.complain(why);
+        run.end(1);
+      },
+      signal: stopping.signal,
+    });
+  } catch (error) {
+    // Told to stop while Redis was being looked for, started, or loading: that is no failure.
+    if (run.exitCode !== undefined) return run.exitCode;
+    throw error;
+  }
   redisIsUp = true;
   try {
     if (run.exitCode === undefined) children.push(...startChildren(options, redis, run));

@@ -7,15 +7,23 @@ import {
   type ComfyUiBackend,
   type Tier,
 } from '@tiercel/backends';
-import type { WorkerId } from '@tiercel/contracts';
+import { AppError, type WorkerId } from '@tiercel/contracts';
 import {
   createBuiltinNodes,
   createRegistry,
   loadPlugins,
   NodeCache,
+  type NodeDefinition,
   type NodeRegistry,
 } from '@tiercel/nodes';
-import { systemClock, TIER_RULES, type RunningProcess, type TierConfig } from '@tiercel/runtime';
+import {
+  inTime,
+  LATE,
+  systemClock,
+  TIER_RULES,
+  type RunningProcess,
+  type TierConfig,
+} from '@tiercel/runtime';
 import type { FileStore } from '@tiercel/storage';
 import { createImageService, isServiceTier } from './create-image-service.ts';
 
@@ -38,6 +46,18 @@ const LOST_AFTER_MS = 8_000;
 /** A job waits this long for a server that can run it when none is up. */
 const UNAVAILABLE_MS = 300_000;
 
+/** For all servers of all pools to be asked once what they can do. */
+const FIRST_LOOK_MS = 20_000;
+/** For the modules of NODES_DIR, which may do anything while they are imported. */
+const IMPORT_MS = 60_000;
+
+async function loadInTime(nodesDir: string): Promise<NodeDefinition[]> {
+  const plugins = await inTime(loadPlugins(nodesDir), IMPORT_MS);
+  if (plugins !== LATE) return plugins;
+  const message = `The modules of NODES_DIR were not imported within ${IMPORT_MS / 1000} s.`;
+  throw new AppError('node_plugin_invalid', message);
+}
+
 /** Builds the configured tiers. */
 export async function createBackends(
   parts: RunningProcess,
@@ -49,7 +69,7 @@ export async function createBackends(
   const tierConfigs = withEmbedded(config.tiers);
   const isSketching = tierConfigs.every(({ driver }) => driver === 'embedded');
   const services = tierConfigs.filter(isServiceTier);
-  const plugins = config.nodesDir === undefined ? [] : await loadPlugins(config.nodesDir);
+  const plugins = config.nodesDir === undefined ? [] : await loadInTime(config.nodesDir);
   const registry = createRegistry([...createBuiltinNodes(), ...plugins]);
   const { maxPixels } = config.worker;
   const executor = {
@@ -96,7 +116,8 @@ export async function createBackends(
     const { quality, hedge, concurrency = TIER_RULES[tier.driver].concurrency } = tier;
     return { backend: create(tier), quality, concurrency, hedge };
   });
-  await Promise.all(pools.map((pool) => pool.ready()));
+  // A server that hangs is there when it answers; the start does not depend on it.
+  await inTime(Promise.all(pools.map((pool) => pool.ready())), FIRST_LOOK_MS);
   const usesRegistry = services.length > 0 || tierConfigs.some((t) => t.driver === 'embedded');
   return {
     tiers,

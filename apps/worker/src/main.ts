@@ -28,7 +28,7 @@ import { createSharedResults } from './create-shared-results.ts';
 import { describeOffer } from './describe-offer.ts';
 import { JobProcessor } from './job-processor.ts';
 import { RunningJobs } from './running-jobs.ts';
-import { stopWorking } from './stop-working.ts';
+import { stopLimitMs, stopWorking } from './stop-working.ts';
 import { TierCounters } from './tier-counters.ts';
 import { TempCleaner } from './temp-cleaner.ts';
 import { Watchdog } from './watchdog.ts';
@@ -105,14 +105,15 @@ async function main(): Promise<void> {
   });
 
   const subscriber = new EventSubscriber(ear, names);
-  await subscriber.onBell((promptId) => {
+  const onBell = subscriber.onBell((promptId) => {
     running.ring(promptId as Parameters<RunningJobs['ring']>[0]);
   });
-  await subscriber.onControl(({ body }) => {
+  const onControl = subscriber.onControl(({ body }) => {
     const parsed = parseJson(body);
     if (!isJsonObject(parsed)) return;
     for (const pool of backends.pools) void pool.free(parsed);
   });
+  await parts.whileStarting(Promise.all([onBell, onControl]));
   // Bells that rang while the connection was away are on the records.
   ear.on('ready', () => {
     for (const job of running.ids()) {
@@ -163,7 +164,7 @@ async function main(): Promise<void> {
     clock,
     log,
   });
-  await announcer.start();
+  await parts.whileStarting(announcer.start());
   lifecycle.onClose('announcer', () => announcer.stop());
 
   if (config.metricsPort !== undefined) {
@@ -182,8 +183,11 @@ async function main(): Promise<void> {
     log,
     run: (permit) => processor.process(permit),
   });
-  lifecycle.onClose('jobs', () =>
-    stopWorking({ runner, processor, running }, config.worker.shutdownGraceMs),
+  const graceMs = config.worker.shutdownGraceMs;
+  lifecycle.onClose(
+    'jobs',
+    () => stopWorking({ runner, processor, running, log }, graceMs),
+    stopLimitMs(graceMs),
   );
   runner.start();
   reportReady({

@@ -3,6 +3,7 @@ export { TIER_RULES, type TierDriver } from './config/tier-rules.ts';
 export type { TierConfig } from './config/tier-schema.ts';
 export { systemClock, type Clock } from './clock.ts';
 export { FreshRuns } from './fresh-runs.ts';
+export { inTime, LATE } from './in-time.ts';
 export { Lifecycle, runMain } from './lifecycle.ts';
 export { describeError, summarizeError } from './describe-error.ts';
 export { childEnvironment } from './config/child-environment.ts';

@@ -1,6 +1,7 @@
-import { RedisNames } from '@tiercel/contracts';
+import { AppError, RedisNames } from '@tiercel/contracts';
 import { listSecrets } from './config/list-secrets.ts';
 import { loadConfig, type Config } from './config/load.ts';
+import { inTime, LATE } from './in-time.ts';
 import { endWhenUncaught, Lifecycle } from './lifecycle.ts';
 import { createLogger, type Logger } from './logger.ts';
 import {
@@ -28,6 +29,11 @@ export interface RunningProcess {
   readonly ear: Redis;
   /** A further connection, closed with the process. */
   connect(role: ConnectionRole): Redis;
+  /**
+   * For what a start waits for and Redis must answer: commands that wait for Redis wait for ever.
+   * @throws AppError redis_unreachable, or what the work throws
+   */
+  whileStarting<T>(work: Promise<T>): Promise<T>;
 }
 
 /**
@@ -58,8 +64,14 @@ export async function startProcess(
   };
   const redis = connect(role);
   await waitForRedis(redis, REDIS_WAIT_MS);
-  for (const problem of await findDurabilityProblems(redis))
+  const whileStarting = async <T>(work: Promise<T>): Promise<T> => {
+    const done = await inTime(work, REDIS_WAIT_MS);
+    if (done !== LATE) return done;
+    throw new AppError('redis_unreachable', 'Redis stopped answering during the start.');
+  };
+  for (const problem of await whileStarting(findDurabilityProblems(redis)))
     log.warn({ problem }, 'redis settings');
   const names = new RedisNames(config.redisPrefix);
-  return { config, log, lifecycle, names, redis, ear: connect('subscriber'), connect };
+  const ear = connect('subscriber');
+  return { config, log, lifecycle, names, redis, ear, connect, whileStarting };
 }
