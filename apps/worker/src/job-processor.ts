@@ -206,9 +206,7 @@ export class JobProcessor {
         error instanceof RoutingFailed ? error : { cause: error, report: NO_REPORT };
       const reason = stopReason(controller.signal);
       if (reason === 'shutdown') return 'hand-back';
-      if (reason === undefined && !job.cancelled && !(cause instanceof JobError)) {
-        log.error({ err: cause }, 'a job failed by an error of ours');
-      }
+      if (reason !== 'interrupt' && !job.cancelled) logFailure(log, cause, reason);
       const terminal = describeFailure(job, cause, {
         reason,
         timestamp: this.#clock.now(),
@@ -219,6 +217,19 @@ export class JobProcessor {
       const outcome = terminal.type === 'execution_interrupted' ? 'interrupted' : 'error';
       return ended(outcome, reporter, terminal, report, partialOf(cause));
     }
+  }
+}
+
+/** The caller is told what it may know; why it came to that is for the log. */
+function logFailure(log: Logger, cause: unknown, reason: Stopped['reason'] | undefined): void {
+  if (reason === 'timeout') {
+    log.warn({ err: cause }, 'a job ran out of time');
+  } else if (!(cause instanceof JobError)) {
+    log.error({ err: cause }, 'a job failed by an error of ours');
+  } else {
+    const { node_id: nodeId, node_type: nodeType } = cause.details;
+    const level = cause.code === 'storage_unavailable' ? 'error' : 'warn';
+    log[level]({ err: cause, code: cause.code, nodeId, nodeType }, 'a job failed');
   }
 }
 

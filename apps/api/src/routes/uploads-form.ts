@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { AppError } from '@tiercel/contracts';
-import type { FileStore } from '@tiercel/storage';
+import { AppError, isAppError } from '@tiercel/contracts';
+import { translateFileError, type FileStore } from '@tiercel/storage';
 import type { Request, Response } from 'express';
 import multer, { MulterError, type StorageEngine } from 'multer';
 
@@ -102,9 +102,8 @@ function translate(cause: unknown, maxUploadBytes: number): AppError {
       cause.code === 'LIMIT_FILE_SIZE' ? `${maxUploadBytes} bytes` : 'a few short fields';
     return new AppError('body_too_large', `Uploads are limited to ${limit}.`, { cause });
   }
-  // A system error (disk full) is ours; anything else is a body that is not whole multipart.
-  if (cause instanceof Error && 'errno' in cause) {
-    return new AppError('internal', 'The upload could not be stored.', { cause });
-  }
+  // A system error (disk full) is the storage's; anything else is a body that is not whole multipart.
+  const known = translateFileError(cause);
+  if (isAppError(known)) return known;
   return new AppError('bad_request', 'The body is not a whole multipart form.', { cause });
 }

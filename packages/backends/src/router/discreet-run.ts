@@ -118,13 +118,13 @@ function cleanError(error: unknown, mask: SecretMask): unknown {
   }
   cleanChain(error, mask);
   if (!(error instanceof JobError)) return error;
-  const { exception_message: message, traceback, current_inputs: inputs, ...rest } = error.details;
   const { node_errors: nodeErrors } = error.details;
+  // Replaced, not taken out and added: the members keep ComfyUI's order.
   const details = mask.value({
-    ...rest,
-    exception_message: hidePaths(message),
-    traceback: traceback.map(hidePaths),
-    current_inputs: hidePathValues(inputs),
+    ...error.details,
+    exception_message: hidePaths(error.details.exception_message),
+    traceback: error.details.traceback.map(hidePaths),
+    current_inputs: hidePathValues(error.details.current_inputs),
     ...(nodeErrors === undefined ? {} : { node_errors: hidePathsIn(nodeErrors) }),
   });
   const { code, cause, partial } = error;

@@ -1,4 +1,4 @@
-import { stringifyJson } from '@tiercel/contracts';
+import { isAppError, stringifyJson } from '@tiercel/contracts';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describeValue } from '../describe-value.ts';
 import type { NodeContext, NodeInputs, NodeResult } from '../node-definition.ts';
@@ -156,7 +156,11 @@ function describeFailure(
     nodeId: node.id,
     nodeType: node.classType,
     exceptionMessage: error instanceof Error ? error.message : String(error),
-    exceptionType: error instanceof Error ? error.name : 'Exception',
+    exceptionType: isAppError(error)
+      ? error.code
+      : error instanceof Error
+        ? error.name
+        : 'Exception',
     currentInputs: Object.fromEntries(shown),
     currentOutputs: state.nodeIds,
     partial: state.result(),
