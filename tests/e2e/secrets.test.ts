@@ -6,6 +6,7 @@ import {
   http,
   startFakeComfyUi,
   startSystem,
+  startWorker,
   stopEverything,
   until,
   type EventRecorder,
@@ -14,7 +15,7 @@ import {
   type SpawnedProcess,
   type TestSystem,
 } from '@tiercel/testkit';
-import { isIdleAfter } from './comfyui-system.ts';
+import { isIdleAfter, startCounting } from './comfyui-system.ts';
 import { lastMessage, post, saveImage, waitForEnd } from './prompts.ts';
 
 /** What callers and the configuration keep secret is in no answer, event, log line, key, record or file. */
@@ -44,13 +45,14 @@ let system: TestSystem;
 let api: RawHttp;
 let socket: EventRecorder;
 const shown: string[] = [];
+const successors: SpawnedProcess[] = [];
 
 beforeAll(async () => {
   server = await startFakeComfyUi({ login: LOGIN });
   const [user, password] = LOGIN.split(':').map(encodeURIComponent);
   const address = server.url.replace('://', `://${user}:${password}@`);
   system = await startSystem({
-    configYaml: `tiers: [{ name: gpu, driver: comfyui, urls: ['${address}'] }]\napi: { proxy: { customRoutes: [/view_anything] } }\n`,
+    configYaml: `tiers: [{ name: gpu, driver: comfyui, urls: ['${address}'] }]\nqueue: { lockMs: 1000 }\n`,
     env: { LOG_LEVEL: 'trace' },
   });
   api = http(system.url);
@@ -179,12 +181,26 @@ describe('the login in the URL of a server', () => {
     expect(item.status.status_str).toBe('success');
   });
 
+  test('is not needed in the note by which another worker goes on with a prompt', async () => {
+    const [worker] = system.workers;
+    const runs = await startCounting(server);
+    const id = await post(api, {
+      '1': { class_type: 'RunMs', inputs: { ms: 3_000, seed: 1 } },
+      '2': { class_type: 'SaveImage', inputs: { images: ['1', 0], filename_prefix: 'on' } },
+    });
+    await until(async () => (await runs()) > 0);
+    await worker!.kill9();
+    successors.push(await startWorker(system.options));
+    expect((await waitForEnd(api, id)).status.status_str).toBe('success');
+    expect(await runs()).toBe(1);
+  });
+
   test('is in no answer, frame, log line, key, note, announcement or file', async () => {
     const keys = readAppendOnlyFile();
     expect(keys).toMatch(/slots:http:\/\/127\.0\.0\.1:\d+\/?#[0-9a-f]{8}/);
     expect(keys).toContain('sealedAddress');
     const files = readNames(system.dataDir).join('\n');
-    const logs = logsOf([...system.apis, ...system.workers]);
+    const logs = logsOf([...system.apis, ...system.workers, ...successors]);
     const now = await showJob('none');
     for (const text of [keys, files, logs, now, ...shown]) expectNoTrace(text, [TELLING_LOGIN]);
   });
