@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import {
+  isAlive,
   makeTempFolder,
   onStopEverything,
   startTestRedis,
@@ -67,15 +68,6 @@ async function launchReady(env: Readonly<Record<string, string>> = {}): Promise<
   await until(() => launcher.lines.some((line) => line.includes('Ctrl-C stops it')), 25_000);
   expect(launcher.pids().length).toBeGreaterThanOrEqual(3);
   return launcher;
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
-  } catch {
-    return false;
-  }
 }
 
 async function waitUntilGone(launcher: Launcher): Promise<void> {

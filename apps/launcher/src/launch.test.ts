@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
-import { makeTempFolder, onStopEverything, stopEverything, until } from '@tiercel/testkit';
+import { isAlive, makeTempFolder, onStopEverything, stopEverything, until } from '@tiercel/testkit';
 
 const here = import.meta.dirname;
 /** What main.ts does, with stand-ins for the two programs. */
@@ -91,16 +91,6 @@ async function startReady(...args: Parameters<typeof startLauncher>): Promise<La
   const launcher = startLauncher(...args);
   await until(() => launcher.out().includes('Ctrl-C stops it'), 20_000);
   return launcher;
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    // A zombie is dead; its new parent just has not looked yet.
-    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
-  } catch {
-    return false;
-  }
 }
 
 const pidsOf = (launcher: Launcher): number[] => [

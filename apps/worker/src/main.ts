@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { TierBoard, TierRouter } from '@tiercel/backends';
-import { isJsonObject, parseJson, workerId } from '@tiercel/contracts';
+import { isJsonObject, parseJson, SECRET_MEMBERS, workerId } from '@tiercel/contracts';
 import { AnnouncementBoard, EventPublisher, EventSubscriber } from '@tiercel/events';
 import {
   Consumer,
@@ -12,6 +12,7 @@ import {
   Sweeper,
 } from '@tiercel/queue';
 import {
+  createSecretMask,
   listSecrets,
   loadSecretKey,
   reportReady,
@@ -86,7 +87,7 @@ async function main(): Promise<void> {
     observer: counters,
     log,
     stored: createSharedResults(parts, backends, files),
-    secrets: listSecrets(config),
+    configMask: createSecretMask(listSecrets(config), SECRET_MEMBERS),
   });
   const processor = new JobProcessor({
     consumer,

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import type { AttemptReport } from '@tiercel/contracts';
-import { startTimer, type Clock } from '@tiercel/runtime';
+import { startTimer, type Clock, type SecretMask } from '@tiercel/runtime';
 import type { AttemptRequest, AttemptResult, Backend, TierAttemptContext } from '../backend.ts';
 import { AttemptError, AttemptStopped, JobError, mayTryNextTier, Stopped } from '../failures.ts';
-import { runDiscreetly } from './discreet-run.ts';
+import { runRedacted } from './redacted-run.ts';
 import { judgeFailure, type Verdict } from './verdict.ts';
 import type { BegunAttempt } from './tier-board.ts';
 
@@ -49,8 +49,8 @@ export class Attempt {
     /** Undefined when the job ends before the tier's limit. */
     limitMs: number | undefined;
     clock: Clock;
-    /** Of the configuration: no error tells them. */
-    secrets: readonly string[];
+    /** Takes the secrets of the configuration out of errors. */
+    configMask: SecretMask;
   }) {
     this.tier = options.tier;
     this.#clock = options.clock;
@@ -67,9 +67,9 @@ export class Attempt {
     request: AttemptRequest;
     context: Omit<TierAttemptContext, 'hideSecrets'>;
     limitMs: number | undefined;
-    secrets: readonly string[];
+    configMask: SecretMask;
   }): Promise<AttemptEnd> {
-    const { begun, request, context, limitMs, secrets } = options;
+    const { begun, request, context, limitMs, configMask } = options;
     const { backend } = this.tier;
     const started = this.#clock.now();
     const limit =
@@ -86,7 +86,7 @@ export class Attempt {
     const { signal } = this.#controller;
     let outcome: Outcome;
     try {
-      const result = await runDiscreetly(backend, request, { ...context, signal }, secrets);
+      const result = await runRedacted(backend, request, { ...context, signal }, configMask);
       context.claim();
       outcome = { kind: 'done', result };
     } catch (error) {

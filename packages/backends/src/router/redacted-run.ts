@@ -15,7 +15,7 @@ import type {
   PreviewPicture,
   TierAttemptContext,
 } from '../backend.ts';
-import { AttemptStopped, JobError } from '../failures.ts';
+import { AttemptError, AttemptStopped, JobError } from '../failures.ts';
 import { hidePaths, hidePathsIn } from '../hide-paths.ts';
 
 const MAX_CAUSES = 8;
@@ -25,14 +25,14 @@ const MAX_CAUSES = 8;
  * configuration, and without paths of the machine that it ran on. Here, once for all drivers, and before anything is
  * written down: what is told while it runs, the result, and the error, which history, events, the breaker's reason and
  * the log get from it. (A file's bytes are the caller's result and stay as they are.)
- * @param secrets of the configuration
+ * @param configMask takes the secrets of the configuration out of errors
  * @throws what the backend throws, so cleaned
  */
-export async function runDiscreetly(
+export async function runRedacted(
   backend: Backend,
   request: AttemptRequest,
   context: Omit<TierAttemptContext, 'hideSecrets'>,
-  secrets: readonly string[],
+  configMask: SecretMask,
 ): Promise<AttemptResult> {
   const own = listSecretsOf(request.secretsText);
   const jobMask = own.length === 0 ? NO_MASK : createSecretMask(own, SECRET_MEMBERS);
@@ -42,8 +42,11 @@ export async function runDiscreetly(
     const hideSecrets = (text: string): string => jobMask.text(text);
     return jobMask.value(await backend.run(request, { ...context, listener, hideSecrets }));
   } catch (error) {
-    // Rarely needed, so made only now: a server may also hold, and tell, a key of its own.
-    throw cleanError(error, createSecretMask([...own, ...secrets], SECRET_MEMBERS));
+    // A server may also hold, and tell, a key of its own.
+    throw cleanError(error, {
+      text: (text) => configMask.text(jobMask.text(text)),
+      value: (value) => configMask.value(jobMask.value(value)),
+    });
   }
 }
 
@@ -117,6 +120,8 @@ function cleanError(error: unknown, mask: SecretMask): unknown {
     return new AttemptStopped(mask.value({ nodeId, nodeType, executed, partial }));
   }
   cleanChain(error, mask);
+  // A vendor's own words, where the caller is told them.
+  if (error instanceof AttemptError) error.message = hidePaths(error.message);
   if (!(error instanceof JobError)) return error;
   const { node_errors: nodeErrors } = error.details;
   // Replaced, not taken out and added: the members keep ComfyUI's order.
