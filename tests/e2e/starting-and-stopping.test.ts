@@ -1,6 +1,9 @@
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import {
   http,
+  onStopEverything,
   startApi,
   startSystem,
   startTestRedis,
@@ -94,6 +97,32 @@ describe('a start of an API and of a worker', () => {
       );
     }
   });
+
+  test.each(['api', 'worker'])(
+    'ends in order when the %s is told to stop meanwhile',
+    async (app) => {
+      const file = join(import.meta.dirname, `../../apps/${app}/dist/main.js`);
+      const settings = ['REDIS_URL=redis://127.0.0.1:1', 'TIERCEL_CONFIG=/dev/null'];
+      const child = spawn(
+        'env',
+        [...settings, `DATA_DIR=${makeTempFolder()}`, process.execPath, file],
+        {
+          stdio: ['ignore', 'pipe', 'pipe'],
+        },
+      );
+      onStopEverything(() => child.kill('SIGKILL'));
+      let [out, errors] = ['', ''];
+      child.stdout.on('data', (text: Buffer) => (out += text.toString()));
+      child.stderr.on('data', (text: Buffer) => (errors += text.toString()));
+      const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
+      await until(() => out.includes('redis connection lost'));
+      const startedAt = Date.now();
+      child.kill('SIGTERM');
+      expect(await ended).toBe(0);
+      expect(Date.now() - startedAt).toBeLessThan(4_000);
+      expect(errors).toBe('');
+    },
+  );
 
   test('ends at once, in plain words, when Redis refuses the login', async () => {
     const redis = await startTestRedis({ listen: 'port' });

@@ -5,6 +5,9 @@ import type { Logger } from './logger.ts';
 
 type Closer = () => unknown;
 
+/** Of this process: a start that is told to stop fails at its next step, which is no failure then. */
+const stop = { isUnderWay: false };
+
 /** Signals this close together are one. */
 const SIGNAL_ECHO_MS = 700;
 /** For one closer that names no limit: most take no time, and those that need Redis wait for it in vain. */
@@ -33,6 +36,7 @@ export class Lifecycle {
 
   /** Runs every closer once, last first; one that fails or hangs is logged and does not stop the others. */
   close(): Promise<void> {
+    stop.isUnderWay = true;
     this.#closing ??= this.#closeAll();
     return this.#closing;
   }
@@ -85,6 +89,7 @@ export async function runMain(
   try {
     await main();
   } catch (error) {
+    if (stop.isUnderWay) return; // whoever closes ends the process
     report(error);
     process.exitCode = exitCodeFor(error);
     process.exit();
