@@ -8,6 +8,7 @@ import {
   type Config,
   type RedisServer,
 } from '@tiercel/runtime';
+import { stopLimitMs } from './stop-limit.ts';
 
 export interface RedisSource {
   readonly url: string;
@@ -29,8 +30,6 @@ interface RedisHooks {
 const REACH_TIMEOUT_MS = 5_000;
 const FIRST_DELAY_MS = 200;
 const MAX_DELAY_MS = 30_000;
-/** Over the workers' own grace, for what they do after it. */
-const LINGER_EXTRA_MS = 8_000;
 
 /**
  * The Redis to use: REDIS_URL when it is set, else one of our own.
@@ -61,7 +60,7 @@ async function startOwn(config: Config, hooks: RedisHooks): Promise<RedisSource>
   const start = (signal: AbortSignal): Promise<RedisServer> =>
     startRedisServer({
       ...{ dataDir: config.dataDir, say: hooks.say, signal },
-      lingerSeconds: Math.ceil((config.worker.shutdownGraceMs + LINGER_EXTRA_MS) / 1000),
+      lingerSeconds: Math.ceil(stopLimitMs(config) / 1000),
     });
   const stopping = new AbortController();
   let server = await start(hooks.signal);

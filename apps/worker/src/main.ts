@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { TierBoard, TierRouter } from '@tiercel/backends';
-import { isJsonObject, parseJson, SECRET_MEMBERS, workerId } from '@tiercel/contracts';
+import { SECRET_MEMBERS, workerId } from '@tiercel/contracts';
 import { AnnouncementBoard, EventPublisher, EventSubscriber } from '@tiercel/events';
 import {
   Consumer,
@@ -12,7 +12,9 @@ import {
   Sweeper,
 } from '@tiercel/queue';
 import {
+  blockedMs,
   createSecretMask,
+  Health,
   listSecrets,
   loadSecretKey,
   reportReady,
@@ -26,9 +28,10 @@ import { Announcer } from './announcer.ts';
 import { ConfigWatcher } from './config-watcher.ts';
 import { createBackends } from './create-backends.ts';
 import { createSharedResults } from './create-shared-results.ts';
-import { describeOffer } from './describe-offer.ts';
+import { createOfferReader } from './describe-offer.ts';
 import { JobProcessor } from './job-processor.ts';
 import { RunningJobs } from './running-jobs.ts';
+import { obey } from './obey.ts';
 import { stopLimitMs, stopWorking } from './stop-working.ts';
 import { TierCounters } from './tier-counters.ts';
 import { TempCleaner } from './temp-cleaner.ts';
@@ -40,7 +43,7 @@ const RELEASE_AFTER_MS = 3_000;
 
 async function main(): Promise<void> {
   const parts = await startProcess('worker', 'patient');
-  const { config, log, lifecycle, names, redis, ear } = parts;
+  const { config, log, lifecycle, names, redis, redisWatch, ear } = parts;
   const clock = systemClock;
   const id = workerId(`${hostname()}-${process.pid}-${randomUUID().slice(0, 8)}`);
 
@@ -77,7 +80,10 @@ async function main(): Promise<void> {
   const counters = new TierCounters(backends.tiers, board, clock);
   const metrics = createWorkerMetrics({
     runningJobs: () => running.count,
-    tiers: () => counters.read(),
+    redisTrouble: () => redisWatch.check(),
+    onFailed: (error, name) => {
+      log.warn({ err: error, metric: name }, 'a metric could not be read');
+    },
   });
   const router = new TierRouter({
     tiers: backends.tiers,
@@ -109,12 +115,7 @@ async function main(): Promise<void> {
   const onBell = subscriber.onBell((promptId) => {
     running.ring(promptId as Parameters<RunningJobs['ring']>[0]);
   });
-  const onControl = subscriber.onControl(({ body }) => {
-    const parsed = parseJson(body);
-    if (!isJsonObject(parsed)) return;
-    for (const pool of backends.pools) void pool.free(parsed);
-  });
-  await parts.whileStarting(Promise.all([onBell, onControl]));
+  await parts.whileStarting(onBell);
   // Bells that rang while the connection was away are on the records.
   ear.on('ready', () => {
     for (const job of running.ids()) {
@@ -129,7 +130,7 @@ async function main(): Promise<void> {
     }
   });
 
-  const watchdog = new Watchdog(config.worker.blockedMs, () => running.ids().join(' '));
+  const watchdog = new Watchdog(blockedMs(config), () => running.ids().join(' '));
   lifecycle.onClose('watchdog', () => watchdog.stop());
   const cleaner = new TempCleaner(files, log);
   cleaner.start();
@@ -150,21 +151,37 @@ async function main(): Promise<void> {
       historyMaxItems: config.queue.historyMaxItems,
       historyMaxDays: config.queue.historyMaxDays,
     },
-    clock,
     log,
   });
   sweeper.start();
   lifecycle.onClose('sweeper', () => sweeper.stop());
 
+  const readOffer = createOfferReader(backends, secretKey);
   const announcer = new Announcer({
-    board: new AnnouncementBoard(redis, names, clock),
+    board: new AnnouncementBoard(redis, names),
     workerId: id,
     concurrency: config.workerConcurrency,
-    offer: async () => describeOffer(backends, await counters.read(), secretKey),
+    offer: async () => readOffer(await counters.read()),
     running: () => running.count,
     clock,
     log,
   });
+  for (const pool of backends.pools) {
+    pool.onOffer(() => {
+      announcer.tellNow();
+    });
+    pool.onMessage((event) => {
+      publisher.publishToEveryone(event).catch((error: unknown) => {
+        log.warn({ err: error, type: event.type }, 'a message to everybody was not published');
+      });
+    });
+  }
+  const onControl = subscriber.onControl((message) => {
+    obey(message, backends.pools, announcer).catch((error: unknown) => {
+      log.warn({ err: error }, 'an order to all workers could not be done');
+    });
+  });
+  await parts.whileStarting(onControl);
   await parts.whileStarting(announcer.start());
   lifecycle.onClose('announcer', () => announcer.stop());
 
@@ -173,6 +190,10 @@ async function main(): Promise<void> {
       host: config.host,
       port: config.metricsPort,
       registry: metrics.registry,
+      health: new Health({
+        redis: () => redisWatch.check(),
+        store: () => files.findWriteProblem(),
+      }),
     });
     lifecycle.onClose('metrics server', () => server.close());
   }
@@ -182,7 +203,8 @@ async function main(): Promise<void> {
     names,
     options: { concurrency: config.workerConcurrency, lockMs: config.queue.lockMs },
     log,
-    run: (permit) => processor.process(permit),
+    run: (lease) => processor.process(lease),
+    onDoubt: (permit) => processor.checkClaims(permit),
   });
   const graceMs = config.worker.shutdownGraceMs;
   lifecycle.onClose(

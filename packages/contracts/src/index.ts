@@ -16,9 +16,11 @@ export {
   type WireEvent,
 } from './events.ts';
 export {
+  claimId,
   permitId,
   promptId,
   workerId,
+  type ClaimId,
   type PermitId,
   type PromptId,
   type WorkerId,
@@ -34,8 +36,17 @@ export {
   type ParamChange,
   type ServiceReport,
 } from './jobs.ts';
-export { isJsonObject, parseJson, stringifyJson, type JsonObject, type JsonValue } from './json.ts';
-export { sliceMembers, toPythonJson } from './json-text.ts';
+export type { LookWish } from './look-wish.ts';
+export {
+  countJsonValues,
+  isJsonObject,
+  JsonTooLargeError,
+  parseJson,
+  stringifyJson,
+  type JsonObject,
+  type JsonValue,
+} from './json.ts';
+export { joinMembers, sliceMembers, toPythonJson } from './json-text.ts';
 export { pythonFloat } from './python-float.ts';
 export { mergeModelLists, type ModelLists } from './model-lists.ts';
 export type { InputSpec, NodeInfo, ObjectInfo } from './node-info.ts';
@@ -44,6 +55,7 @@ export {
   isFileType,
   type FileType,
   type NewOutput,
+  type OutputNaming,
   type OutputRef,
   type UiOutput,
 } from './outputs.ts';
@@ -63,7 +75,8 @@ export {
   type FallbackPolicy,
   type Omittable,
 } from './routing.ts';
-export { RedisNames } from './redis-names.ts';
+export { lua, LUA_NOW } from './lua.ts';
+export { luaNames, RedisNames } from './redis-names.ts';
 export { SECRET_MEMBERS } from './secret-members.ts';
 export {
   addTierCounts,
@@ -78,10 +91,12 @@ export {
 } from './tier-counts.ts';
 export {
   decodeClient,
-  EMIT_LUA,
   encodeClient,
   frameText,
+  joblessMessage,
+  LUA_EMIT,
   parseEventMessage,
   type EventLine,
   type EventMessage,
 } from './event-log.ts';
+export { mergeFeatures, mergeMembers, pickSystem } from './server-facts.ts';

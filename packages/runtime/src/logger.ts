@@ -19,6 +19,8 @@ export interface LoggerOptions {
   readonly name: string;
   /** Values that are never written, whatever they are part of. */
   readonly secrets?: readonly string[];
+  /** Asked of each logged `err`: whether it is told elsewhere already, so that here it is worth a debug line only. */
+  readonly isTold?: (error: unknown) => boolean;
 }
 
 /**
@@ -28,6 +30,7 @@ export interface LoggerOptions {
  * it is; and each line is looked through for the secrets of the configuration and for logins in URLs.
  */
 export function createLogger(options: LoggerOptions): Logger {
+  const { isTold } = options;
   const mask = createSecretMask(options.secrets ?? [], SECRET_NAMES);
   const describe = (value: unknown): unknown =>
     value instanceof Error ? describeError(value, mask) : value;
@@ -41,6 +44,13 @@ export function createLogger(options: LoggerOptions): Logger {
     {
       level: options.level,
       base: { name: options.name, pid: process.pid },
+      hooks: {
+        logMethod(args, method, level) {
+          const err = level > DEBUG ? errorOf(args[0]) : undefined;
+          if (err !== undefined && isTold?.(err) === true) this.debug(...args);
+          else method.apply(this, args);
+        },
+      },
       serializers: { err: (error: unknown) => describeError(error, mask) },
       formatters: {
         log: (fields) =>
@@ -54,4 +64,11 @@ export function createLogger(options: LoggerOptions): Logger {
     },
     { write },
   );
+}
+
+/** pino's number for it. */
+const DEBUG = 20;
+
+function errorOf(logged: unknown): unknown {
+  return typeof logged === 'object' && logged !== null && 'err' in logged ? logged.err : undefined;
 }

@@ -11,10 +11,11 @@ import { parseAnnotated } from './annotated-name.ts';
 import { FileNotFoundError } from './file-not-found.ts';
 import { findFile, type FoundFile } from './found-file.ts';
 import { NameCounters } from './name-counters.ts';
-import { isAbsent, onFiles, translateFileError } from './node-errors.ts';
+import { errnoOf, isAbsent, onFiles, translateFileError } from './node-errors.ts';
 import { expandPrefix, splitPrefix } from './output-names.ts';
+import { createFile } from './placing.ts';
 import { purgeFolder } from './purge.ts';
-import { joinInside, resolveInside, WORK_FOLDER } from './safe-path.ts';
+import { joinInside, resolveInside, toSlashes, WORK_FOLDER } from './safe-path.ts';
 import { placeUpload, placeUploadOver } from './upload-placing.ts';
 import { createWorkPath, writeWorkFile } from './work-files.ts';
 
@@ -44,6 +45,8 @@ export interface StoredUpload {
 const EXTENSION = /^\.[A-Za-z0-9]{1,16}$/;
 /** Output folders remembered as checked. */
 const MAX_FOLDERS = 10_000;
+/** More than a file system keeps in a corner of a full disk. */
+const PROBE = Buffer.alloc(64 * 1024);
 /** Work files older than this were left by a process that died. */
 const ABANDONED_AFTER_MS = 6 * 60 * 60 * 1000;
 
@@ -73,13 +76,20 @@ export class FileStore {
     if (!EXTENSION.test(output.extension)) {
       throw new AppError('bad_request', 'The file extension cannot be used.');
     }
+    const { naming, extension, bytes } = output;
     const values = { now, width: output.width ?? 0, height: output.height ?? 0 };
-    const { subfolder, stem } = splitPrefix(expandPrefix(output.prefix, values));
+    const prefix = naming === undefined ? expandPrefix(output.prefix, values) : output.prefix;
+    const { subfolder, stem } = splitPrefix(prefix);
     const root = this.#folder(output.type);
     joinInside(root, stem);
     try {
       const folder = await this.#outputFolder(root, subfolder);
-      const filename = await this.#counters.create(folder, stem, output.extension, output.bytes);
+      const plain = `${stem}${extension}`;
+      const isPlain = naming?.kind === 'plain' && (await createFile(join(folder, plain), bytes));
+      const after = naming?.kind === 'numbered' ? naming.after : '_';
+      const filename = isPlain
+        ? plain
+        : await this.#counters.create(folder, stem, `${after}${extension}`, bytes);
       return { filename, subfolder, type: output.type };
     } catch (error) {
       throw translateFileError(error);
@@ -180,7 +190,7 @@ export class FileStore {
    */
   async saveUpload(upload: NewUpload): Promise<StoredUpload> {
     const { type, filename, workPath } = upload;
-    const subfolder = upload.subfolder.replace(/\/+$/, '');
+    const subfolder = toSlashes(upload.subfolder).replace(/\/+$/, '');
     try {
       if (filename === '' || filename === '.' || filename.includes('/')) {
         throw new AppError('path_refused', 'The file name is not allowed.');
@@ -194,6 +204,22 @@ export class FileStore {
       throw translateFileError(error);
     } finally {
       await rm(workPath, { force: true });
+    }
+  }
+
+  /**
+   * Writes to each folder and takes it back.
+   * @returns the error code of the file system when that cannot be done (`ENOSPC`, `EROFS`, ...), else undefined
+   */
+  async findWriteProblem(): Promise<string | undefined> {
+    try {
+      for (const type of FILE_TYPES) {
+        const path = await writeWorkFile(this.#folder(type), PROBE);
+        await rm(path);
+      }
+      return undefined;
+    } catch (error) {
+      return errnoOf(error) ?? 'cannot be written';
     }
   }
 

@@ -4,7 +4,7 @@ export { FileStore, type FileRef, type NewUpload, type StoredUpload } from './fi
 export type { FoundFile } from './found-file.ts';
 export { translateFileError } from './node-errors.ts';
 export { addPngText, copyPngText, readPngText } from './png-text.ts';
-export { joinInside, resolveInside } from './safe-path.ts';
+export { joinInside, resolveInside, toSlashes } from './safe-path.ts';
 export { SettingsStore, type SettingsPatch } from './settings-store.ts';
 export {
   UserFiles,
@@ -14,4 +14,5 @@ export {
   type UserFileInfo,
   type WriteResult,
 } from './user-files.ts';
+export { uploadName } from './upload-name.ts';
 export { UserStore } from './user-store.ts';

@@ -24,17 +24,13 @@ export class NameCounters {
   /**
    * Writes the bytes under the next free name in `folder` and returns that name. Nobody is told the name
    * before the file is whole; one that a killed process left half-written is never named to anybody.
+   * @param ending what follows the number: `_.png`
    */
-  async create(
-    folder: string,
-    stem: string,
-    extension: string,
-    bytes: Uint8Array,
-  ): Promise<string> {
+  async create(folder: string, stem: string, ending: string, bytes: Uint8Array): Promise<string> {
     const counter = await this.#counterFor(folder, stem);
     for (let losses = 1; ; losses += 1) {
       counter.last += 1;
-      const name = outputName(stem, counter.last, extension);
+      const name = outputName(stem, counter.last, ending);
       if (await createFile(join(folder, name), bytes)) return name;
       if (losses % LOSSES_BEFORE_REREAD === 0) {
         const last = await readLast(folder, stem);

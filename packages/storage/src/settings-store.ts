@@ -2,6 +2,7 @@ import { access, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   AppError,
+  countJsonValues,
   isJsonObject,
   parseJson,
   stringifyJson,
@@ -17,13 +18,17 @@ import { writeWorkFile } from './work-files.ts';
 /** ComfyUI's own name for it, so that an existing user folder can be copied over. */
 const SETTINGS_FILE = 'comfy.settings.json';
 const LOCK = { staleMs: 10_000, timeoutMs: 30_000 };
-const DEFAULT_MAX_BYTES = 8 * 1024 * 1024;
+const DEFAULT_MAX_BYTES = 2 * 1024 * 1024;
+/** They are parsed at every reading and writing; a frontend has some hundreds. */
+const MAX_VALUES = 20_000;
 
 /** Values to set; undefined takes the key away. */
 export type SettingsPatch = ReadonlyMap<string, JsonValue | undefined>;
 
 export interface SettingsOptions {
   readonly maxBytes?: number;
+  /** Those of a system on which nobody has stored any. */
+  readonly initial?: JsonObject;
   /** Called when the file turns out not to hold settings, once until it holds some again. */
   readonly onUnreadable?: () => void;
 }
@@ -42,6 +47,7 @@ interface Waiting {
 export class SettingsStore {
   readonly #folder: string;
   readonly #maxBytes: number;
+  readonly #initial: JsonObject;
   readonly #onUnreadable: () => void;
   #isUnreadable = false;
   #waiting: Waiting[] = [];
@@ -50,6 +56,7 @@ export class SettingsStore {
   constructor(folder: string, options: SettingsOptions = {}) {
     this.#folder = folder;
     this.#maxBytes = options.maxBytes ?? DEFAULT_MAX_BYTES;
+    this.#initial = options.initial ?? {};
     this.#onUnreadable = options.onUnreadable ?? (() => undefined);
   }
 
@@ -61,7 +68,7 @@ export class SettingsStore {
 
   /**
    * Merges into the stored settings; returns when they are written.
-   * @throws AppError body_too_large when the settings would pass their limit (8 MiB), storage_unavailable
+   * @throws AppError body_too_large when the settings would pass their limits (2 MiB, 20,000 values), storage_unavailable
    */
   merge(patch: SettingsPatch): Promise<void> {
     return new Promise((resolve, reject) => {
@@ -97,6 +104,9 @@ export class SettingsStore {
     if (Buffer.byteLength(text) > this.#maxBytes) {
       throw new AppError('body_too_large', `Settings are limited to ${this.#maxBytes} bytes.`);
     }
+    if (countJsonValues(text) > MAX_VALUES) {
+      throw new AppError('body_too_large', `Settings are limited to ${MAX_VALUES} values.`);
+    }
     const workPath = await writeWorkFile(this.#folder, text);
     try {
       await placeOver(workPath, this.#path);
@@ -118,7 +128,7 @@ export class SettingsStore {
       const value = parseJson(await readFile(this.#path, 'utf8'));
       return isJsonObject(value) ? value : 'unreadable';
     } catch (error) {
-      if (isAbsent(error)) return {};
+      if (isAbsent(error)) return this.#initial;
       // A folder of that name can be made through /userdata.
       if (error instanceof SyntaxError || errnoOf(error) === 'EISDIR') return 'unreadable';
       throw error;

@@ -1,14 +1,14 @@
 import { randomUUID } from 'node:crypto';
-import type { Device, JsonObject, ObjectInfo } from '@tiercel/contracts';
+import type { Device, JsonObject, LookWish, ObjectInfo, WireEvent } from '@tiercel/contracts';
 import type { NodeFiles } from '@tiercel/nodes';
 import type { Clock, Logger, Redis } from '@tiercel/runtime';
 import type { AttemptRequest, AttemptResult, Backend, TierAttemptContext } from '../backend.ts';
-import { AttemptError, mayTryNextTier, Stopped } from '../failures.ts';
+import { AttemptError, goesOnElsewhere, mayTryNextTier } from '../failures.ts';
 import { CallerNames, recallNames } from './caller-names.ts';
 import { ComfyRequestError } from './comfy-errors.ts';
 import { forgetPrompt } from './forget-prompt.ts';
 import { openServer } from './open-server.ts';
-import { describeOffer, readNote, supports, type Note } from './pool.ts';
+import { createOfferDescriber, readNote, supports, type Note } from './pool.ts';
 import type { PoolServer } from './pool-server.ts';
 import { PromptRun, type RunOptions } from './prompt-run.ts';
 import { toPublicUrl } from './public-url.ts';
@@ -48,10 +48,20 @@ export interface PoolOffer {
     readonly address: string;
     readonly healthy: boolean;
   }[];
+  /** `system` of each server that is up, as it said last. */
+  readonly systems: readonly JsonObject[];
+  readonly features: readonly JsonObject[];
+  readonly nodeReplacements: readonly JsonObject[];
 }
 
 export interface ComfyUiBackend extends Backend {
   offer(): PoolOffer;
+  /** @param listener called when what the pool offers has changed */
+  onOffer(listener: () => void): void;
+  /** @param listener called with what a server says to everybody, in one of the workers that hear it */
+  onMessage(listener: (event: WireEvent) => void): void;
+  /** Looks at the servers again. Resolves when each has been asked from now on, or does not answer. */
+  look(wish: LookWish): Promise<void>;
   /** Passes POST /free on to every server. */
   free(body: JsonObject): Promise<void>;
   /** Resolves when every server has been asked once what it can do. */
@@ -72,10 +82,23 @@ const FORGET_RESULTS = { unload_models: false, free_memory: true };
 
 /** A pool of ComfyUI servers as one tier. */
 export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBackend {
-  const pool: PoolServer[] = options.urls.map((url) => openServer(url, options));
+  let tellOffer = (): void => undefined;
+  let tellMessage: (event: WireEvent) => void = () => undefined;
+  const open = (address: string): PoolServer =>
+    openServer(address, {
+      ...options,
+      onChange: () => {
+        tellOffer();
+      },
+      onMessage: (event) => {
+        tellMessage(event);
+      },
+    });
+  const pool: PoolServer[] = options.urls.map(open);
+  const describeOffer = createOfferDescriber();
   /** Taken off the pool, with prompts of ours still on them. */
   const leaving = new Set<PoolServer>();
-  const slots = new ServerSlots(options.redis, options.prefix, options.clock);
+  const slots = new ServerSlots(options.redis, options.prefix);
   const nameOf = (url: string) => toPublicUrl(url, options.secretKey);
   // A note of an earlier version names the server by its address.
   const find = (noted: string) => [...pool, ...leaving].find(({ url }) => url === nameOf(noted));
@@ -100,7 +123,7 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
               tier: options.name,
               clock: options.clock,
             })
-          : { server: noted, slot: await slots.acquireOver(noted.url, lease) };
+          : { server: noted, slot: await slots.acquireOver(noted.url, lease, context.signal) };
       try {
         const result = await runOn(place, request, context, noted === undefined ? undefined : note);
         place.server.noteSuccess();
@@ -129,8 +152,8 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
   ): Promise<AttemptResult> => {
     const upstreamId = found?.id ?? randomUUID();
     const { client } = server;
-    /** Of the worker that sent the prompt and is gone. */
-    const elder = found?.clientId;
+    /** Of the worker that sent the prompt and is gone; frames for this one's own id come by its own socket. */
+    const elder = found?.clientId === options.clientId ? undefined : found?.clientId;
     const callerNames =
       found === undefined
         ? new CallerNames()
@@ -150,7 +173,7 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
           slot.release().catch(() => undefined);
         },
         renewSocket: () => {
-          if (found === undefined) server.renewSocket();
+          if (elder === undefined) server.renewSocket();
         },
         noteSilence: () => {
           if (elder !== undefined) server.renewInherited(elder);
@@ -189,9 +212,9 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
       if (!isOver && !context.signal.aborted) server.abandon(upstreamId);
       throw error;
     } finally {
-      server.detach(upstreamId);
+      server.detach(upstreamId, promptRun);
       stopListening?.();
-      if (!isShutdown(context.signal)) {
+      if (!goesOnElsewhere(context.signal)) {
         // Not before the job's end is on record: should this worker die now, the next one reads it there.
         void (isOver ? context.recorded : Promise.resolve()).then(() =>
           forgetPrompt(server, upstreamId, isInHistory),
@@ -212,6 +235,15 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
     hasOtherServer: () => pool.some((server) => server.isHealthy && !server.isSuspect),
     run,
     offer: () => describeOffer(pool),
+    onOffer: (listener) => {
+      tellOffer = listener;
+    },
+    onMessage: (listener) => {
+      tellMessage = listener;
+    },
+    look: async (wish) => {
+      await Promise.all(pool.map((server) => server.look(wish)));
+    },
     free: async (body) => {
       await Promise.allSettled(pool.map((server) => server.client.free(body)));
     },
@@ -222,11 +254,12 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
       const gone = pool.filter(({ address }) => !urls.includes(address));
       const added = urls.filter((url) => !pool.some(({ address }) => address === url));
       const kept = pool.filter(({ address }) => urls.includes(address));
-      pool.splice(0, pool.length, ...kept, ...added.map((url) => openServer(url, options)));
+      pool.splice(0, pool.length, ...kept, ...added.map(open));
       for (const server of gone) {
         if (server.isBusy) leaving.add(server);
         else server.stop();
       }
+      tellOffer();
     },
     close: () => {
       for (const server of [...pool, ...leaving]) server.stop();
@@ -239,11 +272,6 @@ function noteFailure(server: PoolServer, error: unknown, signal: AbortSignal): v
   const failure: unknown = signal.aborted ? signal.reason : error;
   if (!(failure instanceof AttemptError) || isFileGone(failure)) return;
   if (mayTryNextTier(failure.class)) server.noteFailure(failure);
-}
-
-/** The prompt goes on there, for the next worker. */
-function isShutdown({ reason }: { readonly reason: unknown }): boolean {
-  return reason instanceof Stopped && reason.reason === 'shutdown';
 }
 
 function isFileGone(error: AttemptError): boolean {

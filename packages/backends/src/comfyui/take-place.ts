@@ -50,12 +50,14 @@ export async function takePlace(
     const fresh = able.filter(({ url }) => !tried.has(url));
     const calm = fresh.filter(({ url }) => !pool.some((one) => one.url === url && one.isSuspect));
     const wishes = [calm, fresh, able].find(({ length }) => length > 0) ?? [];
-    const taken = wishes.length === 0 ? undefined : await slots.acquire(wishes, lease);
+    const taken = wishes.length === 0 ? undefined : await slots.acquire(wishes, lease, signal);
     const server = taken === undefined ? undefined : pool.find(({ url }) => url === taken.url);
     if (taken !== undefined && server !== undefined) {
       server.lastModels = models;
       return { server, slot: taken.slot };
     }
+    // The server left the pool meanwhile: nobody else would give this place back.
+    taken?.slot.release().catch(() => undefined);
     if (able.length === 0) {
       const full = [...tried.values()].find((error) => error.class === 'capacity');
       if (full !== undefined) throw full;

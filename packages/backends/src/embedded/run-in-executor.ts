@@ -1,4 +1,4 @@
-import { isAppError } from '@tiercel/contracts';
+import { isAppError, sliceMembers } from '@tiercel/contracts';
 import {
   executeGraph,
   ExecutionInterrupted,
@@ -29,7 +29,7 @@ export async function runInExecutor(
       promptId: request.promptId,
       graph: request.graph,
       promptText: request.promptText,
-      extraPnginfo: request.extraPnginfoText,
+      extraPnginfo: sliceMembers(request.extraDataText).get('extra_pnginfo'),
       outputs: request.outputIds,
       ...(standIns === undefined ? {} : { standIns }),
       ...{ registry, cache, files, maxPixels, signal, listener },

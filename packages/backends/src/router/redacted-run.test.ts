@@ -16,7 +16,7 @@ const OPERATORS = 'operators-key-987654321';
 const configMask = createSecretMask([OPERATORS]);
 
 const request = (secrets?: object): AttemptRequest => ({
-  ...{ promptId: 'p', graph: {}, promptText: '{}', extraPnginfoText: undefined, outputIds: [] },
+  ...{ promptId: 'p', graph: {}, promptText: '{}', extraDataText: '{}', outputIds: [] },
   ...{ note: undefined, fallback: undefined, cache: undefined, deadlineMs: 0 },
   secretsText: secrets === undefined ? undefined : JSON.stringify(secrets),
 });

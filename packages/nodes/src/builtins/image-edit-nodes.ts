@@ -53,24 +53,28 @@ const imageFlip: NodeDefinition = {
   output: ['IMAGE'],
   run(inputs) {
     const image = readImage(inputs, 'image');
-    const upsideDown = readText(inputs, 'flip_method').startsWith('x');
-    const { width, height, channels } = image;
-    const frames = image.frames.map((frame) => {
-      const flipped = new Float32Array(frame.length);
-      for (let y = 0; y < height; y += 1) {
-        for (let x = 0; x < width; x += 1) {
-          const from =
-            ((upsideDown ? height - 1 - y : y) * width + (upsideDown ? x : width - 1 - x)) *
-            channels;
-          const to = (y * width + x) * channels;
-          for (let c = 0; c < channels; c += 1) flipped[to + c] = frame[from + c] ?? 0;
-        }
-      }
-      return flipped;
-    });
-    return Promise.resolve({ outputs: [{ ...image, frames } satisfies ImageBatch] });
+    return Promise.resolve({ outputs: [flipImage(image, readText(inputs, 'flip_method'))] });
   },
 };
+
+/** @param method `x-axis: vertically` or `y-axis: horizontally` */
+export function flipImage(image: ImageBatch, method: string): ImageBatch {
+  const upsideDown = method.startsWith('x');
+  const { width, height, channels } = image;
+  const frames = image.frames.map((frame) => {
+    const flipped = new Float32Array(frame.length);
+    for (let y = 0; y < height; y += 1) {
+      for (let x = 0; x < width; x += 1) {
+        const from =
+          ((upsideDown ? height - 1 - y : y) * width + (upsideDown ? x : width - 1 - x)) * channels;
+        const to = (y * width + x) * channels;
+        for (let c = 0; c < channels; c += 1) flipped[to + c] = frame[from + c] ?? 0;
+      }
+    }
+    return flipped;
+  });
+  return { ...image, frames };
+}
 
 const repeatImageBatch: NodeDefinition = {
   class_type: 'RepeatImageBatch',

@@ -5,6 +5,7 @@ import type { NodeDefinition } from '../node-definition.ts';
 import { readImage, readMask, readNumber, readText } from '../read-input.ts';
 import type { ImageBatch, MaskBatch } from '../values.ts';
 import { readFile } from './file-nodes.ts';
+import { spreadMask } from './mask-pixels.ts';
 
 const MODULE = 'comfy_extras.nodes_mask';
 const MAX_SIDE = 16_384;
@@ -70,21 +71,10 @@ const maskToImage: NodeDefinition = {
   python_module: MODULE,
   input: { required: { mask: ['MASK'] } },
   output: ['IMAGE'],
-  run(inputs, context) {
-    const { width, height, frames } = readMask(inputs, 'mask');
-    checkPixels(width, height, frames.length, context.maxPixels);
-    const image: ImageBatch = {
-      kind: 'image',
-      width,
-      height,
-      channels: 3,
-      frames: frames.map((frame) => {
-        const rgb = new Float32Array(frame.length * 3);
-        frame.forEach((value, i) => rgb.fill(value, i * 3, i * 3 + 3));
-        return rgb;
-      }),
-    };
-    return Promise.resolve({ outputs: [image] });
+  async run(inputs, context) {
+    const mask = readMask(inputs, 'mask');
+    checkPixels(mask.width, mask.height, mask.frames.length, context.maxPixels);
+    return { outputs: [await spreadMask(mask)] };
   },
 };
 

@@ -14,7 +14,7 @@ import { ExecutionInterrupted, type GraphResult } from './execution-errors.ts';
 import { checkGraph, readGraphNodes, type GraphNode } from './graph-nodes.ts';
 import type { CachedResult, NodeCache } from './node-cache.ts';
 import { raceAbort } from './race-abort.ts';
-import { runNode } from './run-node.ts';
+import { listNeeds, runNode } from './run-node.ts';
 import { createRunState } from './run-state.ts';
 import { createSchedule } from './schedule.ts';
 
@@ -87,6 +87,8 @@ export async function executeGraph(request: ExecutionRequest): Promise<GraphResu
     if (known) {
       listener.executed(id, known.ui ?? null, true);
       state.record(node, known);
+    } else if (schedule.defer(id, listNeeds(node, request, state))) {
+      continue;
     } else {
       listener.nodeStarted(id);
       const result = await runNode(node, request, state);

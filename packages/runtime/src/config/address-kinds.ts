@@ -108,16 +108,24 @@ export const printableText = z
 const NO_ORIGIN =
   'must be *, null, or one origin such as https://example.com:8443, without a path and a second one';
 
-/** What Access-Control-Allow-Origin can say, written as browsers write it: they compare it letter by letter. */
+/** What Access-Control-Allow-Origin can say: it goes into a header, and a browser compares it letter by letter. */
 export const corsOrigin = z
   .string()
-  .refine(isOrigin, { error: NO_ORIGIN, abort: true })
+  .regex(/^(?:\*|null|[a-z][a-z\d+.-]*:\/\/[\w.:[\]-]+\/?)$/i, { error: NO_ORIGIN, abort: true })
+  .refine((text) => ['*', 'null'].includes(text) || URL.canParse(text), {
+    error: NO_ORIGIN,
+    abort: true,
+  })
+  // As browsers write it: no default port, nothing after the host, lower case.
   .overwrite((text) => (/^https?:/i.test(text) ? new URL(text).origin : text.replace(/\/$/, '')));
 
-function isOrigin(text: string): boolean {
-  if (text === '*' || text === 'null') return true;
-  return /^[a-z][a-z\d+.-]*:\/\/[\w.:[\]-]+\/?$/i.test(text) && URL.canParse(text);
-}
+/** A name that a Host header may have: without a port, which may be any. */
+export const hostHeaderName = z
+  .string()
+  .regex(
+    /^(?:\*|[\w-]+(?:\.[\w-]+)*\.?|\[[\da-f:.]+\])$/i,
+    'must be a host name or an address, without scheme and port, or *',
+  );
 
 function refuse(context: z.RefinementCtx, problem: string | undefined): void {
   if (problem !== undefined) context.addIssue({ code: 'custom', message: problem });

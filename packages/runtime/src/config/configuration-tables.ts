@@ -35,6 +35,8 @@ const PATTERNS: Readonly<Record<string, string>> = {
   '^(rediss?|unix):\\/\\/': 'URL with `redis://`, `rediss://` or `unix://`',
   '^https?:\\/\\/\\S+$': 'URL with `http://` or `https://`',
   '^[^\\p{Cc}]+$': 'text',
+  '^(?:\\*|null|[a-z][a-z\\d+.-]*:\\/\\/[\\w.:[\\]-]+\\/?)$':
+    'origin such as `https://pages.example`, `*` or `null`',
   '^[\\w.-]{1,64}$': '1 to 64 letters, digits, dots, dashes or underscores',
 };
 

@@ -18,14 +18,16 @@ export const queueSchema = z
       ),
     lockMs: duration(HOUR_MS)
       .min(500)
-      .default(30_000)
-      .describe('A worker that is silent for this long is taken for dead and its jobs run again'),
+      .default(15_000)
+      .describe(
+        'A worker that is silent for this long is taken for dead; its jobs run again at most a third of it later',
+      ),
     historyMaxItems: count(10_000).describe('Ended jobs kept; the oldest go first'),
     historyMaxDays: atMost(z.number().positive(), 36_500, 36_500 * DAY_MS)
       .default(3650)
       .describe('Ended jobs older than this are dropped too'),
     eventsPerJob: count(2_000).describe(
-      'Batches of events kept per job for replay (one batch: what happened in one turn of the worker’s event loop)',
+      'Batches of events kept per job for replay (one batch: what happened within 3 ms)',
     ),
     eventsTtlSeconds: atMost(z.number().int().positive(), 30 * 86_400, 30 * DAY_MS)
       .default(3_600)
