@@ -7,10 +7,19 @@ import { stringify as stringifyYaml } from 'yaml';
 import { listFileKeys, listVariables } from './configuration-tables.ts';
 import { loadConfig } from './load.ts';
 
+/** What else must be set for a maximum to be allowed. */
+const BESIDE: Readonly<Record<string, object>> = {
+  'worker.blockedMs': { queue: { lockMs: 3_600_000 } },
+};
+
 const IS_DURATION = /(Ms|Seconds|Minutes|Hours|Days)$/;
 const durations = listFileKeys()
   .filter(({ key }) => IS_DURATION.test(key))
-  .map(({ key, values }) => ({ key, max: Number(/(?:to|up to) (\d+)$/.exec(values)?.[1]) }));
+  .map(({ key, values }) => ({
+    key,
+    max: Number(/(?:to|up to) (\d+)$/.exec(values)?.[1]),
+    mayBeZero: values.includes(', 0 to '),
+  }));
 
 let folder: string;
 beforeAll(async () => {
@@ -25,7 +34,7 @@ function load(key: string, value: number): ReturnType<typeof loadConfig> {
     return { [part.slice(0, -2)]: [{ name: 'a', driver: 'embedded', ...(inner as object) }] };
   }, value);
   const file = join(folder, 'config.yaml');
-  writeFileSync(file, stringifyYaml(nested));
+  writeFileSync(file, stringifyYaml({ ...BESIDE[key], ...(nested as object) }));
   return loadConfig({ TIERCEL_CONFIG: file });
 }
 
@@ -52,8 +61,8 @@ describe('durations in the configuration', () => {
 
   test.each(durations.filter(({ key }) => key.endsWith('Ms')))(
     '$key takes no fraction, nothing negative, and no text',
-    ({ key }) => {
-      for (const value of [0, -1, 1.5, '5s' as unknown as number]) {
+    ({ key, mayBeZero }) => {
+      for (const value of [...(mayBeZero ? [] : [0]), -1, 1.5, '5s' as unknown as number]) {
         expect(() => load(key, value)).toThrow(key.replace('[]', '.0'));
       }
     },
