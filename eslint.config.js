@@ -107,6 +107,32 @@ export default tseslint.config(
       ],
     },
   },
+  {
+    files: ['packages/*/src/**/*.ts', 'apps/*/src/**/*.ts'],
+    ignores: [
+      '**/*.test.ts',
+      '**/*.test-*.ts',
+      'packages/testkit/**',
+      'packages/runtime/src/timers.ts',
+    ],
+    rules: {
+      'no-restricted-syntax': [
+        'error',
+        {
+          selector:
+            'CallExpression[callee.object.name="AbortSignal"][callee.property.name="timeout"][arguments.0.type!="Literal"][arguments.0.name!=/^[A-Z][A-Z_]*$/]',
+          message:
+            'A delay over 2^31 ms fires at once: only constants go to AbortSignal.timeout, all else to startTimer of packages/runtime.',
+        },
+        {
+          selector:
+            'CallExpression[callee.name=/^set(Timeout|Interval)$/][arguments.1.type!="Literal"][arguments.1.name!=/^[A-Z][A-Z_]*$/]',
+          message:
+            'A delay over 2^31 ms fires at once: only constants go to the platform, all else to startTimer, startInterval or sleep of packages/runtime.',
+        },
+      ],
+    },
+  },
   ...directions,
   {
     files: ['**/*.js', '**/*.mjs'],

@@ -1,4 +1,5 @@
 import { AppError } from '@tiercel/contracts';
+import { startTimer } from '@tiercel/runtime';
 import type { Catalogue } from './catalogue.ts';
 
 /** Prompts held at once: each has its body in memory. */
@@ -32,10 +33,14 @@ export class FirstWorker {
     if (await this.#catalogue.isKnown()) return;
     if (this.#held >= MAX_HELD) throw notYet(5);
     this.#held += 1;
+    const late = new AbortController();
+    const timer = startTimer(() => {
+      late.abort();
+    }, this.#waitMs);
     try {
-      const late = AbortSignal.timeout(this.#waitMs);
-      if (!(await this.#catalogue.whenKnown(AbortSignal.any([gone, late])))) throw notYet(5);
+      if (!(await this.#catalogue.whenKnown(AbortSignal.any([gone, late.signal])))) throw notYet(5);
     } finally {
+      clearTimeout(timer);
       this.#held -= 1;
     }
   }

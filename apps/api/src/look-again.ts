@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { LookWish } from '@tiercel/contracts';
-import type { Logger } from '@tiercel/runtime';
+import { inTime, startTimer, type Logger } from '@tiercel/runtime';
 
 /** What is added on a server is known within two seconds of being asked for, or the answer goes without it. */
 const WAIT_MS = 1_800;
@@ -53,7 +53,7 @@ export class LookAgain {
     if (typeof wish !== 'string') {
       for (const name of wish) if (look.classes.size < MAX_CLASSES) look.classes.add(name);
     }
-    await atMost(WAIT_MS, look.done);
+    await inTime(look.done, WAIT_MS);
     return true;
   }
 
@@ -63,7 +63,7 @@ export class LookAgain {
     this.#lastAt.set(kind, now + inMs);
     const classes = new Set<string>();
     const done = new Promise<void>((resolve) => {
-      setTimeout(() => {
+      startTimer(() => {
         this.#planned.delete(kind);
         void this.#look(kind === 'classes' ? [...classes] : kind).then(resolve);
       }, inMs);
@@ -84,21 +84,11 @@ export class LookAgain {
     });
     try {
       await publish(id, wish);
-      await atMost(WAIT_MS, answered);
+      await inTime(answered, WAIT_MS);
     } catch (error) {
       log.warn({ err: error }, 'workers could not be asked to look at their servers');
     } finally {
       stop();
     }
   }
-}
-
-/** Resolves with the promise, or without it when it takes longer. */
-async function atMost(ms: number, promise: Promise<void>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, ms);
-  });
-  await Promise.race([promise, late]);
-  clearTimeout(timer);
 }

@@ -1,7 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { isAppError } from '@tiercel/contracts';
 import { AnnouncementBoard, EventReplay, EventSubscriber, publishControl } from '@tiercel/events';
 import { createPermitQueue, Editor, Producer, Reader } from '@tiercel/queue';
 import {
@@ -10,6 +8,7 @@ import {
   reportAccepting,
   reportReady,
   runMain,
+  sleep,
   startProcess,
   systemClock,
 } from '@tiercel/runtime';
@@ -44,6 +43,8 @@ import { SocketHub } from './sockets/socket-hub.ts';
 import { createUpgrades } from './sockets/serve-upgrades.ts';
 
 const DRAIN_MS = 5_000;
+/** For connections that were cut to be gone. */
+const CUT_MS = 1_000;
 
 async function main(): Promise<void> {
   const parts = await startProcess('api', 'commands');
@@ -71,7 +72,7 @@ async function main(): Promise<void> {
     listInputFiles: () => files.listFiles('input'),
     log,
   });
-  await catalogue.start(subscriber);
+  await parts.whileStarting(catalogue.start(subscriber));
   lifecycle.onClose('catalogue', () => {
     catalogue.stop();
   });
@@ -103,7 +104,7 @@ async function main(): Promise<void> {
     },
     log,
   });
-  await hub.start();
+  await parts.whileStarting(hub.start());
   // The count may have changed while this process could not hear it.
   ear.on('ready', () => {
     hub.refreshStatus().catch(() => undefined);
@@ -121,6 +122,7 @@ async function main(): Promise<void> {
       log.warn({ err: error, metric: name }, 'a metric could not be read');
     },
   });
+  const secretKey = loadSecretKey(config.dataDir);
   let isDraining = false;
   const health = new Health({
     redis: () => redisWatch.check(),
@@ -133,6 +135,7 @@ async function main(): Promise<void> {
     pool: new ServerPool({
       workers: () => catalogue.workers,
       host: hostname(),
+      secretKey,
       clock: systemClock,
     }),
     ...{ via: createVia(), clock: systemClock, log },
@@ -169,7 +172,7 @@ async function main(): Promise<void> {
       ...createPromptRoutes({
         ...{ producer, reader, examiner, log },
         firstWorker: new FirstWorker(catalogue, api.firstWorkerWaitMs),
-        secretKey: loadSecretKey(config.dataDir),
+        secretKey,
         maxBodyBytes: api.maxBodyBytes,
       }),
       ...createQueueRoutes({ reader, editor, examiner, maxBodyBytes: api.maxBodyBytes }),
@@ -233,17 +236,18 @@ async function main(): Promise<void> {
       metrics.countRequest('other', '(unreadable)', String(status));
     },
   });
-  lifecycle.onClose('http server', () => server.close(DRAIN_MS));
+  lifecycle.onClose('http server', () => server.close(DRAIN_MS), DRAIN_MS + CUT_MS);
   // Closed before the server, which waits for every connection to end.
   lifecycle.onClose('sockets', () => {
     hub.stop();
   });
   // First of all, and before anything changes: whoever asks is told to send callers elsewhere.
-  lifecycle.onClose('drain delay', async () => {
+  const drain = async (): Promise<void> => {
     isDraining = true;
     health.forget();
     await sleep(api.drainDelayMs);
-  });
+  };
+  lifecycle.onClose('drain delay', drain, api.drainDelayMs + CUT_MS);
   const address = await server.listen(config.host, config.port);
   boundAddress = address.address;
   const host = address.family === 'IPv6' ? `[${address.address}]` : address.address;
@@ -253,6 +257,6 @@ async function main(): Promise<void> {
   log.info({ url: baseUrl }, 'api is listening');
 }
 
-await runMain(main, (error) => {
-  process.stderr.write(isAppError(error) ? `${error.message}\n` : `api: ${String(error)}\n`);
+await runMain(main, (line) => {
+  process.stderr.write(`${line}\n`);
 });

@@ -1,6 +1,7 @@
 import type { Config, ReadyMessage } from '@tiercel/runtime';
 import { describeStart, describeWaiting } from './banner.ts';
 import { openRedis, type RedisSource } from './redis-source.ts';
+import { stopLimitMs } from './stop-limit.ts';
 import { superviseChild, type SupervisedChild } from './supervised-child.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -12,10 +13,6 @@ export interface LaunchOptions {
   readonly workerFile: string;
 }
 
-/** Past its own grace a process is killed. */
-const STOP_EXTRA_MS = 5_000;
-/** How long an API gives its callers to take their answers. */
-const API_CLOSE_MS = 5_000;
 /**
  * npm passes a terminal's Ctrl-C on although the terminal sent it to us as well: two signals that
  * close together are one keystroke.
@@ -36,11 +33,13 @@ export async function launch(options: LaunchOptions): Promise<number> {
   const children: SupervisedChild[] = [];
   let redisIsUp = false;
   const run = createRun();
+  const stopping = new AbortController();
 
   onSignals(
     (signal) => {
       terminal.say(`${signal}: stopping. Running jobs may finish; once more stops at once.`);
       run.end(0);
+      stopping.abort();
     },
     () => {
       // With nothing to stop in order, leaving is enough: a Redis that is just starting ends with us.
@@ -50,20 +49,26 @@ export async function launch(options: LaunchOptions): Promise<number> {
     },
   );
 
-  const redis = await openRedis(config, {
-    say: terminal.say,
-    onLost: (why) => {
-      terminal.complain(why);
-      run.end(1);
-    },
-  });
+  let redis: RedisSource;
+  try {
+    redis = await openRedis(config, {
+      say: terminal.say,
+      onLost: (why) => {
+        terminal.complain(why);
+        run.end(1);
+      },
+      signal: stopping.signal,
+    });
+  } catch (error) {
+    // Told to stop while Redis was being looked for, started, or loading: that is no failure.
+    if (run.exitCode !== undefined) return run.exitCode;
+    throw error;
+  }
   redisIsUp = true;
   try {
     if (run.exitCode === undefined) children.push(...startChildren(options, redis, run));
     await run.ended;
-    const { worker, api } = config;
-    const limitMs =
-      Math.max(worker.shutdownGraceMs, api.drainDelayMs + API_CLOSE_MS) + STOP_EXTRA_MS;
+    const limitMs = stopLimitMs(config);
     await Promise.all(children.map((child) => child.stop(limitMs)));
   } finally {
     await redis.stop();
@@ -120,7 +125,7 @@ function metricsPortOf(config: Config, index: number): Record<string, string> {
 
 function startChildren(options: LaunchOptions, redis: RedisSource, run: Run): SupervisedChild[] {
   const { config, terminal, apiFile, workerFile } = options;
-  // With REDIS_URL set the children inherit it; a password in it must not turn up in `ps`.
+  // With REDIS_URL set the children inherit it.
   const env: Record<string, string> = config.redisUrl === undefined ? { REDIS_URL: redis.url } : {};
   const workers = Array.from({ length: config.workerProcesses }, (_, index) => ({
     name: config.workerProcesses === 1 ? 'worker' : `worker ${index + 1}`,

@@ -10,6 +10,7 @@ import {
 } from '@tiercel/contracts';
 import { mergeObjectInfo } from '@tiercel/graph';
 import { sketchClasses } from '@tiercel/nodes';
+import { sealSecrets } from '@tiercel/queue';
 import { rememberLast, type TierReading } from '@tiercel/runtime';
 import type { Backends } from './create-backends.ts';
 import { describeServiceClasses, listModelNames, offerAnyFile } from './service-catalogue.ts';
@@ -31,17 +32,24 @@ export interface Offer extends Pick<
 }
 
 /** Reads what a worker offers. The catalogue is merged anew only when a part of it has changed. */
-export function createOfferReader(backends: Backends): (readings: readonly TierReading[]) => Offer {
+export function createOfferReader(
+  backends: Backends,
+  secretKey: Uint8Array,
+): (readings: readonly TierReading[]) => Offer {
   const { tiers, pools, checkpoints } = backends;
   const named = isFileless(backends) ? [listModelNames(checkpoints ?? [])] : [];
   const describeOwn = createOwnClassesReader(backends);
   const merge = rememberLast(mergeObjectInfo);
+  const seal = createSealer(secretKey);
 
   return (readings) => {
     const offers = pools.map((pool) => ({ name: pool.name, ...pool.offer() }));
     const catalogues = offers.map(({ objectInfo }) => objectInfo);
     const servers = offers.flatMap(({ name, servers: listed }) =>
-      listed.map(({ url, healthy }) => ({ tier: name, url, healthy })),
+      listed.map(({ url, address, healthy }) => ({
+        ...{ tier: name, url, healthy },
+        ...(address === url ? {} : { sealedAddress: seal(address) }),
+      })),
     );
     return {
       objectInfo: merge([...catalogues, ...describeOwn(catalogues)]),
@@ -64,6 +72,16 @@ export function createOfferReader(backends: Backends): (readings: readonly TierR
         return { name, driver, healthy, breaker, counts: reading?.counts };
       }),
     };
+  };
+}
+
+/** The same address gives the same text: announcements are compared, and told at once when they differ. */
+function createSealer(secretKey: Uint8Array): (address: string) => string {
+  const known = new Map<string, string>();
+  return (address) => {
+    const sealed = known.get(address) ?? sealSecrets(secretKey, address);
+    known.set(address, sealed);
+    return sealed;
   };
 }
 

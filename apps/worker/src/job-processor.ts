@@ -26,6 +26,7 @@ import {
 import {
   clockFrom,
   isRedisUnavailable,
+  startTimer,
   untilServed,
   type Clock,
   type Logger,
@@ -153,7 +154,7 @@ export class JobProcessor {
     this.#metrics.jobTaken(job.attempt, (job.takenAtMs - job.createdAt) / 1000);
     const claim = new Claim(job);
     const wasRung = this.#running.add(claim);
-    const deadline = setTimeout(() => {
+    const deadline = startTimer(() => {
       claim.stop('timeout');
     }, this.#options.jobTimeoutMs);
     const reporter = new JobReporter({
@@ -292,9 +293,8 @@ export class JobProcessor {
       if (stopReason(claim.surrendered) === 'claim_lost') return 'lost';
       const reason = stopReason(claim.signal);
       if (reason === 'shutdown') return 'hand-back';
-      const isTold = cause instanceof JobError || isStoppedThere(cause, reason);
-      if (reason === undefined && !job.cancelled && !isTold) {
-        log.error({ err: cause }, 'a job failed by an error of ours');
+      if (reason !== 'interrupt' && !job.cancelled && !isStoppedThere(cause, reason)) {
+        logFailure(log, cause, reason);
       }
       const terminal = describeFailure(job, cause, {
         reason,
@@ -306,6 +306,19 @@ export class JobProcessor {
       const outcome = terminal.type === 'execution_interrupted' ? 'interrupted' : 'error';
       return ended(outcome, reporter, terminal, report, partialOf(cause));
     }
+  }
+}
+
+/** The caller is told what it may know; why it came to that is for the log. */
+function logFailure(log: Logger, cause: unknown, reason: Stopped['reason'] | undefined): void {
+  if (reason === 'timeout') {
+    log.warn({ err: cause }, 'a job ran out of time');
+  } else if (!(cause instanceof JobError)) {
+    log.error({ err: cause }, 'a job failed by an error of ours');
+  } else {
+    const { node_id: nodeId, node_type: nodeType } = cause.details;
+    const level = cause.code === 'storage_unavailable' ? 'error' : 'warn';
+    log[level]({ err: cause, code: cause.code, nodeId, nodeType }, 'a job failed');
   }
 }
 

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { TierBoard, TierRouter } from '@tiercel/backends';
-import { isAppError, workerId } from '@tiercel/contracts';
+import { SECRET_MEMBERS, workerId } from '@tiercel/contracts';
 import { AnnouncementBoard, EventPublisher, EventSubscriber } from '@tiercel/events';
 import {
   Consumer,
@@ -13,7 +13,9 @@ import {
 } from '@tiercel/queue';
 import {
   blockedMs,
+  createSecretMask,
   Health,
+  listSecrets,
   loadSecretKey,
   reportReady,
   runMain,
@@ -30,7 +32,7 @@ import { createOfferReader } from './describe-offer.ts';
 import { JobProcessor } from './job-processor.ts';
 import { RunningJobs } from './running-jobs.ts';
 import { obey } from './obey.ts';
-import { stopWorking } from './stop-working.ts';
+import { stopLimitMs, stopWorking } from './stop-working.ts';
 import { TierCounters } from './tier-counters.ts';
 import { TempCleaner } from './temp-cleaner.ts';
 import { Watchdog } from './watchdog.ts';
@@ -46,7 +48,8 @@ async function main(): Promise<void> {
   const id = workerId(`${hostname()}-${process.pid}-${randomUUID().slice(0, 8)}`);
 
   const files = new FileStore(config.dataDir);
-  const backends = await createBackends(parts, id, files);
+  const secretKey = loadSecretKey(config.dataDir);
+  const backends = await createBackends(parts, id, files, secretKey);
 
   const watcher = new ConfigWatcher(config, backends.pools, log);
   watcher.start();
@@ -90,6 +93,7 @@ async function main(): Promise<void> {
     observer: counters,
     log,
     stored: createSharedResults(parts, backends, files),
+    configMask: createSecretMask(listSecrets(config), SECRET_MEMBERS),
   });
   const processor = new JobProcessor({
     consumer,
@@ -100,7 +104,7 @@ async function main(): Promise<void> {
       workerId: id,
       jobTimeoutMs: config.queue.jobTimeoutMs,
       attempts: config.queue.attempts,
-      secretKey: loadSecretKey(config.dataDir),
+      secretKey,
     },
     clock,
     log,
@@ -108,9 +112,10 @@ async function main(): Promise<void> {
   });
 
   const subscriber = new EventSubscriber(ear, names);
-  await subscriber.onBell((promptId) => {
+  const onBell = subscriber.onBell((promptId) => {
     running.ring(promptId as Parameters<RunningJobs['ring']>[0]);
   });
+  await parts.whileStarting(onBell);
   // Bells that rang while the connection was away are on the records.
   ear.on('ready', () => {
     for (const job of running.ids()) {
@@ -151,7 +156,7 @@ async function main(): Promise<void> {
   sweeper.start();
   lifecycle.onClose('sweeper', () => sweeper.stop());
 
-  const readOffer = createOfferReader(backends);
+  const readOffer = createOfferReader(backends, secretKey);
   const announcer = new Announcer({
     board: new AnnouncementBoard(redis, names),
     workerId: id,
@@ -171,12 +176,13 @@ async function main(): Promise<void> {
       });
     });
   }
-  await subscriber.onControl((message) => {
+  const onControl = subscriber.onControl((message) => {
     obey(message, backends.pools, announcer).catch((error: unknown) => {
       log.warn({ err: error }, 'an order to all workers could not be done');
     });
   });
-  await announcer.start();
+  await parts.whileStarting(onControl);
+  await parts.whileStarting(announcer.start());
   lifecycle.onClose('announcer', () => announcer.stop());
 
   if (config.metricsPort !== undefined) {
@@ -200,8 +206,11 @@ async function main(): Promise<void> {
     run: (lease) => processor.process(lease),
     onDoubt: (permit) => processor.checkClaims(permit),
   });
-  lifecycle.onClose('jobs', () =>
-    stopWorking({ runner, processor, running }, config.worker.shutdownGraceMs),
+  const graceMs = config.worker.shutdownGraceMs;
+  lifecycle.onClose(
+    'jobs',
+    () => stopWorking({ runner, processor, running, log }, graceMs),
+    stopLimitMs(graceMs),
   );
   runner.start();
   reportReady({
@@ -211,7 +220,6 @@ async function main(): Promise<void> {
   log.info({ workerId: id, concurrency: config.workerConcurrency }, 'worker is ready');
 }
 
-await runMain(main, (error) => {
-  const known = isAppError(error);
-  process.stderr.write(known ? `${error.message}\n` : `worker: ${String(error)}\n`);
+await runMain(main, (line) => {
+  process.stderr.write(`${line}\n`);
 });

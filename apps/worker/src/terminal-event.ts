@@ -7,7 +7,7 @@ import {
   type PartialResult,
   type StopReason,
 } from '@tiercel/backends';
-import type { AttemptReport, TerminalEvent } from '@tiercel/contracts';
+import { isAppError, type AttemptReport, type TerminalEvent } from '@tiercel/contracts';
 import type { TakenJob } from '@tiercel/queue';
 
 /** How a run that did not succeed is told: execution_interrupted or execution_error. */
@@ -73,6 +73,9 @@ function outOfTime(
 /** An error of ours is told without its details: they are in the log. */
 function asJobError(cause: unknown): JobError {
   if (cause instanceof JobError) return cause;
+  if (isAppError(cause) && cause.code === 'storage_unavailable') {
+    return serviceError(cause.code, `${cause.message}\n`, { cause });
+  }
   const message = 'An internal error ended the job; the log has the details.\n';
   return serviceError('internal', message);
 }

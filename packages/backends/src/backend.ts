@@ -80,6 +80,8 @@ export interface TierAttemptContext extends AttemptContext {
    * @throws AttemptStopped for the other
    */
   claim(): void;
+  /** A text of the backend without the job's secrets, where it names something: a file, say. */
+  hideSecrets(text: string): string;
 }
 
 export interface AttemptResult {

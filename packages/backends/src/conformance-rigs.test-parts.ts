@@ -172,6 +172,7 @@ export function comfyRig(start: () => Promise<ComfyServer>, redis: () => Redis):
       ...{ redis: redis(), clock: systemClock, unavailableMs: TIMEOUT_MS },
       log: createLogger({ level: 'silent', name: 'test' }),
       clientId: `test-${randomUUID()}`,
+      secretKey: Buffer.alloc(32),
       prefix: `test-${randomUUID()}`,
       run: { checkMs: TIMEOUT_MS, lostAfterMs: TIMEOUT_MS },
     });

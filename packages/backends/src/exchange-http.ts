@@ -6,6 +6,7 @@ import {
 } from 'node:http';
 import { request as requestHttps, type Agent as HttpsAgent } from 'node:https';
 import type { LookupFunction } from 'node:net';
+import { startTimer } from '@tiercel/runtime';
 import { AttemptError } from './failures.ts';
 
 export interface HttpRequest {
@@ -60,7 +61,7 @@ export async function exchangeHttp<T>(
     limit.isPassed = true;
     outgoing.destroy();
   };
-  const timer = timeoutMs === undefined ? undefined : setTimeout(expire, timeoutMs);
+  const timer = timeoutMs === undefined ? undefined : startTimer(expire, timeoutMs);
   signal?.addEventListener('abort', abort);
   let isAnswered = false;
   try {

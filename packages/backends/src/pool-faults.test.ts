@@ -89,6 +89,7 @@ async function openComfyPool(
     ...{ name: 'pool', urls: fakes.map(({ url }) => url), timeoutMs: TIMEOUT_MS, redis, log },
     ...{ clock: systemClock, files: new MemoryFiles(), unavailableMs: LONG_MS },
     ...{ clientId: `test-${randomUUID()}`, prefix: `test-${randomUUID()}` },
+    secretKey: Buffer.alloc(32),
     run: { checkMs: LONG_MS, lostAfterMs: LONG_MS },
   });
   closers.push(() => {

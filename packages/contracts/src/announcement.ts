@@ -13,7 +13,7 @@ export const deviceSchema = z.object({
   vram_free: z.number(),
   torch_vram_total: z.number(),
   torch_vram_free: z.number(),
-  /** URL of the backend server it is in; never shown to clients. Without it: the worker's own host. */
+  /** Name of the backend server it is in (its URL without a login); never shown to clients. Without it: the worker's own host. */
   server: z.string().optional(),
 });
 export type Device = z.infer<typeof deviceSchema>;
@@ -41,9 +41,19 @@ export const announcementSchema = z.object({
       counts: tierCountsSchema.default(createTierCounts),
     }),
   ),
-  /** The ComfyUI servers of its tiers, for the API's proxy. */
+  /**
+   * The ComfyUI servers of its tiers, for the API's proxy. `url` names the server and holds no login; where it needs
+   * one, `sealedAddress` is the whole URL, sealed with the installation's key.
+   */
   servers: z
-    .array(z.object({ tier: z.string(), url: z.string(), healthy: z.boolean() }))
+    .array(
+      z.object({
+        tier: z.string(),
+        url: z.string(),
+        healthy: z.boolean(),
+        sealedAddress: z.string().optional(),
+      }),
+    )
     .default([]),
   /** Paths of the frontend extensions that these servers have (`/extensions/x/y.js`). */
   extensions: z.array(z.string()).default([]),

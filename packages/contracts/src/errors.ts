@@ -84,6 +84,11 @@ export const ERRORS = {
     disposition: 'unavailable',
     summary: 'Redis does not answer now.',
   },
+  storage_unavailable: {
+    status: 503,
+    disposition: 'unavailable',
+    summary: 'The data folder cannot be used now: full, read-only, or failing.',
+  },
   no_worker_known: {
     status: 503,
     disposition: 'unavailable',

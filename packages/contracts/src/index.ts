@@ -77,6 +77,7 @@ export {
 } from './routing.ts';
 export { lua, LUA_NOW } from './lua.ts';
 export { luaNames, RedisNames } from './redis-names.ts';
+export { SECRET_MEMBERS } from './secret-members.ts';
 export {
   addTierCounts,
   BREAKER_STATES,

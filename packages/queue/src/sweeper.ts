@@ -1,5 +1,5 @@
 import { promptId, type RedisNames } from '@tiercel/contracts';
-import type { Logger, Redis } from '@tiercel/runtime';
+import { startInterval, type Logger, type Redis } from '@tiercel/runtime';
 import { Job, type Queue } from 'bullmq';
 import type { Consumer } from './consumer.ts';
 import type { Editor } from './editor.ts';
@@ -59,7 +59,7 @@ export class Sweeper {
   }
 
   start(): void {
-    this.#timer = setInterval(() => {
+    this.#timer = startInterval(() => {
       this.#sweeping = this.sweep().catch((error: unknown) => {
         this.#log.warn({ err: error }, 'sweep failed');
       });

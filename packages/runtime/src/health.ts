@@ -1,3 +1,5 @@
+import { inTime, LATE } from './in-time.ts';
+
 /** What a process needs in order to serve: the reason why it cannot now, or undefined. */
 export type HealthCheck = () => Promise<string | undefined> | string | undefined;
 
@@ -48,13 +50,6 @@ export class Health {
 }
 
 async function askInTime(check: HealthCheck): Promise<string | undefined> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<string>((resolve) => {
-    timer = setTimeout(resolve, TIMEOUT_MS, 'no answer in time');
-  });
-  try {
-    return await Promise.race([check(), late]);
-  } finally {
-    clearTimeout(timer);
-  }
+  const answer = await inTime(Promise.resolve(check()), TIMEOUT_MS);
+  return answer === LATE ? 'no answer in time' : answer;
 }

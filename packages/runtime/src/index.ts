@@ -4,9 +4,13 @@ export { TIER_RULES, type TierDriver } from './config/tier-rules.ts';
 export type { TierConfig } from './config/tier-schema.ts';
 export { clockFrom, systemClock, type Clock } from './clock.ts';
 export { FreshRuns } from './fresh-runs.ts';
+export { inTime, LATE } from './in-time.ts';
 export { Health, type HealthCheck, type HealthReport } from './health.ts';
 export { rememberLast } from './remember-last.ts';
 export { Lifecycle, runMain } from './lifecycle.ts';
+export { describeError, summarizeError } from './describe-error.ts';
+export { childEnvironment } from './config/child-environment.ts';
+export { listSecrets } from './config/list-secrets.ts';
 export { createLogger, type Logger } from './logger.ts';
 export {
   connectRedis,
@@ -25,6 +29,7 @@ export { RedisScript, type ScriptValue } from './redis-script.ts';
 export { addTierMetrics, type TierReading } from './tier-metrics.ts';
 export { createMetrics, type Metrics, type MetricsRegistry } from './metrics.ts';
 export { loadSecretKey } from './secret-key.ts';
+export { createSecretMask, NO_MASK, type SecretMask } from './secret-mask.ts';
 export {
   reportAccepting,
   reportReady,
@@ -33,3 +38,4 @@ export {
   type ReadyMessage,
 } from './supervised.ts';
 export { serveMetrics } from './metrics-server.ts';
+export { sleep, startInterval, startTimer } from './timers.ts';

@@ -1,4 +1,5 @@
 import { collectDefaultMetrics, Counter, Histogram, Registry, type Gauge } from 'prom-client';
+import { inTime, LATE } from './in-time.ts';
 
 export type MetricsRegistry = Registry;
 
@@ -63,19 +64,13 @@ export function createMetrics(
     read: () => Promise<readonly Sample[]>,
     name: string,
   ): Promise<readonly Sample[]> => {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => {
-        reject(new Error(`${name} was not read within ${READ_TIMEOUT_MS} ms`));
-      }, READ_TIMEOUT_MS);
-    });
     try {
-      return await Promise.race([read(), late]);
+      const samples = await inTime(read(), READ_TIMEOUT_MS);
+      if (samples !== LATE) return samples;
+      throw new Error(`${name} was not read within ${READ_TIMEOUT_MS} ms`);
     } catch (error) {
       onFailed(error, name);
       return [];
-    } finally {
-      clearTimeout(timer);
     }
   };
   return {

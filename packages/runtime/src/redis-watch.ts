@@ -1,3 +1,5 @@
+import { summarizeError } from './describe-error.ts';
+import { inTime, LATE } from './in-time.ts';
 import type { Logger } from './logger.ts';
 import { findRedisTrouble } from './redis-trouble.ts';
 
@@ -57,7 +59,10 @@ export class RedisWatch {
     // An outage is told by the probe that finds it.
     if (this.#trouble !== undefined || now - this.#blipAt < BLIP_MS) return;
     this.#blipAt = now;
-    this.#log.warn({ trouble, reason: messageOf(error) }, 'a command to Redis failed; it serves');
+    this.#log.warn(
+      { trouble, reason: summarizeError(error) },
+      'a command to Redis failed; it serves',
+    );
   }
 
   /** One probe at a time. */
@@ -69,22 +74,17 @@ export class RedisWatch {
   }
 
   async #ask(): Promise<void> {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<string>((resolve) => {
-      timer = setTimeout(resolve, PROBE_TIMEOUT_MS, 'no answer in time');
-    });
     // One that waits for Redis still may be the answer to the next probe.
     this.#writing ??= this.#write()
       .then(
         () => undefined,
-        (error: unknown) => findRedisTrouble(error) ?? messageOf(error),
+        (error: unknown) => findRedisTrouble(error) ?? summarizeError(error),
       )
       .finally(() => {
         this.#writing = undefined;
       });
-    const trouble = await Promise.race([this.#writing, late]);
-    clearTimeout(timer);
-    this.#set(trouble);
+    const trouble = await inTime(this.#writing, PROBE_TIMEOUT_MS);
+    this.#set(trouble === LATE ? 'no answer in time' : trouble);
   }
 
   #set(trouble: string | undefined): void {
@@ -101,8 +101,4 @@ export class RedisWatch {
     const outageMs = Math.round(performance.now() - this.#since);
     this.#log.info({ outageMs }, 'redis serves again');
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : 'unknown';
 }

@@ -1,6 +1,8 @@
-import { RedisNames } from '@tiercel/contracts';
+import { AppError, RedisNames } from '@tiercel/contracts';
+import { listSecrets } from './config/list-secrets.ts';
 import { loadConfig, type Config } from './config/load.ts';
-import { Lifecycle } from './lifecycle.ts';
+import { inTime, LATE } from './in-time.ts';
+import { endWhenUncaught, Lifecycle } from './lifecycle.ts';
 import { createLogger, type Logger } from './logger.ts';
 import {
   closeRedis,
@@ -32,6 +34,11 @@ export interface RunningProcess {
   readonly ear: Redis;
   /** A further connection, closed with the process. */
   connect(role: ConnectionRole): Redis;
+  /**
+   * For what a start waits for and Redis must answer: commands that wait for Redis wait for ever.
+   * @throws AppError redis_unreachable, or what the work throws
+   */
+  whileStarting<T>(work: Promise<T>): Promise<T>;
 }
 
 /**
@@ -46,7 +53,7 @@ export async function startProcess(
   const config = loadConfig();
   const holder: { watch?: RedisWatch } = {};
   const log = createLogger({
-    ...{ level: config.logLevel, name },
+    ...{ level: config.logLevel, name, secrets: listSecrets(config) },
     isTold: (error) => holder.watch?.note(error) === true,
   });
   const lifecycle = new Lifecycle(log);
@@ -54,6 +61,9 @@ export async function startProcess(
   // A promise that a plug-in forgot must not end the process and with it the jobs of others.
   process.on('unhandledRejection', (error) => {
     log.error({ err: error }, 'a rejection that nobody handled');
+  });
+  endWhenUncaught((error) => {
+    log.fatal({ err: error }, 'an error that nobody caught: this process ends');
   });
   stopWithParent(lifecycle);
   const connect = (as: ConnectionRole): Redis => {
@@ -63,7 +73,12 @@ export async function startProcess(
   };
   const redis = connect(role);
   await waitForRedis(redis, REDIS_WAIT_MS);
-  for (const problem of await findDurabilityProblems(redis))
+  const whileStarting = async <T>(work: Promise<T>): Promise<T> => {
+    const done = await inTime(work, REDIS_WAIT_MS);
+    if (done !== LATE) return done;
+    throw new AppError('redis_unreachable', 'Redis stopped answering during the start.');
+  };
+  for (const problem of await whileStarting(findDurabilityProblems(redis)))
     log.warn({ problem }, 'redis settings');
   const names = new RedisNames(config.redisPrefix);
   const redisWatch = new RedisWatch({
@@ -74,5 +89,6 @@ export async function startProcess(
   lifecycle.onClose('redis watch', () => {
     redisWatch.stop();
   });
-  return { config, log, lifecycle, names, redis, redisWatch, ear: connect('subscriber'), connect };
+  const ear = connect('subscriber');
+  return { config, log, lifecycle, names, redis, redisWatch, ear, connect, whileStarting };
 }

@@ -11,7 +11,7 @@ import { parseAnnotated } from './annotated-name.ts';
 import { FileNotFoundError } from './file-not-found.ts';
 import { findFile, type FoundFile } from './found-file.ts';
 import { NameCounters } from './name-counters.ts';
-import { errnoOf, isAbsent, translateBadName } from './node-errors.ts';
+import { errnoOf, isAbsent, onFiles, translateFileError } from './node-errors.ts';
 import { expandPrefix, splitPrefix } from './output-names.ts';
 import { createFile } from './placing.ts';
 import { purgeFolder } from './purge.ts';
@@ -54,6 +54,7 @@ const ABANDONED_AFTER_MS = 6 * 60 * 60 * 1000;
  * ComfyUI's file space below one folder: `output/`, `input/`, `temp/`. Several processes use it at
  * once; what they need to agree on, they agree on through the file system. Contents are not synced
  * to the disk at each write: a killed process loses nothing, a power cut may lose the last seconds.
+ * A file system that fails makes AppError storage_unavailable of every method; no error names a path.
  */
 export class FileStore {
   readonly #root: string;
@@ -68,7 +69,8 @@ export class FileStore {
   /**
    * Stores an output under the next free name of its prefix.
    * @param now for the time placeholders of the prefix
-   * @throws AppError path_refused when the prefix leaves the folder, bad_request when it cannot be a name
+   * @throws AppError path_refused when the prefix leaves the folder, bad_request when it cannot be a name,
+   *         storage_unavailable
    */
   async saveOutput(output: NewOutput, now: Date = new Date()): Promise<OutputRef> {
     if (!EXTENSION.test(output.extension)) {
@@ -90,7 +92,7 @@ export class FileStore {
         : await this.#counters.create(folder, stem, `${after}${extension}`, bytes);
       return { filename, subfolder, type: output.type };
     } catch (error) {
-      throw translateBadName(error);
+      throw translateFileError(error);
     }
   }
 
@@ -113,7 +115,9 @@ export class FileStore {
    */
   async find(ref: FileRef): Promise<FoundFile | null> {
     const root = this.#folder(ref.type ?? 'output');
-    return findFile(await resolveInside(root, ref.subfolder ?? '', ref.filename));
+    return onFiles(async () =>
+      findFile(await resolveInside(root, ref.subfolder ?? '', ref.filename)),
+    );
   }
 
   async outputExists(ref: OutputRef): Promise<boolean> {
@@ -139,7 +143,7 @@ export class FileStore {
     try {
       return await readFile(found.path);
     } catch (error) {
-      throw isAbsent(error) ? new FileNotFoundError(annotatedName) : error;
+      throw isAbsent(error) ? new FileNotFoundError(annotatedName) : translateFileError(error);
     }
   }
 
@@ -158,7 +162,7 @@ export class FileStore {
    * without hidden ones, as /internal/files.
    */
   async listFiles(type: FileType, order: 'name' | 'newest' = 'name'): Promise<string[]> {
-    const names = await this.#fileNames(type);
+    const names = await onFiles(() => this.#fileNames(type));
     if (order === 'name') return names.sort();
     const dated = await Promise.all(
       names
@@ -172,12 +176,12 @@ export class FileStore {
 
   /** A path where an upload may be written before saveUpload gives it its name. */
   createUploadPath(): Promise<string> {
-    return createWorkPath(this.#folder('input'));
+    return onFiles(() => createWorkPath(this.#folder('input')));
   }
 
   /** Writes bytes where saveUpload takes them from. */
   writeUpload(bytes: Uint8Array): Promise<string> {
-    return writeWorkFile(this.#folder('input'), bytes);
+    return onFiles(() => writeWorkFile(this.#folder('input'), bytes));
   }
 
   /**
@@ -197,7 +201,7 @@ export class FileStore {
       const place = upload.onExisting === 'replace' ? placeUploadOver : placeUpload;
       return { name: await place(workPath, folder, filename), subfolder, type };
     } catch (error) {
-      throw translateBadName(error);
+      throw translateFileError(error);
     } finally {
       await rm(workPath, { force: true });
     }

@@ -10,7 +10,7 @@ import {
   type JsonValue,
 } from '@tiercel/contracts';
 import { withFileLock } from './file-lock.ts';
-import { errnoOf, isAbsent } from './node-errors.ts';
+import { errnoOf, isAbsent, onFiles, translateFileError } from './node-errors.ts';
 import { placeOver } from './placing.ts';
 import { WORK_FOLDER } from './safe-path.ts';
 import { writeWorkFile } from './work-files.ts';
@@ -62,13 +62,13 @@ export class SettingsStore {
 
   /** Nothing instead of settings that cannot be read, as ComfyUI 0.3.64. */
   async read(): Promise<JsonObject> {
-    const stored = await this.#load();
+    const stored = await onFiles(() => this.#load());
     return stored === 'unreadable' ? {} : stored;
   }
 
   /**
    * Merges into the stored settings; returns when they are written.
-   * @throws AppError body_too_large when the settings would pass their limits (2 MiB, 20,000 values)
+   * @throws AppError body_too_large when the settings would pass their limits (2 MiB, 20,000 values), storage_unavailable
    */
   merge(patch: SettingsPatch): Promise<void> {
     return new Promise((resolve, reject) => {
@@ -86,7 +86,7 @@ export class SettingsStore {
         await withFileLock(this.#lockPath, LOCK, () => this.#apply(batch));
         for (const { resolve } of batch) resolve();
       } catch (error) {
-        for (const { reject } of batch) reject(error);
+        for (const { reject } of batch) reject(translateFileError(error));
       }
     }
     this.#isWriting = false;

@@ -37,6 +37,8 @@ export interface SpawnedProcess {
   stop(): Promise<number | null>;
   /** Sends any signal, e.g. SIGSTOP. */
   signal(name: NodeJS.Signals): void;
+  /** Closes the IPC channel, as the death of a parent does. */
+  disconnect(): void;
 }
 
 export interface SpawnOptions {
@@ -70,6 +72,7 @@ export async function spawnProcess(options: SpawnOptions): Promise<SpawnedProces
   for (const stream of [child.stdout, child.stderr]) {
     if (stream !== null) createInterface({ input: stream }).on('line', (line) => logs.push(line));
   }
+  let isLeft = false;
   const exited = new Promise<ProcessEnd>((resolve) => {
     child.once('error', () => {
       resolve({ code: null, signal: null });
@@ -77,6 +80,10 @@ export async function spawnProcess(options: SpawnOptions): Promise<SpawnedProces
     // `close`, not `exit`: the output is complete then.
     child.once('close', (code, signal) => {
       resolve({ code, signal });
+    });
+    child.once('exit', (code, signal) => {
+      // Node tells no `close` of a child whose channel was closed from here.
+      if (isLeft) resolve({ code, signal });
     });
   });
   const kill9 = async (): Promise<void> => {
@@ -118,6 +125,10 @@ export async function spawnProcess(options: SpawnOptions): Promise<SpawnedProces
     },
     signal: (name) => {
       child.kill(name);
+    },
+    disconnect: () => {
+      isLeft = true;
+      child.disconnect();
     },
   };
 }

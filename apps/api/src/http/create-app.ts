@@ -163,7 +163,8 @@ function answerError(error: unknown, req: Request, res: Response, log: Logger): 
     return;
   }
   const known = translate(error);
-  if (known.code === 'internal') {
+  // What the caller is not told is here: stack, path, the system's error.
+  if (known.code === 'internal' || known.code === 'storage_unavailable') {
     log.error({ err: error, method: req.method, path: req.path }, 'a request failed');
   } else if (known.code === 'redis_unavailable') {
     log.warn({ err: error }, 'a request was refused for want of Redis');

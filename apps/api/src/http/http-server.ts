@@ -8,6 +8,7 @@ import {
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { AppError } from '@tiercel/contracts';
+import { startTimer } from '@tiercel/runtime';
 import { sendError } from './answer.ts';
 import { closeLingering, isClosing } from './linger.ts';
 import { answerRaw, describeUnreadable } from './raw-answer.ts';
@@ -148,7 +149,7 @@ function listen(server: Server, host: string, port: number): Promise<AddressInfo
 
 function close(server: Server, connections: ReadonlySet<Socket>, limitMs: number): Promise<void> {
   return new Promise((resolve) => {
-    const impatience = setTimeout(() => {
+    const impatience = startTimer(() => {
       // Not closeAllConnections: it no longer knows a connection that has changed protocols.
       for (const socket of connections) socket.destroy();
     }, limitMs);

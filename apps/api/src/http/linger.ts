@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { startTimer } from '@tiercel/runtime';
 
 interface LingerLimits {
   /** Longest wait for a peer that goes on sending after it was answered. */
@@ -25,7 +26,7 @@ export function closeLingering(socket: Socket, limits = LIMITS): void {
   // What comes goes through the HTTP parser, if there is one, to a request that nobody reads.
   socket.resume();
   socket.end(() => {
-    const limit = setTimeout(() => socket.destroy(), limits.totalMs);
+    const limit = startTimer(() => socket.destroy(), limits.totalMs);
     socket.once('close', () => {
       clearTimeout(limit);
     });

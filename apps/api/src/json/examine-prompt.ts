@@ -6,6 +6,7 @@ import {
   isJsonObject,
   joinMembers,
   promptId,
+  SECRET_MEMBERS,
   sliceMembers,
   stringifyJson,
   type JsonObject,
@@ -13,7 +14,6 @@ import {
   type PromptId,
 } from '@tiercel/contracts';
 import { rejectMissingPrompt } from '@tiercel/graph';
-import { SECRET_MEMBERS } from '@tiercel/queue';
 import { v4 as uuid } from 'uuid';
 import { judgePrompt, type JudgeDeps } from './judge-prompt.ts';
 import { decodeBody, parseBody } from './parse-body.ts';

@@ -48,7 +48,10 @@ export async function startProxyApp(
   ];
   const maxBodyBytes = options.maxBodyBytes ?? 1_000;
   const forward = createForward({
-    pool: new ServerPool({ workers: () => workers, host: hostname(), clock: systemClock }),
+    pool: new ServerPool({
+      ...{ workers: () => workers, host: hostname(), clock: systemClock },
+      secretKey: Buffer.alloc(32),
+    }),
     options: {
       ...defaultRules(),
       ...{ customRoutes: ['/customnode'], timeoutMs: 5_000, ...options, maxBodyBytes },

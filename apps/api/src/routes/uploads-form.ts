@@ -1,8 +1,8 @@
 import { open, rm } from 'node:fs/promises';
 import type { Readable, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { AppError } from '@tiercel/contracts';
-import type { FileStore } from '@tiercel/storage';
+import { AppError, isAppError } from '@tiercel/contracts';
+import { translateFileError, type FileStore } from '@tiercel/storage';
 import type { Request, Response } from 'express';
 import multer, { MulterError } from 'multer';
 import { openBody, readFailure } from '../http/open-body.ts';
@@ -73,10 +73,9 @@ export function createFormReader(files: FileStore, maxUploadBytes: number): Form
         if (cause instanceof MulterError && cause.code.startsWith('LIMIT_')) {
           return tooLarge('a few short fields', cause);
         }
-        // A system error (disk full) is ours; anything else is a body that is not whole multipart.
-        if (cause instanceof Error && 'errno' in cause) {
-          return new AppError('internal', 'The upload could not be stored.', { cause });
-        }
+        // A system error (disk full) is the storage's; anything else is a body that is not whole multipart.
+        const known = translateFileError(cause);
+        if (isAppError(known)) return known;
         return new AppError('bad_request', 'The body is not a whole multipart form.', { cause });
       };
       const limit = async function* (source: AsyncIterable<Buffer>) {

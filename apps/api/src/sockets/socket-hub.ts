@@ -9,7 +9,7 @@ import {
 } from '@tiercel/contracts';
 import type { ChannelListener, EventReplay, EventSubscriber } from '@tiercel/events';
 import type { Reader } from '@tiercel/queue';
-import type { Logger } from '@tiercel/runtime';
+import { startInterval, type Logger } from '@tiercel/runtime';
 import { v4 as uuid } from 'uuid';
 import { WebSocketServer, type WebSocket } from 'ws';
 import { answerRaw } from '../http/raw-answer.ts';
@@ -89,7 +89,7 @@ export class SocketHub {
       this.#status.update(remaining);
     });
     await this.#subscriber.listenToEveryone(this.#everyone());
-    this.#pinger = setInterval(() => {
+    this.#pinger = startInterval(() => {
       for (const session of this.#sessions) session.ping();
     }, this.#options.pingIntervalMs);
     await this.refreshStatus();

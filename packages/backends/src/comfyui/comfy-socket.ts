@@ -1,5 +1,5 @@
 import { isJsonObject } from '@tiercel/contracts';
-import type { Logger } from '@tiercel/runtime';
+import { startInterval, startTimer, type Logger } from '@tiercel/runtime';
 import { WebSocket } from 'ws';
 import type { ComfySocketListener } from './comfy-listener.ts';
 import { FrameReader, type ComfyFrame } from './frame-reader.ts';
@@ -121,7 +121,7 @@ export class ComfySocket {
     };
     socket.on('open', () => {
       socket.send(FIRST_FRAME);
-      this.#heartbeat = setInterval(() => {
+      this.#heartbeat = startInterval(() => {
         this.#beat(socket);
       }, this.#options.pingIntervalMs);
     });
@@ -174,7 +174,7 @@ export class ComfySocket {
     const delayMs = Math.min(MAX_BACKOFF_MS, MIN_BACKOFF_MS * 2 ** this.#failures);
     this.#failures = Math.min(this.#failures + 1, 10);
     // Half of it by chance: the sockets of many workers do not come back in step.
-    this.#retry = setTimeout(
+    this.#retry = startTimer(
       () => {
         this.#connect();
       },

@@ -36,6 +36,7 @@ async function createBackend(server: FakeComfyUi): Promise<ComfyUiBackend> {
   const backend = createComfyUiBackend({
     ...{ name: 'gpu', urls: [server.url], timeoutMs: 60_000, redis, log, clock: systemClock },
     clientId: `test-${randomUUID()}`,
+    secretKey: Buffer.alloc(32),
     prefix: `test-${randomUUID()}`,
     files: {
       readInput: () => Promise.reject(new Error('no inputs here')),
@@ -73,6 +74,7 @@ const listener: AttemptListener = {
 function createContext(signal = new AbortController().signal): TierAttemptContext {
   return {
     ...{ signal, listener, remember: () => Promise.resolve(), claim: nothing },
+    hideSecrets: (text: string) => text,
     recorded: Promise.resolve(),
     ...{ hasAlternative: false, expectedMs: undefined },
   };

@@ -2,13 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Device, JsonObject, LookWish, ObjectInfo, WireEvent } from '@tiercel/contracts';
 import type { NodeFiles } from '@tiercel/nodes';
 import type { Clock, Logger, Redis } from '@tiercel/runtime';
-import type {
-  AttemptContext,
-  AttemptRequest,
-  AttemptResult,
-  Backend,
-  TierAttemptContext,
-} from '../backend.ts';
+import type { AttemptRequest, AttemptResult, Backend, TierAttemptContext } from '../backend.ts';
 import { AttemptError, goesOnElsewhere, isClaimLost, mayTryNextTier } from '../failures.ts';
 import { CallerNames, recallNames } from './caller-names.ts';
 import { ComfyRequestError } from './comfy-errors.ts';
@@ -17,16 +11,20 @@ import { openServer } from './open-server.ts';
 import { createOfferDescriber, readNote, supports, type Note } from './pool.ts';
 import type { PoolServer } from './pool-server.ts';
 import { PromptRun, type RunOptions } from './prompt-run.ts';
+import { toPublicUrl } from './public-url.ts';
 import { ServerSlots } from './slots.ts';
 import { submitPrompt, TRANSFER_TIMEOUT_MS } from './submit-prompt.ts';
 import { takePlace, type Place } from './take-place.ts';
 
 export interface ComfyUiBackendOptions {
   readonly name: string;
+  /** May hold logins. */
   readonly urls: readonly string[];
   readonly timeoutMs: number;
   /** Unique per worker process: frames come to this client id, or to one that begins with it. */
   readonly clientId: string;
+  /** Of the installation: names servers whose URLs hold a login. */
+  readonly secretKey: Uint8Array;
   readonly files: Pick<NodeFiles, 'saveOutput' | 'readInput'>;
   readonly redis: Redis;
   readonly prefix: string;
@@ -44,7 +42,12 @@ export interface PoolOffer {
   readonly embeddings: readonly string[];
   readonly extensions: readonly string[];
   readonly devices: readonly (Device & { readonly server: string })[];
-  readonly servers: readonly { readonly url: string; readonly healthy: boolean }[];
+  readonly servers: readonly {
+    readonly url: string;
+    /** With the login, if it has one: to be sealed before it leaves the process. */
+    readonly address: string;
+    readonly healthy: boolean;
+  }[];
   /** `system` of each server that is up, as it said last. */
   readonly systems: readonly JsonObject[];
   readonly features: readonly JsonObject[];
@@ -81,8 +84,8 @@ const FORGET_RESULTS = { unload_models: false, free_memory: true };
 export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBackend {
   let tellOffer = (): void => undefined;
   let tellMessage: (event: WireEvent) => void = () => undefined;
-  const open = (url: string): PoolServer =>
-    openServer(url, {
+  const open = (address: string): PoolServer =>
+    openServer(address, {
       ...options,
       onChange: () => {
         tellOffer();
@@ -96,7 +99,9 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
   /** Taken off the pool, with prompts of ours still on them. */
   const leaving = new Set<PoolServer>();
   const slots = new ServerSlots(options.redis, options.prefix);
-  const find = (url: string) => [...pool, ...leaving].find((server) => server.url === url);
+  const nameOf = (url: string) => toPublicUrl(url, options.secretKey);
+  // A note of an earlier version names the server by its address.
+  const find = (noted: string) => [...pool, ...leaving].find(({ url }) => url === nameOf(noted));
 
   const run = async (
     request: AttemptRequest,
@@ -142,7 +147,7 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
   const runOn = async (
     { server, slot }: Place,
     request: AttemptRequest,
-    context: AttemptContext,
+    context: TierAttemptContext,
     found: Note | undefined,
   ): Promise<AttemptResult> => {
     const upstreamId = found?.id ?? randomUUID();
@@ -188,7 +193,9 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
           const { bytes } = await client.download(file, context.signal, TRANSFER_TIMEOUT_MS);
           return callerNames.restoreIn(bytes);
         },
-        saveOutput: (output) => options.files.saveOutput(output),
+        // A name is no secret's place either, and the file would not be found under another one.
+        saveOutput: (output) =>
+          options.files.saveOutput({ ...output, prefix: context.hideSecrets(output.prefix) }),
       },
       options: options.run,
     });
@@ -253,9 +260,9 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
       await Promise.all(pool.map((server) => server.ready()));
     },
     setServers: (urls) => {
-      const gone = pool.filter(({ url }) => !urls.includes(url));
-      const added = urls.filter((url) => !pool.some((server) => server.url === url));
-      const kept = pool.filter(({ url }) => urls.includes(url));
+      const gone = pool.filter(({ address }) => !urls.includes(address));
+      const added = urls.filter((url) => !pool.some(({ address }) => address === url));
+      const kept = pool.filter(({ address }) => urls.includes(address));
       pool.splice(0, pool.length, ...kept, ...added.map(open));
       for (const server of gone) {
         if (server.isBusy) leaving.add(server);

@@ -45,7 +45,7 @@ async function createWorker(
   });
   const worker = createComfyUiBackend({
     ...{ name: 'gpu', urls: [server.url], timeoutMs: NEVER_MS, redis, log, clock: systemClock },
-    ...{ clientId, prefix: `test-${randomUUID()}` },
+    ...{ clientId, prefix: `test-${randomUUID()}`, secretKey: Buffer.alloc(32) },
     files: {
       readInput: () => Promise.reject(new Error('no inputs here')),
       saveOutput: ({ type, prefix }: NewOutput) =>
@@ -95,6 +95,7 @@ function run(worker: ComfyUiBackend, steps: number, note?: string): Run {
   const result = worker.run(request, {
     ...{ signal: stop.signal, listener, claim: nothing, recorded: new Promise<void>(nothing) },
     ...{ hasAlternative: false, expectedMs: undefined },
+    hideSecrets: (text: string) => text,
     remember: (text: string) => {
       noted = text;
       return Promise.resolve();

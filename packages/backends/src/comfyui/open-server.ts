@@ -5,6 +5,7 @@ import type { ComfySocketListener } from './comfy-listener.ts';
 import { ComfySocket } from './comfy-socket.ts';
 import { InheritedSockets } from './inherited-sockets.ts';
 import { PoolServer } from './pool-server.ts';
+import { toPublicUrl } from './public-url.ts';
 import { RelayLease } from './relay-lease.ts';
 
 const REQUEST_TIMEOUT_MS = 15_000;
@@ -15,6 +16,8 @@ export interface OpenServerOptions {
   /** Unique per worker process: frames come to this client id, or to one that begins with it. */
   readonly clientId: string;
   readonly log: Logger;
+  /** Of the installation. */
+  readonly secretKey: Uint8Array;
   /** Called when what it offers, or whether it is up, has changed. */
   readonly onChange: () => void;
   /** Called with what it says to everybody, in one of the workers that hear it. */
@@ -25,20 +28,21 @@ export interface OpenServerOptions {
 
 /** Connects to a server for as long as it is in the pool. */
 export function openServer(
-  url: string,
-  { log, clientId, redis, prefix, onChange, onMessage }: OpenServerOptions,
+  address: string,
+  { log, clientId, secretKey, redis, prefix, onChange, onMessage }: OpenServerOptions,
 ): PoolServer {
-  const client = createComfyClient({ baseUrl: url, timeoutMs: REQUEST_TIMEOUT_MS });
+  const client = createComfyClient({ baseUrl: address, timeoutMs: REQUEST_TIMEOUT_MS });
+  const url = toPublicUrl(address, secretKey);
   const relay = new RelayLease(redis, prefix, url);
   const server = new PoolServer({
-    ...{ url, client, clientId, log, onChange },
+    ...{ url, address, client, clientId, log, onChange },
     onMessage: (event) => {
       if (relay.isMine) onMessage(event);
     },
   });
   const connect = (id: string, listener: ComfySocketListener): ComfySocket =>
     new ComfySocket({
-      ...{ baseUrl: url, clientId: id, log, listener },
+      ...{ baseUrl: address, clientId: id, log, listener },
       ...{ pingIntervalMs: PING_MS, silenceMs: SILENCE_MS },
     });
   const hear = (

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { LookWish, WireEvent } from '@tiercel/contracts';
-import { FreshRuns, type Logger } from '@tiercel/runtime';
+import { FreshRuns, startTimer, type Logger } from '@tiercel/runtime';
 import { PAUSES_MS, type AttemptError } from '../failures.ts';
 import type { ComfyClient } from './comfy-client.ts';
 import type { ComfySocket } from './comfy-socket.ts';
@@ -30,7 +30,10 @@ const MAX_PUSHED = 10_000;
 
 /** One server of the pool as this worker sees it. */
 export class PoolServer {
+  /** What it is called: without the login that its address may hold (toPublicUrl). */
   readonly url: string;
+  /** Where it is asked. Never written down. */
+  readonly address: string;
   readonly client: ComfyClient;
   readonly #log: Logger;
   readonly #onChange: () => void;
@@ -62,6 +65,7 @@ export class PoolServer {
 
   constructor(dependencies: {
     url: string;
+    address: string;
     client: ComfyClient;
     /** Of this worker alone. */
     clientId: string;
@@ -72,6 +76,7 @@ export class PoolServer {
     onMessage: (event: WireEvent) => void;
   }) {
     this.url = dependencies.url;
+    this.address = dependencies.address;
     this.#baseClientId = dependencies.clientId;
     this.#clientId = dependencies.clientId;
     this.client = dependencies.client;
@@ -320,7 +325,7 @@ export class PoolServer {
     }
     if (this.#isStopped) return;
     if (wasHealthy !== this.#isHealthy) this.#onChange();
-    this.#timer = setTimeout(
+    this.#timer = startTimer(
       () => {
         void this.refresh();
       },

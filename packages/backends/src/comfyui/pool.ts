@@ -88,7 +88,7 @@ export function createOfferDescriber(): (pool: readonly PoolServer[]) => PoolOff
       devices: up.flatMap(({ url, devices }) =>
         devices.map((device) => ({ ...device, server: url })),
       ),
-      servers: pool.map(({ url, isHealthy }) => ({ url, healthy: isHealthy })),
+      servers: pool.map(({ url, address, isHealthy }) => ({ url, address, healthy: isHealthy })),
       systems: up.map(({ system }) => system),
       features: up.map(({ features }) => features),
       nodeReplacements: known.map(({ nodeReplacements }) => nodeReplacements),

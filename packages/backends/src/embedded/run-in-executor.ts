@@ -1,4 +1,4 @@
-import { sliceMembers } from '@tiercel/contracts';
+import { isAppError, sliceMembers } from '@tiercel/contracts';
 import {
   executeGraph,
   ExecutionInterrupted,
@@ -39,6 +39,10 @@ export async function runInExecutor(
   }
 }
 
+function isStorageFailure(error: unknown): boolean {
+  return isAppError(error) && error.code === 'storage_unavailable';
+}
+
 /** The executor's errors in the words of the tiers; anything else is an error of ours. */
 function translateExecution(error: unknown): unknown {
   if (error instanceof ExecutionInterrupted) {
@@ -50,7 +54,8 @@ function translateExecution(error: unknown): unknown {
     if (error.cause instanceof AttemptError) return error.cause;
     if (error.cause instanceof AttemptStopped) return error.cause;
     return new JobError(
-      'node_failed',
+      // Whatever the node does, its files cannot be kept now: not its fault.
+      isStorageFailure(error.cause) ? 'storage_unavailable' : 'node_failed',
       {
         node_id: error.nodeId,
         node_type: error.nodeType,

@@ -1,5 +1,5 @@
-import { stringifyJson } from '@tiercel/contracts';
-import { setTimeout } from 'node:timers/promises';
+import { isAppError, stringifyJson } from '@tiercel/contracts';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describeValue } from '../describe-value.ts';
 import type { NodeContext, NodeInputs, NodeResult } from '../node-definition.ts';
 import { NodeError } from '../node-error.ts';
@@ -10,6 +10,9 @@ import type { GraphNode } from './graph-nodes.ts';
 import type { CachedResult } from './node-cache.ts';
 import { raceAbort } from './race-abort.ts';
 import type { RunState } from './run-state.ts';
+
+/** What the platform's timers can wait. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /**
  * Runs one node.
@@ -172,7 +175,9 @@ function createContext(
     readInput: (name) => files.readInput(name),
     async sleep(durationMs) {
       check();
-      await setTimeout(durationMs, undefined, { signal });
+      // No job runs so long (queue.jobTimeoutMs); over it the timer would fire at once.
+      const boundedMs = Math.min(durationMs, LONGEST_TIMER_MS);
+      await sleep(boundedMs, undefined, { signal });
     },
   };
   return {
@@ -195,7 +200,11 @@ function describeFailure(
     nodeId: node.id,
     nodeType: node.classType,
     exceptionMessage: error instanceof Error ? error.message : String(error),
-    exceptionType: error instanceof Error ? error.name : 'Exception',
+    exceptionType: isAppError(error)
+      ? error.code
+      : error instanceof Error
+        ? error.name
+        : 'Exception',
     currentInputs: Object.fromEntries(shown),
     currentOutputs: state.nodeIds,
     partial: state.result(),

@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { bytes, count, hostName, MIB, ms, origin } from './value-kinds.ts';
+import { corsOrigin, hostHeaderName } from './address-kinds.ts';
+import { atMost, bytes, count, DAY_MS, HOUR_MS, MIB, MINUTE_MS, ms } from './value-kinds.ts';
 
 /** What a ComfyUI frontend of any era loads besides its API (WIRE.md 1.1, 1.2, 6.18). */
 const FRONTEND_PATHS = [
@@ -72,35 +73,33 @@ export const apiSchema = z
     progressBufferBytes: bytes(4 * MIB).describe(
       'Unsent bytes above which a socket is sent no progress',
     ),
-    pingIntervalMs: ms(20_000).describe(
+    pingIntervalMs: ms(20_000, HOUR_MS).describe(
       'Pings to sockets; a peer silent for two of them is dropped',
     ),
-    statusIntervalMs: ms(100).describe('Shortest time between two status broadcasts of a process'),
+    statusIntervalMs: ms(100, MINUTE_MS).describe(
+      'Shortest time between two status broadcasts of a process',
+    ),
     allowedHosts: z
-      .array(hostName)
+      .array(hostHeaderName)
       .default([])
       .describe(
         'Names, besides `localhost` and loopback addresses, that callers may reach the API by (the `Host` header): that of a proxy before it, say; `*` is any',
       ),
-    corsOrigin: origin
+    corsOrigin: corsOrigin
       .optional()
       .describe(
         'The one foreign origin whose pages may use the API, sent as Access-Control-Allow-Origin; `*` is any',
       ),
-    firstWorkerWaitMs: ms(10_000).describe(
+    firstWorkerWaitMs: ms(10_000, MINUTE_MS).describe(
       'How long POST /prompt waits for the first worker of a new system before it is refused',
     ),
-    drainDelayMs: z
-      .number()
-      .int()
-      .min(0)
-      .max(600_000)
+    drainDelayMs: atMost(z.number().int().min(0), 10 * MINUTE_MS, 10 * MINUTE_MS)
       .default(0)
       .describe(
         'After SIGTERM the API goes on for this long, with /health/ready at 503, so that load balancers find other processes first',
       ),
     proxy: proxySchema,
-    proxyTimeoutMs: ms(30_000).describe(
+    proxyTimeoutMs: ms(30_000, DAY_MS).describe(
       'A proxied server must begin its answer within this time, and never pause for longer',
     ),
   })

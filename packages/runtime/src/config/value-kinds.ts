@@ -1,42 +1,40 @@
 import { z } from 'zod';
 
+const SECOND_MS = 1_000;
+export const MINUTE_MS = 60 * SECOND_MS;
+export const HOUR_MS = 60 * MINUTE_MS;
+export const DAY_MS = 24 * HOUR_MS;
+
+/**
+ * Longer than any job, pause or answer that makes sense; a number over it is a slip of units. (Far longer ones
+ * would also be more than timers and BullMQ can count.)
+ */
+export const LONGEST_JOB_MS = 7 * DAY_MS;
+
+/** A whole number of milliseconds from 1. */
+export const duration = (maxMs: number) => atMost(z.number().int().positive(), maxMs, maxMs);
+
+/** A number that stands for a time: what is over `max` is refused in words that a person understands. */
+export const atMost = (number: z.ZodNumber, max: number, maxMs: number) =>
+  number.max(max, `must be at most ${max} (${inWords(maxMs)})`);
+
+function inWords(timeMs: number): string {
+  const units = { year: 365 * DAY_MS, day: DAY_MS, hour: HOUR_MS, minute: MINUTE_MS };
+  for (const [unit, unitMs] of Object.entries(units)) {
+    const count = timeMs / unitMs;
+    if (count >= 1) return `${count} ${unit}${count === 1 ? '' : 's'}`;
+  }
+  return `${timeMs / SECOND_MS} seconds`;
+}
+
 /** Kinds of values that many settings have; each with its default. */
-export const ms = (value: number) => z.number().int().positive().default(value);
+export const ms = (value: number, maxMs: number) => duration(maxMs).default(value);
 export const bytes = (value: number) => z.number().int().positive().default(value);
 export const count = (value: number) => z.number().int().positive().default(value);
 
 export const MIB = 1024 * 1024;
 
-const ORIGIN_MESSAGE =
-  'must be an origin such as https://pages.example, without a path, or * or null';
-
-/** What `Access-Control-Allow-Origin` may be: it goes into a header, and a browser compares it letter by letter. */
-export const origin = z
+/** A short name that turns up in keys, metrics and reports. */
+export const shortName = z
   .string()
-  .regex(/^(?:\*|null|[a-z][a-z\d+.-]*:\/\/[\w.:[\]-]+\/?)$/i, {
-    error: ORIGIN_MESSAGE,
-    abort: true,
-  })
-  .refine((text) => ['*', 'null'].includes(text) || URL.canParse(text), {
-    error: ORIGIN_MESSAGE,
-    abort: true,
-  })
-  // As browsers write it: no default port, nothing after the host, lower case.
-  .overwrite((text) => (/^https?:/i.test(text) ? new URL(text).origin : text.replace(/\/$/, '')));
-
-/** A name that a Host header may have: without a port, which may be any. */
-export const hostName = z
-  .string()
-  .regex(
-    /^(?:\*|[\w-]+(?:\.[\w-]+)*\.?|\[[\da-f:.]+\])$/i,
-    'must be a host name or an address, without scheme and port, or *',
-  );
-
-/** What goes into a header of a request: a line break in it, as a file that held a key leaves one, would end the header. */
-export const HEADER_TEXT = /^[\x21-\x7e]+$/;
-
-/** Without slashes at its end. */
-export const serverUrl = z
-  .string()
-  .regex(/^https?:\/\/\S+$/, 'must be an http:// or https:// URL')
-  .overwrite((url) => url.replace(/\/+$/, ''));
+  .regex(/^[\w.-]{1,64}$/, 'must be 1 to 64 letters, digits, dots, dashes or underscores');

@@ -4,6 +4,7 @@ import { parseJson, type InputSpec, type NodeInfo, type ObjectInfo } from '@tier
 import type { FakeFiles } from './files.ts';
 import { colourOf } from './pictures.ts';
 import type { NodeValue, RunNode } from './node-class.ts';
+import { API_NODES } from './nodes-api.ts';
 import { IMAGE_NODES } from './nodes-image.ts';
 import { MEDIA_NODES } from './nodes-media.ts';
 import { SAMPLING_NODES } from './nodes-sampling.ts';
@@ -16,6 +17,7 @@ const RUNNERS: Readonly<Record<string, RunNode>> = {
   ...IMAGE_NODES,
   ...SAMPLING_NODES,
   ...MEDIA_NODES,
+  ...API_NODES,
 };
 
 /** The node classes of one server: what /object_info tells of them, and how they run. */

@@ -217,7 +217,14 @@ export class Executor {
       ([name, value]): [string, NodeValue | undefined] =>
         isLink(value) ? [name, this.#cache.get(value[0])?.outputs[value[1]]] : [name, value],
     );
-    const hidden = info?.input.hidden?.unique_id === undefined ? [] : [['unique_id', nodeId]];
+    const known: Readonly<Record<string, JsonValue | undefined>> = {
+      UNIQUE_ID: nodeId,
+      AUTH_TOKEN_COMFY_ORG: run.item.extraData.auth_token_comfy_org ?? null,
+      API_KEY_COMFY_ORG: run.item.extraData.api_key_comfy_org ?? null,
+    };
+    const hidden = Object.entries(info?.input.hidden ?? {}).flatMap(([name, kind]) =>
+      typeof kind === 'string' && known[kind] !== undefined ? [[name, known[kind]]] : [],
+    );
     return Object.fromEntries([...inputs, ...hidden]) as NodeInputs; // pairs of such names and values
   }
 

@@ -48,6 +48,8 @@ export interface FakeComfyUiOptions {
   readonly requiresUuid?: boolean;
   /** JSON without Python's spaces, for tests that compare texts; default false. */
   readonly compactJson?: boolean;
+  /** `user:password` that every request must carry, as behind a proxy that asks for it; default: nobody asks. */
+  readonly login?: string;
   /** Whether history outlives the process, which it does not in ComfyUI; default false. */
   readonly keepsHistory?: boolean;
 }
@@ -64,7 +66,7 @@ export function completeOptions(options: FakeComfyUiOptions, folder: string): Fa
     ...{ system: {}, features: {}, nodeReplacements: null, subgraphs: null },
     ...{ modelMetadata: {}, modelPreviews: [], i18n: {}, workflowTemplates: {} },
     ...{ stepMs: 2, loadMs: 0, historyMs: 0, previewBytes: 0, device: {} },
-    ...{ requiresUuid: false, keepsHistory: false, compactJson: false, folder },
+    ...{ requiresUuid: false, keepsHistory: false, compactJson: false, login: '', folder },
     ...options,
   };
 }
