@@ -105,7 +105,7 @@ function expectNoTrace(text: string, telling: readonly RegExp[]): void {
 }
 
 describe('the secrets of a job', () => {
-  for (const where of ['error', 'ui', 'message', 'progress_text', 'file']) {
+  for (const where of ['error', 'ui', 'message', 'broadcast', 'progress_text', 'file']) {
     test.each(['plain', 'json', 'url', 'base64', 'middle'])(
       `that a server says back in its ${where}, spelled %s, are shown to nobody`,
       async (spelling) => {
@@ -150,6 +150,7 @@ describe('the secrets of a job', () => {
   test('are in no frame of a socket, no log line, no key or value of Redis, and no file name', async () => {
     const last = await post(api, call('message', 'plain'), { client_id: 'c', extra_data: SECRETS });
     await socket.waitForText('executing', isIdleAfter(last));
+    await until(() => socket.textFrames('my.monitor').length === 5); // one for each spelling, to everybody
     const frames = socket.frames.map((frame) => JSON.stringify(frame)).join('\n');
     expect(frames).toContain('my.service');
     expect(frames).toContain('[redacted]');

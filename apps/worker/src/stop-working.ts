@@ -34,7 +34,8 @@ export async function stopWorking(
     await Promise.race([stopped, idle]);
     if ((await inTime(stopped, IDLE_MS)) !== LATE) return;
     const left = running.count;
-    log.warn({ jobs: left }, 'the queue could not be left in order: its jobs run again elsewhere');
+    const message = 'the queue could not be left in order: jobs that ran here run again elsewhere';
+    log.warn({ jobs: left }, message);
   } finally {
     clearTimeout(impatience);
   }

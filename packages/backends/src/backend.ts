@@ -6,6 +6,7 @@ import type {
   UiOutput,
   WireEvent,
 } from '@tiercel/contracts';
+import type { SecretMask } from '@tiercel/runtime';
 
 export interface PreviewPicture {
   readonly mediaType: 'image/jpeg' | 'image/png';
@@ -80,8 +81,11 @@ export interface TierAttemptContext extends AttemptContext {
    * @throws AttemptStopped for the other
    */
   claim(): void;
-  /** A text of the backend without the job's secrets, where it names something: a file, say. */
-  hideSecrets(text: string): string;
+  /**
+   * Takes the job's secrets out of what the backend says. The router does so with all that the listener is told and
+   * with the result; a backend does with what leaves it in another way: names of files, say.
+   */
+  readonly mask: SecretMask;
 }
 
 export interface AttemptResult {

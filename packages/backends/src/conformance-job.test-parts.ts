@@ -8,6 +8,7 @@ import {
   type UiOutput,
 } from '@tiercel/contracts';
 import type { NodeFiles } from '@tiercel/nodes';
+import { NO_MASK } from '@tiercel/runtime';
 import sharp from 'sharp';
 import type { AttemptRequest, AttemptResult, Backend, TierAttemptContext } from './backend.ts';
 import { Story } from './conformance-story.test-parts.ts';
@@ -154,7 +155,7 @@ export function startRun(
   const context: TierAttemptContext = {
     ...{ signal: new AbortController().signal, listener: story },
     ...{ remember: () => Promise.resolve(), claim: () => undefined },
-    hideSecrets: (text) => text,
+    mask: NO_MASK,
     recorded: Promise.resolve(),
     // Nobody waits for a server that is away.
     ...{ hasAlternative: true, expectedMs: undefined },

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import type { NewOutput, PromptGraph } from '@tiercel/contracts';
-import { connectRedis, createLogger, systemClock } from '@tiercel/runtime';
+import { connectRedis, createLogger, NO_MASK, systemClock } from '@tiercel/runtime';
 import {
   http,
   onStopEverything,
@@ -74,7 +74,7 @@ const listener: AttemptListener = {
 function createContext(signal = new AbortController().signal): TierAttemptContext {
   return {
     ...{ signal, listener, remember: () => Promise.resolve(), claim: nothing },
-    hideSecrets: (text: string) => text,
+    mask: NO_MASK,
     recorded: Promise.resolve(),
     ...{ hasAlternative: false, expectedMs: undefined },
   };

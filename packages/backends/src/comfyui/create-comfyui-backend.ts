@@ -195,11 +195,12 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
         },
         // A name is no secret's place either, and the file would not be found under another one.
         saveOutput: (output) =>
-          options.files.saveOutput({ ...output, prefix: context.hideSecrets(output.prefix) }),
+          options.files.saveOutput({ ...output, prefix: context.mask.text(output.prefix) }),
       },
       options: options.run,
     });
     server.attach(upstreamId, promptRun);
+    const unmask = server.masks.add(context.mask);
     if (clientId !== undefined && !isOwn()) stopListening = server.listenAs(clientId);
     let isInHistory = false;
     let isOver = true;
@@ -221,6 +222,7 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
       throw error;
     } finally {
       server.detach(upstreamId, promptRun);
+      unmask();
       stopListening?.();
       if (isClaimLost(context.signal)) server.leaveClientId(clientId);
       if (!goesOnElsewhere(context.signal)) {

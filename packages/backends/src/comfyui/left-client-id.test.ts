@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import type { NewOutput, PromptGraph, WireEvent } from '@tiercel/contracts';
-import { connectRedis, createLogger, systemClock } from '@tiercel/runtime';
+import { connectRedis, createLogger, NO_MASK, systemClock } from '@tiercel/runtime';
 import {
   onStopEverything,
   startFakeComfyUi,
@@ -95,7 +95,7 @@ function run(worker: ComfyUiBackend, steps: number, note?: string): Run {
   const result = worker.run(request, {
     ...{ signal: stop.signal, listener, claim: nothing, recorded: new Promise<void>(nothing) },
     ...{ hasAlternative: false, expectedMs: undefined },
-    hideSecrets: (text: string) => text,
+    mask: NO_MASK,
     remember: (text: string) => {
       noted = text;
       return Promise.resolve();

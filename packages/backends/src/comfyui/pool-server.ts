@@ -6,6 +6,7 @@ import type { ComfyClient } from './comfy-client.ts';
 import type { ComfySocket } from './comfy-socket.ts';
 import { HistoryDeletes } from './history-deletes.ts';
 import type { InheritedSockets } from './inherited-sockets.ts';
+import { JobMasks } from './job-masks.ts';
 import { isBlockedBranch } from './prompt-ending.ts';
 import type { PromptRun } from './prompt-run.ts';
 import { ServerCatalogue, type ServerAbilities } from './server-catalogue.ts';
@@ -35,6 +36,8 @@ export class PoolServer {
   /** Where it is asked. Never written down. */
   readonly address: string;
   readonly client: ComfyClient;
+  /** Of the prompts of ours that are on it. */
+  readonly masks = new JobMasks();
   readonly #log: Logger;
   readonly #onChange: () => void;
   readonly #onMessage: (event: WireEvent) => void;
@@ -193,7 +196,7 @@ export class PoolServer {
     if (typeof data !== 'object' || data === null || CORE_MESSAGES.has(type)) return;
     if (typeof (data as { prompt_id?: unknown }).prompt_id === 'string') return; // its client's
     this.#shared.note(raw);
-    if (!this.#isOfJob(data)) this.#onMessage({ type, data });
+    if (!this.#isOfJob(data)) this.#onMessage(this.masks.hide({ type, data }));
   }
 
   /** Whether a message without a prompt id is about a node that runs now. */

@@ -45,7 +45,7 @@ export class Attempt {
     tier: Tier;
     begun: BegunAttempt | undefined;
     request: AttemptRequest;
-    context: Omit<TierAttemptContext, 'hideSecrets'>;
+    context: Omit<TierAttemptContext, 'mask'>;
     /** Undefined when the job ends before the tier's limit. */
     limitMs: number | undefined;
     clock: Clock;
@@ -65,7 +65,7 @@ export class Attempt {
   async #run(options: {
     begun: BegunAttempt | undefined;
     request: AttemptRequest;
-    context: Omit<TierAttemptContext, 'hideSecrets'>;
+    context: Omit<TierAttemptContext, 'mask'>;
     limitMs: number | undefined;
     configMask: SecretMask;
   }): Promise<AttemptEnd> {

@@ -70,7 +70,7 @@ describe('what an attempt tells and returns', () => {
     const event: WireEvent = { type: 'ext', data: { deep: [{ [said]: said }], seed: 5n } };
     listener.relay([event], { nodeId: said, picture: preview });
     listener.text(said, said);
-    return result(`${said} as ${context.hideSecrets(`file-${KEY}`)}`);
+    return result(`${said} as ${context.mask.text(`file-${KEY}`)}`);
   };
 
   test('holds no secret of the job, whichever way it is told; pictures and numbers stay', async () => {

@@ -31,7 +31,7 @@ const MAX_CAUSES = 8;
 export async function runRedacted(
   backend: Backend,
   request: AttemptRequest,
-  context: Omit<TierAttemptContext, 'hideSecrets'>,
+  context: Omit<TierAttemptContext, 'mask'>,
   configMask: SecretMask,
 ): Promise<AttemptResult> {
   const own = listSecretsOf(request.secretsText);
@@ -39,8 +39,7 @@ export async function runRedacted(
   const listener =
     jobMask === NO_MASK ? context.listener : new MaskedListener(context.listener, jobMask);
   try {
-    const hideSecrets = (text: string): string => jobMask.text(text);
-    return jobMask.value(await backend.run(request, { ...context, listener, hideSecrets }));
+    return jobMask.value(await backend.run(request, { ...context, listener, mask: jobMask }));
   } catch (error) {
     // A server may also hold, and tell, a key of its own.
     throw cleanError(error, {

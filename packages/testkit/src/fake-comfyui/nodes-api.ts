@@ -37,6 +37,9 @@ function say(said: string, where: string, context: NodeContext): NodeResult {
     case 'message':
       context.sendMessage('my.service', { said, prompt_id: context.promptId }, 'client');
       return { ui: { text: ['done'] } };
+    case 'broadcast':
+      context.sendMessage('my.monitor', { said }, 'all');
+      return { ui: { text: ['done'] } };
     case 'progress_text':
       context.sendText(said);
       return { ui: { text: ['done'] } };
