@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { hostname } from 'node:os';
 import { AppError, isAppError } from '@tiercel/contracts';
 import { AnnouncementBoard, EventReplay, EventSubscriber, publishControl } from '@tiercel/events';
+import { MemoryBudget, PictureEditor } from '@tiercel/pictures';
 import { createPermitQueue, Editor, Producer, Reader } from '@tiercel/queue';
 import { loadSecretKey, reportReady, runMain, startProcess, systemClock } from '@tiercel/runtime';
 import { FileStore, UserStore } from '@tiercel/storage';
@@ -28,6 +29,8 @@ import { SocketHub } from './sockets/socket-hub.ts';
 import { serveUpgrades } from './sockets/serve-upgrades.ts';
 
 const DRAIN_MS = 5_000;
+/** Of the memory for pictures: what small previews share; one large picture at a time may have the rest. */
+const COMMON_SHARE = 1 / 8;
 
 async function main(): Promise<void> {
   const { config, log, lifecycle, names, redis, ear } = await startProcess('api', 'commands');
@@ -59,6 +62,14 @@ async function main(): Promise<void> {
   });
 
   const { api } = config;
+  const pictures = new PictureEditor({
+    limits: { maxPixels: api.maxPixels, setting: 'api.maxPixels' },
+    memory: new MemoryBudget({
+      maxBytes: api.pictureMemoryBytes,
+      commonShare: COMMON_SHARE,
+      setting: 'api.pictureMemoryBytes',
+    }),
+  });
   const hub = new SocketHub({
     subscriber,
     replay,
@@ -125,11 +136,11 @@ async function main(): Promise<void> {
             () => false,
           ),
       }),
-      ...createViewRoutes({ files, maxPixels: api.maxPixels }),
+      ...createViewRoutes({ files, pictures }),
       ...createUploadRoutes({
         files,
         maxUploadBytes: api.maxUploadBytes,
-        maxPixels: api.maxPixels,
+        pictures,
       }),
       ...createUserdataRoutes({ user, maxUploadBytes: api.maxUploadBytes }),
       ...createSettingsRoutes({ user }),

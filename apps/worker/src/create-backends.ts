@@ -14,6 +14,7 @@ import {
   NodeCache,
   type NodeRegistry,
 } from '@tiercel/nodes';
+import { MemoryBudget } from '@tiercel/pictures';
 import { systemClock, TIER_RULES, type RunningProcess, type TierConfig } from '@tiercel/runtime';
 import type { FileStore } from '@tiercel/storage';
 import { createImageService, isServiceTier } from './create-image-service.ts';
@@ -37,6 +38,9 @@ const LOST_AFTER_MS = 8_000;
 /** A job waits this long for a server that can run it when none is up. */
 const UNAVAILABLE_MS = 300_000;
 
+/** Of the memory for pictures: what several ordinary jobs share; one job may have the rest. */
+const COMMON_SHARE = 3 / 8;
+
 /** Builds the configured tiers. */
 export async function createBackends(
   parts: RunningProcess,
@@ -49,9 +53,14 @@ export async function createBackends(
   const services = tierConfigs.filter(isServiceTier);
   const plugins = config.nodesDir === undefined ? [] : await loadPlugins(config.nodesDir);
   const registry = createRegistry([...createBuiltinNodes(), ...plugins]);
-  const { maxPixels } = config.worker;
+  const { maxPixels, pictureMemoryBytes } = config.worker;
   const executor = {
     ...{ registry, files, maxPixels },
+    memory: new MemoryBudget({
+      maxBytes: pictureMemoryBytes,
+      commonShare: COMMON_SHARE,
+      setting: 'worker.pictureMemoryBytes',
+    }),
     cache: new NodeCache({ maxBytes: config.worker.cacheBytes }),
   };
   const pools: ComfyUiBackend[] = [];

@@ -1,3 +1,4 @@
+import { createReadStream } from 'node:fs';
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
@@ -13,6 +14,7 @@ import { findFile, type FoundFile } from './found-file.ts';
 import { NameCounters } from './name-counters.ts';
 import { isAbsent, translateBadName } from './node-errors.ts';
 import { expandPrefix, splitPrefix } from './output-names.ts';
+import { createFile, placeNew } from './placing.ts';
 import { purgeFolder } from './purge.ts';
 import { joinInside, resolveInside, WORK_FOLDER } from './safe-path.ts';
 import { placeUpload, placeUploadOver } from './upload-placing.ts';
@@ -77,10 +79,31 @@ export class FileStore {
     joinInside(root, stem);
     try {
       const folder = await this.#outputFolder(root, subfolder);
-      const filename = await this.#counters.create(folder, stem, output.extension, output.bytes);
+      const { extension, bytes } = output;
+      const filename =
+        bytes instanceof Uint8Array
+          ? await this.#counters.create(folder, stem, extension, (path) => createFile(path, bytes))
+          : await this.#saveParts({ root, folder, stem, extension, parts: bytes });
       return { filename, subfolder, type: output.type };
     } catch (error) {
       throw translateBadName(error);
+    }
+  }
+
+  /** Written under another name until it is whole: its parts may take long, and may end in an error. */
+  async #saveParts(file: {
+    root: string;
+    folder: string;
+    stem: string;
+    extension: string;
+    parts: AsyncIterable<Uint8Array>;
+  }): Promise<string> {
+    const workPath = await writeWorkFile(file.root, file.parts);
+    try {
+      const place = (path: string) => placeNew(workPath, path);
+      return await this.#counters.create(file.folder, file.stem, file.extension, place);
+    } finally {
+      await rm(workPath, { force: true });
     }
   }
 
@@ -121,16 +144,33 @@ export class FileStore {
 
   /**
    * The content of an input as a node names it.
-   * @throws FileNotFoundError; AppError path_refused
+   * @param beforeRead told the size in bytes; the file is read when that resolves
+   * @throws FileNotFoundError; AppError path_refused; what `beforeRead` throws
    */
-  async readInput(annotatedName: string): Promise<Uint8Array> {
+  async readInput(
+    annotatedName: string,
+    beforeRead?: (sizeBytes: number) => Promise<void>,
+  ): Promise<Uint8Array> {
     const found = await this.resolveAnnotated(annotatedName);
     if (found === null) throw new FileNotFoundError(annotatedName);
+    await beforeRead?.(found.size);
     try {
       return await readFile(found.path);
     } catch (error) {
       throw isAbsent(error) ? new FileNotFoundError(annotatedName) : error;
     }
+  }
+
+  /**
+   * An input as a node names it, to be read in parts.
+   * @throws FileNotFoundError; AppError path_refused
+   */
+  async openInput(
+    annotatedName: string,
+  ): Promise<{ readonly sizeBytes: number; read(): AsyncIterable<Uint8Array> }> {
+    const found = await this.resolveAnnotated(annotatedName);
+    if (found === null) throw new FileNotFoundError(annotatedName);
+    return { sizeBytes: found.size, read: () => createReadStream(found.path) };
   }
 
   /**
@@ -165,8 +205,8 @@ export class FileStore {
     return createWorkPath(this.#folder('input'));
   }
 
-  /** Writes bytes where saveUpload takes them from. */
-  writeUpload(bytes: Uint8Array): Promise<string> {
+  /** Writes bytes, or parts of a file, where saveUpload takes them from. */
+  writeUpload(bytes: Uint8Array | readonly Uint8Array[]): Promise<string> {
     return writeWorkFile(this.#folder('input'), bytes);
   }
 

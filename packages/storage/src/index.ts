@@ -2,7 +2,6 @@ export { parseAnnotated, type AnnotatedName } from './annotated-name.ts';
 export { FileNotFoundError } from './file-not-found.ts';
 export { FileStore, type FileRef, type NewUpload, type StoredUpload } from './file-store.ts';
 export type { FoundFile } from './found-file.ts';
-export { addPngText, copyPngText, readPngText } from './png-text.ts';
 export { joinInside, resolveInside } from './safe-path.ts';
 export { SettingsStore, type SettingsPatch } from './settings-store.ts';
 export {

@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import {
   isFileType,
   isJsonObject,
@@ -6,30 +5,29 @@ import {
   type FileType,
   type JsonObject,
 } from '@tiercel/contracts';
-import {
-  copyPngText,
-  parseAnnotated,
-  type FileStore,
-  type FoundFile,
-  type StoredUpload,
-} from '@tiercel/storage';
+import { readTextChunks, replaceTextChunks, type PictureEditor } from '@tiercel/pictures';
+import { parseAnnotated, type FileStore, type StoredUpload } from '@tiercel/storage';
 import type { Request, Response } from 'express';
 import type { Route } from '../http/route.ts';
 import { createFormReader, type UploadForm } from './uploads-form.ts';
 import { endEmpty, orNullIfRefused } from './view-http.ts';
-import { replaceAlpha } from './view-pictures.ts';
+import { withPicture } from './view-pictures.ts';
 
 export interface UploadDeps {
   readonly files: FileStore;
   /** Largest file; told to clients as max_upload_size. */
   readonly maxUploadBytes: number;
-  /** Largest picture that /upload/mask decodes. */
-  readonly maxPixels: number;
+  /** Makes pictures of /upload/mask. */
+  readonly pictures: PictureEditor;
 }
 
 /** The stored file, or the status of an answer without body. */
 type UploadResult = StoredUpload | 400 | 403 | 404;
-type UploadHandler = (deps: UploadDeps, form: UploadForm) => Promise<UploadResult>;
+type UploadHandler = (
+  deps: UploadDeps,
+  form: UploadForm,
+  res: Response,
+) => Promise<UploadResult | undefined>;
 
 /**
  * POST /upload/image and /upload/mask, as ComfyUI 0.3.64 (transcript 15). Any kind of file is taken.
@@ -39,7 +37,8 @@ export function createUploadRoutes(deps: UploadDeps): Route[] {
   const readForm = createFormReader(deps.files, deps.maxUploadBytes);
   const answerWith = (handler: UploadHandler) => async (req: Request, res: Response) => {
     const form = await readForm(req, res);
-    const result = await handler(deps, form).finally(() => form.discard());
+    const result = await handler(deps, form, res).finally(() => form.discard());
+    if (result === undefined) return; // the caller has gone away
     if (typeof result === 'number') endEmpty(res, result);
     else res.json(result);
   };
@@ -60,21 +59,30 @@ async function uploadImage(deps: UploadDeps, form: UploadForm): Promise<UploadRe
 }
 
 /** The uploaded picture's alpha becomes that of the picture `original_ref` names; PNG text is kept. */
-async function uploadMask(deps: UploadDeps, form: UploadForm): Promise<UploadResult> {
+async function uploadMask(
+  deps: UploadDeps,
+  form: UploadForm,
+  res: Response,
+): Promise<UploadResult | undefined> {
   const type = form.fields.get('type') ?? 'input';
   const reference = parseReference(form.fields.get('original_ref'));
-  if (form.image === null || !isFileType(type) || reference === null) return 400;
+  const { image } = form;
+  if (image === null || !isFileType(type) || reference === null) return 400;
   const original = await orNullIfRefused(deps.files.find(reference));
   if (original === null) return 403;
   if (original.value === null) return 404;
-  const masked = await mask(original.value, form.image.path, deps.maxPixels);
-  const workPath = await deps.files.writeUpload(masked);
-  return store(deps, form, { type, filename: form.image.filename, workPath });
-}
-
-async function mask(original: FoundFile, maskPath: string, maxPixels: number): Promise<Uint8Array> {
-  const masked = await replaceAlpha(original.path, maskPath, maxPixels);
-  return copyPngText(await readFile(original.path), masked);
+  const { path } = original.value;
+  const source = { name: reference.filename, content: path };
+  const mask = { name: image.filename, content: image.path };
+  return withPicture(
+    res,
+    (signal) => deps.pictures.replaceAlpha(source, mask, signal),
+    async ({ bytes }) => {
+      const parts = replaceTextChunks(bytes, await readTextChunks(path));
+      const workPath = await deps.files.writeUpload(parts);
+      return store(deps, form, { type, filename: image.filename, workPath });
+    },
+  );
 }
 
 async function store(

@@ -10,7 +10,10 @@ import type { AttemptContext, AttemptRequest } from '../backend.ts';
 import { AttemptError, AttemptStopped, JobError, serviceError } from '../failures.ts';
 
 /** What the executor of a process runs with; the same for every job. */
-export type Executor = Pick<ExecutionRequest, 'registry' | 'cache' | 'files' | 'maxPixels'>;
+export type Executor = Pick<
+  ExecutionRequest,
+  'registry' | 'cache' | 'files' | 'maxPixels' | 'memory'
+>;
 
 /**
  * Runs a job's graph here.
@@ -20,7 +23,7 @@ export type Executor = Pick<ExecutionRequest, 'registry' | 'cache' | 'files' | '
 export async function runInExecutor(
   request: AttemptRequest,
   { signal, listener }: Pick<AttemptContext, 'signal' | 'listener'>,
-  { registry, cache, files, maxPixels }: Executor,
+  { registry, cache, files, maxPixels, memory }: Executor,
   standIns?: ExecutionRequest['standIns'],
 ): Promise<GraphResult> {
   try {
@@ -31,7 +34,7 @@ export async function runInExecutor(
       extraPnginfo: request.extraPnginfoText,
       outputs: request.outputIds,
       ...(standIns === undefined ? {} : { standIns }),
-      ...{ registry, cache, files, maxPixels, signal, listener },
+      ...{ registry, cache, files, maxPixels, memory, signal, listener },
     });
   } catch (error) {
     throw translateExecution(error);

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { bytes, count, MIB, ms } from './value-kinds.ts';
+import { bytes, count, MAX_PIXELS, MIB, ms } from './value-kinds.ts';
 
 export const workerSchema = z
   .strictObject({
@@ -12,6 +12,9 @@ export const workerSchema = z
     cacheBytes: bytes(256 * MIB).describe(
       'Results of unchanged nodes kept for later jobs, per process',
     ),
-    maxPixels: count(268_402_689).describe('Largest picture a node may load or make'),
+    maxPixels: count(MAX_PIXELS).describe('Largest picture a node may load or make'),
+    pictureMemoryBytes: bytes(2048 * MIB).describe(
+      'Memory for the pictures of running jobs, per process; who needs more than is free waits',
+    ),
   })
   .prefault({});
