@@ -38,7 +38,7 @@ async function createBackend(server: FakeComfyUi): Promise<ComfyUiBackend> {
     clientId: `test-${randomUUID()}`,
     prefix: `test-${randomUUID()}`,
     files: {
-      readInput: () => Promise.reject(new Error('no inputs here')),
+      openInput: () => Promise.reject(new Error('no inputs here')),
       saveOutput: ({ type, prefix }: NewOutput) =>
         Promise.resolve({ filename: `${prefix}.png`, subfolder: '', type }),
     },

@@ -17,6 +17,7 @@ import { openServer } from './open-server.ts';
 import { describeOffer, readNote, supports, type Note } from './pool.ts';
 import type { PoolServer } from './pool-server.ts';
 import { PromptRun, type RunOptions } from './prompt-run.ts';
+import type { InputFiles } from './push-inputs.ts';
 import { ServerSlots } from './slots.ts';
 import { submitPrompt, TRANSFER_TIMEOUT_MS } from './submit-prompt.ts';
 import { takePlace, type Place } from './take-place.ts';
@@ -27,7 +28,7 @@ export interface ComfyUiBackendOptions {
   readonly timeoutMs: number;
   /** Unique per worker process: frames come to this client id. */
   readonly clientId: string;
-  readonly files: Pick<NodeFiles, 'saveOutput' | 'readInput'>;
+  readonly files: Pick<NodeFiles, 'saveOutput'> & InputFiles;
   readonly redis: Redis;
   readonly prefix: string;
   readonly clock: Clock;
@@ -153,10 +154,13 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
       },
       context,
       harvester: {
-        download: async (file) => {
-          const { bytes } = await client.download(file, context.signal, TRANSFER_TIMEOUT_MS);
-          return callerNames.restoreIn(bytes);
-        },
+        download: (file, use) =>
+          client.download(
+            file,
+            ({ bytes }) => use(callerNames.restoreIn(bytes)),
+            context.signal,
+            TRANSFER_TIMEOUT_MS,
+          ),
         saveOutput: (output) => options.files.saveOutput(output),
       },
       options: options.run,
