@@ -5,6 +5,8 @@ import type { Response } from 'express';
 /** A request waits this long for the memory that its picture needs. */
 const MAX_WAIT_MS = 20_000;
 const RETRY_AFTER_SECONDS = 5;
+/** A caller that takes nothing of its answer for so long loses it: the picture's memory is wanted by others. */
+const MAX_IDLE_MS = 30_000;
 
 /**
  * Makes a picture for a request. Its memory counts until the picture has been used and the answer is over.
@@ -26,6 +28,7 @@ export async function withPicture<T>(
     const picture = await make(AbortSignal.any([gone.signal, AbortSignal.timeout(MAX_WAIT_MS)]));
     if (res.closed) picture.release();
     else res.once('close', picture.release);
+    res.setTimeout(MAX_IDLE_MS, () => res.destroy());
     return await use(picture);
   } catch (error) {
     if (gone.signal.aborted) return undefined;

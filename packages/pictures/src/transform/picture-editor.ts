@@ -185,11 +185,11 @@ function notAsWebp(name: string, cause: unknown): PictureError {
 }
 
 /** Bytes of memory that writing the picture takes, its file included (measured as in decode-memory.ts). */
-function encodingBytes({ width, height, hasAlpha }: PictureHeader, transform: Transform): number {
+function encodingBytes({ width, height, channels }: PictureHeader, transform: Transform): number {
   const pixels = width * height;
   if (transform.kind !== 'preview') return pixels * (transform.kind === 'rgb' ? 4 : 6);
   if (transform.format === 'jpeg') return pixels * 8;
-  const isAlphaKept = hasAlpha && transform.alpha === 'keep';
+  const isAlphaKept = (channels === 2 || channels === 4) && transform.alpha === 'keep';
   if (pixels > LARGE_WEBP_PIXELS) return pixels * (isAlphaKept ? 21 : 7);
   return pixels * (isAlphaKept ? 31 : 12);
 }
