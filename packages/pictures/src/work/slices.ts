@@ -14,11 +14,12 @@ let sliceStart: number | undefined;
  * the event loop took more than 12 ms together: one long loop, or many short ones behind each other. Of several
  * computations in a process one goes on in each turn, so that heartbeats and interrupts are heard in between however
  * many there are.
- * @param signal when it aborts, the pause throws its reason
+ * @param signal when it aborts, the pacer throws its reason, or the pause does
  */
 export function createPacer(signal?: AbortSignal): () => Promise<void> | undefined {
   noteSlice();
   return () => {
+    signal?.throwIfAborted();
     if (performance.now() - noteSlice() < SLICE_MS) return undefined;
     return takeTurn().then(() => {
       signal?.throwIfAborted();
