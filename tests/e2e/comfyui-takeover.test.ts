@@ -87,6 +87,29 @@ describe('a worker that is killed', () => {
     expect(await countRuns(first)).toBe(1);
   }, 90_000);
 
+  test('and whose successor is killed too gets its own prompt back when it was only asleep', async () => {
+    const { api, first, system } = await startComfyUiSystem({ config: SHORT_LOCK });
+    const socket = await connectSocket(system.url, { clientId: 'one' });
+    const starts = () => socket.textFrames('execution_start').length;
+    const id = await post(api, slow(400, 0.05), { client_id: 'one' });
+    await socket.waitForText('progress');
+    const [sleeper] = system.workers;
+    sleeper!.signal('SIGSTOP');
+    const successor = await startWorker(system.options);
+    await until(() => starts() === 2);
+    await successor.kill9();
+    sleeper!.signal('SIGCONT');
+    await until(() => starts() === 3);
+    // It hears by its own socket what becomes of the prompt, as before.
+    for (let times = 0; times < 2; times += 1) {
+      const seen = lastStep(socket);
+      await socket.waitForText('progress', (data) => (data as { value: number }).value > seen);
+    }
+    expect((await waitForEnd(api, id, 40_000)).status.status_str).toBe('success');
+    expect(await countRuns(first)).toBe(1);
+    expect(socket.textFrames('execution_success')).toHaveLength(1);
+  }, 90_000);
+
   test('leaves a prompt that is interrupted meanwhile: the next worker stops it there', async () => {
     const { api, first, system } = await startComfyUiSystem({ config: SHORT_LOCK });
     const id = await post(api, slow(1_000, 0.05));

@@ -192,7 +192,7 @@ describe('every accepted job ends in history (invariant 4)', () => {
     const system = await startSystem({
       workers: 2,
       env: { ...NODES, WORKER_CONCURRENCY: '1' },
-      configYaml: 'queue: { lockMs: 1000, attempts: 2 }\nworker: { blockedMs: 1500 }\n',
+      configYaml: 'queue: { lockMs: 2500, attempts: 2 }\nworker: { blockedMs: 1500 }\n',
     });
     const api = http(system.url);
     const id = await post(api, single('BlocksForever'));

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { parseJson, RedisNames, type Announcement, type Device } from '@tiercel/contracts';
 import { AnnouncementBoard, EventSubscriber, type LiveAnnouncement } from '@tiercel/events';
-import { connectRedis, createLogger, systemClock, type Redis } from '@tiercel/runtime';
+import { connectRedis, createLogger, type Redis } from '@tiercel/runtime';
 import { startTestRedis, stopEverything, until, type TestRedis } from '@tiercel/testkit';
 import { Catalogue } from './catalogue.ts';
 
@@ -22,7 +22,7 @@ beforeAll(async () => {
   server = await startTestRedis();
   redis = connectRedis(server.url, 'commands', log);
   ear = connectRedis(server.url, 'subscriber', log);
-  board = new AnnouncementBoard(redis, names, systemClock);
+  board = new AnnouncementBoard(redis, names);
 });
 beforeEach(() => server.flush());
 afterEach(() => catalogue?.stop());
@@ -161,7 +161,7 @@ describe('a worker that announces itself', () => {
         return read;
       }
     }
-    const opened = create(new SlowBoard(redis, names, systemClock));
+    const opened = create(new SlowBoard(redis, names));
     const heard = new Promise((done) => ear.once('message', done));
     const started = opened.start(new EventSubscriber(ear, names));
     await heard;

@@ -19,7 +19,7 @@ import { createJobsRoutes } from './routes/jobs.ts';
 import { createModelRoutes } from './routes/models.ts';
 import { createPromptRoutes } from './routes/prompt.ts';
 import { createQueueRoutes } from './routes/queue.ts';
-import { createSettingsRoutes } from './routes/settings.ts';
+import { createSettingsRoutes, NEW_SYSTEM_SETTINGS } from './routes/settings.ts';
 import { createStaticAnswerRoutes, featuresOf } from './routes/static-answers.ts';
 import { createSystemRoutes } from './routes/system.ts';
 import { createUploadRoutes } from './routes/uploads.ts';
@@ -37,6 +37,7 @@ async function main(): Promise<void> {
 
   const files = new FileStore(config.dataDir);
   const user = new UserStore(config.dataDir, {
+    initial: NEW_SYSTEM_SETTINGS,
     onUnreadable: () => {
       log.warn(
         'the frontend settings (comfy.settings.json) cannot be read: none are served, and the ' +
@@ -52,7 +53,7 @@ async function main(): Promise<void> {
   const replay = new EventReplay(redis, names);
   const subscriber = new EventSubscriber(ear, names);
   const catalogue = new Catalogue({
-    board: new AnnouncementBoard(redis, names, systemClock),
+    board: new AnnouncementBoard(redis, names),
     listInputFiles: () => files.listFiles('input'),
     log,
   });

@@ -1,5 +1,5 @@
 import { ResultCache, SharedResults } from '@tiercel/backends';
-import { systemClock, type RunningProcess } from '@tiercel/runtime';
+import type { RunningProcess } from '@tiercel/runtime';
 import type { FileStore } from '@tiercel/storage';
 import type { Backends } from './create-backends.ts';
 
@@ -18,7 +18,6 @@ export function createSharedResults(
   const cache = new ResultCache({
     redis,
     prefix: names.prefix,
-    clock: systemClock,
     // A job that a dead worker led is redelivered after `lockMs`: it must not wait for itself then.
     leaseMs: Math.min(LEASE_MS, config.queue.lockMs),
     limits: { maxBytes, maxAgeMs, degradedMaxAgeMs },

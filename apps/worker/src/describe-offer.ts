@@ -3,14 +3,13 @@ import {
   mergeModelLists,
   type Announcement,
   type Device,
-  type ModelLists,
   type ObjectInfo,
 } from '@tiercel/contracts';
 import { mergeObjectInfo } from '@tiercel/graph';
-import { embeddedModels } from '@tiercel/nodes';
+import { sketchClasses } from '@tiercel/nodes';
 import type { TierReading } from '@tiercel/runtime';
 import type { Backends } from './create-backends.ts';
-import { describeServiceClasses, listServiceModels } from './service-catalogue.ts';
+import { describeServiceClasses, listModelNames, offerAnyFile } from './service-catalogue.ts';
 
 /** What a worker's tiers can do together; changes as servers come and go. */
 export interface Offer extends Pick<
@@ -21,23 +20,18 @@ export interface Offer extends Pick<
 }
 
 export function describeOffer(backends: Backends, readings: readonly TierReading[]): Offer {
-  const { tiers, pools, registry, isSketching, checkpoints } = backends;
+  const { tiers, pools, checkpoints } = backends;
   const offers = pools.map((pool) => ({ name: pool.name, ...pool.offer() }));
   const servers = offers.flatMap(({ name, servers: listed }) =>
     listed.map(({ url, healthy }) => ({ tier: name, url, healthy })),
   );
-  const serviceModels = checkpoints === undefined ? undefined : listServiceModels(checkpoints);
+  const named = isFileless(backends) ? [listModelNames(checkpoints ?? [])] : [];
   return {
     objectInfo: mergeObjectInfo([
       ...offers.map(({ objectInfo }) => objectInfo),
-      ...(serviceModels === undefined ? [] : [describeServiceClasses(serviceModels)]),
-      ...(registry === undefined ? [] : [registry.objectInfo()]),
+      ...describeOwnClasses(backends, offers),
     ]),
-    models: mergeModelLists([
-      ...offers.map(({ models }) => models),
-      ...(serviceModels === undefined ? [] : [serviceModels]),
-      ...(isSketching ? [embeddedModels] : []),
-    ] satisfies ModelLists[]),
+    models: mergeModelLists([...offers.map(({ models }) => models), ...named]),
     embeddings: [...new Set(offers.flatMap(({ embeddings }) => embeddings))],
     extensions: [...new Set(offers.flatMap(({ extensions }) => extensions))],
     devices: [...offers.flatMap(({ devices }) => devices), ...(pools.length === 0 ? [cpu()] : [])],
@@ -50,6 +44,30 @@ export function describeOffer(backends: Backends, readings: readonly TierReading
       return { name, driver, healthy, breaker, counts: reading?.counts };
     }),
   };
+}
+
+/** Some tier samples without loading a file: any name will do for it. */
+function isFileless({ isSketching, checkpoints }: Backends): boolean {
+  return isSketching || checkpoints !== undefined;
+}
+
+/**
+ * Classes that the worker has beside those of its pools. One that wants a model is offered only where the
+ * worker has something to stand for it, or while it is not known yet what the servers have.
+ */
+function describeOwnClasses(
+  backends: Backends,
+  offers: readonly { readonly objectInfo: ObjectInfo }[],
+): ObjectInfo[] {
+  const { registry, checkpoints } = backends;
+  const models = listModelNames(checkpoints ?? []);
+  const services = checkpoints === undefined ? [] : [describeServiceClasses(models)];
+  if (registry === undefined) return services;
+  const own = registry.objectInfo();
+  const isKnown = offers.every(({ objectInfo }) => Object.keys(objectInfo).length > 0);
+  if (isFileless(backends) || !isKnown) return [...services, offerAnyFile(own, models)];
+  const others = Object.entries(own).filter(([name]) => !sketchClasses.has(name));
+  return [...services, Object.fromEntries(others)];
 }
 
 /** A CPU as ComfyUI shows it (transcript 17): system memory stands for video memory. */

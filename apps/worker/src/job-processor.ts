@@ -9,13 +9,28 @@ import {
 } from '@tiercel/backends';
 import {
   type JobResult,
+  type PermitId,
   type ServiceReport,
   type TerminalEvent,
   type WorkerId,
 } from '@tiercel/contracts';
 import type { EventPublisher } from '@tiercel/events';
-import { type Consumer, type FinishReply, type TakenJob } from '@tiercel/queue';
-import type { Clock, Logger } from '@tiercel/runtime';
+import {
+  createClaimId,
+  type Consumer,
+  type FinishReply,
+  type NextTaker,
+  type PermitLease,
+  type TakenJob,
+} from '@tiercel/queue';
+import {
+  clockFrom,
+  isRedisUnavailable,
+  untilServed,
+  type Clock,
+  type Logger,
+} from '@tiercel/runtime';
+import { Claim } from './claim.ts';
 import { JobReporter } from './job-reporter.ts';
 import type { RunningJobs } from './running-jobs.ts';
 import { toAttemptRequest } from './to-attempt-request.ts';
@@ -38,12 +53,17 @@ const NO_REPORT: ServiceReport = {
 
 /** What belongs to one run of a job. */
 interface JobRun {
+  readonly claim: Claim;
   readonly context: AttemptContext;
   readonly reporter: JobReporter;
-  readonly controller: AbortController;
+  /** Goes on from Redis' time at the take: times that workers write down can be compared. */
+  readonly clock: Clock;
   readonly startedAt: number;
   readonly log: Logger;
 }
+
+/** The job is somebody else's to end. */
+const NOT_OURS: FinishReply = { ours: false, unlocked: false, next: undefined };
 
 /** The one pipeline: take, route, run, record, announce. (Outputs are stored while the run makes them.) */
 export class JobProcessor {
@@ -55,7 +75,7 @@ export class JobProcessor {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #metrics: WorkerMetrics;
-  #stopping = false;
+  readonly #stopping = new AbortController();
 
   constructor(dependencies: {
     consumer: Consumer;
@@ -78,122 +98,186 @@ export class JobProcessor {
   }
 
   /**
-   * Runs the job of one permit to its end, and further jobs while there are any. Never throws for what
-   * a job does.
+   * Runs the job of one permit to its end, and further jobs while there are any and the permit is held. Never
+   * throws for what a job does, nor because Redis cannot serve: then the permit is to be delivered again.
    */
-  async process(permit: string): Promise<void> {
-    let job = await this.#consumer.take(permit, this.#options.workerId);
-    while (job !== undefined) {
-      const { unlocked, next } = await this.#processOne(job);
-      if (this.#stopping && unlocked && next === undefined) await this.#consumer.addPermit();
-      job = next;
+  async process(lease: PermitLease): Promise<void> {
+    try {
+      let job = await this.#take(lease);
+      while (job !== undefined) {
+        const { unlocked, next } = await this.#processOne(job, lease);
+        if (unlocked && next === undefined) await this.#consumer.addPermit();
+        job = next;
+      }
+    } catch (error) {
+      if (!isRedisUnavailable(error) && !(error instanceof Stopped)) throw error;
+      this.#log.warn(
+        { err: error, permit: lease.permit },
+        'a permit is left to be delivered again',
+      );
+      lease.leave();
     }
   }
 
   /** Jobs under way may end; no further ones are taken. */
   stopTaking(): void {
-    this.#stopping = true;
+    this.#stopping.abort(new Stopped('shutdown'));
   }
 
-  async #processOne(job: TakenJob): Promise<FinishReply> {
-    const log = this.#log.child({ promptId: job.id, attempt: job.attempt });
-    const startedAt = this.#clock.now();
-    const { controller, wasRung } = this.#running.add(job.id);
-    if (wasRung && (await this.#consumer.isCancelled(job.id))) {
-      controller.abort(new Stopped('interrupt'));
+  /** Stops what runs under a permit without a right to: its job was taken by somebody else. */
+  async checkClaims(permit: PermitId): Promise<void> {
+    for (const claim of this.#running.ofPermit(permit)) {
+      if (await this.#consumer.holds(claim.job)) continue;
+      this.#loseClaim(claim);
     }
+  }
+
+  #loseClaim(claim: Claim): void {
+    if (claim.surrendered.aborted) return;
+    const { id: promptId, attempt } = claim.job;
+    this.#log.warn({ promptId, attempt }, 'somebody else has the job: this run of it stops');
+    claim.stop('claim_lost');
+  }
+
+  #take({ permit }: PermitLease): Promise<TakenJob | undefined> {
+    const claimId = createClaimId();
+    return untilServed(() => this.#consumer.take(permit, this.#options.workerId, claimId), {
+      signal: this.#stopping.signal,
+    });
+  }
+
+  async #processOne(job: TakenJob, lease: PermitLease): Promise<FinishReply> {
+    const log = this.#log.child({ promptId: job.id, attempt: job.attempt });
+    const clock = clockFrom(job.takenAtMs);
+    const startedAt = clock.now();
+    const claim = new Claim(job);
+    const wasRung = this.#running.add(claim);
     const deadline = setTimeout(() => {
-      controller.abort(new Stopped('timeout'));
+      claim.stop('timeout');
     }, this.#options.jobTimeoutMs);
     const reporter = new JobReporter({
-      scope: { promptId: job.id, clientId: job.clientId },
+      scope: { promptId: job.id, clientId: job.clientId, claimId: job.claimId },
       publisher: this.#publisher,
-      clock: this.#clock,
+      clock,
       log,
+      onVoid: () => {
+        this.#loseClaim(claim);
+      },
     });
     let noteRecorded = (): void => undefined;
     const recorded = new Promise<void>((resolve) => {
       noteRecorded = resolve;
     });
     const context = {
-      ...{ signal: controller.signal, listener: reporter, recorded },
-      remember: (note: string) => this.#consumer.remember(job, note),
+      ...{ signal: claim.signal, listener: reporter, recorded },
+      remember: (note: string) => this.#remember(claim, note),
     };
     try {
-      const result = await this.#run(job, { context, reporter, controller, startedAt, log });
+      if (wasRung && (await this.#wasInterrupted(claim))) claim.stop('interrupt');
+      const result = await this.#run(job, { claim, context, reporter, clock, startedAt, log });
+      clearTimeout(deadline);
       reporter.close();
       if (result === 'hand-back') {
         await this.#consumer.handBack(job);
         log.info('job handed back');
-        return { ours: false, unlocked: false, next: undefined };
+        return NOT_OURS;
       }
-      const next = this.#stopping ? undefined : this.#options.workerId;
-      const reply = await this.#finish(job, result, startedAt, next, log);
-      const ms = this.#clock.now() - startedAt;
-      if (reply.ours) {
+      const reply =
+        result === 'lost' ? NOT_OURS : await this.#finish(claim, lease, result, startedAt, log);
+      const ms = clock.now() - startedAt;
+      if (reply.ours && result !== 'lost') {
         noteRecorded();
         this.#metrics.jobEnded(result.outcome, ms / 1000);
         log.info({ outcome: result.outcome, ms }, 'job ended');
       } else {
-        log.warn({ ms }, 'job had been taken over by another worker: result dropped');
+        log.warn({ ms }, 'result dropped: the job is not this run’s to end');
       }
       return reply;
     } finally {
       clearTimeout(deadline);
       reporter.close();
-      this.#running.remove(job.id);
+      this.#running.remove(claim);
     }
   }
 
-  /** A result that cannot be written down must not leave its job running: it ends as our error. */
+  #wasInterrupted({ job, surrendered }: Claim): Promise<boolean> {
+    return untilServed(() => this.#consumer.isCancelled(job.id), { signal: surrendered });
+  }
+
+  /** @throws AttemptStopped when the claim is void: nobody would know of what was to be begun */
+  async #remember(claim: Claim, note: string): Promise<void> {
+    const { job, signal } = claim;
+    if (await untilServed(() => this.#consumer.remember(job, note), { signal })) return;
+    this.#loseClaim(claim);
+    throw stoppedBefore();
+  }
+
+  /**
+   * Writes a job's end down. While Redis refuses it, the result is kept and offered again for as long as the claim
+   * is valid: what was made and paid for is not lost to a full disk. A result that cannot be written for another
+   * reason must not leave its job running: it ends as our error.
+   */
   async #finish(
-    job: TakenJob,
+    claim: Claim,
+    lease: PermitLease,
     result: JobResult,
     startedAt: number,
-    next: WorkerId | undefined,
     log: Logger,
   ): Promise<FinishReply> {
+    const { job, surrendered } = claim;
+    const goesOn = lease.isHeld && !this.#stopping.signal.aborted;
+    // The same at each try: the first may have been carried out although its reply was lost.
+    const next: NextTaker | undefined = goesOn
+      ? { worker: this.#options.workerId, claimId: claim.nextId }
+      : undefined;
+    const write = (ended: JobResult): Promise<FinishReply> =>
+      untilServed(() => this.#consumer.finish(job, ended, startedAt, next), {
+        signal: surrendered,
+        onRefused: (error, isFirst) => {
+          if (isFirst) log.warn({ err: error }, 'Redis refuses the result of a job: it is kept');
+        },
+      });
     try {
-      return await this.#consumer.finish(job, result, startedAt, next);
+      return await write(result);
     } catch (error) {
+      if (surrendered.aborted) return NOT_OURS;
       log.error({ err: error }, 'a result could not be recorded');
       const terminal = describeFailure(job, error, {
         reason: undefined,
-        timestamp: this.#clock.now(),
+        timestamp: result.terminal.data.timestamp,
         jobTimeoutMs: this.#options.jobTimeoutMs,
         attempts: [],
       });
-      const failed: JobResult = {
+      return await write({
         outcome: 'error',
         ...NOTHING,
         messages: [[terminal.type, terminal.data]],
         terminal,
         report: result.report,
-      };
-      return await this.#consumer.finish(job, failed, startedAt, next);
+      });
     }
   }
 
   async #run(
     job: TakenJob,
-    { context, reporter, controller, startedAt, log }: JobRun,
-  ): Promise<JobResult | 'hand-back'> {
+    { claim, context, reporter, clock, startedAt, log }: JobRun,
+  ): Promise<JobResult | 'hand-back' | 'lost'> {
     reporter.start(startedAt);
     try {
       if (job.cancelled) {
         if (job.note === undefined) throw new RoutingFailed(stoppedBefore(), NO_REPORT);
         // An attempt of a worker that died may go on somewhere: the backend stops it there.
-        controller.abort(new Stopped('interrupt'));
+        claim.stop('interrupt');
       }
       if (job.attempt > this.#options.attempts) {
         const message = `The job was started ${job.attempt - 1} times and its worker died each time.\n`;
         throw new RoutingFailed(serviceError('worker_lost', message), NO_REPORT);
       }
-      const request = toAttemptRequest(job, startedAt, this.#options);
+      const request = toAttemptRequest(job, this.#clock.now(), this.#options);
       const routed = await this.#router.run(request, context);
       const terminal: TerminalEvent = {
         type: 'execution_success',
-        data: { prompt_id: job.id, timestamp: this.#clock.now() },
+        data: { prompt_id: job.id, timestamp: clock.now() },
       };
       const { outputs, meta } = routed.result;
       reporter.served(routed.report);
@@ -204,14 +288,15 @@ export class JobProcessor {
     } catch (error) {
       const { cause, report } =
         error instanceof RoutingFailed ? error : { cause: error, report: NO_REPORT };
-      const reason = stopReason(controller.signal);
+      if (stopReason(claim.surrendered) === 'claim_lost') return 'lost';
+      const reason = stopReason(claim.signal);
       if (reason === 'shutdown') return 'hand-back';
       if (reason === undefined && !job.cancelled && !(cause instanceof JobError)) {
         log.error({ err: cause }, 'a job failed by an error of ours');
       }
       const terminal = describeFailure(job, cause, {
         reason,
-        timestamp: this.#clock.now(),
+        timestamp: clock.now(),
         jobTimeoutMs: this.#options.jobTimeoutMs,
         attempts: report.attempts,
       });

@@ -28,6 +28,7 @@ export class JobReporter implements AttemptListener {
   readonly #publisher: EventPublisher;
   readonly #clock: Clock;
   readonly #log: Logger;
+  readonly #onVoid: () => void;
   readonly #states = new Map<string, NodeProgress>();
   #batch: WireEvent[] = [];
   #scheduled: NodeJS.Immediate | undefined;
@@ -39,11 +40,14 @@ export class JobReporter implements AttemptListener {
     publisher: EventPublisher;
     clock: Clock;
     log: Logger;
+    /** The run's claim is void: nothing of it is published any more. */
+    onVoid: () => void;
   }) {
     this.#scope = dependencies.scope;
     this.#publisher = dependencies.publisher;
     this.#clock = dependencies.clock;
     this.#log = dependencies.log;
+    this.#onVoid = dependencies.onVoid;
   }
 
   /** `execution_start` and `execution_cached` as history keeps them. */
@@ -135,7 +139,6 @@ export class JobReporter implements AttemptListener {
   close(): void {
     this.flush();
     this.#closed = true;
-    this.#publisher.forget(this.#scope.promptId);
   }
 
   flush(): void {
@@ -144,7 +147,12 @@ export class JobReporter implements AttemptListener {
     if (this.#batch.length === 0) return;
     const events = this.#batch;
     this.#batch = [];
-    this.#send(this.#publisher.publish(this.#scope, events));
+    const published = this.#publisher.publish(this.#scope, events);
+    this.#send(
+      published.then((isValid) => {
+        if (!isValid) this.#onVoid();
+      }),
+    );
   }
 
   #sendPreview(nodeId: string, picture: PreviewPicture): void {

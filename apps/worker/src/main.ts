@@ -12,6 +12,7 @@ import {
   Sweeper,
 } from '@tiercel/queue';
 import {
+  blockedMs,
   loadSecretKey,
   reportReady,
   runMain,
@@ -124,7 +125,7 @@ async function main(): Promise<void> {
     }
   });
 
-  const watchdog = new Watchdog(config.worker.blockedMs, () => running.ids().join(' '));
+  const watchdog = new Watchdog(blockedMs(config), () => running.ids().join(' '));
   lifecycle.onClose('watchdog', () => watchdog.stop());
   const cleaner = new TempCleaner(files, log);
   cleaner.start();
@@ -145,14 +146,13 @@ async function main(): Promise<void> {
       historyMaxItems: config.queue.historyMaxItems,
       historyMaxDays: config.queue.historyMaxDays,
     },
-    clock,
     log,
   });
   sweeper.start();
   lifecycle.onClose('sweeper', () => sweeper.stop());
 
   const announcer = new Announcer({
-    board: new AnnouncementBoard(redis, names, clock),
+    board: new AnnouncementBoard(redis, names),
     workerId: id,
     concurrency: config.workerConcurrency,
     offer: async () => describeOffer(backends, await counters.read()),
@@ -177,7 +177,8 @@ async function main(): Promise<void> {
     names,
     options: { concurrency: config.workerConcurrency, lockMs: config.queue.lockMs },
     log,
-    run: (permit) => processor.process(permit),
+    run: (lease) => processor.process(lease),
+    onDoubt: (permit) => processor.checkClaims(permit),
   });
   lifecycle.onClose('jobs', () =>
     stopWorking({ runner, processor, running }, config.worker.shutdownGraceMs),

@@ -1,48 +1,52 @@
-import { Stopped, type StopReason } from '@tiercel/backends';
-import type { PromptId } from '@tiercel/contracts';
+import type { StopReason } from '@tiercel/backends';
+import type { PermitId, PromptId } from '@tiercel/contracts';
+import type { Claim } from './claim.ts';
 
 /** How long a bell that found nobody is remembered. */
 const BELL_MEMORY_MS = 60_000;
 const MAX_BELLS = 10_000;
 
 /**
- * The jobs this process runs, and how to stop them. The bell and the reply that hands a job to this
- * process travel on different connections: a bell for a job that is not known yet is remembered.
+ * The claims by which this process runs jobs, and how to stop the runs. The bell and the reply that hands a job
+ * to this process travel on different connections: a bell for a job that is not known yet is remembered.
  */
 export class RunningJobs {
-  readonly #controllers = new Map<PromptId, AbortController>();
+  readonly #claims = new Set<Claim>();
   readonly #bells = new Map<string, number>();
 
   get count(): number {
-    return this.#controllers.size;
+    return this.#claims.size;
   }
 
   ids(): PromptId[] {
-    return [...this.#controllers.keys()];
+    return [...new Set([...this.#claims].map(({ job }) => job.id))];
+  }
+
+  /** The claims under a permit: one, or two while an earlier run is ending. */
+  ofPermit(permit: PermitId): Claim[] {
+    return [...this.#claims].filter(({ job }) => job.permit === permit);
   }
 
   /**
-   * `wasRung`: a bell for this id was heard before; its record says whether it was meant for this job or
-   * for an earlier one of the same id.
+   * @returns whether a bell for this id was heard before; the record says whether it was meant for this job or
+   *          for an earlier one of the same id
    */
-  add(id: PromptId): { controller: AbortController; wasRung: boolean } {
-    const controller = new AbortController();
-    this.#controllers.set(id, controller);
+  add(claim: Claim): boolean {
+    this.#claims.add(claim);
+    const { id } = claim.job;
     const rungAt = this.#bells.get(id);
     this.#bells.delete(id);
-    return { controller, wasRung: rungAt !== undefined && Date.now() - rungAt < BELL_MEMORY_MS };
+    return rungAt !== undefined && Date.now() - rungAt < BELL_MEMORY_MS;
   }
 
-  remove(id: PromptId): void {
-    this.#controllers.delete(id);
+  remove(claim: Claim): void {
+    this.#claims.delete(claim);
   }
 
   ring(id: PromptId): void {
-    const controller = this.#controllers.get(id);
-    if (controller !== undefined) {
-      controller.abort(new Stopped('interrupt'));
-      return;
-    }
+    const claims = [...this.#claims].filter(({ job }) => job.id === id);
+    for (const claim of claims) claim.stop('interrupt');
+    if (claims.length > 0) return;
     this.#bells.set(id, Date.now());
     // Maps keep insertion order: the first key is the oldest bell.
     const oldest = this.#bells.keys().next();
@@ -50,6 +54,6 @@ export class RunningJobs {
   }
 
   stopAll(reason: StopReason): void {
-    for (const controller of this.#controllers.values()) controller.abort(new Stopped(reason));
+    for (const claim of this.#claims) claim.stop(reason);
   }
 }

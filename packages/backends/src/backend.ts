@@ -94,7 +94,20 @@ export interface AttemptResult {
 }
 
 /** Whether a backend can do a graph at all; asked beforehand, never learnt from a failure. */
-export type Support = { readonly ok: true } | { readonly ok: false; readonly reason: string };
+export type Support =
+  | { readonly ok: true }
+  | {
+      readonly ok: false;
+      /** For a person; names the node when one is in the way. */
+      readonly reason: string;
+      readonly node?: BlamedNode;
+    };
+
+/** A node that keeps a backend from doing a graph. */
+export interface BlamedNode {
+  readonly nodeId: string;
+  readonly classType: string;
+}
 
 /** A configured tier. Implementations: one folder a driver. */
 export interface Backend {

@@ -236,7 +236,7 @@ function failComfy(fake: ComfyServer, fault: Fault): Promise<void> {
 
 /** Sketches in this process: there is no vendor that could fail. */
 export const embeddedRig: Rig = {
-  ...{ name: 'embedded', openAt: undefined, init: 'shown', runsLora: false, claims: false },
+  ...{ name: 'embedded', openAt: undefined, init: 'shown', runsLora: true, claims: false },
   splits: false,
   open: () => {
     const files = new MemoryFiles();

@@ -101,9 +101,10 @@ export function serviceError(code: ErrorCode, message: string, options?: ErrorOp
   );
 }
 
-export type StopReason = 'interrupt' | 'timeout' | 'shutdown';
+/** `claim_lost`: the worker was taken for dead, and somebody else has the job now. */
+export type StopReason = 'interrupt' | 'timeout' | 'shutdown' | 'claim_lost';
 
-/** Why a run is to stop; the abort reason of its signal. After `shutdown` another worker goes on. */
+/** Why a run is to stop; the abort reason of its signal. */
 export class Stopped extends Error {
   readonly reason: StopReason;
 
@@ -112,6 +113,13 @@ export class Stopped extends Error {
     this.name = 'Stopped';
     this.reason = reason;
   }
+}
+
+/** Whether the job goes on in another run, which takes up what this one has begun and noted. */
+export function goesOnElsewhere({ reason }: { readonly reason: unknown }): boolean {
+  return (
+    reason instanceof Stopped && (reason.reason === 'shutdown' || reason.reason === 'claim_lost')
+  );
 }
 
 /** The run was stopped from outside while this node was at work. */

@@ -1,21 +1,17 @@
-import type { Clock, Redis } from '@tiercel/runtime';
+import type { Redis } from '@tiercel/runtime';
+import { renewLeaseScript } from './lua/renew-lease.ts';
 
 /** A lease whose worker has not said so for this long is void. */
 export const LEASE_MS = 15_000;
 export const RENEW_MS = 5_000;
 
 /**
- * Renews a lease in a sorted set of leases by expiry (epoch ms) until the returned function is called; one
- * that is gone is not brought back.
+ * Renews a lease in a sorted set of leases by expiry until the returned function is called. All of it goes by
+ * Redis' clock: those of workers differ.
  */
-export function keepLease(redis: Redis, clock: Clock, key: string, lease: string): () => void {
+export function keepLease(redis: Redis, leases: string, lease: string): () => void {
   const renewal = setInterval(() => {
-    redis
-      .pipeline()
-      .zadd(key, 'XX', clock.now() + LEASE_MS, lease)
-      .pexpire(key, LEASE_MS * 4)
-      .exec()
-      .catch(() => undefined);
+    renewLeaseScript.run(redis, { leases, lease, lease_ms: LEASE_MS }).catch(() => undefined);
   }, RENEW_MS);
   return () => {
     clearInterval(renewal);

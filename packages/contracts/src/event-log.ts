@@ -1,3 +1,6 @@
+import { lua } from './lua.ts';
+import { luaNames } from './redis-names.ts';
+
 /**
  * The format of job events in Redis, shared by the two scripts that write them (packages/events for
  * what happens during a run, packages/queue for the end, which must be atomic with leaving `running`).
@@ -12,9 +15,10 @@
  * the empty string); without a client_id only progress and interruption go to every socket, as
  * ComfyUI 0.3.64 does (transcripts 10 and 11).
  */
-export const EMIT_LUA = `
+export const LUA_EMIT = lua`
+${luaNames('events', 'job_channel', 'client_channel', 'everyone_channel')}
 -- client: 'n' = none given, 'y' .. id = given. frames: list of { text, keep (0|1), broadcast (0|1) }.
-local function emit(prefix, id, kind, client, maxlen, frames)
+local function emit(id, kind, client, max_entries, frames)
   local fields = {}
   for _, frame in ipairs(frames) do
     if frame[2] == 1 then
@@ -22,7 +26,7 @@ local function emit(prefix, id, kind, client, maxlen, frames)
       fields[#fields + 1] = frame[1]
     end
   end
-  local entry = redis.call('XADD', prefix .. ':events:' .. id, 'MAXLEN', '~', maxlen, '*', unpack(fields))
+  local entry = redis.call('XADD', events_key(id), 'MAXLEN', '~', max_entries, '*', unpack(fields))
   local head = kind .. ' ' .. cjson.encode(id)
   local lines = { head }
   local wide = { head }
@@ -38,13 +42,13 @@ local function emit(prefix, id, kind, client, maxlen, frames)
     lines[#lines + 1] = line
     if frame[3] == 1 then wide[#wide + 1] = line end
   end
-  local message = table.concat(lines, '\\n')
-  redis.call('PUBLISH', prefix .. ':ch:job:' .. id, message)
+  local message = table.concat(lines, '\n')
+  redis.call('PUBLISH', job_channel(id), message)
   local client_id = string.sub(client, 2)
   if string.sub(client, 1, 1) == 'y' then
-    if client_id ~= '' then redis.call('PUBLISH', prefix .. ':ch:client:' .. client_id, message) end
+    if client_id ~= '' then redis.call('PUBLISH', client_channel(client_id), message) end
   elseif #wide > 1 then
-    redis.call('PUBLISH', prefix .. ':ch:everyone', table.concat(wide, '\\n'))
+    redis.call('PUBLISH', everyone_channel, table.concat(wide, '\n'))
   end
 end
 `;
@@ -61,7 +65,7 @@ export interface EventMessage {
   readonly lines: readonly EventLine[];
 }
 
-/** Reads a channel message; the inverse of what EMIT_LUA publishes. */
+/** Reads a channel message; the inverse of what LUA_EMIT publishes. */
 export function parseEventMessage(text: string): EventMessage {
   const [head = '', ...rest] = text.split('\n');
   return {
@@ -74,7 +78,7 @@ export function parseEventMessage(text: string): EventMessage {
   };
 }
 
-/** The `client` argument of EMIT_LUA. */
+/** The `client` argument of LUA_EMIT. */
 export function encodeClient(clientId: string | undefined): string {
   return clientId === undefined ? 'n' : `y${clientId}`;
 }

@@ -5,9 +5,12 @@ type Brand<T, B extends string> = T & { readonly [brand]: B };
 export type PromptId = Brand<string, 'PromptId'>;
 /** The BullMQ job id of a permit (see packages/queue). */
 export type PermitId = Brand<string, 'PermitId'>;
+/** One worker's right to run a job now: stands for permit, job and attempt; unique. */
+export type ClaimId = Brand<string, 'ClaimId'>;
 /** One worker process. */
 export type WorkerId = Brand<string, 'WorkerId'>;
 
 export const promptId = (text: string): PromptId => text as PromptId;
 export const permitId = (text: string): PermitId => text as PermitId;
+export const claimId = (text: string): ClaimId => text as ClaimId;
 export const workerId = (text: string): WorkerId => text as WorkerId;

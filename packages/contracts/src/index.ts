@@ -16,9 +16,11 @@ export {
   type WireEvent,
 } from './events.ts';
 export {
+  claimId,
   permitId,
   promptId,
   workerId,
+  type ClaimId,
   type PermitId,
   type PromptId,
   type WorkerId,
@@ -63,7 +65,8 @@ export {
   type FallbackPolicy,
   type Omittable,
 } from './routing.ts';
-export { RedisNames } from './redis-names.ts';
+export { lua, LUA_NOW } from './lua.ts';
+export { luaNames, RedisNames } from './redis-names.ts';
 export {
   addTierCounts,
   BREAKER_STATES,
@@ -77,9 +80,9 @@ export {
 } from './tier-counts.ts';
 export {
   decodeClient,
-  EMIT_LUA,
   encodeClient,
   frameText,
+  LUA_EMIT,
   parseEventMessage,
   type EventLine,
   type EventMessage,

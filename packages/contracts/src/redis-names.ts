@@ -1,12 +1,66 @@
 /**
- * Every Redis key and channel of the house. Who writes which: docs/architecture.md.
- * Channels carry the prefix too, because pub/sub crosses database numbers.
+ * Every Redis key and channel of the house, without the prefix; `*` stands for what is named. TypeScript and
+ * Lua both read them here. Who writes which, and what is in it: docs/architecture.md.
  */
+const NAMES = {
+  job: 'job:*',
+  pending: 'pending',
+  unreleased: 'unreleased',
+  ready: 'ready:*',
+  lane: 'lane:*',
+  lanes: 'lanes',
+  tenants: 'tenants',
+  vtime: 'vtime',
+  weights: 'weights',
+  running: 'running',
+  permits: 'permits',
+  history: 'history',
+  created: 'created:*',
+  duration: 'duration:*',
+  workflow: 'workflow:*',
+  number: 'number',
+  seq: 'seq',
+  reply: 'reply:*',
+  events: 'events:*',
+  preview: 'preview:*',
+  missed: 'missed:*',
+  worker: 'worker:*',
+  workers: 'workers',
+  catalogue: 'catalogue:*',
+  catalogues: 'catalogues',
+  sweeping: 'sweeping',
+  tier: 'tier:*',
+  tier_running: 'tier:*:running',
+  tier_waiting: 'tier:*:waiting',
+  tier_ms: 'tier:*:ms',
+  slots: 'slots:*',
+  result: 'result:*',
+  results: 'results',
+  results_expiry: 'results-expiry',
+  results_sizes: 'results-sizes',
+  flight: 'flight:*',
+  /** BullMQ's list of permits that wait. */
+  waiting_permits: 'bull:permits:wait',
+  client_channel: 'ch:client:*',
+  job_channel: 'ch:job:*',
+  everyone_channel: 'ch:everyone',
+  status_channel: 'ch:status',
+  bell_channel: 'ch:bell',
+  control_channel: 'ch:control',
+  announce_channel: 'ch:announce',
+} as const;
+export type RedisName = keyof typeof NAMES;
+
+/** Channels carry the prefix too, because pub/sub crosses database numbers. */
 export class RedisNames {
   readonly prefix: string;
 
   constructor(prefix: string) {
     this.prefix = prefix;
+  }
+
+  #name(name: RedisName, of = ''): string {
+    return `${this.prefix}:${NAMES[name].replace('*', () => of)}`;
   }
 
   /** For BullMQ's own keys. */
@@ -16,60 +70,112 @@ export class RedisNames {
 
   readonly permitQueue = 'permits';
 
-  job = (id: string): string => `${this.prefix}:job:${id}`;
-  jobEvents = (id: string): string => `${this.prefix}:events:${id}`;
-  lastPreview = (id: string): string => `${this.prefix}:preview:${id}`;
-  missed = (clientId: string): string => `${this.prefix}:missed:${clientId}`;
-  worker = (id: string): string => `${this.prefix}:worker:${id}`;
-  catalogue = (hash: string): string => `${this.prefix}:catalogue:${hash}`;
+  job = (id: string): string => this.#name('job', id);
+  ready = (tenant: string): string => this.#name('ready', tenant);
+  workflow = (id: string): string => this.#name('workflow', id);
+  /** Jobs in one state by the time they were created, or by how long they ran. */
+  byState = (set: 'created' | 'duration', state: string): string => this.#name(set, state);
+  jobEvents = (id: string): string => this.#name('events', id);
+  lastPreview = (id: string): string => this.#name('preview', id);
+  missed = (clientId: string): string => this.#name('missed', clientId);
+  worker = (id: string): string => this.#name('worker', id);
+  catalogue = (hash: string): string => this.#name('catalogue', hash);
   /** A cached result, by the hash of its key. */
-  resultCache = (hash: string): string => `${this.prefix}:result:${hash}`;
+  resultCache = (hash: string): string => this.#name('result', hash);
   /** The lease of the one job that works on a result. */
-  flight = (hash: string): string => `${this.prefix}:flight:${hash}`;
+  flight = (hash: string): string => this.#name('flight', hash);
+  /** Breaker of a tier. */
+  tier = (name: string): string => this.#name('tier', name);
+  /** Leases of attempts that a tier has. */
+  tierRunning = (name: string): string => this.#name('tier_running', name);
+  /** Leases of jobs that wait for a place on a tier. */
+  tierWaiting = (name: string): string => this.#name('tier_waiting', name);
+  /** Leases of prompts on a ComfyUI server. */
+  slots = (url: string): string => this.#name('slots', url);
 
-  /** Breaker and recent times of a tier; `:running`, `:waiting` and `:ms` lie beside it. */
-  tier = (name: string): string => `${this.prefix}:tier:${name}`;
-
+  get unreleased(): string {
+    return this.#name('unreleased');
+  }
+  get pending(): string {
+    return this.#name('pending');
+  }
+  get running(): string {
+    return this.#name('running');
+  }
+  get history(): string {
+    return this.#name('history');
+  }
+  get tenants(): string {
+    return this.#name('tenants');
+  }
+  /** ComfyUI's count of prompts. */
+  get number(): string {
+    return this.#name('number');
+  }
+  /** The count of arrivals. */
+  get seq(): string {
+    return this.#name('seq');
+  }
+  get sweeping(): string {
+    return this.#name('sweeping');
+  }
   /** Hashes of cached results by last use. */
   get resultCacheIndex(): string {
-    return `${this.prefix}:results`;
+    return this.#name('results');
   }
   /** The same by the time they are too old. */
   get resultCacheExpiry(): string {
-    return `${this.prefix}:results-expiry`;
+    return this.#name('results_expiry');
   }
   /** Bytes of each cached result, and of all. */
   get resultCacheSizes(): string {
-    return `${this.prefix}:results-sizes`;
+    return this.#name('results_sizes');
   }
   get workers(): string {
-    return `${this.prefix}:workers`;
+    return this.#name('workers');
   }
   get lastCatalogues(): string {
-    return `${this.prefix}:catalogues`;
+    return this.#name('catalogues');
   }
   /** Frames for the sockets of one client. */
-  clientChannel = (clientId: string): string => `${this.prefix}:ch:client:${clientId}`;
+  clientChannel = (clientId: string): string => this.#name('client_channel', clientId);
   /** Frames of one job, for server-sent events. */
-  jobChannel = (id: string): string => `${this.prefix}:ch:job:${id}`;
+  jobChannel = (id: string): string => this.#name('job_channel', id);
   /** Frames of jobs without a client: every socket gets them. */
   get everyoneChannel(): string {
-    return `${this.prefix}:ch:everyone`;
+    return this.#name('everyone_channel');
   }
   /** The number of jobs in the queue, at each change. */
   get statusChannel(): string {
-    return `${this.prefix}:ch:status`;
+    return this.#name('status_channel');
   }
   /** Interrupts, API to worker: a prompt id. */
   get bellChannel(): string {
-    return `${this.prefix}:ch:bell`;
+    return this.#name('bell_channel');
   }
   /** Orders for every worker, as JSON: unload models. */
   get controlChannel(): string {
-    return `${this.prefix}:ch:control`;
+    return this.#name('control_channel');
   }
   /** A worker came, changed its catalogue, or went. */
   get announceChannel(): string {
-    return `${this.prefix}:ch:announce`;
+    return this.#name('announce_channel');
   }
+}
+
+/**
+ * The same names for a Lua script that has a local `prefix`: `pending` becomes the string `pending_key`, `job`
+ * the function `job_key(id)`, a channel keeps its name. Only those asked for: each costs a script its making.
+ */
+export function luaNames(...wanted: readonly RedisName[]): string {
+  return wanted.map(declare).join('\n');
+}
+
+function declare(name: RedisName): string {
+  const local = name.endsWith('_channel') ? name : `${name}_key`;
+  const [before = '', after] = NAMES[name].split('*');
+  const start = `prefix .. ':${before}'`;
+  if (after === undefined) return `local ${local} = ${start}`;
+  const end = after === '' ? '' : ` .. '${after}'`;
+  return `local function ${local}(of) return ${start} .. of${end} end`;
 }

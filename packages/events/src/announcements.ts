@@ -1,5 +1,6 @@
 import { announcementSchema, type Announcement, type RedisNames } from '@tiercel/contracts';
-import type { Clock, Redis } from '@tiercel/runtime';
+import type { Redis } from '@tiercel/runtime';
+import { announceScript } from './lua/announce.ts';
 
 /** A worker that has not spoken for this long is gone. */
 export const ANNOUNCEMENT_TTL_MS = 15_000;
@@ -15,12 +16,10 @@ export type LiveAnnouncement = ReturnType<typeof announcementSchema.parse>;
 export class AnnouncementBoard {
   readonly #redis: Redis;
   readonly #names: RedisNames;
-  readonly #clock: Clock;
 
-  constructor(redis: Redis, names: RedisNames, clock: Clock) {
+  constructor(redis: Redis, names: RedisNames) {
     this.#redis = redis;
     this.#names = names;
-    this.#clock = clock;
   }
 
   /**
@@ -34,28 +33,15 @@ export class AnnouncementBoard {
 
   /** One heartbeat. `ring` tells the API processes at once; without it they see it at their next look. */
   async announce(announcement: Announcement, ring: boolean): Promise<void> {
-    const now = this.#clock.now();
-    const { workerId, catalogueHash } = announcement;
-    const pipeline = this.#redis
-      .pipeline()
-      .set(this.#names.worker(workerId), JSON.stringify(announcement), 'PX', ANNOUNCEMENT_TTL_MS)
-      .zadd(this.#names.workers, now, workerId)
-      .zremrangebyscore(this.#names.workers, '-inf', now - 2 * ANNOUNCEMENT_TTL_MS)
-      .zadd(this.#names.lastCatalogues, now, catalogueHash);
-    if (ring) pipeline.publish(this.#names.announceChannel, workerId);
-    await pipeline.exec();
-    await this.#dropOldCatalogues(now);
-  }
-
-  async #dropOldCatalogues(now: number): Promise<void> {
-    const old = await this.#redis.zrangebyscore(
-      this.#names.lastCatalogues,
-      '-inf',
-      now - CATALOGUE_TTL_MS,
-    );
-    if (old.length === 0) return;
-    await this.#redis.zrem(this.#names.lastCatalogues, ...old);
-    await this.#redis.del(...old.map((hash) => this.#names.catalogue(hash)));
+    await announceScript.run(this.#redis, {
+      prefix: this.#names.prefix,
+      worker: announcement.workerId,
+      text: JSON.stringify(announcement),
+      ttl_ms: ANNOUNCEMENT_TTL_MS,
+      catalogue: announcement.catalogueHash,
+      catalogue_ttl_ms: CATALOGUE_TTL_MS,
+      is_news: ring ? 1 : 0,
+    });
   }
 
   /** A worker that stops says so; its catalogue stays. */

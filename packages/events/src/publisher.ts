@@ -1,19 +1,21 @@
 import {
-  EMIT_LUA,
   encodeClient,
   frameText,
   stringifyJson,
+  type ClaimId,
   type Preview,
   type RedisNames,
   type WireEvent,
 } from '@tiercel/contracts';
-import { LuaScript, type Clock, type Redis } from '@tiercel/runtime';
+import type { Clock, Redis } from '@tiercel/runtime';
+import { emitScript } from './lua/emit.ts';
 import { encodePreview } from './preview-message.ts';
 
-/** The job that events belong to, and who hears them. */
+/** The run of a job that events belong to, and who hears them. */
 export interface EventScope {
   readonly promptId: string;
   readonly clientId: string | undefined;
+  readonly claimId: ClaimId;
 }
 
 export interface PublisherOptions {
@@ -25,11 +27,13 @@ const KEEP_PREVIEW_EVERY_MS = 1_000;
 /** A running sampler makes a new one long before; one of an ended job goes by itself. */
 const PREVIEW_TTL_SECONDS = 120;
 
-const emitScript = new LuaScript(`${EMIT_LUA}
-local frames = {}
-for i = 5, #ARGV, 2 do frames[#frames + 1] = { ARGV[i], 1, tonumber(ARGV[i + 1]) } end
-emit(ARGV[1], ARGV[2], 'E', ARGV[3], ARGV[4], frames)
-`);
+/** What is known of a run's events while it lasts. */
+interface RunState {
+  batches: number;
+  /** Settles with the last batch. */
+  last: Promise<boolean>;
+  previewKeptAt: number;
+}
 
 /**
  * Writes a job's events while it runs: into its stream, and to whoever listens. Commands go out in
@@ -40,7 +44,8 @@ export class EventPublisher {
   readonly #names: RedisNames;
   readonly #options: PublisherOptions;
   readonly #clock: Clock;
-  readonly #previewKeptAt = new Map<string, number>();
+  /** By the scope itself: a job may have two runs for a moment, when the first is taken for dead. */
+  readonly #runs = new WeakMap<EventScope, RunState>();
 
   constructor(redis: Redis, names: RedisNames, options: PublisherOptions, clock: Clock) {
     this.#redis = redis;
@@ -49,17 +54,39 @@ export class EventPublisher {
     this.#clock = clock;
   }
 
-  async publish(scope: EventScope, events: readonly WireEvent[]): Promise<void> {
-    const args: (string | number)[] = [
-      scope.promptId,
-      encodeClient(scope.clientId),
-      this.#options.eventsPerJob,
-    ];
+  /** @returns false when the run's claim is void: nothing was published */
+  publish(scope: EventScope, events: readonly WireEvent[]): Promise<boolean> {
+    const frames: (string | number)[] = [];
     for (const event of events) {
       const isProgress = event.type === 'progress' || event.type === 'progress_state';
-      args.push(frameText(event.type, event.data, stringifyJson), isProgress ? 1 : 0);
+      frames.push(frameText(event.type, event.data, stringifyJson), isProgress ? 1 : 0);
     }
-    await emitScript.run(this.#redis, this.#names.prefix, args);
+    const state = this.#stateOf(scope);
+    const batch = {
+      prefix: this.#names.prefix,
+      id: scope.promptId,
+      claim: scope.claimId,
+      batch: (state.batches += 1),
+      waits: 1,
+      client: encodeClient(scope.clientId),
+      max_entries: this.#options.eventsPerJob,
+      frames,
+    };
+    state.last = this.#emit(batch, state.last);
+    return state.last;
+  }
+
+  async #emit(
+    batch: Parameters<typeof emitScript.run>[1],
+    ahead: Promise<unknown>,
+  ): Promise<boolean> {
+    let reply = await emitScript.run(this.#redis, batch);
+    if (reply === 'early') {
+      // The one ahead is on its way again: Redis had forgotten the script. Or it has failed.
+      await ahead.catch(() => undefined);
+      reply = await emitScript.run(this.#redis, { ...batch, waits: 0 });
+    }
+    return reply === 'done';
   }
 
   /** Sends a preview to live sockets. It goes just ahead of the progress event it belongs to. */
@@ -68,11 +95,9 @@ export class EventPublisher {
     const now = this.#clock.now();
     const sent: Promise<unknown>[] = [];
     const isPicture = preview.mediaType !== 'text/plain';
-    if (
-      isPicture &&
-      now - (this.#previewKeptAt.get(scope.promptId) ?? 0) >= KEEP_PREVIEW_EVERY_MS
-    ) {
-      this.#previewKeptAt.set(scope.promptId, now);
+    const state = this.#stateOf(scope);
+    if (isPicture && now - state.previewKeptAt >= KEEP_PREVIEW_EVERY_MS) {
+      state.previewKeptAt = now;
       const key = this.#names.lastPreview(scope.promptId);
       sent.push(this.#redis.set(key, message, 'EX', PREVIEW_TTL_SECONDS));
     }
@@ -84,8 +109,11 @@ export class EventPublisher {
     await Promise.all(sent);
   }
 
-  /** Drops what is remembered of a job that ended. */
-  forget(promptId: string): void {
-    this.#previewKeptAt.delete(promptId);
+  #stateOf(scope: EventScope): RunState {
+    const known = this.#runs.get(scope);
+    if (known !== undefined) return known;
+    const state: RunState = { batches: 0, last: Promise.resolve(true), previewKeptAt: 0 };
+    this.#runs.set(scope, state);
+    return state;
   }
 }

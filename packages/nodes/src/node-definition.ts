@@ -74,6 +74,8 @@ export interface NodeDefinition {
   readonly output_name?: readonly string[];
   /** Only `false` entries are supported so far. */
   readonly output_is_list?: readonly boolean[];
+  /** Values that it does not declare are given to it all the same, as they are. */
+  readonly takesAllInputs?: boolean;
   /** Shown in object_info; plug-ins get `custom_nodes.tiercel.<file stem>`. */
   readonly python_module?: string;
   /** Further members of the object_info entry (`output_tooltips`, `deprecated`, ...). */
@@ -83,6 +85,12 @@ export interface NodeDefinition {
    * NaN or a throw means "always changed": the node and all behind it run every time.
    */
   fingerprint?(inputs: NodeInputs, context: FingerprintContext): unknown;
+  /**
+   * ComfyUI's check_lazy_status: which of the links to inputs declared `lazy` are needed. Asked before each
+   * run with what is there, and again once that is made; what it never names is not made for it, and is not
+   * among the inputs of `run`.
+   */
+  needs?(inputs: NodeInputs): readonly string[];
   /** ComfyUI's VALIDATE_INPUTS: true, or what is wrong. May return a promise. */
   validate?(inputs: NodeInputs): true | string | Promise<true | string>;
   run(inputs: NodeInputs, context: NodeContext): Promise<NodeResult>;

@@ -1,20 +1,12 @@
+import { randomUUID } from 'node:crypto';
 import type { RedisNames } from '@tiercel/contracts';
-import { LuaScript, type Redis } from '@tiercel/runtime';
-import {
-  CANCEL_LUA,
-  CLEAR_PENDING_LUA,
-  DELETE_HISTORY_LUA,
-  DELETE_PENDING_LUA,
-  INTERRUPT_LUA,
-  TRIM_HISTORY_LUA,
-} from './lua/edit.ts';
-
-const deletePendingScript = new LuaScript(DELETE_PENDING_LUA);
-const clearPendingScript = new LuaScript(CLEAR_PENDING_LUA);
-const interruptScript = new LuaScript(INTERRUPT_LUA);
-const cancelScript = new LuaScript(CANCEL_LUA);
-const deleteHistoryScript = new LuaScript(DELETE_HISTORY_LUA);
-const trimHistoryScript = new LuaScript(TRIM_HISTORY_LUA);
+import type { Redis } from '@tiercel/runtime';
+import { cancelScript } from './lua/cancel.ts';
+import { clearPendingScript, FIRST_PENDING, type PendingCursor } from './lua/clear-pending.ts';
+import { deleteHistoryScript } from './lua/delete-history.ts';
+import { deletePendingScript } from './lua/delete-pending.ts';
+import { interruptScript } from './lua/interrupt.ts';
+import { trimHistoryScript } from './lua/trim-history.ts';
 
 /** So many records at a time, so that no script holds Redis for long. */
 const BATCH = 500;
@@ -36,16 +28,13 @@ export class Editor {
 
   /** Removes every job that waits at this moment; later arrivals stay. */
   async clearPending(): Promise<void> {
-    const limit = (await this.#redis.get(`${this.#names.prefix}:seq`)) ?? '0';
-    let offset = 0;
-    for (;;) {
-      const [seen, next] = (await clearPendingScript.run(this.#redis, this.#names.prefix, [
-        limit,
-        BATCH,
-        offset,
-      ])) as [number, number];
-      if (seen < BATCH) return;
-      offset = next;
+    const lastArrival = (await this.#redis.get(this.#names.seq)) ?? '0';
+    let cursor: PendingCursor | undefined = FIRST_PENDING;
+    while (cursor !== undefined) {
+      cursor = await clearPendingScript.run(this.#redis, {
+        ...{ prefix: this.#names.prefix, last_arrival: lastArrival, batch: BATCH },
+        ...cursor,
+      });
     }
   }
 
@@ -56,7 +45,7 @@ export class Editor {
 
   /** Asks for every running job to be stopped. */
   async interruptAll(): Promise<number> {
-    return (await interruptScript.run(this.#redis, this.#names.prefix, [])) as number;
+    return await this.#edit(interruptScript, []);
   }
 
   /** Removes what waits and stops what runs; how many of the ids were either. */
@@ -70,42 +59,35 @@ export class Editor {
 
   /** Removes every job that has ended at this moment; later ends stay. */
   async clearHistory(): Promise<void> {
-    const newest = await this.#redis.zrange(
-      `${this.#names.prefix}:history`,
-      -1,
-      '-1',
-      'WITHSCORES',
-    );
-    if (newest[1] !== undefined) await this.#trim(newest[1], 0);
+    const newest = await this.#redis.zrange(this.#names.history, -1, '-1', 'WITHSCORES');
+    if (newest[1] !== undefined) await this.#trim({ ended_by: newest[1] });
   }
 
-  /** Drops what ended before a time (milliseconds since the epoch). */
-  async dropHistoryBefore(endedBefore: number): Promise<void> {
-    await this.#trim(`(${endedBefore}`, 0);
+  /** Drops what ended longer ago than this, by Redis' clock. */
+  async dropHistoryOlderThan(ageMs: number): Promise<void> {
+    await this.#trim({ older_than_ms: ageMs });
   }
 
   /** Drops the oldest ends until no more than `maxItems` are left. */
   async trimHistory(maxItems: number): Promise<void> {
-    await this.#trim('', maxItems);
+    await this.#trim({ keep: maxItems });
   }
 
-  async #trim(endedUpTo: string, keep: number): Promise<void> {
-    let removed: number;
-    do {
-      removed = (await trimHistoryScript.run(this.#redis, this.#names.prefix, [
-        endedUpTo,
-        keep,
-        BATCH,
-      ])) as number;
-    } while (removed > 0);
+  async #trim(which: { ended_by?: string; older_than_ms?: number; keep?: number }): Promise<void> {
+    const { prefix } = this.#names;
+    const values = { prefix, ended_by: '', older_than_ms: '', keep: 0, batch: BATCH, ...which };
+    while ((await trimHistoryScript.run(this.#redis, values)) > 0);
   }
 
-  async #inBatches(script: LuaScript, ids: readonly string[]): Promise<number> {
+  async #inBatches(script: typeof cancelScript, ids: readonly string[]): Promise<number> {
     let total = 0;
     for (let at = 0; at < ids.length; at += BATCH) {
-      const batch = ids.slice(at, at + BATCH);
-      total += (await script.run(this.#redis, this.#names.prefix, batch)) as number;
+      total += await this.#edit(script, ids.slice(at, at + BATCH));
     }
     return total;
+  }
+
+  #edit(script: typeof cancelScript, ids: readonly string[]): Promise<number> {
+    return script.run(this.#redis, { prefix: this.#names.prefix, call: randomUUID(), ids });
   }
 }

@@ -1,5 +1,8 @@
-export { Consumer, type ConsumerOptions, type FinishReply, type TakenJob } from './consumer.ts';
+export { Consumer, createClaimId, type ConsumerOptions, type NextTaker } from './consumer.ts';
+export type { FinishReply } from './lua/finish.ts';
+export type { TakenJob } from './lua/take-job.ts';
 export { Editor } from './editor.ts';
+export type { PermitLease } from './permit-lease.ts';
 export { createPermitQueue } from './permits.ts';
 export {
   DEFAULT_TENANT,

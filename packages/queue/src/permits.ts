@@ -4,7 +4,7 @@ import { Queue } from 'bullmq';
 
 /**
  * The BullMQ queue of permits. A permit carries no data: it is a licence to run one job, and which one
- * is decided only when a worker takes it (lua/consume.ts); a worker keeps it as long as there is another
+ * is decided only when a worker takes it (lua/take.ts); a worker keeps it as long as there is another
  * job to take. BullMQ delivers permits, watches over the workers that hold them, and redelivers those of
  * the dead.
  */

@@ -1,7 +1,9 @@
+import { randomUUID } from 'node:crypto';
 import { AppError, encodeClient, type PromptId, type RedisNames } from '@tiercel/contracts';
-import { LuaScript, type Redis } from '@tiercel/runtime';
+import type { Redis } from '@tiercel/runtime';
 import type { Queue } from 'bullmq';
-import { ENQUEUE_LUA, RELEASE_LUA } from './lua/enqueue.ts';
+import { enqueueScript } from './lua/enqueue.ts';
+import { releaseScript } from './lua/release.ts';
 import { addPermits, MAX_WAITING_PERMITS } from './permits.ts';
 
 /** Until tenants come (fair share between callers), everybody is one. */
@@ -38,9 +40,6 @@ export interface ProducerOptions {
   readonly maxPending: number;
   readonly perClient: 'serial' | 'parallel';
 }
-
-const enqueueScript = new LuaScript(ENQUEUE_LUA);
-const releaseScript = new LuaScript(RELEASE_LUA);
 
 /** The API's side of the queue: prompts in. */
 export class Producer {
@@ -82,37 +81,34 @@ export class Producer {
    * @throws AppError queue_full, prompt_id_conflict
    */
   async enqueue(job: NewJob): Promise<Accepted> {
-    const reply = (await enqueueScript.run(this.#redis, this.#names.prefix, [
-      job.id,
-      job.bodyHash,
-      Date.now(),
-      job.number === undefined ? '' : String(job.number),
-      job.front ? 1 : 0,
-      DEFAULT_TENANT,
-      encodeClient(job.clientId),
-      this.#options.perClient === 'serial' ? 1 : 0,
-      this.#options.maxPending,
-      job.workflowId ?? '',
-      job.promptText,
-      job.extraText,
-      JSON.stringify(job.outputIds),
-      job.nodeErrorsText,
-      job.secrets ?? '',
-    ])) as [string, string?, string?];
-    switch (reply[0]) {
+    const reply = await enqueueScript.run(this.#redis, {
+      prefix: this.#names.prefix,
+      call: randomUUID(),
+      id: job.id,
+      body_hash: job.bodyHash,
+      given_number: job.number ?? '',
+      front: job.front ? 1 : 0,
+      tenant: DEFAULT_TENANT,
+      client: encodeClient(job.clientId),
+      serial: this.#options.perClient === 'serial' ? 1 : 0,
+      max_pending: this.#options.maxPending,
+      workflow: job.workflowId ?? '',
+      prompt: job.promptText,
+      extra: job.extraText,
+      targets: JSON.stringify(job.outputIds),
+      node_errors: job.nodeErrorsText,
+      secrets: job.secrets ?? '',
+    });
+    switch (reply.kind) {
       case 'ok':
-        return { number: Number(reply[1]), nodeErrorsText: job.nodeErrorsText, repeated: false };
+        return { number: reply.number, nodeErrorsText: job.nodeErrorsText, repeated: false };
       case 'same':
-        return { number: Number(reply[1]), nodeErrorsText: reply[2] ?? '{}', repeated: true };
+        return { number: reply.number, nodeErrorsText: reply.nodeErrorsText, repeated: true };
       case 'full':
-        throw new AppError(
-          'queue_full',
-          `The queue is full: ${String(reply[1])} jobs are waiting.`,
-          {
-            retryAfterSeconds: 5,
-          },
-        );
-      default:
+        throw new AppError('queue_full', `The queue is full: ${reply.pending} jobs are waiting.`, {
+          retryAfterSeconds: 5,
+        });
+      case 'conflict':
         throw conflict(job.id);
     }
   }
@@ -136,16 +132,20 @@ export class Producer {
   }
 
   async #release(ids: readonly PromptId[]): Promise<void> {
-    const permits = (await releaseScript.run(this.#redis, this.#names.prefix, [
-      MAX_WAITING_PERMITS,
-      ...ids,
-    ])) as number;
+    const permits = await releaseScript.run(this.#redis, {
+      prefix: this.#names.prefix,
+      max_waiting: MAX_WAITING_PERMITS,
+      ids,
+    });
     await addPermits(this.#permits, permits);
   }
 
-  /** A rejected prompt uses up a number too, as in ComfyUI (transcript 14). */
+  /**
+   * A rejected prompt uses up a number too, as in ComfyUI (transcript 14). When the reply is lost it may use up
+   * two: numbers only say who came first.
+   */
   async skipNumber(): Promise<void> {
-    await this.#redis.incr(`${this.#names.prefix}:number`);
+    await this.#redis.incr(this.#names.number);
   }
 }
 

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { parseEventMessage, promptId } from '@tiercel/contracts';
 import { connectRedis } from '@tiercel/runtime';
-import { startTestRedis, stopEverything, type TestRedis } from '@tiercel/testkit';
+import { startRedisProxy, startTestRedis, stopEverything, type TestRedis } from '@tiercel/testkit';
 import { log, newJob, openQueueParts, result, type QueueParts } from './queue.test-parts.ts';
 
 let server: TestRedis;
@@ -34,6 +34,37 @@ describe('edits', () => {
     for (let i = 0; i < 1_200; i += 1) await parts.producer.enqueue(newJob(`j${i}`));
     await parts.editor.clearPending();
     expect(await parts.reader.countRemaining()).toBe(0);
+  });
+
+  test('clear misses nothing when jobs are taken, come and go between its steps', async () => {
+    const proxy = await startRedisProxy(server.url);
+    const step = '\r\n500\r\n'; // the size of a batch
+    const clearing = openQueueParts(proxy.url);
+    try {
+      for (let i = 0; i < 1_200; i += 1) {
+        await parts.producer.enqueue(newJob(`j${i}`, { number: i < 498 ? 0 : 1 }));
+      }
+      // After it was looked what is there, before the first step: they stay, the last one of that step among them.
+      proxy.before(step, async () => {
+        await parts.add('stays', { number: 0 });
+        await parts.add('is-taken', { number: -1 });
+      });
+      let steps = 0;
+      const between = async (): Promise<void> => {
+        steps += 1;
+        if (steps === 1) expect((await parts.take())?.id).toBe('is-taken');
+        await parts.add(`late-${steps}`, { front: steps === 2 });
+        proxy.before(step, between);
+      };
+      proxy.before(step, between);
+      await clearing.editor.clearPending();
+      expect(steps).toBeGreaterThanOrEqual(2);
+      const { pending } = await parts.reader.listQueueIds();
+      expect(pending.filter((id) => id.startsWith('j'))).toEqual([]);
+      expect(pending).toContain('stays');
+    } finally {
+      await clearing.close();
+    }
   });
 
   test('cancel removes a pending job, stops a running one, and knows neither of an ended one', async () => {

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/g
 import { promptId } from '@tiercel/contracts';
 import { startTestRedis, stopEverything, type TestRedis } from '@tiercel/testkit';
 import { Producer } from './producer.ts';
-import { newJob, openQueueParts, result, worker, type QueueParts } from './queue.test-parts.ts';
+import { another, newJob, openQueueParts, result, type QueueParts } from './queue.test-parts.ts';
 
 let server: TestRedis;
 let parts: QueueParts;
@@ -85,7 +85,7 @@ describe('order', () => {
     let job = await parts.take('one');
     while (job !== undefined) {
       taken.push(job.id);
-      ({ next: job } = await parts.consumer.finish(job, result(job.id), Date.now(), worker));
+      ({ next: job } = await parts.consumer.finish(job, result(job.id), Date.now(), another()));
     }
     expect(taken).toHaveLength(600);
   });
@@ -96,9 +96,9 @@ describe('order', () => {
     const x = await parts.take('permit');
     const late = await parts.take('permit');
     expect([x?.id, late?.id]).toEqual(['x', 'x']);
-    const reply = await parts.consumer.finish(x!, result('x'), Date.now(), worker);
+    const reply = await parts.consumer.finish(x!, result('x'), Date.now(), another());
     expect(reply).toEqual({ ours: false, unlocked: false, next: undefined });
-    expect((await parts.consumer.finish(late!, result('x'), Date.now(), worker)).next?.id).toBe(
+    expect((await parts.consumer.finish(late!, result('x'), Date.now(), another())).next?.id).toBe(
       'y',
     );
   });

@@ -7,8 +7,9 @@ import {
 } from '@tiercel/contracts';
 import { connectRedis, createLogger, type Redis } from '@tiercel/runtime';
 import type { Queue } from 'bullmq';
-import { Consumer, type TakenJob } from './consumer.ts';
+import { Consumer, createClaimId, type NextTaker } from './consumer.ts';
 import { Editor } from './editor.ts';
+import type { TakenJob } from './lua/take-job.ts';
 import { createPermitQueue } from './permits.ts';
 import { Producer, type NewJob } from './producer.ts';
 import { Reader } from './reader.ts';
@@ -33,10 +34,12 @@ export interface QueueParts {
 }
 
 export const log = createLogger({ level: 'silent', name: 'test' });
-export const worker = workerId('w1');
+const worker = workerId('w1');
+/** Who goes on with the permit of a job that ends. */
+export const another = (): NextTaker => ({ worker, claimId: createClaimId() });
 
-export function openQueueParts(redisUrl: string): QueueParts {
-  const names = new RedisNames('qtest');
+export function openQueueParts(redisUrl: string, prefix = 'qtest'): QueueParts {
+  const names = new RedisNames(prefix);
   const redis = connectRedis(redisUrl, 'blocking', log);
   const permits = createPermitQueue(redis, names);
   const producer = new Producer(redis, names, permits, { maxPending: 5_000, perClient: 'serial' });

@@ -1,5 +1,5 @@
 import type { JobState, PromptId, RedisNames } from '@tiercel/contracts';
-import { LuaScript, type Redis } from '@tiercel/runtime';
+import type { Redis } from '@tiercel/runtime';
 import {
   RECORD_FIELDS,
   toRecord,
@@ -8,7 +8,7 @@ import {
   type JobRecord,
   type JobView,
 } from './job-record.ts';
-import { PAGE_LUA } from './lua/page.ts';
+import { pageScript } from './lua/page.ts';
 
 export interface QueueListing {
   readonly running: readonly JobRecord[];
@@ -22,8 +22,6 @@ export interface JobsPageQuery {
   readonly offset: number;
   readonly limit: number;
 }
-
-const pageScript = new LuaScript(PAGE_LUA);
 
 /** Records fetched in one round trip; bounds what one answer holds in memory at a time. */
 const CHUNK = 200;
@@ -40,16 +38,12 @@ export class Reader {
     this.#names = names;
   }
 
-  #key(name: string): string {
-    return `${this.#names.prefix}:${name}`;
-  }
-
   /** Pending plus running: ComfyUI's queue_remaining. */
   async countRemaining(): Promise<number> {
     const replies = await this.#redis
       .multi()
-      .zcard(this.#key('pending'))
-      .zcard(this.#key('running'))
+      .zcard(this.#names.pending)
+      .zcard(this.#names.running)
       .exec();
     return (replies ?? []).reduce((sum, [, count]) => sum + Number(count), 0);
   }
@@ -61,8 +55,8 @@ export class Reader {
   async listQueueIds(): Promise<{ running: string[]; pending: string[] }> {
     const replies = await this.#redis
       .multi()
-      .zrange(this.#key('running'), 0, '-1')
-      .zrange(this.#key('pending'), 0, '-1')
+      .zrange(this.#names.running, 0, '-1')
+      .zrange(this.#names.pending, 0, '-1')
       .exec();
     const [running, pending] = (replies ?? []).map(([, members]) => members as string[]);
     return { running: running ?? [], pending: (pending ?? []).map(idOfMember) };
@@ -85,7 +79,7 @@ export class Reader {
   async listHistoryIds(query: { maxItems?: number; offset?: number }): Promise<string[]> {
     const { maxItems, offset } = query;
     if (maxItems !== undefined && maxItems <= 0) return [];
-    const key = this.#key('history');
+    const key = this.#names.history;
     const members =
       offset === undefined || offset < 0
         ? await this.#redis.zrange(key, maxItems === undefined ? 0 : -maxItems, '-1')
@@ -107,11 +101,10 @@ export class Reader {
     const parts = [
       { states: ended, set: 'duration' },
       { states: open, set: 'created' },
-    ];
-    if (!descending) parts.reverse();
+    ] as const;
     let { offset, limit } = query;
     const page = { ids: [] as string[], total: 0 };
-    for (const part of parts) {
+    for (const part of descending ? parts : [...parts].reverse()) {
       const found = await this.#page(part.states, part.set, { descending, offset, limit });
       page.ids.push(...found.ids);
       page.total += found.total;
@@ -123,22 +116,22 @@ export class Reader {
 
   async #page(
     states: readonly JobState[],
-    set: string,
+    set: 'created' | 'duration',
     range: { descending: boolean; offset: number; limit: number },
   ): Promise<{ ids: string[]; total: number }> {
     if (states.length === 0) return { ids: [], total: 0 };
-    const [total, ...members] = (await pageScript.run(this.#redis, this.#names.prefix, [
-      range.descending ? 1 : 0,
-      range.offset,
-      range.limit,
-      ...states.map((state) => `${set}:${state}`),
-    ])) as [number, ...string[]];
+    const { total, members } = await pageScript.run(this.#redis, {
+      order: range.descending ? 'desc' : 'asc',
+      first: range.offset,
+      most: range.limit,
+      sets: states.map((state) => this.#names.byState(set, state)),
+    });
     return { ids: members.map(idOfMember), total };
   }
 
   /** All jobs of one workflow, newest last; costs what the workflow has. */
   async listWorkflowIds(workflowId: string): Promise<string[]> {
-    const members = await this.#redis.zrange(this.#key(`workflow:${workflowId}`), 0, '-1');
+    const members = await this.#redis.zrange(this.#names.workflow(workflowId), 0, '-1');
     return members.map(idOfMember);
   }
 
@@ -164,7 +157,7 @@ export class Reader {
 
   /** Ids of running jobs that belong to a client. */
   async listRunningOf(clientField: string): Promise<PromptId[]> {
-    const ids = await this.#redis.zrange(this.#key('running'), 0, '-1');
+    const ids = await this.#redis.zrange(this.#names.running, 0, '-1');
     const owners = await this.#readFields(ids, ['id', 'client', 'state']);
     return owners
       .filter((job) => job.client === clientField && job.state === 'running')

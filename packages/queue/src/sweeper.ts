@@ -1,8 +1,9 @@
 import { promptId, type RedisNames } from '@tiercel/contracts';
-import type { Clock, Logger, Redis } from '@tiercel/runtime';
+import type { Logger, Redis } from '@tiercel/runtime';
 import { Job, type Queue } from 'bullmq';
 import type { Consumer } from './consumer.ts';
 import type { Editor } from './editor.ts';
+import { findOlderScript } from './lua/find-older.ts';
 import { addPermits, MAX_WAITING_PERMITS } from './permits.ts';
 import type { Producer } from './producer.ts';
 
@@ -17,6 +18,10 @@ export interface SweeperOptions {
 }
 
 const DAY_MS = 86_400_000;
+/** Forgotten jobs that one sweep releases; the next one goes on. */
+const RELEASE_BATCH = 1_000;
+/** Running jobs that one sweep looks at: more than all workers together run. */
+const MAX_RUNNING = 100_000;
 
 /**
  * Repairs what a process left undone when it died between two steps. Every worker runs one; a lock in
@@ -32,7 +37,6 @@ export class Sweeper {
   readonly #permits: Queue;
   readonly #parts: { producer: Producer; consumer: Consumer; editor: Editor };
   readonly #options: SweeperOptions;
-  readonly #clock: Clock;
   readonly #log: Logger;
   #timer: NodeJS.Timeout | undefined;
   #lastShortage = 0;
@@ -44,7 +48,6 @@ export class Sweeper {
     permits: Queue;
     parts: { producer: Producer; consumer: Consumer; editor: Editor };
     options: SweeperOptions;
-    clock: Clock;
     log: Logger;
   }) {
     this.#redis = dependencies.redis;
@@ -52,7 +55,6 @@ export class Sweeper {
     this.#permits = dependencies.permits;
     this.#parts = dependencies.parts;
     this.#options = dependencies.options;
-    this.#clock = dependencies.clock;
     this.#log = dependencies.log;
   }
 
@@ -70,26 +72,21 @@ export class Sweeper {
   }
 
   async sweep(): Promise<void> {
-    const lock = `${this.#names.prefix}:sweeping`;
-    const won = await this.#redis.set(lock, '1', 'PX', this.#options.intervalMs, 'NX');
+    const { sweeping } = this.#names;
+    const won = await this.#redis.set(sweeping, '1', 'PX', this.#options.intervalMs, 'NX');
     if (won === null) return;
     await this.#releaseForgotten();
     await this.#addMissingPermits();
     await this.#requeueOrphans();
     await this.#parts.editor.trimHistory(this.#options.historyMaxItems);
-    const oldest = this.#clock.now() - this.#options.historyMaxDays * DAY_MS;
-    if (oldest > 0) await this.#parts.editor.dropHistoryBefore(oldest);
+    await this.#parts.editor.dropHistoryOlderThan(this.#options.historyMaxDays * DAY_MS);
   }
 
   async #releaseForgotten(): Promise<void> {
-    const before = this.#clock.now() - this.#options.releaseAfterMs;
-    const ids = await this.#redis.zrangebyscore(
-      `${this.#names.prefix}:unreleased`,
-      '-inf',
-      before,
-      'LIMIT',
-      0,
-      1_000,
+    const ids = await this.#findOlder(
+      this.#names.unreleased,
+      this.#options.releaseAfterMs,
+      RELEASE_BATCH,
     );
     for (const id of ids) await this.#parts.producer.release(promptId(id));
     if (ids.length > 0) this.#log.warn({ jobs: ids.length }, 'released jobs of a lost API process');
@@ -97,10 +94,10 @@ export class Sweeper {
 
   /** Two sweeps in a row must see the shortage: between release and add it is normal for a moment. */
   async #addMissingPermits(): Promise<void> {
-    const tenants = await this.#redis.zrange(`${this.#names.prefix}:tenants`, 0, '-1');
+    const tenants = await this.#redis.zrange(this.#names.tenants, 0, '-1');
     let ready = 0;
     for (const tenant of tenants) {
-      ready += await this.#redis.zcard(`${this.#names.prefix}:ready:${tenant}`);
+      ready += await this.#redis.zcard(this.#names.ready(tenant));
     }
     const waiting = await this.#permits.getJobCountByTypes('waiting', 'prioritized', 'delayed');
     const shortage = Math.max(0, Math.min(ready, MAX_WAITING_PERMITS) - waiting);
@@ -111,17 +108,18 @@ export class Sweeper {
   }
 
   async #requeueOrphans(): Promise<void> {
-    const before = this.#clock.now() - 2 * this.#options.lockMs;
-    const ids = await this.#redis.zrangebyscore(`${this.#names.prefix}:running`, '-inf', before);
-    for (const id of ids) {
-      const [permit, attempt] = await this.#redis.hmget(this.#names.job(id), 'permit', 'attempt');
-      if (permit === null || permit === undefined) continue;
+    const { running } = this.#names;
+    for (const id of await this.#findOlder(running, 2 * this.#options.lockMs, MAX_RUNNING)) {
+      const [permit, claim] = await this.#redis.hmget(this.#names.job(id), 'permit', 'claim');
+      if (typeof permit !== 'string') continue;
       const known = await Job.fromId(this.#permits, permit);
       if (known !== undefined) continue;
       this.#log.warn({ promptId: id }, 'a running job lost its permit: back to the queue');
-      await this.#parts.consumer.requeue(promptId(id), permit, Number(attempt), {
-        countAttempt: true,
-      });
+      await this.#parts.consumer.requeue(promptId(id), claim ?? '', { countAttempt: true });
     }
+  }
+
+  #findOlder(set: string, ageMs: number, most: number): Promise<string[]> {
+    return findOlderScript.run(this.#redis, { set, older_than_ms: ageMs, most });
   }
 }

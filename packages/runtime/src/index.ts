@@ -1,7 +1,8 @@
+export { blockedMs } from './config/file-schema.ts';
 export { loadConfig, type Config } from './config/load.ts';
 export { TIER_RULES, type TierDriver } from './config/tier-rules.ts';
 export type { TierConfig } from './config/tier-schema.ts';
-export { systemClock, type Clock } from './clock.ts';
+export { clockFrom, systemClock, type Clock } from './clock.ts';
 export { FreshRuns } from './fresh-runs.ts';
 export { Lifecycle, runMain } from './lifecycle.ts';
 export { createLogger, type Logger } from './logger.ts';
@@ -13,10 +14,11 @@ export {
   type ConnectionRole,
   type Redis,
 } from './redis.ts';
+export { untilServed } from './until-served.ts';
 export { startProcess, type RunningProcess } from './start-process.ts';
 export { findRedisServer } from './redis-server-find.ts';
 export { startRedisServer, type RedisServer, type RedisServerOptions } from './redis-server.ts';
-export { LuaScript } from './lua-script.ts';
+export { RedisScript, type ScriptValue } from './redis-script.ts';
 export { addTierMetrics, type TierReading } from './tier-metrics.ts';
 export { createMetrics, type Metrics, type MetricsRegistry } from './metrics.ts';
 export { loadSecretKey } from './secret-key.ts';

@@ -87,8 +87,9 @@ function describeRedis(redis: Redis): string {
 
 const UNAVAILABLE_NAMES = new Set(['MaxRetriesPerRequestError', 'AbortError']);
 const UNAVAILABLE_CODES = new Set(['ECONNREFUSED', 'ECONNRESET', 'ENOENT', 'EPIPE', 'ETIMEDOUT']);
+/** Redis 6 hides the code of an error that a script ran into behind where in the script it was. */
 const UNAVAILABLE_MESSAGES =
-  /^(Stream isn't writeable|Connection is closed|Command timed out|LOADING |BUSY |MASTERDOWN |OOM )/;
+  /^(Stream isn't writeable|Connection is closed|Command timed out)|^(.*: -)?(LOADING|BUSY|MASTERDOWN|OOM|MISCONF|READONLY|NOREPLICAS) /;
 
 /**
  * Whether an error means "Redis cannot serve now, try again". ioredis gives most of these no code, so

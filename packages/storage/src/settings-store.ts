@@ -24,6 +24,8 @@ export type SettingsPatch = ReadonlyMap<string, JsonValue | undefined>;
 
 export interface SettingsOptions {
   readonly maxBytes?: number;
+  /** Those of a system on which nobody has stored any. */
+  readonly initial?: JsonObject;
   /** Called when the file turns out not to hold settings, once until it holds some again. */
   readonly onUnreadable?: () => void;
 }
@@ -42,6 +44,7 @@ interface Waiting {
 export class SettingsStore {
   readonly #folder: string;
   readonly #maxBytes: number;
+  readonly #initial: JsonObject;
   readonly #onUnreadable: () => void;
   #isUnreadable = false;
   #waiting: Waiting[] = [];
@@ -50,6 +53,7 @@ export class SettingsStore {
   constructor(folder: string, options: SettingsOptions = {}) {
     this.#folder = folder;
     this.#maxBytes = options.maxBytes ?? DEFAULT_MAX_BYTES;
+    this.#initial = options.initial ?? {};
     this.#onUnreadable = options.onUnreadable ?? (() => undefined);
   }
 
@@ -118,7 +122,7 @@ export class SettingsStore {
       const value = parseJson(await readFile(this.#path, 'utf8'));
       return isJsonObject(value) ? value : 'unreadable';
     } catch (error) {
-      if (isAbsent(error)) return {};
+      if (isAbsent(error)) return this.#initial;
       // A folder of that name can be made through /userdata.
       if (error instanceof SyntaxError || errnoOf(error) === 'EISDIR') return 'unreadable';
       throw error;

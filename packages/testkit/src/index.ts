@@ -20,9 +20,11 @@ export type { FakeService, FakeServiceOptions } from './fake-services/service.ts
 export { startFakeTurbo } from './fake-services/turbo.ts';
 export type { WireFile, WireRequest } from './fake-services/wire.ts';
 export type { Frame, PreviewFrame, ProgressTextFrame, TextFrame, UnknownFrame } from './frames.ts';
+export { startRedisProxy, type RedisProxy } from './redis-proxy.ts';
 export { http, type RawBody, type RawHttp, type RawOptions, type RawResponse } from './raw-http.ts';
 export { findDeadUrl, serveHttp, type HttpServer } from './serve-http.ts';
 export {
+  shiftClock,
   startApi,
   startSystem,
   startWorker,

@@ -30,6 +30,12 @@ export function startWorker(options: ServiceOptions): Promise<SpawnedProcess> {
   return spawnProcess({ file: 'apps/worker/dist/main.js', env: describeEnvironment(options) });
 }
 
+/** What to add to the `env` of a process whose clock is to be wrong by so many ms. */
+export function shiftClock(shiftMs: number): Readonly<Record<string, string>> {
+  const preload = new URL('../src/fixtures/shift-clock.mjs', import.meta.url).href;
+  return { NODE_OPTIONS: `--import=${preload}`, CLOCK_SHIFT_MS: String(shiftMs) };
+}
+
 function describeEnvironment(options: ServiceOptions): Record<string, string> {
   // Always a file: the developer's own tiercel.config.yaml must not reach a test.
   const configFile = options.configFile ?? writeConfig(options.configYaml);

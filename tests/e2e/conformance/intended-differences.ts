@@ -60,9 +60,10 @@ export const INTENDED_DIFFERENCES: readonly IntendedDifference[] = [
     ],
   },
   {
-    what: 'The features have `assets: false`',
+    what: 'The features have `assets: false`, the settings of a new system `Comfy.TutorialCompleted`',
     reason:
-      'Newer frontends take a missing flag for true and call routes that Tiercel does not have.',
+      'Newer frontends take a missing flag for true and call routes that Tiercel does not have, and greet ' +
+      'a new user with a choice of templates that are not there.',
     places: [
       {
         place: /17-\S+ GET (\/api)?\/features/,
@@ -71,6 +72,12 @@ export const INTENDED_DIFFERENCES: readonly IntendedDifference[] = [
         actual: false,
       },
       { place: /\S+ \S+ feature_flags/, path: /\/assets/, recorded: undefined, actual: false },
+      {
+        place: /17-\S+ GET \/settings/,
+        path: /\/json\/Comfy\.TutorialCompleted/,
+        recorded: undefined,
+        actual: true,
+      },
     ],
   },
   {

@@ -11,7 +11,7 @@ import {
   type JsonValue,
   type PromptId,
 } from '@tiercel/contracts';
-import { NO_PROMPT, validatePrompt } from '@tiercel/graph';
+import { rejectMissingPrompt, validatePrompt } from '@tiercel/graph';
 import {
   SECRET_MEMBERS,
   sealSecrets,
@@ -62,7 +62,7 @@ async function postPrompt(req: Request, res: Response, deps: PromptDependencies)
   const body = readJsonBody(req);
   const { producer, catalogue } = deps;
   if (!isJsonObject(body) || body.prompt === undefined) {
-    await reject(res, producer, NO_PROMPT);
+    await reject(res, producer, rejectMissingPrompt(body));
     return;
   }
   const id = readPromptId(body);

@@ -39,10 +39,9 @@ export function createStaticAnswerRoutes(deps: StaticAnswerDeps): Route[] {
       prefix: 'bare',
       handle: async (req, res) => {
         if ((await deps.forward(req, res)) === 'sent') return;
-        const { file } = req.params;
-        // index.json and its translations, e.g. index.fr.json
-        if (typeof file === 'string' && /^index(?:\.[\w-]+)?\.json$/.test(file)) res.json([]);
-        else endEmpty(res, 404);
+        const answer = answerTemplates(req.params.file);
+        if (answer === undefined) endEmpty(res, 404);
+        else res.json(answer);
       },
     },
     {
@@ -73,6 +72,21 @@ export function createStaticAnswerRoutes(deps: StaticAnswerDeps): Route[] {
       }),
     ),
   ];
+}
+
+/** How frontends search templates; without this file they log an error and use their own. */
+const TEMPLATE_SEARCH = {
+  keys: ['title', 'name', 'description', 'tags', 'models'],
+  ...{ threshold: 0.33, includeScore: true, includeMatches: true, shouldSort: true },
+};
+
+/** The files that frontends look for beside templates, of which there are none. */
+function answerTemplates(file: unknown): unknown {
+  if (file === 'index_logo.json') return {};
+  if (file === 'fuse_options.json') return TEMPLATE_SEARCH;
+  // index.json and its translations, e.g. index.fr.json
+  const isIndex = typeof file === 'string' && /^index(?:\.[\w-]+)?\.json$/.test(file);
+  return isIndex ? [] : undefined;
 }
 
 /**

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { RedisNames } from '@tiercel/contracts';
-import { connectRedis, createLogger, systemClock, type Redis } from '@tiercel/runtime';
+import { connectRedis, createLogger, type Redis } from '@tiercel/runtime';
 import { startTestRedis, stopEverything, type TestRedis } from '@tiercel/testkit';
 import { hashCacheKey } from './cache-key.ts';
 import { ResultCache } from './result-cache.ts';
@@ -28,7 +28,7 @@ afterAll(async () => {
 
 function openCache(limits = LIMITS): ResultCache {
   return new ResultCache({
-    ...{ redis, prefix: PREFIX, clock: systemClock, limits },
+    ...{ redis, prefix: PREFIX, limits },
     outputVersion: () => Promise.resolve(''),
   });
 }

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { RedisNames } from '@tiercel/contracts';
-import { connectRedis, createLogger, systemClock, type Redis } from '@tiercel/runtime';
+import { connectRedis, createLogger, type Redis } from '@tiercel/runtime';
 import { startTestRedis, stopEverything, until, type TestRedis } from '@tiercel/testkit';
 import { hashCacheKey } from './cache-key.ts';
 import type { CachedJob } from './cached-job.ts';
@@ -38,7 +38,7 @@ function startWorker(options: { leaseMs?: number } = {}) {
   const redis = connectRedis(server.url, 'patient', log);
   open.push(redis);
   const cache = new ResultCache({
-    ...{ redis, prefix: PREFIX, clock: systemClock, ...options },
+    ...{ redis, prefix: PREFIX, ...options },
     limits: LIMITS,
     outputVersion: ({ filename }) => Promise.resolve(files.has(filename) ? '' : undefined),
   });

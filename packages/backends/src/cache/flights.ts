@@ -1,45 +1,16 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout } from 'node:timers/promises';
 import { raceAbort } from '@tiercel/nodes';
-import { LuaScript, type Redis } from '@tiercel/runtime';
+import type { Redis } from '@tiercel/runtime';
+import { claimFlightScript } from './lua/claim-flight.ts';
+import { releaseFlightScript } from './lua/release-flight.ts';
+import { renewFlightScript } from './lua/renew-flight.ts';
+import { watchFlightScript } from './lua/watch-flight.ts';
 
 /** A leader that has not said so for this long is dead. */
 export const LEASE_MS = 15_000;
 /** How often a follower looks. */
 const POLL_MS = 100;
-
-/** Answers what a follower waits for: one command, so that entry and lease are seen together. */
-const WATCH_LUA = `
-if redis.call('EXISTS', ARGV[2]) == 1 then return 'stored' end
-local leader = redis.call('GET', ARGV[3])
-`;
-
-/**
- * A claim may arrive twice: a connection that broke before the answer sends it again.
- *
- * ARGV: prefix, entry, flight, token, lease ms. Returns: 'stored', 'leader', or the leader's token
- */
-const claimScript = new LuaScript(`${WATCH_LUA}
-if leader and leader ~= ARGV[4] then return leader end
-redis.call('SET', ARGV[3], ARGV[4], 'PX', ARGV[5])
-return 'leader'
-`);
-
-/** ARGV: prefix, entry, flight, token. Returns: 'stored', 'flying', 'leader_gone' */
-const watchScript = new LuaScript(`${WATCH_LUA}
-return leader == ARGV[4] and 'flying' or 'leader_gone'
-`);
-
-/** ARGV: prefix, flight, token, lease ms. Returns: 1, or 0 when the lease is another's */
-const renewScript = new LuaScript(`
-if redis.call('GET', ARGV[2]) ~= ARGV[3] then return 0 end
-return redis.call('PEXPIRE', ARGV[2], ARGV[4])
-`);
-
-/** ARGV: prefix, flight, token */
-const releaseScript = new LuaScript(`
-if redis.call('GET', ARGV[2]) == ARGV[3] then redis.call('DEL', ARGV[2]) end
-`);
 
 /** The part of one job among equal ones that run at the same time. */
 export type Flight =
@@ -76,23 +47,18 @@ export interface FlightKeys {
  */
 export class Flights {
   readonly #redis: Redis;
-  readonly #prefix: string;
   readonly #leaseMs: number;
 
-  constructor(options: { redis: Redis; prefix: string; leaseMs: number }) {
+  constructor(options: { redis: Redis; leaseMs: number }) {
     this.#redis = options.redis;
-    this.#prefix = options.prefix;
     this.#leaseMs = options.leaseMs;
   }
 
   async claim({ entry, flight }: FlightKeys): Promise<Flight> {
     const token = randomUUID();
-    const answer = await claimScript.run(this.#redis, this.#prefix, [
-      ...[entry, flight, token],
-      this.#leaseMs,
-    ]);
-    if (answer === 'leader') return this.#lead(flight, token);
-    const leader = String(answer);
+    const lease_ms = this.#leaseMs;
+    const leader = await claimFlightScript.run(this.#redis, { entry, flight, token, lease_ms });
+    if (leader === 'leader') return this.#lead(flight, token);
     return {
       kind: 'follower',
       wait: (signal) => raceAbort(this.#follow({ entry, flight }, leader, signal), signal),
@@ -101,9 +67,9 @@ export class Flights {
 
   #lead(flight: string, token: string): Flight {
     const renewal = setInterval(() => {
-      renewScript.run(this.#redis, this.#prefix, [flight, token, this.#leaseMs]).then(
+      renewFlightScript.run(this.#redis, { flight, token, lease_ms: this.#leaseMs }).then(
         (kept) => {
-          if (kept === 0) clearInterval(renewal);
+          if (!kept) clearInterval(renewal);
         },
         () => undefined, // Redis is away: the next renewal is in time, or the lease is lost
       );
@@ -113,7 +79,7 @@ export class Flights {
       done: async () => {
         clearInterval(renewal);
         // A job that has its result must not fail for a lease that runs out by itself.
-        await releaseScript.run(this.#redis, this.#prefix, [flight, token]).catch(() => undefined);
+        await releaseFlightScript.run(this.#redis, { flight, token }).catch(() => undefined);
       },
     };
   }
@@ -124,8 +90,8 @@ export class Flights {
     signal: AbortSignal,
   ): Promise<'stored' | 'leader_gone'> {
     for (;;) {
-      const state = await watchScript.run(this.#redis, this.#prefix, [entry, flight, leader]);
-      if (state === 'stored' || state === 'leader_gone') return state;
+      const state = await watchFlightScript.run(this.#redis, { entry, flight, leader });
+      if (state !== 'flying') return state;
       await setTimeout(POLL_MS, undefined, { signal });
     }
   }

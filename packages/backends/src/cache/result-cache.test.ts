@@ -1,7 +1,8 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { RedisNames, type OutputRef } from '@tiercel/contracts';
 import { connectRedis, createLogger, type Redis } from '@tiercel/runtime';
-import { startTestRedis, stopEverything, type TestRedis } from '@tiercel/testkit';
+import { startTestRedis, stopEverything, until, type TestRedis } from '@tiercel/testkit';
 import { hashCacheKey } from './cache-key.ts';
 import { ResultCache, type ResultCacheOptions } from './result-cache.ts';
 import { HOUR_MS, jobOf, keyOf, LIMITS } from './test-cache.ts';
@@ -11,7 +12,6 @@ const names = new RedisNames(PREFIX);
 const log = createLogger({ level: 'silent', name: 'test' });
 let server: TestRedis;
 let connections: [Redis, Redis];
-let nowMs = 0;
 const gone = new Set<string>();
 
 beforeAll(async () => {
@@ -25,7 +25,6 @@ beforeAll(async () => {
 beforeEach(async () => {
   await server.flush();
   gone.clear();
-  nowMs = 1_700_000_000_000;
 });
 
 afterAll(async () => {
@@ -38,7 +37,6 @@ function openCache(worker: 0 | 1 = 0, options: Partial<ResultCacheOptions> = {})
   return new ResultCache({
     redis: connections[worker],
     prefix: PREFIX,
-    clock: { now: () => nowMs },
     limits: LIMITS,
     outputVersion: ({ filename }) => Promise.resolve(gone.has(filename) ? undefined : ''),
     ...options,
@@ -46,6 +44,7 @@ function openCache(worker: 0 | 1 = 0, options: Partial<ResultCacheOptions> = {})
 }
 
 const full = { bytes: 1000, degraded: false };
+const entryOf = (name: string): string => names.resultCache(hashCacheKey(keyOf({ '1': name })));
 
 describe('the result cache', () => {
   test('gives a result that one worker stored to another, with its report', async () => {
@@ -117,13 +116,13 @@ describe('the result cache', () => {
   });
 
   test('counts what it drops: after any amount of results its bytes are those it holds', async () => {
-    const limits = { ...LIMITS, maxBytes: 50_000 };
+    const limits = { ...LIMITS, maxBytes: 50_000, degradedMaxAgeMs: 20 };
     const cache = openCache(0, { limits });
     for (let round = 0; round < 60; round += 1) {
       const name = `k${round % 20}`;
       const facts = { bytes: 3_000 + round * 10, degraded: round % 3 === 0 };
       await cache.store(keyOf({ '1': name }), jobOf({ '1': `${name}.png` }), facts);
-      if (round % 7 === 0) nowMs += 61_000;
+      if (round % 7 === 0) await sleep(25);
     }
     const [redis] = connections;
     const book = Object.entries(await redis.hgetall(names.resultCacheSizes));
@@ -147,24 +146,34 @@ describe('the result cache', () => {
   });
 
   test('drops a result that is too old, and a degraded one much sooner', async () => {
-    const cache = openCache();
-    await cache.store(keyOf({ '1': 'a' }), jobOf({ '1': 'a.png' }), full);
-    await cache.store(keyOf({ '1': 'b' }), jobOf({ '1': 'b.png' }), { bytes: 1, degraded: true });
-    nowMs += 59_999;
-    expect(await cache.find(keyOf({ '1': 'b' }))).toBeDefined();
-    nowMs += 1;
-    expect(await cache.find(keyOf({ '1': 'b' }))).toBeUndefined();
-    expect(await cache.find(keyOf({ '1': 'a' }))).toBeDefined();
-    nowMs += HOUR_MS;
-    expect(await cache.find(keyOf({ '1': 'a' }))).toBeUndefined();
-    expect(await connections[0].keys(`${PREFIX}:*`)).toEqual([]);
+    const [redis] = connections;
+    const [a, b] = [keyOf({ '1': 'a' }), keyOf({ '1': 'b' })];
+    const store = async (limits: Partial<typeof LIMITS>): Promise<void> => {
+      const cache = openCache(0, { limits: { ...LIMITS, ...limits } });
+      await cache.store(a, jobOf({ '1': 'a.png' }), full);
+      await cache.store(b, jobOf({ '1': 'b.png' }), { bytes: 1, degraded: true });
+    };
+    const find = (key: typeof a) => openCache().find(key);
+    await store({});
+    expect(await redis.pttl(entryOf('a'))).toBeGreaterThan(60_000);
+    const degradedLife = await redis.pttl(entryOf('b'));
+    expect(degradedLife).toBeGreaterThan(30_000);
+    expect(degradedLife).toBeLessThanOrEqual(60_000);
+    await server.flush();
+    await store({ degradedMaxAgeMs: 1 });
+    await until(async () => (await find(b)) === undefined);
+    expect(await find(a)).toBeDefined();
+    await server.flush();
+    await store({ degradedMaxAgeMs: 1, maxAgeMs: 1 });
+    await until(async () => (await find(a)) === undefined && (await find(b)) === undefined);
+    expect(await redis.keys(`${PREFIX}:*`)).toEqual([]);
   });
 
   test('makes room by age first: results that nobody asks for go with the next store', async () => {
-    const cache = openCache();
-    await cache.store(keyOf({ '1': 'a' }), jobOf({ '1': 'a.png' }), full);
-    nowMs += HOUR_MS;
-    await cache.store(keyOf({ '1': 'b' }), jobOf({ '1': 'b.png' }), full);
+    const brief = openCache(0, { limits: { ...LIMITS, maxAgeMs: 1 } });
+    await brief.store(keyOf({ '1': 'a' }), jobOf({ '1': 'a.png' }), full);
+    await until(async () => (await connections[0].exists(entryOf('a'))) === 0);
+    await openCache().store(keyOf({ '1': 'b' }), jobOf({ '1': 'b.png' }), full);
     expect(await connections[0].zcard(names.resultCacheIndex)).toBe(1);
   });
 

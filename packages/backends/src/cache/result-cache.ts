@@ -1,7 +1,6 @@
 import { RedisNames, type OutputRef } from '@tiercel/contracts';
-import type { Clock, Redis } from '@tiercel/runtime';
+import type { Redis } from '@tiercel/runtime';
 import { hashCacheKey, type CacheKey } from './cache-key.ts';
-import { dropScript, findScript, storeScript } from './cache-scripts.ts';
 import {
   decodeEntry,
   encodeEntry,
@@ -11,6 +10,9 @@ import {
   type CachedJob,
 } from './cached-job.ts';
 import { Flights, LEASE_MS, type Flight } from './flights.ts';
+import { dropResultScript } from './lua/drop-result.ts';
+import { findResultScript } from './lua/find-result.ts';
+import { storeResultScript } from './lua/store-result.ts';
 
 interface ResultCacheLimits {
   /** Most bytes of all files that results name, and of the entries themselves. */
@@ -24,7 +26,6 @@ interface ResultCacheLimits {
 export interface ResultCacheOptions {
   readonly redis: Redis;
   readonly prefix: string;
-  readonly clock: Clock;
   readonly limits: ResultCacheLimits;
   /**
    * A text that changes with the file, undefined when there is none. Names of deleted files are given out
@@ -69,21 +70,22 @@ export class ResultCache {
   constructor(options: ResultCacheOptions) {
     this.#options = options;
     this.#names = new RedisNames(options.prefix);
-    const { redis, prefix, leaseMs = LEASE_MS } = options;
-    this.#flights = new Flights({ redis, prefix, leaseMs });
+    const { redis, leaseMs = LEASE_MS } = options;
+    this.#flights = new Flights({ redis, leaseMs });
   }
 
   /** The result of an equal request, under the node ids of this one; it counts as used now. */
   async find(key: CacheKey): Promise<CachedJob | undefined> {
     const hash = hashCacheKey(key);
-    const value = await findScript.run(...this.#call(hash, [this.#options.clock.now()]));
-    if (typeof value !== 'string') return undefined;
+    const { redis, prefix } = this.#options;
+    const value = await findResultScript.run(redis, { prefix, hash });
+    if (value === undefined) return undefined;
     const stored = decodeEntry(value);
     if (stored !== undefined) {
       const stamps = await this.#stampFiles(listEntryFiles(stored.entry));
       if (isSame(stamps, stored.stamps)) return fromEntry(key, stored.entry);
     }
-    await dropScript.run(...this.#call(hash, [value]));
+    await dropResultScript.run(redis, { prefix, hash, value });
     return undefined;
   }
 
@@ -98,17 +100,21 @@ export class ResultCache {
     job: CachedJob,
     facts: { readonly bytes: number; readonly degraded: boolean },
   ): Promise<boolean> {
-    const { clock, limits } = this.#options;
+    const { redis, prefix, limits } = this.#options;
     const entry = toEntry(key, job);
     const stamps = await this.#stampFiles(listEntryFiles(entry));
     if (!stamps.every((stamp) => stamp !== undefined)) return false;
     const value = encodeEntry(entry, stamps);
     const bytes = Math.ceil(facts.bytes) + Buffer.byteLength(value) + ENTRY_BYTES;
     const lifeMs = facts.degraded ? limits.degradedMaxAgeMs : limits.maxAgeMs;
-    const kept = await storeScript.run(
-      ...this.#call(hashCacheKey(key), [value, bytes, clock.now(), lifeMs, limits.maxBytes]),
-    );
-    return kept === 1;
+    return await storeResultScript.run(redis, {
+      prefix,
+      hash: hashCacheKey(key),
+      value,
+      bytes,
+      life_ms: lifeMs,
+      max_bytes: limits.maxBytes,
+    });
   }
 
   /**
@@ -119,13 +125,6 @@ export class ResultCache {
     const hash = hashCacheKey(key);
     const { resultCache, flight } = this.#names;
     return this.#flights.claim({ entry: resultCache(hash), flight: flight(hash) });
-  }
-
-  #call(hash: string, args: readonly (string | number)[]): Parameters<typeof findScript.run> {
-    const { redis, prefix } = this.#options;
-    const { resultCacheIndex, resultCacheExpiry, resultCacheSizes } = this.#names;
-    const keys = [this.#names.resultCache(''), resultCacheIndex, resultCacheExpiry];
-    return [redis, prefix, [...keys, resultCacheSizes, hash, ...args]];
   }
 
   /** For each file a text that tells it from a later one of its name; undefined when it is gone. */

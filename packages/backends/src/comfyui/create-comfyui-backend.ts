@@ -9,7 +9,7 @@ import type {
   Backend,
   TierAttemptContext,
 } from '../backend.ts';
-import { AttemptError, mayTryNextTier, Stopped } from '../failures.ts';
+import { AttemptError, goesOnElsewhere, mayTryNextTier } from '../failures.ts';
 import { CallerNames, recallNames } from './caller-names.ts';
 import { ComfyRequestError } from './comfy-errors.ts';
 import { forgetPrompt } from './forget-prompt.ts';
@@ -73,7 +73,7 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
   const pool: PoolServer[] = options.urls.map((url) => openServer(url, options));
   /** Taken off the pool, with prompts of ours still on them. */
   const leaving = new Set<PoolServer>();
-  const slots = new ServerSlots(options.redis, options.prefix, options.clock);
+  const slots = new ServerSlots(options.redis, options.prefix);
   const find = (url: string) => [...pool, ...leaving].find((server) => server.url === url);
 
   const run = async (
@@ -96,7 +96,7 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
               tier: options.name,
               clock: options.clock,
             })
-          : { server: noted, slot: await slots.acquireOver(noted.url, lease) };
+          : { server: noted, slot: await slots.acquireOver(noted.url, lease, context.signal) };
       try {
         const result = await runOn(place, request, context, noted === undefined ? undefined : note);
         place.server.noteSuccess();
@@ -125,8 +125,8 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
   ): Promise<AttemptResult> => {
     const upstreamId = found?.id ?? randomUUID();
     const { client } = server;
-    /** Of the worker that sent the prompt and is gone. */
-    const elder = found?.clientId;
+    /** Of the worker that sent the prompt and is gone; frames for this one's own id come by its own socket. */
+    const elder = found?.clientId === options.clientId ? undefined : found?.clientId;
     const callerNames =
       found === undefined
         ? new CallerNames()
@@ -146,7 +146,7 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
           slot.release().catch(() => undefined);
         },
         renewSocket: () => {
-          if (found === undefined) server.renewSocket();
+          if (elder === undefined) server.renewSocket();
         },
         noteSilence: () => {
           if (elder !== undefined) server.renewInherited(elder);
@@ -186,9 +186,9 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
       if (!isOver && !context.signal.aborted) server.abandon(upstreamId);
       throw error;
     } finally {
-      server.detach(upstreamId);
+      server.detach(upstreamId, promptRun);
       stopListening?.();
-      if (!isShutdown(context.signal)) {
+      if (!goesOnElsewhere(context.signal)) {
         // Not before the job's end is on record: should this worker die now, the next one reads it there.
         void (isOver ? context.recorded : Promise.resolve()).then(() =>
           forgetPrompt(server, upstreamId, isInHistory),
@@ -236,11 +236,6 @@ function noteFailure(server: PoolServer, error: unknown, signal: AbortSignal): v
   const failure: unknown = signal.aborted ? signal.reason : error;
   if (!(failure instanceof AttemptError) || isFileGone(failure)) return;
   if (mayTryNextTier(failure.class)) server.noteFailure(failure);
-}
-
-/** The prompt goes on there, for the next worker. */
-function isShutdown({ reason }: { readonly reason: unknown }): boolean {
-  return reason instanceof Stopped && reason.reason === 'shutdown';
 }
 
 function isFileGone(error: AttemptError): boolean {

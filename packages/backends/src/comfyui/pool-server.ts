@@ -94,9 +94,9 @@ export class PoolServer {
     this.#runs.set(upstreamId, run);
   }
 
-  detach(upstreamId: string): void {
-    const run = this.#runs.get(upstreamId);
-    this.#runs.delete(upstreamId);
+  /** A run that has taken the prompt over meanwhile keeps it. */
+  detach(upstreamId: string, run: PromptRun): void {
+    if (this.#runs.get(upstreamId) === run) this.#runs.delete(upstreamId);
     if (run === this.#current) this.#current = undefined;
   }
 

@@ -42,7 +42,7 @@ export function supports(request: AttemptRequest, pool: readonly PoolServer[]): 
   if (first === undefined || !obstacles.every((obstacle) => obstacle?.isCertain === true)) {
     return { ok: true };
   }
-  return { ok: false, reason: first.reason };
+  return { ok: false, reason: first.reason, node: first.node };
 }
 
 /** Whether the server has the prompt: running, waiting, or ended. */

@@ -18,6 +18,8 @@ import type { InputFile } from './file-form.ts';
 const FOLDER = 'tiercel';
 /** Load3D takes only what it lists, and it lists what is below `3d`; other nodes take any existing file. */
 const FOLDER_3D = '3d/tiercel';
+/** What a 3D loader is given for an empty scene. */
+const NO_MODEL = 'none';
 /** The files in the value of a LOAD_3D widget: what its viewer rendered. */
 const VIEWER_FILES: ReadonlySet<string> = new Set(['image', 'mask', 'normal', 'recording']);
 
@@ -57,7 +59,7 @@ export async function pushInputs(
   for (const [nodeId, node] of Object.entries(graph)) {
     const info = objectInfo[node.class_type];
     if (info === undefined) continue;
-    for (const { name, spec } of inputSpecs(info)) {
+    for (const { name, spec } of inputSpecs(info, node.inputs)) {
       const value = node.inputs[name];
       if (value === undefined) continue;
       const pushed = await pushValue(value, spec, (file, folder) =>
@@ -106,7 +108,9 @@ async function pushValue(
     return Object.fromEntries(members);
   }
   if (!isUploadInput(spec) || typeof value !== 'string' || value === '') return value;
-  return await push(value, spec[1]?.file_upload === true ? FOLDER_3D : FOLDER);
+  if (spec[1]?.file_upload !== true) return await push(value, FOLDER);
+  if (value === NO_MODEL) return value;
+  return await push(value, FOLDER_3D);
 }
 
 async function pushOne(
@@ -121,14 +125,14 @@ async function pushOne(
     content = await pusher.openInput(annotatedName);
     hash = await hashOf(content);
   } catch (cause) {
-    // The API saw the file when it took the prompt; it was deleted since.
+    // The API saw the file when it took the prompt; it was deleted since. A 3D model it did not look for.
     throw new JobError(
       'node_failed',
       {
         node_id: nodeId,
         node_type: node.class_type,
         executed: [],
-        exception_message: `Invalid file: ${annotatedName} (it was deleted since the prompt was queued)\n`,
+        exception_message: `Invalid file: ${annotatedName} (no such file; it may have been deleted since)\n`,
         exception_type: 'FileNotFoundError',
         traceback: [],
         current_inputs: {},

@@ -50,7 +50,7 @@ export async function takePlace(
     const fresh = able.filter(({ url }) => !tried.has(url));
     const calm = fresh.filter(({ url }) => !pool.some((one) => one.url === url && one.isSuspect));
     const wishes = [calm, fresh, able].find(({ length }) => length > 0) ?? [];
-    const taken = wishes.length === 0 ? undefined : await slots.acquire(wishes, lease);
+    const taken = wishes.length === 0 ? undefined : await slots.acquire(wishes, lease, signal);
     const server = taken === undefined ? undefined : pool.find(({ url }) => url === taken.url);
     if (taken !== undefined && server !== undefined) {
       server.lastModels = models;

@@ -27,7 +27,7 @@ export class PlaceHunt {
     const { backend, concurrency } = tier;
     if (backend.isLocal === true) return undefined;
     if (!this.waitsAt(backend.name)) await this.giveUp();
-    const begun = await this.#board.begin(backend.name, this.#lease, concurrency);
+    const begun = await this.#board.begin(backend.name, this.#lease, concurrency, this.#signal);
     if (begun === 'full') {
       this.#waitingAt = backend.name;
       await pause(POLL_MS, this.#signal);
@@ -44,7 +44,7 @@ export class PlaceHunt {
   /** A place whatever the limit: the tier has the job already. */
   async enterOver({ backend }: Tier): Promise<BegunAttempt | undefined | 'later'> {
     if (backend.isLocal === true) return undefined;
-    const begun = await this.#board.begin(backend.name, this.#lease, 'over');
+    const begun = await this.#board.begin(backend.name, this.#lease, 'over', this.#signal);
     return typeof begun === 'object' ? begun : 'later';
   }
 

@@ -19,10 +19,12 @@ export async function readTierFacts(
   { tiers, board }: Pick<RouterParts, 'tiers' | 'board'>,
   request: AttemptRequest,
   place: PlaceHunt,
+  signal: AbortSignal,
 ): Promise<{ facts: TierFacts[]; states: ReadonlyMap<string, TierState> }> {
   const shared = tiers.filter(({ backend }) => backend.isLocal !== true);
   const names = shared.map(({ backend }) => backend.name);
-  const states = names.length === 0 ? new Map<string, TierState>() : await board.read(names);
+  const states =
+    names.length === 0 ? new Map<string, TierState>() : await board.read(names, signal);
   const facts = tiers.map(({ backend, quality, concurrency }): TierFacts => {
     const { name } = backend;
     const state = states.get(name) ?? IDLE;

@@ -101,7 +101,8 @@ export class RoutedJob {
 
   async #choose(): Promise<void> {
     const { clock, options } = this.#parts;
-    const { states, facts } = await readTierFacts(this.#parts, this.#request, this.#place);
+    const { signal } = this.#context;
+    const { states, facts } = await readTierFacts(this.#parts, this.#request, this.#place, signal);
     this.#states = states;
     const now = clock.now();
     const job = {

@@ -37,13 +37,8 @@ export async function runAttempts(hand: Hand): Promise<AttemptEnd[]> {
   timer.abort();
   if (early !== undefined || context.signal.aborted) return [early ?? (await attempt.ended)];
   const begun =
-    next.backend.isLocal === true
-      ? undefined
-      : await parts.board.begin(next.backend.name, attempt.id, next.concurrency);
-  if (begun === 'open' || begun === 'full') {
-    if (begun === 'full') await parts.board.leave(next.backend.name, attempt.id);
-    return [await attempt.ended];
-  }
+    next.backend.isLocal === true ? undefined : await beginSecond(hand, next, attempt.id);
+  if (begun === 'no-room') return [await attempt.ended];
   const second = launch(hand, { tier: next, begun }, race, { isHeld: true });
   // What the caller is to blame for is told at once, not overruled by luck elsewhere.
   for (const [one, other] of [
@@ -55,6 +50,21 @@ export async function runAttempts(hand: Hand): Promise<AttemptEnd[]> {
     });
   }
   return await Promise.all([attempt.ended, second.ended]);
+}
+
+/** The first attempt goes on whatever becomes of the second. */
+async function beginSecond(
+  { parts, context }: Hand,
+  { backend: { name }, concurrency }: Tier,
+  lease: string,
+): Promise<BegunAttempt | 'no-room'> {
+  try {
+    const begun = await parts.board.begin(name, lease, concurrency, context.signal);
+    if (begun === 'full') await parts.board.leave(name, lease);
+    return typeof begun === 'object' ? begun : 'no-room';
+  } catch {
+    return 'no-room';
+  }
 }
 
 function launch(

@@ -54,7 +54,7 @@ function createTextChunks(
 const STREAMED_SAMPLES = 4 * 1024 * 1024;
 
 /** Stores every frame as a PNG, one counter each, and lists the files as ComfyUI's `ui.images`. */
-async function saveFrames(
+export async function saveFrames(
   image: ImageBatch,
   context: NodeContext,
   options: { type: 'output' | 'temp'; prefix: string; level: number },

@@ -7,7 +7,7 @@ import { readBoolean, readImage, readMask, readNumber, readText } from '../read-
 import type { ImageBatch } from '../values.ts';
 import { blendPixel } from './blend-modes.ts';
 import { addAlpha } from './image-nodes.ts';
-import { stretchMask } from './stretch-mask.ts';
+import { stretchMask } from './mask-pixels.ts';
 
 const MAX_SIDE = 16_384;
 const offset = (step: number) => ['INT', { default: 0, min: 0, max: MAX_SIDE, step }] as const;
@@ -53,30 +53,43 @@ const imageFlip: NodeDefinition = {
   output: ['IMAGE'],
   async run(inputs, context) {
     const image = readImage(inputs, 'image');
-    const upsideDown = readText(inputs, 'flip_method').startsWith('x');
-    const { width, height, channels } = image;
-    const stride = width * channels;
-    const frames = await makeFrames(image.frames, stride * height, context, (frame, flipped) =>
-      inRows(
-        image,
-        (y) => {
-          if (upsideDown) {
-            const from = (height - 1 - y) * stride;
-            flipped.set(frame.subarray(from, from + stride), y * stride);
-            return;
-          }
-          for (let x = 0; x < width; x += 1) {
-            const from = (y * width + width - 1 - x) * channels;
-            const to = (y * width + x) * channels;
-            for (let c = 0; c < channels; c += 1) flipped[to + c] = frame[from + c] ?? 0;
-          }
-        },
-        context.signal,
-      ),
-    );
-    return { outputs: [{ ...image, frames } satisfies ImageBatch] };
+    const flipped = await flipImage(image, readText(inputs, 'flip_method'), context);
+    return { outputs: [flipped] };
   },
 };
+
+/**
+ * @param method `x-axis: vertically` or `y-axis: horizontally`
+ * @throws as makeFrames
+ */
+export async function flipImage(
+  image: ImageBatch,
+  method: string,
+  work: FrameWork,
+): Promise<ImageBatch> {
+  const upsideDown = method.startsWith('x');
+  const { width, height, channels } = image;
+  const stride = width * channels;
+  const frames = await makeFrames(image.frames, stride * height, work, (frame, flipped) =>
+    inRows(
+      image,
+      (y) => {
+        if (upsideDown) {
+          const from = (height - 1 - y) * stride;
+          flipped.set(frame.subarray(from, from + stride), y * stride);
+          return;
+        }
+        for (let x = 0; x < width; x += 1) {
+          const from = (y * width + width - 1 - x) * channels;
+          const to = (y * width + x) * channels;
+          for (let c = 0; c < channels; c += 1) flipped[to + c] = frame[from + c] ?? 0;
+        }
+      },
+      work.signal,
+    ),
+  );
+  return { ...image, frames };
+}
 
 const repeatImageBatch: NodeDefinition = {
   class_type: 'RepeatImageBatch',

@@ -1,6 +1,6 @@
 import { inSlices } from '@tiercel/pictures';
 import { checkPixels } from '../image/create-image.ts';
-import { makeFrames, mapSamples, SAMPLE_BYTES, type FrameWork } from '../image/frame-work.ts';
+import { fillFrame, makeFrames, mapSamples, type FrameWork } from '../image/frame-work.ts';
 import { isScaleMethod, roundHalfEven, scaleImage, SCALE_METHODS } from '../image/scale-image.ts';
 import type { NodeDefinition } from '../node-definition.ts';
 import { NodeError } from '../node-error.ts';
@@ -13,29 +13,6 @@ const sideSpec = (min: number) => ['INT', { default: 512, min, max: MAX_SIDE, st
 function readMethod(text: string) {
   if (isScaleMethod(text)) return text;
   throw new NodeError(`unknown upscale_method: ${text}`, { exceptionType: 'ValueError' });
-}
-
-/** A frame of one colour. */
-async function fillFrame(
-  length: number,
-  pixel: readonly number[],
-  { reserveMemory, signal }: FrameWork,
-): Promise<Float32Array> {
-  await reserveMemory(length * SAMPLE_BYTES);
-  const frame = new Float32Array(length);
-  await inSlices(
-    length / pixel.length,
-    (start, end) => {
-      const [from, to] = [start * pixel.length, end * pixel.length];
-      frame.set(pixel, from);
-      // Doubling what is filled: far faster than a loop over samples.
-      for (let filled = pixel.length; from + filled < to; filled *= 2) {
-        frame.copyWithin(from + filled, from, from + Math.min(filled, to - from - filled));
-      }
-    },
-    signal,
-  );
-  return frame;
 }
 
 const emptyImage: NodeDefinition = {

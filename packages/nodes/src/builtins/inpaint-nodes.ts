@@ -7,7 +7,7 @@ import type { ImageBatch, Latent, LatentLayer, MaskBatch } from '../values.ts';
 import { declareNode } from './declare-node.ts';
 import { cropToCells, findCells } from './latent-cells.ts';
 import { checkCells, encodeImage } from './latent-nodes.ts';
-import { stretchMask } from './stretch-mask.ts';
+import { stretchMask } from './mask-pixels.ts';
 
 /** A mask as large as the picture, cut to whole cells with it. */
 async function toPlanes(

@@ -7,6 +7,7 @@ import type { NodeDefinition } from '../node-definition.ts';
 import { readImage, readMask, readNumber, readText } from '../read-input.ts';
 import type { ImageBatch, MaskBatch } from '../values.ts';
 import { readFile } from './file-nodes.ts';
+import { spreadMask } from './mask-pixels.ts';
 
 const MODULE = 'comfy_extras.nodes_mask';
 const MAX_SIDE = 16_384;
@@ -81,22 +82,9 @@ const maskToImage: NodeDefinition = {
   input: { required: { mask: ['MASK'] } },
   output: ['IMAGE'],
   async run(inputs, context) {
-    const { width, height, frames } = readMask(inputs, 'mask');
-    checkPixels(width, height, frames.length, context.maxPixels);
-    const grey = await makeFrames(frames, width * height * 3, context, (frame, rgb) =>
-      inSlices(
-        frame.length,
-        (start, end) => {
-          for (let i = start; i < end; i += 1) {
-            const value = frame[i] ?? 0;
-            for (let c = 0; c < 3; c += 1) rgb[i * 3 + c] = value;
-          }
-        },
-        context.signal,
-      ),
-    );
-    const image: ImageBatch = { kind: 'image', width, height, channels: 3, frames: grey };
-    return { outputs: [image] };
+    const mask = readMask(inputs, 'mask');
+    checkPixels(mask.width, mask.height, mask.frames.length, context.maxPixels);
+    return { outputs: [await spreadMask(mask, context)] };
   },
 };
 

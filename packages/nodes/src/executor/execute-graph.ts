@@ -15,7 +15,7 @@ import { checkGraph, readGraphNodes, type GraphNode } from './graph-nodes.ts';
 import type { CachedResult, NodeCache } from './node-cache.ts';
 import { raceAbort } from './race-abort.ts';
 import { openRunMemory } from './run-memory.ts';
-import { runNode } from './run-node.ts';
+import { listNeeds, runNode } from './run-node.ts';
 import { createRunState } from './run-state.ts';
 import { createSchedule } from './schedule.ts';
 
@@ -96,6 +96,8 @@ export async function executeGraph(request: ExecutionRequest): Promise<GraphResu
       if (known) {
         listener.executed(id, known.ui ?? null, true);
         state.record(node, known, 'cached');
+      } else if (schedule.defer(id, listNeeds(node, request, state))) {
+        continue;
       } else {
         listener.nodeStarted(id);
         const result = await runNode(node, { request, state, memory });

@@ -34,6 +34,7 @@ export async function runNode(node: GraphNode, run: NodeRun): Promise<CachedResu
   let inputs: NodeInputs = {};
   const work = async () => {
     inputs = gatherInputs(node, request, state);
+    if (isLazy(node)) askNeeds(node, inputs); // one that cannot say what it needs has failed
     const verdict = await node.definition.validate?.(inputs);
     if (verdict !== undefined && verdict !== true) {
       throw new NodeError(`Custom validation failed: ${verdict}`, { exceptionType: 'ValueError' });
@@ -57,23 +58,66 @@ export async function runNode(node: GraphNode, run: NodeRun): Promise<CachedResu
   }
 }
 
+/** Ids of nodes whose results this one turns out to need, of those that it is linked to lazily. */
+export function listNeeds(
+  node: GraphNode,
+  request: ExecutionRequest,
+  state: RunState,
+): readonly string[] {
+  if (!isLazy(node)) return [];
+  try {
+    const needed = askNeeds(node, readInputs(node, request, state));
+    return node.links.filter(({ lazy, name }) => lazy && needed.has(name)).map(({ from }) => from);
+  } catch {
+    return []; // its run meets the same trouble, and reports it
+  }
+}
+
+function isLazy({ links }: GraphNode): boolean {
+  return links.some(({ lazy }) => lazy);
+}
+
+function askNeeds({ definition }: GraphNode, inputs: NodeInputs): ReadonlySet<string> {
+  return new Set(definition.needs?.(inputs));
+}
+
 function gatherInputs(node: GraphNode, request: ExecutionRequest, state: RunState): NodeInputs {
+  const inputs = readInputs(node, request, state);
+  const lazy = new Set(node.links.filter((link) => link.lazy).map(({ name }) => name));
+  for (const name of listRequired(node, request)) {
+    if (Object.hasOwn(inputs, name) || lazy.has(name)) continue;
+    throw new NodeError(`Required input is missing: ${name}`, { exceptionType: 'TypeError' });
+  }
+  return inputs;
+}
+
+/** What the node is given: values, results of nodes that have run, hidden inputs. */
+function readInputs(node: GraphNode, request: ExecutionRequest, state: RunState): NodeInputs {
   if (node.problem) throw node.problem;
-  const { required = {}, hidden = {} } = node.definition.input;
-  const specs = request.registry.specsOf(node.classType);
+  const { input, takesAllInputs = false } = node.definition;
+  const { hidden = {} } = input;
   const inputs = new Map<string, unknown>();
   // Values that the class does not declare (frontends send `upload: "image"`) are not given to it.
-  for (const [name, value] of node.values) if (specs.has(name)) inputs.set(name, value);
-  for (const link of node.links) inputs.set(link.name, state.follow(link));
-  for (const name of Object.keys(required)) {
-    if (inputs.has(name)) continue;
-    throw new NodeError(`Required input is missing: ${name}`, { exceptionType: 'TypeError' });
+  for (const [name, value] of node.values) {
+    if (takesAllInputs || node.declared.has(name)) inputs.set(name, value);
+  }
+  for (const link of node.links) {
+    if (!link.lazy || state.isMade(link.from)) inputs.set(link.name, state.follow(link));
   }
   for (const [name, kind] of Object.entries(hidden)) {
     if (kind === 'UNIQUE_ID') inputs.set(name, node.id);
     else inputs.set(name, kind === 'PROMPT' ? request.promptText : (request.extraPnginfo ?? null));
   }
   return Object.fromEntries(inputs);
+}
+
+/** What runs in the place of a node wants no more than it says. */
+function listRequired({ classType, definition, declared }: GraphNode, request: ExecutionRequest) {
+  if (definition !== request.registry.get(classType)) {
+    return Object.keys(definition.input.required ?? {});
+  }
+  const inputs = [...declared.values()];
+  return inputs.filter(({ section }) => section === 'required').map(({ name }) => name);
 }
 
 /** A plug-in may return anything. */

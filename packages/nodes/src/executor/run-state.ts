@@ -11,6 +11,8 @@ export interface RunState {
   readonly nodeIds: readonly string[];
   /** The value at the other end of a link. @throws NodeError when the node returned too few outputs */
   follow(link: InputLink): unknown;
+  /** Whether the node has run, or was in the cache. */
+  isMade(id: string): boolean;
   /** Whether a sketch goes into this node. */
   takesSketch(node: GraphNode): boolean;
   markExecuted(id: string): void;
@@ -53,6 +55,7 @@ export function createRunState(
         exceptionType: 'IndexError',
       });
     },
+    isMade: (id) => results.has(id),
     takesSketch: (node) => node.links.some(({ from }) => results.get(from)?.sketch),
     markExecuted: (id) => executed.push(id),
     get heldBytes() {

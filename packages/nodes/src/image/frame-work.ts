@@ -7,6 +7,46 @@ export type FrameWork = Pick<NodeContext, 'signal' | 'reserveMemory'>;
 /** Bytes of one sample of a frame (float32). */
 export const SAMPLE_BYTES = 4;
 
+/** A frame of zeros, as soon as there is memory for it. @throws MemoryLimitError; the reason of the signal */
+export async function createFrame(
+  length: number,
+  { reserveMemory }: FrameWork,
+): Promise<Float32Array> {
+  await reserveMemory(length * SAMPLE_BYTES);
+  return new Float32Array(length);
+}
+
+/** A frame of one colour. @throws as createFrame */
+export async function fillFrame(
+  length: number,
+  pixel: readonly number[],
+  work: FrameWork,
+): Promise<Float32Array> {
+  const frame = await createFrame(length, work);
+  await fillSamples(frame, pixel, work.signal);
+  return frame;
+}
+
+/** Paints a frame with one colour. @throws the reason of the signal */
+export async function fillSamples(
+  frame: Float32Array,
+  pixel: readonly number[],
+  signal: AbortSignal,
+): Promise<void> {
+  await inSlices(
+    frame.length / pixel.length,
+    (start, end) => {
+      const [from, to] = [start * pixel.length, end * pixel.length];
+      frame.set(pixel, from);
+      // Doubling what is filled: far faster than a loop over samples.
+      for (let filled = pixel.length; from + filled < to; filled *= 2) {
+        frame.copyWithin(from + filled, from, from + Math.min(filled, to - from - filled));
+      }
+    },
+    signal,
+  );
+}
+
 /**
  * One new frame for each frame, each with `length` samples. Frames that are one object stay one.
  * @throws MemoryLimitError; the reason of the signal

@@ -21,6 +21,22 @@ export function isScaleMethod(value: string): value is ScaleMethod {
   return SCALE_METHODS.some((method) => method === value);
 }
 
+/** Frames of one size: of a picture, or of a mask, which has one channel. */
+interface Frames {
+  readonly width: number;
+  readonly height: number;
+  readonly channels?: number;
+  readonly frames: readonly Float32Array[];
+}
+
+export interface ScaleOptions {
+  /** Pixels. */
+  readonly width: number;
+  readonly height: number;
+  readonly method: ScaleMethod;
+  readonly crop: string;
+}
+
 /**
  * Resizes a batch; `crop: 'center'` first cuts it to the wanted aspect ratio.
  * Results may leave 0..1 (bicubic overshoots), as in ComfyUI.
@@ -28,19 +44,28 @@ export function isScaleMethod(value: string): value is ScaleMethod {
  */
 export async function scaleImage(
   image: ImageBatch,
-  options: { width: number; height: number; method: ScaleMethod; crop: string },
+  options: ScaleOptions,
   work: FrameWork,
 ): Promise<ImageBatch> {
-  const { width, height, method } = options;
+  const { width, height } = options;
+  return { ...image, width, height, frames: await scaleFrames(image, options, work) };
+}
+
+/** The frames of a batch resized. @throws as scaleImage */
+export async function scaleFrames(
+  batch: Frames,
+  { width, height, method, crop }: ScaleOptions,
+  work: FrameWork,
+): Promise<Float32Array[]> {
+  const { channels = 1 } = batch;
   const done = new Map<Float32Array, Float32Array>(); // equal frames are often the same object
   const frames: Float32Array[] = [];
-  for (const samples of image.frames) {
+  for (const samples of batch.frames) {
     let scaled = done.get(samples);
     if (!scaled) {
-      const whole: Plane = { ...image, samples };
-      await work.reserveMemory(width * height * image.channels * SAMPLE_BYTES);
-      const plane =
-        options.crop === 'center' ? await cropToAspect(whole, width / height, work) : whole;
+      const whole: Plane = { width: batch.width, height: batch.height, channels, samples };
+      await work.reserveMemory(width * height * channels * SAMPLE_BYTES);
+      const plane = crop === 'center' ? await cropToAspect(whole, width / height, work) : whole;
       scaled =
         method === 'lanczos'
           ? await resizeLanczos(plane, width, height, work.signal)
@@ -49,7 +74,7 @@ export async function scaleImage(
     }
     frames.push(scaled);
   }
-  return { ...image, width, height, frames };
+  return frames;
 }
 
 function cropToAspect(plane: Plane, aspect: number, work: FrameWork): Promise<Plane> {
@@ -84,12 +109,7 @@ export async function cropPlane(
 
 /** A part of every frame of a batch; the batch's own frames when it is all of them. @throws as cropPlane */
 export async function cropFrames(
-  batch: {
-    readonly width: number;
-    readonly height: number;
-    readonly channels?: number;
-    readonly frames: readonly Float32Array[];
-  },
+  batch: Frames,
   box: { x: number; y: number; width: number; height: number },
   work: FrameWork,
 ): Promise<Float32Array[]> {

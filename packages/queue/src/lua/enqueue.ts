@@ -1,56 +1,105 @@
-import { COMMON_LUA } from './common.ts';
+import { lua, LUA_NOW, luaNames } from '@tiercel/contracts';
+import { RedisScript } from '@tiercel/runtime';
+import { LUA_STATUS } from './parts.ts';
 
-/**
- * Accepts a prompt: writes the record and puts it among the pending, in one step.
- *
- * ARGV: prefix, id, body hash, now ms, number ('' = count), front (0|1), tenant, client ('n' | 'y'..id),
- *       serial (0|1), max pending, workflow id, prompt, extra_data, outputs, node_errors, sealed secrets
- * Returns: {'ok', number, remaining} | {'same', number, node_errors} | {'conflict'} | {'full', pending}
- */
-export const ENQUEUE_LUA = `
-${COMMON_LUA}
-local id, hash, now, tenant, client = ARGV[2], ARGV[3], ARGV[4], ARGV[7], ARGV[8]
-local key = P .. 'job:' .. id
-local known = redis.call('HMGET', key, 'hash', 'number', 'node_errors')
-if known[1] then
-  if known[1] == hash then return { 'same', known[2], known[3] } end
+export type EnqueueReply =
+  | { readonly kind: 'ok'; readonly number: number }
+  /** The id was accepted before, with the same body. */
+  | { readonly kind: 'same'; readonly number: number; readonly nodeErrorsText: string }
+  /** The id was accepted before, with another body. */
+  | { readonly kind: 'conflict' }
+  | { readonly kind: 'full'; readonly pending: number };
+
+/** Accepts a prompt: writes the record and puts it among the pending, in one step. */
+export const enqueueScript = new RedisScript({
+  name: 'enqueue',
+  args: [
+    ...([
+      'prefix',
+      'call',
+      'id',
+      'body_hash',
+      'given_number',
+      'front',
+      'tenant',
+      'client',
+    ] as const),
+    ...([
+      'serial',
+      'max_pending',
+      'workflow',
+      'prompt',
+      'extra',
+      'targets',
+      'node_errors',
+    ] as const),
+    'secrets',
+  ],
+  lua: lua`
+-- ARGV[1] prefix
+-- ARGV[2] call          id of this call: sent again, it is answered as the first time
+-- ARGV[3] id            of the job
+-- ARGV[4] body_hash     of the request: the same id with another body is refused
+-- ARGV[5] given_number  '' to count
+-- ARGV[6] front         0|1
+-- ARGV[7] tenant
+-- ARGV[8] client        'n' for none, else 'y' and the client_id
+-- ARGV[9] serial        1: the client has one running job at a time
+-- ARGV[10] max_pending
+-- ARGV[11] workflow     '' for none
+-- ARGV[12] prompt       JSON
+-- ARGV[13] extra        JSON: extra_data without secrets
+-- ARGV[14] targets      JSON: ids of the output nodes
+-- ARGV[15] node_errors  JSON
+-- ARGV[16] secrets      sealed, '' for none
+-- Returns {'ok', number} | {'same', number, node_errors} | {'conflict'} | {'full', pending}
+${LUA_NOW}
+${LUA_STATUS}
+${luaNames('job', 'number', 'seq', 'unreleased', 'created', 'workflow')}
+local known_call, known_hash, known_number, known_errors =
+  unpack(redis.call('HMGET', job_key(id), 'accepted_by', 'hash', 'number', 'node_errors'))
+if known_hash then
+  if known_call == call then return { 'ok', known_number } end
+  if known_hash == body_hash then return { 'same', known_number, known_errors } end
   return { 'conflict' }
 end
-local pending = redis.call('ZCARD', P .. 'pending')
-if pending >= tonumber(ARGV[10]) then return { 'full', pending } end
-local number = ARGV[5]
-if number == '' then
-  number = redis.call('INCR', P .. 'number') - 1
-  if ARGV[6] == '1' then number = -number end
-  number = string.format('%d', number)
+local score = tonumber(given_number)
+if given_number ~= '' and (not score or score ~= score) then
+  return redis.error_reply('ERR the number of a job is no number')
 end
-local m = string.format('%016d:', redis.call('INCR', P .. 'seq')) .. id
-local lane = ''
-if ARGV[9] == '1' and #client > 1 then lane = tenant .. '\\n' .. string.sub(client, 2) end
-redis.call('HSET', key, 'id', id, 'm', m, 'state', 'pending', 'hash', hash, 'number', number,
-  'created', now, 'tenant', tenant, 'client', client, 'lane', lane, 'attempt', 0, 'workflow', ARGV[11],
-  'prompt', ARGV[12], 'extra', ARGV[13], 'targets', ARGV[14], 'node_errors', ARGV[15], 'secrets', ARGV[16])
-redis.call('ZADD', P .. 'pending', number, m)
-redis.call('ZADD', P .. 'unreleased', now, id)
-redis.call('ZADD', P .. 'created:pending', now, m)
-if ARGV[11] ~= '' then redis.call('ZADD', P .. 'workflow:' .. ARGV[11], now, m) end
-return { 'ok', number, tell_status() }
-`;
+local pending = redis.call('ZCARD', pending_key)
+if pending >= tonumber(max_pending) then return { 'full', pending } end
 
-/**
- * Lets pending jobs be taken, once their answers have been flushed to the callers.
- *
- * ARGV: prefix, most permits that may wait, id...
- * Returns: how many permits must be added (reads, never writes, BullMQ's list of waiting ones)
- */
-export const RELEASE_LUA = `
-${COMMON_LUA}
-local ready = 0
-for i = 3, #ARGV do
-  if redis.call('ZREM', P .. 'unreleased', ARGV[i]) == 1 then
-    local job = redis.call('HMGET', P .. 'job:' .. ARGV[i], 'm', 'tenant', 'lane', 'number')
-    if job[1] then ready = ready + make_available(job[2], job[3], job[1], job[4]) end
-  end
+local number = given_number
+if number == '' then
+  local counted = redis.call('INCR', number_key) - 1
+  number = string.format('%d', front == '1' and -counted or counted)
 end
-return math.max(0, math.min(ready, tonumber(ARGV[2]) - redis.call('LLEN', P .. 'bull:permits:wait')))
-`;
+local m = string.format('%016d:', redis.call('INCR', seq_key)) .. id
+local lane = ''
+if serial == '1' and #client > 1 then lane = tenant .. '\n' .. string.sub(client, 2) end
+redis.call('HSET', job_key(id), 'id', id, 'm', m, 'state', 'pending', 'accepted_by', call, 'hash', body_hash,
+  'number', number, 'created', now, 'tenant', tenant, 'client', client, 'lane', lane, 'attempt', 0,
+  'workflow', workflow, 'prompt', prompt, 'extra', extra, 'targets', targets, 'node_errors', node_errors,
+  'secrets', secrets)
+redis.call('ZADD', pending_key, number, m)
+redis.call('ZADD', unreleased_key, now, id)
+redis.call('ZADD', created_key('pending'), now, m)
+if workflow ~= '' then redis.call('ZADD', workflow_key(workflow), now, m) end
+tell_status()
+return { 'ok', number }
+`,
+  parse: (reply): EnqueueReply => {
+    const [kind, fact, nodeErrorsText] = reply as [EnqueueReply['kind'], string?, string?];
+    switch (kind) {
+      case 'ok':
+        return { kind, number: Number(fact) };
+      case 'same':
+        return { kind, number: Number(fact), nodeErrorsText: nodeErrorsText ?? '{}' };
+      case 'full':
+        return { kind, pending: Number(fact) };
+      case 'conflict':
+        return { kind };
+    }
+  },
+});

@@ -1,20 +1,25 @@
+import { lua } from '@tiercel/contracts';
+import { RedisScript } from '@tiercel/runtime';
+
 /**
  * One page over several sorted sets as if they were one, without reading what lies before it: the
  * score at the page's first rank is found by bisection with ZCOUNT, so the cost is that of the page
  * plus some 40 counts per set. Scores must be whole numbers (milliseconds).
  * Equal scores are ordered by set, then by member.
- *
- * ARGV: prefix, descending (0|1), offset, limit, set name...
- * Returns: {total, member...}
  */
-export const PAGE_LUA = `
-local P = ARGV[1] .. ':'
-local descending, offset, limit = ARGV[2] == '1', tonumber(ARGV[3]), tonumber(ARGV[4])
-local sets, total = {}, 0
-for i = 5, #ARGV do
-  sets[#sets + 1] = P .. ARGV[i]
-  total = total + redis.call('ZCARD', P .. ARGV[i])
-end
+export const pageScript = new RedisScript({
+  name: 'page',
+  args: ['order', 'first', 'most'],
+  list: 'sets',
+  lua: lua`
+-- ARGV[1] order     desc | asc
+-- ARGV[2] first     how many to pass over
+-- ARGV[3] most      members to return
+-- ARGV[4..] sets    keys of sorted sets
+-- Returns {total, member...}
+local descending, offset, limit = order == 'desc', tonumber(first), tonumber(most)
+local total = 0
+for _, set in ipairs(sets) do total = total + redis.call('ZCARD', set) end
 local page = { total }
 if offset >= total or limit <= 0 then return page end
 local function text(score) return string.format('%.0f', score) end
@@ -77,4 +82,9 @@ table.sort(rest, function(a, b)
 end)
 for i = 1, math.min(need, #rest) do page[#page + 1] = rest[i][4] end
 return page
-`;
+`,
+  parse: (reply) => {
+    const [total, ...members] = reply as [number, ...string[]];
+    return { total, members };
+  },
+});

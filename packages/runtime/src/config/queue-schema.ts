@@ -20,8 +20,10 @@ export const queueSchema = z
       .number()
       .int()
       .min(500)
-      .default(30_000)
-      .describe('A worker that is silent for this long is taken for dead and its jobs run again'),
+      .default(15_000)
+      .describe(
+        'A worker that is silent for this long is taken for dead; its jobs run again at most a third of it later',
+      ),
     historyMaxItems: count(10_000).describe('Ended jobs kept; the oldest go first'),
     historyMaxDays: z
       .number()

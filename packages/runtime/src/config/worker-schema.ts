@@ -6,9 +6,14 @@ export const workerSchema = z
     shutdownGraceMs: ms(10_000).describe(
       'After SIGTERM running jobs may finish for this long, then they are handed back',
     ),
-    blockedMs: ms(60_000).describe(
-      'A worker whose event loop is stuck for this long kills itself; its jobs run again elsewhere',
-    ),
+    blockedMs: z
+      .number()
+      .int()
+      .positive()
+      .optional()
+      .describe(
+        'A worker whose event loop is stuck for this long kills itself; its jobs run again elsewhere. Not set: three fifths of `queue.lockMs`, which is also the most it may be',
+      ),
     cacheBytes: bytes(256 * MIB).describe(
       'Results of unchanged nodes kept for later jobs, per process',
     ),

@@ -1,0 +1,211 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { promptId } from '@tiercel/contracts';
+import { startRedisProxy, startTestRedis, stopEverything, type RedisProxy } from '@tiercel/testkit';
+import type { TakenJob } from './lua/take-job.ts';
+import { Producer } from './producer.ts';
+import { another, newJob, openQueueParts, result, type QueueParts } from './queue.test-parts.ts';
+
+/**
+ * A connection that breaks before a reply arrives sends its command again. Whatever the command, that is to make
+ * no difference: neither to what it answers, nor to what it leaves behind.
+ */
+
+let redisUrl: string;
+let proxy: RedisProxy;
+let rounds = 0;
+const open: QueueParts[] = [];
+
+beforeAll(async () => {
+  redisUrl = (await startTestRedis()).url;
+  proxy = await startRedisProxy(redisUrl);
+});
+afterAll(async () => {
+  for (const parts of open) await parts.close();
+  await stopEverything();
+});
+
+interface Scenario {
+  /** What is there before. */
+  prepare(parts: QueueParts): Promise<void>;
+  /** The step whose command is sent twice: the first one that names `lost`. Returns what the caller sees. */
+  act(parts: QueueParts): Promise<unknown>;
+}
+
+const tell = (job: TakenJob | undefined): unknown => job && [job.id, job.attempt, job.promptText];
+
+const scenarios: Record<string, Scenario> = {
+  'accepting a prompt': {
+    prepare: async (parts) => {
+      await parts.add('before');
+    },
+    act: async (parts) => [
+      await parts.producer.enqueue(newJob('lost', { clientId: 'A' })),
+      await parts.producer.enqueue(newJob('after')),
+    ],
+  },
+  'accepting the last prompt that there is room for': {
+    prepare: async (parts) => {
+      await parts.producer.enqueue(newJob('first'));
+    },
+    act: ({ redis, names, permits }) =>
+      new Producer(redis, names, permits, { maxPending: 2, perClient: 'serial' }).enqueue(
+        newJob('lost'),
+      ),
+  },
+  'releasing a job': {
+    prepare: async (parts) => {
+      await parts.producer.enqueue(newJob('lost'));
+    },
+    act: (parts) => parts.producer.release(promptId('lost')),
+  },
+  'taking a job': {
+    prepare: async (parts) => {
+      for (const id of ['first', 'second']) await parts.add(id, { clientId: id });
+    },
+    act: async (parts) => tell(await parts.take('lost')),
+  },
+  'taking a job again after its worker died': {
+    prepare: async (parts) => {
+      for (const id of ['first', 'second']) await parts.add(id);
+      await parts.take('lost');
+    },
+    act: async (parts) => tell(await parts.take('lost')),
+  },
+  'ending a job and taking the next one': {
+    prepare: async (parts) => {
+      await parts.add('lost', { clientId: 'A' });
+      await parts.add('next', { clientId: 'A' });
+    },
+    act: async (parts) => {
+      const job = await parts.take('permit');
+      const { next, ...reply } = await parts.consumer.finish(
+        job!,
+        result('lost'),
+        Date.now(),
+        another(),
+      );
+      return [reply, tell(next), await parts.finish(next)];
+    },
+  },
+  'ending a job without taking another': {
+    prepare: async (parts) => {
+      await parts.add('lost', { clientId: 'A' });
+      await parts.add('next', { clientId: 'A' });
+    },
+    act: async (parts) =>
+      parts.consumer.finish((await parts.take('permit'))!, result('lost'), Date.now(), undefined),
+  },
+  'handing a job back': {
+    prepare: async (parts) => {
+      await parts.add('lost', { clientId: 'A' });
+      await parts.add('next', { clientId: 'A' });
+    },
+    act: async (parts) => {
+      await parts.consumer.handBack((await parts.take('permit'))!);
+      return tell(await parts.take());
+    },
+  },
+  'noting where a job is done': {
+    prepare: async (parts) => {
+      await parts.add('job');
+    },
+    act: async (parts) => {
+      const noted = await parts.consumer.remember((await parts.take('permit'))!, 'lost');
+      return [noted, (await parts.take('permit'))?.note];
+    },
+  },
+  'deleting pending jobs': {
+    prepare: async (parts) => {
+      for (const id of ['lost', 'other']) await parts.add(id, { clientId: 'A' });
+    },
+    act: (parts) => parts.editor.deletePending(['lost', 'other', 'unknown']),
+  },
+  'cancelling what waits and what runs': {
+    prepare: async (parts) => {
+      await parts.add('runs');
+      await parts.take();
+      await parts.add('lost');
+    },
+    act: (parts) => parts.editor.cancel(['lost', 'runs', 'unknown']),
+  },
+  'interrupting a job': {
+    prepare: async (parts) => {
+      await parts.add('lost');
+      await parts.take();
+    },
+    act: (parts) => parts.editor.interrupt(['lost', 'unknown']),
+  },
+  'deleting from history': {
+    prepare: async (parts) => {
+      await parts.add('lost');
+      await parts.finish(await parts.take());
+    },
+    act: (parts) => parts.editor.deleteHistory(['lost', 'unknown']),
+  },
+};
+
+/** All that a caller, an operator or a worker could see afterwards. */
+async function look(parts: QueueParts): Promise<unknown> {
+  const queue = await parts.reader.listQueueIds();
+  const history = await parts.reader.listHistoryIds({});
+  const records = await Promise.all(
+    [...queue.running, ...queue.pending, ...history].map((id) =>
+      parts.redis.hmget(
+        parts.names.job(id),
+        'id',
+        'state',
+        'attempt',
+        'number',
+        'permit',
+        'cancel',
+      ),
+    ),
+  );
+  const events = await Promise.all(
+    history.map((id) => parts.redis.xlen(parts.names.jobEvents(id))),
+  );
+  const counters = await parts.redis.mget(parts.names.number, parts.names.seq);
+  return {
+    queue,
+    history,
+    records,
+    events,
+    counters,
+    permits: await parts.permits.getWaitingCount(),
+  };
+}
+
+function openParts(url: string, prefix = `round${(rounds += 1)}`): QueueParts {
+  const parts = openQueueParts(url, prefix);
+  open.push(parts);
+  return parts;
+}
+
+describe('a command whose reply is lost', () => {
+  test.each(Object.entries(scenarios))('%s', async (_, scenario) => {
+    const calm = openParts(redisUrl);
+    await scenario.prepare(calm);
+    const expected = [await scenario.act(calm), await look(calm)];
+
+    const unlucky = openParts(proxy.url);
+    await scenario.prepare(openParts(redisUrl, unlucky.names.prefix));
+    const lost = proxy.loseReplyTo('lost');
+    const seen = [await scenario.act(unlucky), await look(unlucky)];
+    await lost;
+    expect(seen).toEqual(expected);
+  });
+
+  test('that ended a job is answered although the job is out of history by then', async () => {
+    const parts = openParts(proxy.url);
+    const others = openParts(redisUrl, parts.names.prefix);
+    for (const id of ['lost', 'next']) await others.add(id);
+    const job = await others.take('permit');
+    void proxy.loseReplyTo('lost');
+    proxy.before('lost', async () => {
+      await others.editor.clearHistory();
+    });
+    const reply = await parts.consumer.finish(job!, result('lost'), Date.now(), another());
+    expect([reply.ours, reply.next?.id, reply.next?.attempt]).toEqual([true, 'next', 1]);
+    expect(await others.reader.listHistoryIds({})).toEqual([]);
+  });
+});

@@ -1,0 +1,126 @@
+import { lua, LUA_EMIT, LUA_NOW, luaNames, type ClaimId } from '@tiercel/contracts';
+import { RedisScript } from '@tiercel/runtime';
+import { LUA_LANES, LUA_STATUS } from './parts.ts';
+import { LUA_TAKE, parseTaken, type TakenJob } from './take-job.ts';
+
+export interface FinishReply {
+  /** False when the claim is void: another worker has the job, or it has ended already. */
+  readonly ours: boolean;
+  /**
+   * The next job of the same client became ready. Who takes no further job must add a permit for it.
+   */
+  readonly unlocked: boolean;
+  /** The permit's next job; undefined when nothing is ready, or the permit is no longer ours. */
+  readonly next: TakenJob | undefined;
+}
+
+/** Ends of a client that are kept for its return, at most. */
+const MAX_MISSED = 100;
+
+/**
+ * Ends a job: the record goes to history in the same step in which it leaves `running`, and the end is
+ * announced: terminal event, `status`, `executing {node: null}`. The same step hands out the next job.
+ *
+ * Sent again, by the connection or with a result that could not be written before, it answers as the first time:
+ * the record still names the claim that ended it, and the next job the claim that it was handed out to.
+ */
+export const finishScript = new RedisScript({
+  name: 'finish',
+  args: [
+    ...([
+      'prefix',
+      'id',
+      'permit',
+      'claim',
+      'outcome',
+      'started',
+      'ended',
+      'outputs',
+      'messages',
+    ] as const),
+    ...([
+      'meta',
+      'report',
+      'outputs_count',
+      'preview_output',
+      'failure',
+      'terminal_frame',
+    ] as const),
+    ...(['idle_frame', 'events_per_job', 'events_ttl_s', 'worker', 'next_claim'] as const),
+  ],
+  lua: lua`
+-- ARGV[1] prefix
+-- ARGV[2] id             of the job
+-- ARGV[3] permit
+-- ARGV[4] claim
+-- ARGV[5] outcome        success | error | interrupted
+-- ARGV[6] started        epoch ms
+-- ARGV[7] ended          epoch ms
+-- ARGV[8] outputs        JSON
+-- ARGV[9] messages       JSON
+-- ARGV[10] meta          JSON
+-- ARGV[11] report        JSON
+-- ARGV[12] outputs_count
+-- ARGV[13] preview_output JSON, or ''
+-- ARGV[14] failure       JSON, or ''
+-- ARGV[15] terminal_frame
+-- ARGV[16] idle_frame    executing with node null
+-- ARGV[17] events_per_job
+-- ARGV[18] events_ttl_s
+-- ARGV[19] worker
+-- ARGV[20] next_claim    id for the claim of the permit's next job; '' to take none
+-- Returns {0} when the claim is void
+--       | {1, a successor in its lane became ready (0|1), next job as in LUA_TAKE}
+${LUA_NOW}
+${LUA_EMIT}
+${LUA_STATUS}
+${LUA_LANES}
+${LUA_TAKE}
+${luaNames('duration', 'history', 'missed')}
+local state, holder, m, tenant, lane, created, client = unpack(redis.call('HMGET',
+  job_key(id), 'state', 'claim', 'm', 'tenant', 'lane', 'created', 'client'))
+if state ~= 'running' or holder ~= claim then
+  local next_id = next_claim ~= '' and redis.call('HGET', permits_key, permit)
+  local next_job = next_id and taken_by(next_claim, next_id) or nil
+  local is_ended_by_us = holder == claim and state ~= 'pending'
+  if not is_ended_by_us and not next_job then return { 0 } end
+  return { 1, tonumber(redis.call('HGET', job_key(id), 'unlocked') or 0), next_job }
+end
+local run_ms = tonumber(ended) - tonumber(started)
+
+redis.call('HDEL', permits_key, permit)
+redis.call('ZREM', running_key, id)
+redis.call('ZREM', created_key('running'), m)
+redis.call('ZADD', created_key(outcome), created, m)
+redis.call('ZADD', duration_key(outcome), run_ms, m)
+redis.call('ZADD', history_key, now, m)
+local unlocked = free_lane(tenant, lane)
+redis.call('HSET', job_key(id), 'state', outcome, 'unlocked', unlocked, 'started', started, 'ended', ended,
+  'outputs', outputs, 'messages', messages, 'meta', meta, 'report', report, 'outputs_count', outputs_count,
+  'preview_output', preview_output, 'error', failure, 'secrets', '')
+local left = tell_status()
+local status_frame = '{"type":"status","data":{"status":{"exec_info":{"queue_remaining":' .. left .. '}}}}'
+emit(id, 'T', client, events_per_job, {
+  { terminal_frame, 1, outcome == 'interrupted' and 1 or 0 },
+  { status_frame, 0, 0 },
+  { idle_frame, 1, 0 },
+})
+redis.call('EXPIRE', events_key(id), events_ttl_s)
+if #client > 1 then
+  local missed = missed_key(string.sub(client, 2))
+  redis.call('ZADD', missed, now, id)
+  redis.call('ZREMRANGEBYRANK', missed, 0, -${MAX_MISSED} - 1)
+  redis.call('EXPIRE', missed, events_ttl_s)
+end
+if next_claim == '' then return { 1, unlocked } end
+return { 1, unlocked, take_next(permit, worker, next_claim) }
+`,
+  parse: (reply) => reply as [ours: 0 | 1, unlocked?: 0 | 1, next?: unknown],
+});
+
+export function parseFinish(
+  [ours, unlocked, next]: Awaited<ReturnType<(typeof finishScript)['run']>>,
+  claim: { readonly permit: string; readonly claimId: ClaimId },
+): FinishReply {
+  return { ours: ours === 1, unlocked: unlocked === 1, next: parseTaken(next, claim) };
+}

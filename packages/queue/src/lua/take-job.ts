@@ -1,0 +1,137 @@
+import {
+  decodeClient,
+  lua,
+  luaNames,
+  permitId,
+  promptId,
+  type ClaimId,
+  type PermitId,
+  type PromptId,
+} from '@tiercel/contracts';
+import { LUA_MEMBERS } from './parts.ts';
+
+/**
+ * A job that a worker has taken, and the worker's right to run it: its claim, made of the permit, the job and
+ * the attempt. `claimId` stands for the three; a later attempt has another one, and voids it.
+ */
+export interface TakenJob {
+  readonly id: PromptId;
+  readonly permit: PermitId;
+  readonly claimId: ClaimId;
+  /** 1 for the first run. */
+  readonly attempt: number;
+  /** By Redis' clock, in epoch ms. */
+  readonly takenAtMs: number;
+  readonly number: number;
+  readonly tenant: string;
+  readonly clientId: string | undefined;
+  readonly promptText: string;
+  readonly extraText: string;
+  readonly outputIds: readonly string[];
+  /** By Redis' clock, in epoch ms. */
+  readonly createdAt: number;
+  /** True when it was interrupted under an earlier worker that died before it could stop. */
+  readonly cancelled: boolean;
+  readonly sealedSecrets: string | undefined;
+  /** What an earlier attempt noted with `remember`. */
+  readonly note: string | undefined;
+}
+
+/**
+ * take_next(permit, worker, claim) gives a permit the first ready job of the tenant whose turn it is by weighted
+ * fair share; take_again(permit, worker, claim, id) gives it the job that it had already, one attempt later unless
+ * this very claim has it. taken_by(claim, id) is the job of a claim; nil when it is void. All answer nil or
+ * {id, prompt, extra, targets, client, number, tenant, created, attempt, cancel, secrets, note, taken, ...}.
+ * Taking changes no count, so no `status` is told. Wants `now`.
+ */
+export const LUA_TAKE = lua`
+${LUA_MEMBERS}
+${luaNames('job', 'pending', 'running', 'permits', 'ready', 'tenants', 'vtime', 'weights')}
+${luaNames('lane', 'lanes', 'created')}
+local function read(id)
+  return redis.call('HMGET', job_key(id), 'id', 'prompt', 'extra', 'targets', 'client', 'number', 'tenant',
+    'created', 'attempt', 'cancel', 'secrets', 'note', 'taken', 'state', 'permit', 'claim', 'lane')
+end
+local ATTEMPT, TAKEN, STATE, PERMIT, CLAIM, LANE, CREATED = 9, 13, 14, 15, 16, 17, 8
+local function taken_by(claim, id)
+  local job = read(id)
+  return job[STATE] == 'running' and job[CLAIM] == claim and job or nil
+end
+local function give(permit, worker, claim, id, job)
+  job[ATTEMPT] = job[ATTEMPT] + 1
+  job[TAKEN] = now
+  redis.call('HSET', job_key(id), 'state', 'running', 'permit', permit, 'claim', claim, 'worker', worker,
+    'attempt', job[ATTEMPT], 'taken', now, 'batch', 0)
+  redis.call('ZADD', running_key, now, id)
+  return job
+end
+local function take_again(permit, worker, claim, id)
+  local job = read(id)
+  if job[STATE] ~= 'running' or job[PERMIT] ~= permit then return nil end
+  if job[CLAIM] == claim then return job end
+  return give(permit, worker, claim, id, job)
+end
+local function next_ready()
+  while true do
+    -- The turn is the tenant's with the least virtual time; alone, a tenant needs no accounts.
+    local tenant, turn, other = unpack(redis.call('ZRANGE', tenants_key, 0, 1, 'WITHSCORES'))
+    if not tenant then return nil end
+    local m = redis.call('ZPOPMIN', ready_key(tenant))[1]
+    if m and other then
+      local weight = tonumber(redis.call('HGET', weights_key, tenant) or 1)
+      redis.call('SET', vtime_key, turn)
+      redis.call('ZINCRBY', tenants_key, 1 / weight, tenant)
+    end
+    if redis.call('ZCARD', ready_key(tenant)) == 0 then redis.call('ZREM', tenants_key, tenant) end
+    if m then return m end
+  end
+end
+local function take_next(permit, worker, claim)
+  while true do
+    local m = next_ready()
+    if not m then return nil end
+    local id = id_of(m)
+    local job = read(id)
+    redis.call('ZREM', pending_key, m)
+    redis.call('ZREM', created_key('pending'), m)
+    -- Without a record (somebody deleted it by hand) there is nothing to run.
+    if job[CREATED] then
+      if job[LANE] ~= '' then
+        redis.call('ZREM', lane_key(job[LANE]), m)
+        redis.call('HSET', lanes_key, job[LANE], id)
+      end
+      redis.call('ZADD', created_key('running'), job[CREATED], m)
+      redis.call('HSET', permits_key, permit, id)
+      return give(permit, worker, claim, id, job)
+    end
+  end
+end
+`;
+
+/** Reads what take_next, take_again and taken_by answer. */
+export function parseTaken(
+  reply: unknown,
+  { permit, claimId }: { readonly permit: string; readonly claimId: ClaimId },
+): TakenJob | undefined {
+  if (!Array.isArray(reply)) return undefined;
+  const texts = reply as (string | null)[];
+  const [id, prompt, extra, targets, client, number, tenant, created, attempt, ...rest] = texts;
+  const [cancel, secrets, note, taken] = rest;
+  return {
+    id: promptId(id ?? ''),
+    permit: permitId(permit),
+    claimId,
+    attempt: Number(attempt),
+    takenAtMs: Number(taken),
+    number: Number(number),
+    tenant: tenant ?? '',
+    clientId: decodeClient(client ?? 'n'),
+    promptText: prompt ?? '{}',
+    extraText: extra ?? '{}',
+    outputIds: JSON.parse(targets ?? '[]') as string[],
+    createdAt: Number(created),
+    cancelled: cancel === '1',
+    sealedSecrets: secrets === null || secrets === '' ? undefined : secrets,
+    note: note ?? undefined,
+  };
+}

@@ -1,0 +1,136 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { connectRedis } from '@tiercel/runtime';
+import { startTestRedis, stopEverything, until, type TestRedis } from '@tiercel/testkit';
+import type { PermitLease } from './permit-lease.ts';
+import { addPermits } from './permits.ts';
+import { log, openQueueParts, type QueueParts } from './queue.test-parts.ts';
+import { PermitRunner } from './runner.ts';
+
+/** A lock that is short for a test, and long for a machine under load. */
+const LOCK_MS = 900;
+
+let server: TestRedis;
+let parts: QueueParts;
+let rounds = 0;
+const closers: (() => Promise<void>)[] = [];
+
+beforeAll(async () => {
+  server = await startTestRedis();
+});
+beforeEach(() => {
+  parts = openQueueParts(server.url, `runner${(rounds += 1)}`);
+});
+afterEach(async () => {
+  for (const close of closers.splice(0).reverse()) await close();
+  await parts.close();
+});
+afterAll(stopEverything);
+
+/** One process with a runner; its runs end when the test says so. */
+function startRunner(concurrency = 4) {
+  const redis = connectRedis(server.url, 'blocking', log);
+  const runs: { lease: PermitLease; end: () => void }[] = [];
+  const doubts: string[] = [];
+  const runner = new PermitRunner({
+    ...{ redis, names: parts.names, log },
+    options: { concurrency, lockMs: LOCK_MS },
+    run: (lease) =>
+      new Promise((end) => {
+        runs.push({ lease, end });
+      }),
+    onDoubt: (permit) => {
+      doubts.push(permit);
+      return Promise.resolve();
+    },
+  });
+  runner.start();
+  closers.push(async () => {
+    for (const { end } of runs) end();
+    await runner.stop();
+    redis.disconnect();
+  });
+  return { runs, doubts };
+}
+
+const lockOf = (permit: string): string => `${parts.names.bullPrefix}:permits:${permit}:lock`;
+const countOpen = (): Promise<number> => parts.permits.getJobCountByTypes('active', 'waiting');
+const pass = (ms: number) => new Promise((done) => setTimeout(done, ms));
+
+describe('the lock of a permit', () => {
+  test('is renewed for as long as its work takes', async () => {
+    const { runs, doubts } = startRunner();
+    await addPermits(parts.permits, 3);
+    await until(() => runs.length === 3);
+    await pass(2 * LOCK_MS);
+    expect([runs.length, doubts.length]).toEqual([3, 0]);
+    for (const { end } of runs) end();
+    await until(async () => (await countOpen()) === 0);
+  });
+
+  test('that runs out brings the permit back to the work that goes on, and is renewed again', async () => {
+    const { runs, doubts } = startRunner();
+    await addPermits(parts.permits, 1);
+    await until(() => runs.length === 1);
+    const [{ lease, end }] = runs as [(typeof runs)[0]];
+    for (let time = 0; time < 3; time += 1) {
+      const before = lease.delivery;
+      await parts.redis.del(lockOf(lease.permit));
+      await until(() => lease.isHeld && lease.delivery !== before);
+    }
+    expect(doubts.length).toBeGreaterThanOrEqual(3);
+    // The end of an earlier delivery must not take the renewal of the last one with it.
+    await pass(2 * LOCK_MS);
+    expect(await parts.redis.get(lockOf(lease.permit))).toBe(lease.delivery?.token);
+    expect(runs).toHaveLength(1);
+    end();
+    // What the permit was delivered for meanwhile is looked after too.
+    await until(() => runs.length === 2);
+    runs[1]!.end();
+    await until(async () => (await countOpen()) === 0);
+  });
+
+  test('is known to be lost while Redis has given the permit to nobody else', async () => {
+    const { runs, doubts } = startRunner(1);
+    await addPermits(parts.permits, 2);
+    await until(() => runs.length === 1);
+    const [{ lease, end }] = runs as [(typeof runs)[0]];
+    await parts.redis.del(lockOf(lease.permit));
+    await until(() => !lease.isHeld);
+    await until(() => doubts.length > 2);
+    end();
+    // The hand is free: both permits come, the lost one to new work.
+    await until(() => runs.length === 2);
+    runs[1]!.end();
+    await until(() => runs.length === 3);
+    expect(runs.slice(1).map((run) => run.lease.permit)).toContain(lease.permit);
+    runs[2]!.end();
+    await until(async () => (await countOpen()) === 0);
+  });
+
+  test('that another process has got is left to it', async () => {
+    const first = startRunner(1);
+    await addPermits(parts.permits, 1);
+    await until(() => first.runs.length === 1);
+    const { permit } = first.runs[0]!.lease;
+    const second = startRunner(1);
+    await parts.redis.del(lockOf(permit));
+    await until(() => second.runs.length === 1);
+    expect(second.runs[0]!.lease.permit).toBe(permit);
+    first.runs[0]!.end();
+    await pass(2 * LOCK_MS);
+    expect(await parts.redis.get(lockOf(permit))).toBe(second.runs[0]!.lease.delivery?.token);
+    second.runs[0]!.end();
+    await until(async () => (await countOpen()) === 0);
+  });
+
+  test('runs out when the work leaves the permit, and somebody gets it soon', async () => {
+    const { runs } = startRunner();
+    await addPermits(parts.permits, 1);
+    await until(() => runs.length === 1);
+    const [{ lease, end }] = runs as [(typeof runs)[0]];
+    lease.leave();
+    end();
+    await until(() => runs.length === 2);
+    expect(runs[1]!.lease.permit).toBe(lease.permit);
+  });
+});
