@@ -38,7 +38,7 @@ interface Launcher {
 }
 
 function startLauncher(
-  mode: { failing?: string; stubborn?: string } = {},
+  mode: { failing?: string; stubborn?: string; accepting?: boolean } = {},
   env: Record<string, string> = {},
 ): Launcher {
   const folder = makeTempFolder();
@@ -122,6 +122,16 @@ describe('launch', () => {
     );
     expect(pidsOf(launcher).filter(isAlive)).toEqual([]);
     expect(launcher.errors()).toBe('');
+  });
+
+  test('says that it is ready when prompts are accepted, and until then why they are not', async () => {
+    const launcher = await startReady();
+    expect(launcher.notes()).toContain('api accepting');
+    const waiting = startLauncher({ accepting: false });
+    await until(() => waiting.out().includes('takes no prompts yet'), 20_000);
+    expect(waiting.out()).not.toContain('Tiercel is ready');
+    for (const one of [launcher, waiting]) process.kill(one.pid, 'SIGTERM');
+    expect(await Promise.all([launcher.exitCode, waiting.exitCode])).toEqual([0, 0]);
   });
 
   test('a Ctrl-C that arrives twice (from the terminal and through npm) stops it in order', async () => {

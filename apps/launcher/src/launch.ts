@@ -1,5 +1,5 @@
-import type { ChildMessage, Config } from '@tiercel/runtime';
-import { describeStart } from './banner.ts';
+import type { Config, ReadyMessage } from '@tiercel/runtime';
+import { describeStart, describeWaiting } from './banner.ts';
 import { openRedis, type RedisSource } from './redis-source.ts';
 import { superviseChild, type SupervisedChild } from './supervised-child.ts';
 import type { Terminal } from './terminal.ts';
@@ -12,14 +12,18 @@ export interface LaunchOptions {
   readonly workerFile: string;
 }
 
-/** Past a worker's own grace it is killed. */
+/** Past its own grace a process is killed. */
 const STOP_EXTRA_MS = 5_000;
+/** How long an API gives its callers to take their answers. */
+const API_CLOSE_MS = 5_000;
 /**
  * npm passes a terminal's Ctrl-C on although the terminal sent it to us as well: two signals that
  * close together are one keystroke.
  */
 const SAME_KEYSTROKE_MS = 700;
 const EX_INTERRUPTED = 130;
+/** When workers are up this long and prompts are still not accepted, people are told why. */
+const ACCEPTING_MS = 5_000;
 
 /**
  * Runs Redis, the API and the workers until a signal; then stops the processes, and Redis last.
@@ -57,7 +61,9 @@ export async function launch(options: LaunchOptions): Promise<number> {
   try {
     if (run.exitCode === undefined) children.push(...startChildren(options, redis, run));
     await run.ended;
-    const limitMs = config.worker.shutdownGraceMs + STOP_EXTRA_MS;
+    const { worker, api } = config;
+    const limitMs =
+      Math.max(worker.shutdownGraceMs, api.drainDelayMs + API_CLOSE_MS) + STOP_EXTRA_MS;
     await Promise.all(children.map((child) => child.stop(limitMs)));
   } finally {
     await redis.stop();
@@ -122,7 +128,23 @@ function startChildren(options: LaunchOptions, redis: RedisSource, run: Run): Su
     env: { ...env, ...metricsPortOf(config, index) },
   }));
   const specs = [{ name: 'api', file: apiFile, env }, ...workers];
-  const ready = new Map<string, ChildMessage>();
+  const ready = new Map<string, ReadyMessage>();
+  let isAccepting = false;
+  let waiting: NodeJS.Timeout | undefined;
+  let isSaid = false;
+  // Ready means that a prompt is accepted: whoever waits for these words posts at once.
+  const sayWhenReady = () => {
+    if (isSaid || ready.size < specs.length) return;
+    clearTimeout(waiting);
+    if (isAccepting) {
+      isSaid = true;
+      terminal.say(describeStart(config, redis, [...ready.values()]));
+    } else {
+      waiting = setTimeout(() => {
+        terminal.say(describeWaiting([...ready.values()]));
+      }, ACCEPTING_MS).unref();
+    }
+  };
   return specs.map((spec) =>
     superviseChild(spec, terminal, {
       onReady: (message) => {
@@ -131,9 +153,11 @@ function startChildren(options: LaunchOptions, redis: RedisSource, run: Run): Su
           return;
         }
         ready.set(spec.name, message);
-        if (ready.size === specs.length) {
-          terminal.say(describeStart(config, redis, [...ready.values()]));
-        }
+        sayWhenReady();
+      },
+      onAccepting: () => {
+        isAccepting = true;
+        sayWhenReady();
       },
       onStartFailed: (code) => {
         terminal.complain(`${spec.name} could not start; stopping.`);

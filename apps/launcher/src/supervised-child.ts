@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import type { ChildMessage } from '@tiercel/runtime';
+import type { ChildMessage, ReadyMessage } from '@tiercel/runtime';
 import type { Terminal } from './terminal.ts';
 
 export interface ChildSpec {
@@ -12,7 +12,9 @@ export interface ChildSpec {
 }
 
 export interface ChildHooks {
-  readonly onReady: (message: ChildMessage) => void;
+  readonly onReady: (message: ReadyMessage) => void;
+  /** It is an API, and takes prompts. */
+  readonly onAccepting: () => void;
   /** It ended by itself, with this code, before it was ever ready: starting it again would not help. */
   readonly onStartFailed: (code: number) => void;
 }
@@ -58,6 +60,10 @@ export function superviseChild(
       started.stderr === null ? undefined : terminal.showErrors(started.stderr),
     ]);
     started.on('message', (message: ChildMessage) => {
+      if (message.type === 'accepting') {
+        hooks.onAccepting();
+        return;
+      }
       everReady = true;
       hooks.onReady(message);
     });

@@ -1,48 +1,69 @@
 import { freemem, totalmem } from 'node:os';
 import {
+  mergeFeatures,
+  mergeMembers,
   mergeModelLists,
+  pickSystem,
   type Announcement,
   type Device,
   type ObjectInfo,
 } from '@tiercel/contracts';
 import { mergeObjectInfo } from '@tiercel/graph';
 import { sketchClasses } from '@tiercel/nodes';
-import type { TierReading } from '@tiercel/runtime';
+import { rememberLast, type TierReading } from '@tiercel/runtime';
 import type { Backends } from './create-backends.ts';
 import { describeServiceClasses, listModelNames, offerAnyFile } from './service-catalogue.ts';
 
 /** What a worker's tiers can do together; changes as servers come and go. */
 export interface Offer extends Pick<
   Announcement,
-  'models' | 'embeddings' | 'devices' | 'tiers' | 'servers' | 'extensions'
+  | 'models'
+  | 'embeddings'
+  | 'devices'
+  | 'tiers'
+  | 'servers'
+  | 'extensions'
+  | 'system'
+  | 'features'
+  | 'nodeReplacements'
 > {
   readonly objectInfo: ObjectInfo;
 }
 
-export function describeOffer(backends: Backends, readings: readonly TierReading[]): Offer {
+/** Reads what a worker offers. The catalogue is merged anew only when a part of it has changed. */
+export function createOfferReader(backends: Backends): (readings: readonly TierReading[]) => Offer {
   const { tiers, pools, checkpoints } = backends;
-  const offers = pools.map((pool) => ({ name: pool.name, ...pool.offer() }));
-  const servers = offers.flatMap(({ name, servers: listed }) =>
-    listed.map(({ url, healthy }) => ({ tier: name, url, healthy })),
-  );
   const named = isFileless(backends) ? [listModelNames(checkpoints ?? [])] : [];
-  return {
-    objectInfo: mergeObjectInfo([
-      ...offers.map(({ objectInfo }) => objectInfo),
-      ...describeOwnClasses(backends, offers),
-    ]),
-    models: mergeModelLists([...offers.map(({ models }) => models), ...named]),
-    embeddings: [...new Set(offers.flatMap(({ embeddings }) => embeddings))],
-    extensions: [...new Set(offers.flatMap(({ extensions }) => extensions))],
-    devices: [...offers.flatMap(({ devices }) => devices), ...(pools.length === 0 ? [cpu()] : [])],
-    servers,
-    tiers: tiers.map(({ backend: { name, driver } }) => {
-      const reading = readings.find(({ tier }) => tier === name);
-      const breaker = reading?.breaker ?? 'closed';
-      const isUp = driver !== 'comfyui' || servers.some((s) => s.tier === name && s.healthy);
-      const healthy = isUp && breaker !== 'open';
-      return { name, driver, healthy, breaker, counts: reading?.counts };
-    }),
+  const describeOwn = createOwnClassesReader(backends);
+  const merge = rememberLast(mergeObjectInfo);
+
+  return (readings) => {
+    const offers = pools.map((pool) => ({ name: pool.name, ...pool.offer() }));
+    const catalogues = offers.map(({ objectInfo }) => objectInfo);
+    const servers = offers.flatMap(({ name, servers: listed }) =>
+      listed.map(({ url, healthy }) => ({ tier: name, url, healthy })),
+    );
+    return {
+      objectInfo: merge([...catalogues, ...describeOwn(catalogues)]),
+      models: mergeModelLists([...offers.map(({ models }) => models), ...named]),
+      embeddings: [...new Set(offers.flatMap(({ embeddings }) => embeddings))],
+      extensions: [...new Set(offers.flatMap(({ extensions }) => extensions))],
+      devices: [
+        ...offers.flatMap(({ devices }) => devices),
+        ...(pools.length === 0 ? [cpu()] : []),
+      ],
+      servers,
+      system: pickSystem(offers.flatMap(({ systems }) => systems)),
+      features: mergeFeatures(offers.flatMap(({ features }) => features)),
+      nodeReplacements: mergeMembers(offers.flatMap(({ nodeReplacements }) => nodeReplacements)),
+      tiers: tiers.map(({ backend: { name, driver } }) => {
+        const reading = readings.find(({ tier }) => tier === name);
+        const breaker = reading?.breaker ?? 'closed';
+        const isUp = driver !== 'comfyui' || servers.some((s) => s.tier === name && s.healthy);
+        const healthy = isUp && breaker !== 'open';
+        return { name, driver, healthy, breaker, counts: reading?.counts };
+      }),
+    };
   };
 }
 
@@ -55,19 +76,21 @@ function isFileless({ isSketching, checkpoints }: Backends): boolean {
  * Classes that the worker has beside those of its pools. One that wants a model is offered only where the
  * worker has something to stand for it, or while it is not known yet what the servers have.
  */
-function describeOwnClasses(
+function createOwnClassesReader(
   backends: Backends,
-  offers: readonly { readonly objectInfo: ObjectInfo }[],
-): ObjectInfo[] {
+): (catalogues: readonly ObjectInfo[]) => readonly ObjectInfo[] {
   const { registry, checkpoints } = backends;
   const models = listModelNames(checkpoints ?? []);
   const services = checkpoints === undefined ? [] : [describeServiceClasses(models)];
-  if (registry === undefined) return services;
+  if (registry === undefined) return () => services;
   const own = registry.objectInfo();
-  const isKnown = offers.every(({ objectInfo }) => Object.keys(objectInfo).length > 0);
-  if (isFileless(backends) || !isKnown) return [...services, offerAnyFile(own, models)];
+  const withModels = [...services, offerAnyFile(own, models)];
   const others = Object.entries(own).filter(([name]) => !sketchClasses.has(name));
-  return [...services, Object.fromEntries(others)];
+  const withoutModels = [...services, Object.fromEntries(others)];
+  return (catalogues) => {
+    const isKnown = catalogues.every((classes) => Object.keys(classes).length > 0);
+    return isFileless(backends) || !isKnown ? withModels : withoutModels;
+  };
 }
 
 /** A CPU as ComfyUI shows it (transcript 17): system memory stands for video memory. */

@@ -34,7 +34,7 @@ import { Claim } from './claim.ts';
 import { JobReporter } from './job-reporter.ts';
 import type { RunningJobs } from './running-jobs.ts';
 import { toAttemptRequest } from './to-attempt-request.ts';
-import { describeFailure, partialOf, stoppedBefore } from './terminal-event.ts';
+import { describeFailure, isStoppedThere, partialOf, stoppedBefore } from './terminal-event.ts';
 import type { WorkerMetrics } from './worker-metrics.ts';
 
 export interface JobProcessorOptions {
@@ -150,6 +150,7 @@ export class JobProcessor {
     const log = this.#log.child({ promptId: job.id, attempt: job.attempt });
     const clock = clockFrom(job.takenAtMs);
     const startedAt = clock.now();
+    this.#metrics.jobTaken(job.attempt, (job.takenAtMs - job.createdAt) / 1000);
     const claim = new Claim(job);
     const wasRung = this.#running.add(claim);
     const deadline = setTimeout(() => {
@@ -187,7 +188,7 @@ export class JobProcessor {
       const ms = clock.now() - startedAt;
       if (reply.ours && result !== 'lost') {
         noteRecorded();
-        this.#metrics.jobEnded(result.outcome, ms / 1000);
+        this.#metrics.jobEnded(result, ms / 1000);
         log.info({ outcome: result.outcome, ms }, 'job ended');
       } else {
         log.warn({ ms }, 'result dropped: the job is not this run’s to end');
@@ -291,7 +292,8 @@ export class JobProcessor {
       if (stopReason(claim.surrendered) === 'claim_lost') return 'lost';
       const reason = stopReason(claim.signal);
       if (reason === 'shutdown') return 'hand-back';
-      if (reason === undefined && !job.cancelled && !(cause instanceof JobError)) {
+      const isTold = cause instanceof JobError || isStoppedThere(cause, reason);
+      if (reason === undefined && !job.cancelled && !isTold) {
         log.error({ err: cause }, 'a job failed by an error of ours');
       }
       const terminal = describeFailure(job, cause, {

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { TierBoard, TierRouter } from '@tiercel/backends';
-import { isAppError, isJsonObject, parseJson, workerId } from '@tiercel/contracts';
+import { isAppError, workerId } from '@tiercel/contracts';
 import { AnnouncementBoard, EventPublisher, EventSubscriber } from '@tiercel/events';
 import {
   Consumer,
@@ -13,6 +13,7 @@ import {
 } from '@tiercel/queue';
 import {
   blockedMs,
+  Health,
   loadSecretKey,
   reportReady,
   runMain,
@@ -25,9 +26,10 @@ import { Announcer } from './announcer.ts';
 import { ConfigWatcher } from './config-watcher.ts';
 import { createBackends } from './create-backends.ts';
 import { createSharedResults } from './create-shared-results.ts';
-import { describeOffer } from './describe-offer.ts';
+import { createOfferReader } from './describe-offer.ts';
 import { JobProcessor } from './job-processor.ts';
 import { RunningJobs } from './running-jobs.ts';
+import { obey } from './obey.ts';
 import { stopWorking } from './stop-working.ts';
 import { TierCounters } from './tier-counters.ts';
 import { TempCleaner } from './temp-cleaner.ts';
@@ -39,7 +41,7 @@ const RELEASE_AFTER_MS = 3_000;
 
 async function main(): Promise<void> {
   const parts = await startProcess('worker', 'patient');
-  const { config, log, lifecycle, names, redis, ear } = parts;
+  const { config, log, lifecycle, names, redis, redisWatch, ear } = parts;
   const clock = systemClock;
   const id = workerId(`${hostname()}-${process.pid}-${randomUUID().slice(0, 8)}`);
 
@@ -75,7 +77,10 @@ async function main(): Promise<void> {
   const counters = new TierCounters(backends.tiers, board, clock);
   const metrics = createWorkerMetrics({
     runningJobs: () => running.count,
-    tiers: () => counters.read(),
+    redisTrouble: () => redisWatch.check(),
+    onFailed: (error, name) => {
+      log.warn({ err: error, metric: name }, 'a metric could not be read');
+    },
   });
   const router = new TierRouter({
     tiers: backends.tiers,
@@ -105,11 +110,6 @@ async function main(): Promise<void> {
   const subscriber = new EventSubscriber(ear, names);
   await subscriber.onBell((promptId) => {
     running.ring(promptId as Parameters<RunningJobs['ring']>[0]);
-  });
-  await subscriber.onControl(({ body }) => {
-    const parsed = parseJson(body);
-    if (!isJsonObject(parsed)) return;
-    for (const pool of backends.pools) void pool.free(parsed);
   });
   // Bells that rang while the connection was away are on the records.
   ear.on('ready', () => {
@@ -151,14 +151,30 @@ async function main(): Promise<void> {
   sweeper.start();
   lifecycle.onClose('sweeper', () => sweeper.stop());
 
+  const readOffer = createOfferReader(backends);
   const announcer = new Announcer({
     board: new AnnouncementBoard(redis, names),
     workerId: id,
     concurrency: config.workerConcurrency,
-    offer: async () => describeOffer(backends, await counters.read()),
+    offer: async () => readOffer(await counters.read()),
     running: () => running.count,
     clock,
     log,
+  });
+  for (const pool of backends.pools) {
+    pool.onOffer(() => {
+      announcer.tellNow();
+    });
+    pool.onMessage((event) => {
+      publisher.publishToEveryone(event).catch((error: unknown) => {
+        log.warn({ err: error, type: event.type }, 'a message to everybody was not published');
+      });
+    });
+  }
+  await subscriber.onControl((message) => {
+    obey(message, backends.pools, announcer).catch((error: unknown) => {
+      log.warn({ err: error }, 'an order to all workers could not be done');
+    });
   });
   await announcer.start();
   lifecycle.onClose('announcer', () => announcer.stop());
@@ -168,6 +184,10 @@ async function main(): Promise<void> {
       host: config.host,
       port: config.metricsPort,
       registry: metrics.registry,
+      health: new Health({
+        redis: () => redisWatch.check(),
+        store: () => files.findWriteProblem(),
+      }),
     });
     lifecycle.onClose('metrics server', () => server.close());
   }

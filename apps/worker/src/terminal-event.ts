@@ -24,7 +24,7 @@ export function describeFailure(
 ): TerminalEvent {
   const { reason, timestamp } = facts;
   const at = cause instanceof AttemptStopped ? cause : stoppedBefore();
-  if (reason === 'interrupt' || job.cancelled) {
+  if (reason === 'interrupt' || job.cancelled || isStoppedThere(cause, reason)) {
     const { nodeId: node_id, nodeType: node_type, executed } = at;
     return {
       type: 'execution_interrupted',
@@ -36,6 +36,14 @@ export function describeFailure(
     type: 'execution_error',
     data: { prompt_id: job.id, ...failure.details, timestamp },
   };
+}
+
+/**
+ * Stopped, and not by us: where the job ran somebody interrupted it, the operator of a ComfyUI server or
+ * another of its clients.
+ */
+export function isStoppedThere(cause: unknown, reason: StopReason | undefined): boolean {
+  return cause instanceof AttemptStopped && reason === undefined;
 }
 
 /** What had been shown before the failure; history keeps it. */

@@ -42,8 +42,8 @@ export interface AttemptRequest {
   readonly graph: PromptGraph;
   /** The prompt as the caller wrote it (JSON text, 64-bit numbers intact). */
   readonly promptText: string;
-  /** extra_data.extra_pnginfo as JSON text. */
-  readonly extraPnginfoText: string | undefined;
+  /** The caller's extra_data as it was written, a JSON object, without the credentials in it. */
+  readonly extraDataText: string;
   /** Ids of the output nodes to run. */
   readonly outputIds: readonly string[];
   /** What an earlier attempt on this job noted (`remember`) before its worker died. */

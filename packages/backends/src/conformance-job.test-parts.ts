@@ -88,7 +88,7 @@ export function createJob(wish: Partial<Wish> = {}, over: Partial<AttemptRequest
   const request: AttemptRequest = {
     promptId: randomUUID(),
     graph: parseJson(promptText) as unknown as PromptGraph, // written above
-    ...{ promptText, extraPnginfoText: WORKFLOW, outputIds: [id('9')] },
+    ...{ promptText, extraDataText: `{"extra_pnginfo":${WORKFLOW}}`, outputIds: [id('9')] },
     ...{ note: undefined, secretsText: undefined, fallback: undefined, cache: undefined },
     deadlineMs: Date.now() + 60_000,
     ...over,

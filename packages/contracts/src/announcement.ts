@@ -1,5 +1,8 @@
 import { z } from 'zod';
+import { isJsonObject, type JsonObject, type JsonValue } from './json.ts';
 import { BREAKER_STATES, createTierCounts, tierCountsSchema } from './tier-counts.ts';
+
+const jsonObjectSchema = z.custom<JsonObject>((value) => isJsonObject(value as JsonValue));
 
 /** A compute device as /system_stats shows it. Bytes. */
 export const deviceSchema = z.object({
@@ -44,6 +47,14 @@ export const announcementSchema = z.object({
     .default([]),
   /** Paths of the frontend extensions that these servers have (`/extensions/x/y.js`). */
   extensions: z.array(z.string()).default([]),
+  /** What these servers say of their versions and memory; absent when none is up. */
+  system: jsonObjectSchema.optional(),
+  /** What they announce in GET /features. */
+  features: jsonObjectSchema.default({}),
+  /** What they answer to GET /node_replacements: old class -> what may take its place. */
+  nodeReplacements: jsonObjectSchema.default({}),
+  /** The last looks at its servers that it was asked for and has had (control message `look`). */
+  looks: z.array(z.string()).default([]),
 });
 /** As a worker writes it; what has a default may be left out. Readers get it completed. */
 export type Announcement = z.input<typeof announcementSchema>;

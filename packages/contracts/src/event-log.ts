@@ -65,6 +65,11 @@ export interface EventMessage {
   readonly lines: readonly EventLine[];
 }
 
+/** A channel message with one frame that is no job's. */
+export function joblessMessage(frame: string): string {
+  return `E ""\n- ${frame}`;
+}
+
 /** Reads a channel message; the inverse of what LUA_EMIT publishes. */
 export function parseEventMessage(text: string): EventMessage {
   const [head = '', ...rest] = text.split('\n');

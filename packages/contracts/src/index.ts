@@ -36,8 +36,17 @@ export {
   type ParamChange,
   type ServiceReport,
 } from './jobs.ts';
-export { isJsonObject, parseJson, stringifyJson, type JsonObject, type JsonValue } from './json.ts';
-export { sliceMembers, toPythonJson } from './json-text.ts';
+export type { LookWish } from './look-wish.ts';
+export {
+  countJsonValues,
+  isJsonObject,
+  JsonTooLargeError,
+  parseJson,
+  stringifyJson,
+  type JsonObject,
+  type JsonValue,
+} from './json.ts';
+export { joinMembers, sliceMembers, toPythonJson } from './json-text.ts';
 export { pythonFloat } from './python-float.ts';
 export { mergeModelLists, type ModelLists } from './model-lists.ts';
 export type { InputSpec, NodeInfo, ObjectInfo } from './node-info.ts';
@@ -46,6 +55,7 @@ export {
   isFileType,
   type FileType,
   type NewOutput,
+  type OutputNaming,
   type OutputRef,
   type UiOutput,
 } from './outputs.ts';
@@ -82,8 +92,10 @@ export {
   decodeClient,
   encodeClient,
   frameText,
+  joblessMessage,
   LUA_EMIT,
   parseEventMessage,
   type EventLine,
   type EventMessage,
 } from './event-log.ts';
+export { mergeFeatures, mergeMembers, pickSystem } from './server-facts.ts';

@@ -1,6 +1,7 @@
 import {
   encodeClient,
   frameText,
+  joblessMessage,
   stringifyJson,
   type ClaimId,
   type Preview,
@@ -36,6 +37,15 @@ interface RunState {
 }
 
 /**
+ * What every socket is told of a job without a client, as in ComfyUI. The only `execution_error` that is told
+ * while a job runs says that one of its branches is blocked.
+ */
+const FOR_ALL: ReadonlySet<string> = new Set(['progress', 'progress_state', 'execution_error']);
+
+/** Of a message to everybody: it is sent to each of thousands of sockets. */
+const MAX_MESSAGE_CHARACTERS = 1024 * 1024;
+
+/**
  * Writes a job's events while it runs: into its stream, and to whoever listens. Commands go out in
  * order on one connection, so events arrive in the order in which they are published.
  */
@@ -58,8 +68,8 @@ export class EventPublisher {
   publish(scope: EventScope, events: readonly WireEvent[]): Promise<boolean> {
     const frames: (string | number)[] = [];
     for (const event of events) {
-      const isProgress = event.type === 'progress' || event.type === 'progress_state';
-      frames.push(frameText(event.type, event.data, stringifyJson), isProgress ? 1 : 0);
+      const isForAll = FOR_ALL.has(event.type);
+      frames.push(frameText(event.type, event.data, stringifyJson), isForAll ? 1 : 0);
     }
     const state = this.#stateOf(scope);
     const batch = {
@@ -87,6 +97,13 @@ export class EventPublisher {
       reply = await emitScript.run(this.#redis, { ...batch, waits: 0 });
     }
     return reply === 'done';
+  }
+
+  /** Sends a message that is no job's to every socket. It is kept nowhere; one that is too large is dropped. */
+  async publishToEveryone({ type, data }: WireEvent): Promise<void> {
+    const frame = frameText(type, data, stringifyJson);
+    if (frame.length > MAX_MESSAGE_CHARACTERS) return;
+    await this.#redis.publish(this.#names.everyoneChannel, joblessMessage(frame));
   }
 
   /** Sends a preview to live sockets. It goes just ahead of the progress event it belongs to. */

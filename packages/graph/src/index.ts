@@ -9,6 +9,7 @@ export {
 } from './input-specs.ts';
 export { pythonStr } from './python-text.ts';
 export { rejectMissingPrompt } from './ui-workflow.ts';
+export { replaceNodes } from './replace-nodes.ts';
 export { typesMatch } from './types-match.ts';
 export {
   validatePrompt,

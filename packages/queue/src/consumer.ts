@@ -80,7 +80,7 @@ export class Consumer {
     startedAt: number,
     next: NextTaker | undefined,
   ): Promise<FinishReply> {
-    const { count, preview } = summariseOutputs(result.outputs);
+    const { count, previewableCount, preview } = summariseOutputs(result.outputs);
     const { terminal } = result;
     const reply = await finishScript.run(this.#redis, {
       prefix: this.#prefix,
@@ -95,6 +95,7 @@ export class Consumer {
       meta: JSON.stringify(result.meta),
       report: JSON.stringify(result.report),
       outputs_count: count,
+      previewable_count: previewableCount,
       preview_output: preview === undefined ? '' : stringifyJson(preview),
       failure: terminal.type === 'execution_error' ? stringifyJson(terminal.data) : '',
       terminal_frame: frameText(terminal.type, terminal.data, stringifyJson),

@@ -1,6 +1,7 @@
 import { AppError } from '@tiercel/contracts';
 import { Redis, type RedisOptions } from 'ioredis';
 import type { Logger } from './logger.ts';
+import { RedisConnectionError } from './redis-trouble.ts';
 import { writeTogether } from './write-together.ts';
 
 export type { Redis };
@@ -42,11 +43,12 @@ export function connectRedis(url: string, role: ConnectionRole, log: Logger): Re
   let reported = false;
   redis.on('error', (error: Error) => {
     // One line per outage, not one per attempt.
-    if (!reported) log.warn({ err: error, role }, 'redis connection lost');
+    const err = new RedisConnectionError(error);
+    if (!reported) log.warn({ err, role }, 'redis connection lost');
     reported = true;
   });
   redis.on('ready', () => {
-    if (reported) log.info({ role }, 'redis connection is back');
+    if (reported) log.debug({ role }, 'redis connection is back');
     reported = false;
   });
   return redis;
@@ -83,22 +85,6 @@ export async function waitForRedis(redis: Redis, timeoutMs: number): Promise<voi
 function describeRedis(redis: Redis): string {
   const { path, host, port } = redis.options;
   return path ?? `${host ?? 'localhost'}:${String(port ?? 6379)}`;
-}
-
-const UNAVAILABLE_NAMES = new Set(['MaxRetriesPerRequestError', 'AbortError']);
-const UNAVAILABLE_CODES = new Set(['ECONNREFUSED', 'ECONNRESET', 'ENOENT', 'EPIPE', 'ETIMEDOUT']);
-/** Redis 6 hides the code of an error that a script ran into behind where in the script it was. */
-const UNAVAILABLE_MESSAGES =
-  /^(Stream isn't writeable|Connection is closed|Command timed out)|^(.*: -)?(LOADING|BUSY|MASTERDOWN|OOM|MISCONF|READONLY|NOREPLICAS) /;
-
-/**
- * Whether an error means "Redis cannot serve now, try again". ioredis gives most of these no code, so
- * this one place reads their messages.
- */
-export function isRedisUnavailable(error: unknown): boolean {
-  if (!(error instanceof Error)) return false;
-  if (UNAVAILABLE_NAMES.has(error.name) || UNAVAILABLE_MESSAGES.test(error.message)) return true;
-  return 'code' in error && UNAVAILABLE_CODES.has(String(error.code));
 }
 
 /** What an operator should know about this Redis: settings that lose jobs. */

@@ -11,9 +11,12 @@ import {
   type ConnectionRole,
   type Redis,
 } from './redis.ts';
+import { RedisWatch } from './redis-watch.ts';
 import { stopWithParent } from './supervised.ts';
 
 const REDIS_WAIT_MS = 10_000;
+/** The key that probes write lives a minute beyond the last of them. */
+const PROBE_TTL_MS = 60_000;
 
 /** What an API and a worker process have in common. */
 export interface RunningProcess {
@@ -23,6 +26,8 @@ export interface RunningProcess {
   readonly names: RedisNames;
   /** For commands; it answers already. */
   readonly redis: Redis;
+  /** Whether Redis serves. */
+  readonly redisWatch: RedisWatch;
   /** For subscriptions. */
   readonly ear: Redis;
   /** A further connection, closed with the process. */
@@ -39,7 +44,11 @@ export async function startProcess(
   role: 'commands' | 'patient',
 ): Promise<RunningProcess> {
   const config = loadConfig();
-  const log = createLogger({ level: config.logLevel, name });
+  const holder: { watch?: RedisWatch } = {};
+  const log = createLogger({
+    ...{ level: config.logLevel, name },
+    isTold: (error) => holder.watch?.note(error) === true,
+  });
   const lifecycle = new Lifecycle(log);
   lifecycle.closeOnSignals();
   // A promise that a plug-in forgot must not end the process and with it the jobs of others.
@@ -57,5 +66,13 @@ export async function startProcess(
   for (const problem of await findDurabilityProblems(redis))
     log.warn({ problem }, 'redis settings');
   const names = new RedisNames(config.redisPrefix);
-  return { config, log, lifecycle, names, redis, ear: connect('subscriber'), connect };
+  const redisWatch = new RedisWatch({
+    write: () => redis.set(names.probe, name, 'PX', PROBE_TTL_MS),
+    log,
+  });
+  holder.watch = redisWatch;
+  lifecycle.onClose('redis watch', () => {
+    redisWatch.stop();
+  });
+  return { config, log, lifecycle, names, redis, redisWatch, ear: connect('subscriber'), connect };
 }

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isRedisUnavailable } from './redis.ts';
+import { isRedisUnavailable } from './redis-trouble.ts';
 
 const FIRST_DELAY_MS = 50;
 const MAX_DELAY_MS = 1_000;

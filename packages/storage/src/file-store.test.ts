@@ -42,6 +42,37 @@ async function filesIn(folder: string): Promise<string[]> {
     .sort();
 }
 
+describe('an output that another program has named', () => {
+  test('keeps its pattern; its numbers go on after those of all files of its stem', async () => {
+    const numbered = output('v/a', { naming: { kind: 'numbered', after: '-x' } });
+    await expect(files.saveOutput(numbered)).resolves.toMatchObject({ filename: 'a_00001-x.png' });
+    await expect(files.saveOutput(output('v/a'))).resolves.toMatchObject({
+      filename: 'a_00002_.png',
+    });
+    const restarted = new FileStore(root);
+    const bare = output('v/a', { naming: { kind: 'numbered', after: '' } });
+    await expect(restarted.saveOutput(bare)).resolves.toMatchObject({ filename: 'a_00003.png' });
+    await expect(new FileStore(root).saveOutput(bare)).resolves.toMatchObject({
+      filename: 'a_00004.png',
+    });
+  });
+
+  test('keeps a name without a number while it is free, and is never put over another', async () => {
+    const plain = output('mesh', { naming: { kind: 'plain' } });
+    const names = await Promise.all([1, 2, 3].map(() => files.saveOutput(plain)));
+    expect(names.map(({ filename }) => filename).sort()).toEqual([
+      ...['mesh.png', 'mesh_00001_.png', 'mesh_00002_.png'],
+    ]);
+  });
+
+  test('is not filled in: what looks like a placeholder is its name', async () => {
+    const named = output('%year%/%width%', { naming: { kind: 'plain' } });
+    await expect(files.saveOutput(named)).resolves.toMatchObject({
+      ...{ subfolder: '%year%', filename: '%width%.png' },
+    });
+  });
+});
+
 describe('an output', () => {
   test('gets the next number of its prefix, in the folder that the prefix names', async () => {
     await expect(files.saveOutput(output('a/b/pre'))).resolves.toEqual({

@@ -11,12 +11,12 @@ import {
 import { parseAnnotated } from './annotated-name.ts';
 import { FileNotFoundError } from './file-not-found.ts';
 import { findFile, type FoundFile } from './found-file.ts';
-import { NameCounters } from './name-counters.ts';
-import { isAbsent, translateBadName } from './node-errors.ts';
+import { NameCounters, type FileMaker } from './name-counters.ts';
+import { errnoOf, isAbsent, translateBadName } from './node-errors.ts';
 import { expandPrefix, splitPrefix } from './output-names.ts';
 import { createFile, placeNew } from './placing.ts';
 import { purgeFolder } from './purge.ts';
-import { joinInside, resolveInside, WORK_FOLDER } from './safe-path.ts';
+import { joinInside, resolveInside, toSlashes, WORK_FOLDER } from './safe-path.ts';
 import { placeUpload, placeUploadOver } from './upload-placing.ts';
 import { createWorkPath, writeWorkFile } from './work-files.ts';
 
@@ -46,6 +46,8 @@ export interface StoredUpload {
 const EXTENSION = /^\.[A-Za-z0-9]{1,16}$/;
 /** Output folders remembered as checked. */
 const MAX_FOLDERS = 10_000;
+/** More than a file system keeps in a corner of a full disk. */
+const PROBE = Buffer.alloc(64 * 1024);
 /** Work files older than this were left by a process that died. */
 const ABANDONED_AFTER_MS = 6 * 60 * 60 * 1000;
 
@@ -73,38 +75,35 @@ export class FileStore {
     if (!EXTENSION.test(output.extension)) {
       throw new AppError('bad_request', 'The file extension cannot be used.');
     }
+    const { naming, bytes } = output;
     const values = { now, width: output.width ?? 0, height: output.height ?? 0 };
-    const { subfolder, stem } = splitPrefix(expandPrefix(output.prefix, values));
+    const prefix = naming === undefined ? expandPrefix(output.prefix, values) : output.prefix;
+    const { subfolder, stem } = splitPrefix(prefix);
     const root = this.#folder(output.type);
     joinInside(root, stem);
     try {
       const folder = await this.#outputFolder(root, subfolder);
-      const { extension, bytes } = output;
+      const make = (file: FileMaker) => this.#createOutput({ folder, stem }, output, file);
       const filename =
         bytes instanceof Uint8Array
-          ? await this.#counters.create(folder, stem, extension, (path) => createFile(path, bytes))
-          : await this.#saveParts({ root, folder, stem, extension, parts: bytes });
+          ? await make((path) => createFile(path, bytes))
+          : await placeParts(root, bytes, make);
       return { filename, subfolder, type: output.type };
     } catch (error) {
       throw translateBadName(error);
     }
   }
 
-  /** Written under another name until it is whole: its parts may take long, and may end in an error. */
-  async #saveParts(file: {
-    root: string;
-    folder: string;
-    stem: string;
-    extension: string;
-    parts: AsyncIterable<Uint8Array>;
-  }): Promise<string> {
-    const workPath = await writeWorkFile(file.root, file.parts);
-    try {
-      const place = (path: string) => placeNew(workPath, path);
-      return await this.#counters.create(file.folder, file.stem, file.extension, place);
-    } finally {
-      await rm(workPath, { force: true });
-    }
+  /** Makes a file under the name that the output asks for, or the next free one. @returns the name */
+  async #createOutput(
+    { folder, stem }: { folder: string; stem: string },
+    { naming, extension }: NewOutput,
+    make: FileMaker,
+  ): Promise<string> {
+    const plain = `${stem}${extension}`;
+    if (naming?.kind === 'plain' && (await make(join(folder, plain)))) return plain;
+    const after = naming?.kind === 'numbered' ? naming.after : '_';
+    return this.#counters.create(folder, stem, `${after}${extension}`, make);
   }
 
   /** Checked for links that lead outside at the first save only: asking the disk each time is slow. */
@@ -216,7 +215,7 @@ export class FileStore {
    */
   async saveUpload(upload: NewUpload): Promise<StoredUpload> {
     const { type, filename, workPath } = upload;
-    const subfolder = upload.subfolder.replace(/\/+$/, '');
+    const subfolder = toSlashes(upload.subfolder).replace(/\/+$/, '');
     try {
       if (filename === '' || filename === '.' || filename.includes('/')) {
         throw new AppError('path_refused', 'The file name is not allowed.');
@@ -230,6 +229,22 @@ export class FileStore {
       throw translateBadName(error);
     } finally {
       await rm(workPath, { force: true });
+    }
+  }
+
+  /**
+   * Writes to each folder and takes it back.
+   * @returns the error code of the file system when that cannot be done (`ENOSPC`, `EROFS`, ...), else undefined
+   */
+  async findWriteProblem(): Promise<string | undefined> {
+    try {
+      for (const type of FILE_TYPES) {
+        const path = await writeWorkFile(this.#folder(type), PROBE);
+        await rm(path);
+      }
+      return undefined;
+    } catch (error) {
+      return errnoOf(error) ?? 'cannot be written';
     }
   }
 
@@ -259,5 +274,19 @@ export class FileStore {
       if (isAbsent(error)) return [];
       throw error;
     }
+  }
+}
+
+/** Written under another name until it is whole: its parts may take long, and may end in an error. */
+async function placeParts(
+  root: string,
+  parts: AsyncIterable<Uint8Array>,
+  make: (file: FileMaker) => Promise<string>,
+): Promise<string> {
+  const workPath = await writeWorkFile(root, parts);
+  try {
+    return await make((path) => placeNew(workPath, path));
+  } finally {
+    await rm(workPath, { force: true });
   }
 }

@@ -2,7 +2,7 @@ export { parseAnnotated, type AnnotatedName } from './annotated-name.ts';
 export { FileNotFoundError } from './file-not-found.ts';
 export { FileStore, type FileRef, type NewUpload, type StoredUpload } from './file-store.ts';
 export type { FoundFile } from './found-file.ts';
-export { joinInside, resolveInside } from './safe-path.ts';
+export { joinInside, resolveInside, toSlashes } from './safe-path.ts';
 export { SettingsStore, type SettingsPatch } from './settings-store.ts';
 export {
   UserFiles,
@@ -12,4 +12,5 @@ export {
   type UserFileInfo,
   type WriteResult,
 } from './user-files.ts';
+export { uploadName } from './upload-name.ts';
 export { UserStore } from './user-store.ts';

@@ -12,6 +12,9 @@ interface Counter {
   last: number;
 }
 
+/** Makes a file at a path; false when the name is taken. */
+export type FileMaker = (path: string) => Promise<boolean>;
+
 /**
  * Hands out `stem_00001_.png`, `stem_00002_.png`, ... A name is taken by creating the file, which
  * the file system lets succeed once, so processes need no lock. The last number is remembered per
@@ -23,18 +26,13 @@ export class NameCounters {
   /**
    * Makes a file under the next free name in `folder` and returns that name. Nobody is told the name
    * before the file is whole; one that a killed process left half-written is never named to anybody.
-   * @param make makes the file at a path; false when the name is taken
+   * @param ending what follows the number: `_.png`
    */
-  async create(
-    folder: string,
-    stem: string,
-    extension: string,
-    make: (path: string) => Promise<boolean>,
-  ): Promise<string> {
+  async create(folder: string, stem: string, ending: string, make: FileMaker): Promise<string> {
     const counter = await this.#counterFor(folder, stem);
     for (let losses = 1; ; losses += 1) {
       counter.last += 1;
-      const name = outputName(stem, counter.last, extension);
+      const name = outputName(stem, counter.last, ending);
       if (await make(join(folder, name))) return name;
       if (losses % LOSSES_BEFORE_REREAD === 0) {
         const last = await readLast(folder, stem);

@@ -2,6 +2,7 @@ import { access, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   AppError,
+  countJsonValues,
   isJsonObject,
   parseJson,
   stringifyJson,
@@ -17,7 +18,9 @@ import { writeWorkFile } from './work-files.ts';
 /** ComfyUI's own name for it, so that an existing user folder can be copied over. */
 const SETTINGS_FILE = 'comfy.settings.json';
 const LOCK = { staleMs: 10_000, timeoutMs: 30_000 };
-const DEFAULT_MAX_BYTES = 8 * 1024 * 1024;
+const DEFAULT_MAX_BYTES = 2 * 1024 * 1024;
+/** They are parsed at every reading and writing; a frontend has some hundreds. */
+const MAX_VALUES = 20_000;
 
 /** Values to set; undefined takes the key away. */
 export type SettingsPatch = ReadonlyMap<string, JsonValue | undefined>;
@@ -65,7 +68,7 @@ export class SettingsStore {
 
   /**
    * Merges into the stored settings; returns when they are written.
-   * @throws AppError body_too_large when the settings would pass their limit (8 MiB)
+   * @throws AppError body_too_large when the settings would pass their limits (2 MiB, 20,000 values)
    */
   merge(patch: SettingsPatch): Promise<void> {
     return new Promise((resolve, reject) => {
@@ -100,6 +103,9 @@ export class SettingsStore {
     const text = stringifyJson(Object.fromEntries(settings));
     if (Buffer.byteLength(text) > this.#maxBytes) {
       throw new AppError('body_too_large', `Settings are limited to ${this.#maxBytes} bytes.`);
+    }
+    if (countJsonValues(text) > MAX_VALUES) {
+      throw new AppError('body_too_large', `Settings are limited to ${MAX_VALUES} values.`);
     }
     const workPath = await writeWorkFile(this.#folder, text);
     try {

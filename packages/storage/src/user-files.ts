@@ -5,7 +5,7 @@ import { AppError } from '@tiercel/contracts';
 import { findFile, type FoundFile } from './found-file.ts';
 import { errnoOf, isAbsent, translateBadName } from './node-errors.ts';
 import { placeNew, placeOver } from './placing.ts';
-import { resolveInside, WORK_FOLDER } from './safe-path.ts';
+import { resolveInside, toSlashes, WORK_FOLDER } from './safe-path.ts';
 import { writeWorkFile } from './work-files.ts';
 
 export interface UserFileInfo {
@@ -63,7 +63,7 @@ export class UserFiles {
     const kind = await kindOf(path);
     if (kind === null) return path === (await resolveInside(this.#root)) ? [] : 'missing';
     if (kind === 'file') return 'not-a-directory';
-    const prefix = posix.normalize(folder).replace(/\/+$/, '').replace(/^\.$/, '');
+    const prefix = posix.normalize(toSlashes(folder)).replace(/\/+$/, '').replace(/^\.$/, '');
     const entries = await walk(path, prefix, { depth: 'recursive', isListed: () => true });
     return entries.sort(byKindAndName);
   }
@@ -143,7 +143,7 @@ export class UserFiles {
   async #describe(file: string, path: string): Promise<UserFileInfo> {
     const stats = await stat(path);
     return {
-      path: posix.normalize(file),
+      path: posix.normalize(toSlashes(file)),
       size: stats.size,
       modifiedMs: stats.mtimeMs,
       createdMs: stats.ctimeMs,

@@ -21,6 +21,7 @@ export { startFakeTurbo } from './fake-services/turbo.ts';
 export type { WireFile, WireRequest } from './fake-services/wire.ts';
 export type { Frame, PreviewFrame, ProgressTextFrame, TextFrame, UnknownFrame } from './frames.ts';
 export { startRedisProxy, type RedisProxy } from './redis-proxy.ts';
+export { connectRaw, type RawConnection } from './raw-connection.ts';
 export { http, type RawBody, type RawHttp, type RawOptions, type RawResponse } from './raw-http.ts';
 export { findDeadUrl, serveHttp, type HttpServer } from './serve-http.ts';
 export {

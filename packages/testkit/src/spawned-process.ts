@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import type { ChildMessage } from '@tiercel/runtime';
+import type { ChildMessage, ReadyMessage } from '@tiercel/runtime';
 import { onStopEverything } from './cleanup.ts';
 
 const REPOSITORY = join(import.meta.dirname, '../../..');
@@ -24,7 +24,7 @@ export interface ProcessEnd {
 export interface SpawnedProcess {
   readonly pid: number;
   /** What it said by IPC when it was ready. */
-  readonly ready: ChildMessage;
+  readonly ready: ReadyMessage;
   /** Its URL, when it serves one; else the empty string. */
   readonly url: string;
   /** Every line of stdout and stderr so far. */
@@ -87,11 +87,12 @@ export async function spawnProcess(options: SpawnOptions): Promise<SpawnedProces
   onStopEverything(kill9);
 
   const tail = (): string => logs.slice(-TAIL_LINES).join('\n');
-  const ready = await new Promise<ChildMessage>((resolve, reject) => {
+  const ready = await new Promise<ReadyMessage>((resolve, reject) => {
     const timer = setTimeout(() => {
       reject(new Error(`${options.file} was not ready in ${READY_TIMEOUT_MS} ms:\n${tail()}`));
     }, READY_TIMEOUT_MS);
     child.on('message', (message: ChildMessage) => {
+      if (message.type !== 'ready') return;
       clearTimeout(timer);
       resolve(message);
     });

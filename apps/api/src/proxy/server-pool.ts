@@ -26,6 +26,12 @@ export class ServerPool {
     this.#clock = dependencies.clock;
   }
 
+  /** All of them, always in the same order. */
+  list(): readonly URL[] {
+    this.#look();
+    return this.#servers;
+  }
+
   /** All of them, in the order to ask them: each call begins with another one. */
   takeTurn(): readonly URL[] {
     this.#look();

@@ -11,6 +11,7 @@ import type { JobRecord, Reader } from '@tiercel/queue';
 import type { Request, Response } from 'express';
 import { isEnded } from '../history-item.ts';
 import { readParam, readQuery, sendEmpty, sendJson } from '../http/answer.ts';
+import { goneSignal } from '../http/on-closed.ts';
 import type { Route } from '../http/route.ts';
 
 const KEEP_ALIVE_MS = 15_000;
@@ -38,26 +39,23 @@ export function createEventsRoutes(deps: EventsDependencies): Route[] {
       prefix: 'api',
       async handle(req, res) {
         // Told of the caller's leaving from the start: it may leave during any of the awaits below.
-        const gone = new AbortController();
-        res.once('close', () => {
-          gone.abort();
-        });
+        const gone = goneSignal(res);
         const job = await deps.reader.readRecord(readParam(req, 'jobId'));
         if (job === undefined) {
           sendJson(res, { error: 'Job not found' }, 404);
           return;
         }
-        if (gone.signal.aborted) return;
+        if (gone.aborted) return;
         if (open >= deps.maxStreams) {
           throw new AppError('too_many_sockets', 'Too many event streams are open.', {
             retryAfterSeconds: 5,
           });
         }
         open += 1;
-        gone.signal.addEventListener('abort', () => {
+        gone.addEventListener('abort', () => {
           open -= 1;
         });
-        await streamEvents(req, res, job, { ...deps, gone: gone.signal });
+        await streamEvents(req, res, job, { ...deps, gone });
       },
     },
   ];

@@ -15,6 +15,8 @@ beforeAll(async () => {
       return Promise.resolve();
     },
     forward: () => Promise.resolve('absent'),
+    forwardFiles: () => Promise.resolve('absent'),
+    ...{ features: () => ({}), nodeReplacements: () => ({}), gather: () => Promise.resolve([]) },
   });
   server = await serveRoutes(routes);
 });

@@ -1,7 +1,9 @@
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { addPngText, readPngText } from '@tiercel/pictures';
 import { FileStore } from '@tiercel/storage';
@@ -79,18 +81,113 @@ describe('POST /upload/image', () => {
   });
 
   test.each([
+    ['C:\\Users\\me\\Pictures\\one.png', 'one.png'],
+    ['D:/photos/two.png', 'two.png'],
+    ['\\\\server\\share\\three.png', 'three.png'],
+    ['folder\\four.png', 'four.png'],
+  ])('takes the last part of the path %j', async (filename, name) => {
+    const answer = await upload(filename, 'x', { subfolder: 'paths' });
+    expect(answer.json()).toEqual({ name, subfolder: 'paths', type: 'input' });
+  });
+
+  test('takes a subfolder that was written on Windows, and names it with slashes', async () => {
+    const answer = await upload('w.png', 'x', { subfolder: 'w1\\w2\\' });
+    expect(answer.json()).toEqual({ name: 'w.png', subfolder: 'w1/w2', type: 'input' });
+    await expect(readFile(join(data.path, 'input', 'w1', 'w2', 'w.png'), 'utf8')).resolves.toBe(
+      'x',
+    );
+  });
+
+  test.each([
+    ['gzip', 'gzip', gzipSync],
+    ['x-gzip', 'x-gzip', gzipSync],
+    ['deflate', 'zlib', deflateSync],
+    ['deflate', 'raw', deflateRawSync],
+    ['br', 'br', brotliCompressSync],
+  ])('takes a form compressed with %s (%s)', async (encoding, form, compress) => {
+    const content = randomBytes(100_000);
+    const name = `${form}.bin`;
+    const { headers, body } = multipart(name, content, { subfolder: 'packed' });
+    const answer = await server.send('POST', '/upload/image', {
+      headers: { ...headers, 'Content-Encoding': encoding },
+      body: compress(body),
+    });
+    expect(answer.json()).toMatchObject({ name, subfolder: 'packed' });
+    const stored = await readFile(join(data.path, 'input', 'packed', name));
+    expect(stored.equals(content)).toBe(true);
+  });
+
+  test('refuses an encoding it does not know, damaged data, and a small form that grows too large', async () => {
+    const { headers, body } = multipart('z.png', Buffer.alloc(3 * MAX_UPLOAD_BYTES), {});
+    const send = (encoding: string, bytes: Uint8Array) =>
+      server.send('POST', '/upload/image', {
+        headers: { ...headers, 'Content-Encoding': encoding },
+        body: bytes,
+      });
+    const unknown = await send('compress', body.subarray(0, 1_000));
+    const damaged = await send('gzip', Buffer.from('this is no gzip at all'));
+    const cut = await send('gzip', gzipSync(body).subarray(0, 100));
+    const bomb = await send('gzip', gzipSync(body));
+    expect([unknown, damaged, cut, bomb].map(({ status }) => status)).toEqual([415, 400, 400, 413]);
+    expect(await halfDone()).toEqual([]);
+  });
+
+  test('takes parts and fields in base64 and quoted-printable', async () => {
+    const content = randomBytes(70_000);
+    const lines = (bytes: Uint8Array) =>
+      Buffer.from(bytes).toString('base64').replace(/.{76}/g, '$&\r\n');
+    const part = (head: string, encoding: string, text: string) =>
+      `--b\r\nContent-Disposition: form-data; ${head}\r\n` +
+      `Content-Transfer-Encoding: ${encoding}\r\n\r\n${text}\r\n`;
+    const send = (parts: string) =>
+      server.send('POST', '/upload/image', {
+        headers: { 'Content-Type': 'multipart/form-data; boundary=b' },
+        body: `${parts}--b--\r\n`,
+      });
+    const inBase64 = await send(
+      part('name="subfolder"', 'base64', lines(Buffer.from('coded/ü'))) +
+        part('name="image"; filename="a.bin"', 'BASE64', lines(content)),
+    );
+    expect(inBase64.json()).toEqual({ name: 'a.bin', subfolder: 'coded/ü', type: 'input' });
+    const stored = await readFile(join(data.path, 'input', 'coded', 'ü', 'a.bin'));
+    expect(stored.equals(content)).toBe(true);
+    const quoted = await send(
+      part('name="subfolder"', 'quoted-printable', 'co=\r\nded') +
+        part(
+          'name="image"; filename="q.txt"',
+          'quoted-printable',
+          `1=3D1 ${'long =\r\n'.repeat(20_000)}=C3=BC`,
+        ),
+    );
+    expect(quoted.json()).toEqual({ name: 'q.txt', subfolder: 'coded', type: 'input' });
+    await expect(readFile(join(data.path, 'input', 'coded', 'q.txt'), 'utf8')).resolves.toBe(
+      `1=1 ${'long '.repeat(20_000)}ü`,
+    );
+    const unknown = await send(part('name="image"; filename="u.bin"', 'uuencode', 'x'));
+    expect([unknown.status, unknown.json()]).toEqual([415, { error: 'unsupported_encoding' }]);
+    const large = part('name="image"; filename="l.bin"', 'base64', lines(randomBytes(420_000)));
+    expect((await send(large)).status).toBe(413);
+    expect(await halfDone()).toEqual([]);
+  });
+
+  test.each([
     ['../evil.png', {}],
     ['..%2Fevil.png', {}],
     ['/evil.png', {}],
-    ['C:\\\\evil.png', {}],
+    ['..\\evil.png', {}],
+    ['C:\\x\\..\\evil.png', {}],
+    ['C:\\x\\', {}],
     ['c.png', { subfolder: '../../..' }],
+    ['c.png', { subfolder: '..\\..' }],
     ['c.png', { subfolder: '/tmp' }],
+    ['c.png', { subfolder: 'C:\\tmp' }],
+    ['c.png', { subfolder: '\\\\server\\share' }],
     ['d.png', { type: 'bogus' }],
     [null, { other: 'x' }],
     ['', {}],
-  ])('refuses %j with %j by an empty 400', async (filename, fields) => {
+  ])('refuses %j with %j by a 400 that says why', async (filename, fields) => {
     const answer = await upload(filename, 'x', fields);
-    expect(answer).toMatchObject({ status: 400, text: '' });
+    expect([answer.status, answer.json()]).toEqual([400, { error: 'bad_request' }]);
     expect(await halfDone()).toEqual([]);
   });
 
@@ -167,6 +264,17 @@ describe('POST /upload/mask', () => {
 
   const stored = { filename: 'm.png', subfolder: 'x/y', type: 'input' };
 
+  test('finds the picture by a reference that was written on Windows', async () => {
+    const mask = await picture({ r: 0, g: 0, b: 0, alpha: 0.5 });
+    for (const reference of [
+      { ...stored, subfolder: 'x\\y' },
+      { ...stored, subfolder: 'x\\y\\' },
+    ]) {
+      expect((await uploadMask(reference, mask)).status).toBe(200);
+    }
+    await rm(join(data.path, 'input', 'clipspace'), { recursive: true });
+  });
+
   test("gives the picture the mask's alpha and keeps its colours and its text", async () => {
     const mask = await picture({ r: 0, g: 0, b: 0, alpha: 0.25 });
     const answer = await uploadMask(stored, mask);
@@ -201,7 +309,9 @@ describe('POST /upload/mask', () => {
     [404, { ...stored, filename: 'nope.png' }],
   ])('answers %i to the reference %j', async (status, reference) => {
     const answer = await uploadMask(reference, await picture({ r: 0, g: 0, b: 0, alpha: 1 }));
-    expect(answer).toMatchObject({ status, text: '' });
+    const code = { 400: 'bad_request', 403: 'path_refused' }[status];
+    expect(answer.status).toBe(status);
+    expect(answer.text).toBe(code === undefined ? '' : JSON.stringify({ error: code }));
     expect(await halfDone()).toEqual([]);
   });
 

@@ -1,4 +1,5 @@
 import {
+  AppError,
   isFileType,
   isJsonObject,
   parseJson,
@@ -6,10 +7,16 @@ import {
   type JsonObject,
 } from '@tiercel/contracts';
 import { readTextChunks, replaceTextChunks, type PictureEditor } from '@tiercel/pictures';
-import { parseAnnotated, type FileStore, type StoredUpload } from '@tiercel/storage';
+import {
+  parseAnnotated,
+  toSlashes,
+  uploadName,
+  type FileStore,
+  type StoredUpload,
+} from '@tiercel/storage';
 import type { Request, Response } from 'express';
 import type { Route } from '../http/route.ts';
-import { createFormReader, type UploadForm } from './uploads-form.ts';
+import { createFormReader, type UploadedImage, type UploadForm } from './uploads-form.ts';
 import { endEmpty, orNullIfRefused } from './view-http.ts';
 import { withPicture } from './view-pictures.ts';
 
@@ -21,8 +28,9 @@ export interface UploadDeps {
   readonly pictures: PictureEditor;
 }
 
-/** The stored file, or the status of an answer without body. */
-type UploadResult = StoredUpload | 400 | 403 | 404;
+/** The stored file; null when the picture that a mask is for does not exist. */
+type UploadResult = StoredUpload | null;
+/** Gives undefined when the caller has gone away. */
 type UploadHandler = (
   deps: UploadDeps,
   form: UploadForm,
@@ -38,8 +46,8 @@ export function createUploadRoutes(deps: UploadDeps): Route[] {
   const answerWith = (handler: UploadHandler) => async (req: Request, res: Response) => {
     const form = await readForm(req, res);
     const result = await handler(deps, form, res).finally(() => form.discard());
-    if (result === undefined) return; // the caller has gone away
-    if (typeof result === 'number') endEmpty(res, result);
+    if (result === undefined) return;
+    if (result === null) endEmpty(res, 404);
     else res.json(result);
   };
   return [
@@ -49,13 +57,20 @@ export function createUploadRoutes(deps: UploadDeps): Route[] {
 }
 
 async function uploadImage(deps: UploadDeps, form: UploadForm): Promise<UploadResult> {
-  const type = form.fields.get('type') ?? 'input';
-  if (form.image === null || !isFileType(type)) return 400;
-  return store(deps, form, {
-    type,
-    filename: form.image.filename,
-    workPath: form.image.path,
-  });
+  const { image, type } = readTarget(form);
+  return store(deps, form, { type, filename: image.filename, workPath: image.path });
+}
+
+/** @throws AppError bad_request */
+function readTarget({ image, fields }: UploadForm): { image: UploadedImage; type: FileType } {
+  const type = fields.get('type') ?? 'input';
+  if (image === null) {
+    throw new AppError('bad_request', 'The form has no file in a part named image.');
+  }
+  if (!isFileType(type)) {
+    throw new AppError('bad_request', 'type must be output, input or temp.');
+  }
+  return { image, type };
 }
 
 /** The uploaded picture's alpha becomes that of the picture `original_ref` names; PNG text is kept. */
@@ -64,14 +79,14 @@ async function uploadMask(
   form: UploadForm,
   res: Response,
 ): Promise<UploadResult | undefined> {
-  const type = form.fields.get('type') ?? 'input';
+  const { image, type } = readTarget(form);
   const reference = parseReference(form.fields.get('original_ref'));
-  const { image } = form;
-  if (image === null || !isFileType(type) || reference === null) return 400;
-  const original = await orNullIfRefused(deps.files.find(reference));
-  if (original === null) return 403;
-  if (original.value === null) return 404;
-  const { path } = original.value;
+  if (reference === null) {
+    throw new AppError('bad_request', 'original_ref must be JSON that names a stored picture.');
+  }
+  const original = await deps.files.find(reference);
+  if (original === null) return null;
+  const { path } = original;
   const source = { name: reference.filename, content: path };
   const mask = { name: image.filename, content: image.path };
   return withPicture(
@@ -93,11 +108,14 @@ async function store(
   const overwrite = form.fields.get('overwrite');
   const saved = deps.files.saveUpload({
     ...file,
+    filename: uploadName(file.filename),
     subfolder: form.fields.get('subfolder') ?? '',
     onExisting: overwrite === 'true' || overwrite === '1' ? 'replace' : 'rename',
   });
   const stored = await orNullIfRefused(saved);
-  return stored === null ? 400 : stored.value;
+  if (stored !== null) return stored.value;
+  // 400, as ComfyUI answers where it says 403 elsewhere.
+  throw new AppError('bad_request', 'The file name or the subfolder leaves its folder.');
 }
 
 interface Reference {
@@ -111,7 +129,8 @@ function parseReference(text: string | undefined): Reference | null {
   const reference = parseObject(text);
   const { filename, subfolder = '', type = 'output' } = reference ?? {};
   if (typeof filename !== 'string' || typeof subfolder !== 'string') return null;
-  const { name, type: annotation } = parseAnnotated(filename);
+  const { name: written, type: annotation } = parseAnnotated(filename);
+  const name = toSlashes(written);
   if (name === '' || name.startsWith('/') || name.includes('..')) return null;
   const folder = annotation ?? type;
   return isFileType(folder) ? { filename: name, subfolder, type: folder } : null;

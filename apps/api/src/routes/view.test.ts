@@ -80,6 +80,9 @@ describe('GET /view', () => {
     ['filename=a.png%20[input]'],
     ['filename=a.png+[input]&type=temp'],
     ['filename=sub/a.png&type=input'],
+    ['filename=b.png&subfolder=x%5Cy&type=input'],
+    ['filename=sub%5Ca.png&type=input'],
+    ['filename=b.png&subfolder=x%5Cy%5C&type=input'],
   ])('finds the picture by %s', async (query) => {
     const answer = await get(`/view?${query}`);
     expect(answer.status).toBe(200);
@@ -97,14 +100,22 @@ describe('GET /view', () => {
     [403, 'filename=a.png&subfolder=%252e%252e&type=input'],
     [403, 'filename=a%00.png&type=input'],
     [403, 'filename=link.txt&type=input'],
-    [404, 'filename=a.png'],
-    [404, 'filename=x&type=input'],
-    [404, 'type=input'],
-    [404, 'filename=nope.png&type=input'],
-  ])('answers %i without a body to %s', async (status, query) => {
+    [403, 'filename=a.png&subfolder=C%3A%5CWindows&type=input'],
+    [400, 'filename=..%5Ca.png&type=input'],
+  ])('answers %i and says why to %s', async (status, query) => {
     const answer = await get(`/view?${query}`);
     expect(answer.status).toBe(status);
-    expect(answer.text).toBe('');
+    expect(answer.json()).toEqual({ error: status === 400 ? 'bad_request' : 'path_refused' });
+  });
+
+  test.each([
+    ['filename=a.png'],
+    ['filename=x&type=input'],
+    ['type=input'],
+    ['filename=nope.png&type=input'],
+  ])('answers 404 without a body to %s', async (query) => {
+    const answer = await get(`/view?${query}`);
+    expect(answer).toMatchObject({ status: 404, text: '' });
     expect(answer.headers['content-type']).toBeUndefined();
   });
 

@@ -1,11 +1,11 @@
 import { basename } from 'node:path';
-import { isFileType } from '@tiercel/contracts';
+import { AppError, isFileType } from '@tiercel/contracts';
 import type { PictureEditor, Transform } from '@tiercel/pictures';
-import { parseAnnotated, type FileStore } from '@tiercel/storage';
+import { parseAnnotated, toSlashes, type FileStore } from '@tiercel/storage';
 import type { Request, Response } from 'express';
 import type { Route } from '../http/route.ts';
 import { contentOf, dispositionOf } from './view-content.ts';
-import { endEmpty, orNullIfRefused, queryOf } from './view-http.ts';
+import { endEmpty, queryOf } from './view-http.ts';
 import { withPicture } from './view-pictures.ts';
 import { sendFound } from './view-send.ts';
 
@@ -27,17 +27,20 @@ async function view(deps: ViewDeps, req: Request, res: Response): Promise<void> 
     endEmpty(res, 404);
     return;
   }
-  const { name, type: annotation } = parseAnnotated(annotated);
+  const { name: written, type: annotation } = parseAnnotated(annotated);
+  const name = toSlashes(written);
   const type = annotation ?? query.get('type') ?? 'output';
-  if (name === '' || name.startsWith('/') || name.includes('..') || !isFileType(type)) {
-    endEmpty(res, 400);
-    return;
+  if (!isFileType(type)) {
+    throw new AppError('bad_request', 'type must be output, input or temp.');
+  }
+  if (name === '' || name.startsWith('/') || name.includes('..')) {
+    throw new AppError('bad_request', 'filename must be the name of a file in that folder.');
   }
   const filename = basename(name);
   const subfolder = query.get('subfolder') ?? '';
-  const found = await orNullIfRefused(deps.files.find({ filename, subfolder, type }));
-  if (found?.value == null) {
-    endEmpty(res, found === null ? 403 : 404);
+  const found = await deps.files.find({ filename, subfolder, type });
+  if (found === null) {
+    endEmpty(res, 404);
     return;
   }
 
@@ -47,10 +50,10 @@ async function view(deps: ViewDeps, req: Request, res: Response): Promise<void> 
     res.setHeader('Content-Type', content.type);
     res.setHeader('Content-Disposition', dispositionOf(filename, !content.isInert));
     for (const [name, value] of Object.entries(content.headers ?? {})) res.setHeader(name, value);
-    sendFound(req, res, found.value, content.variant);
+    sendFound(req, res, found, content.variant);
     return;
   }
-  const source = { name: filename, content: found.value.path };
+  const source = { name: filename, content: found.path };
   await withPicture(
     res,
     (signal) => deps.pictures.transform(source, transform, signal),

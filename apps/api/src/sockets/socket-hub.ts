@@ -1,11 +1,18 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { EventMessage, Preview } from '@tiercel/contracts';
+import {
+  AppError,
+  frameText,
+  stringifyJson,
+  type EventMessage,
+  type Preview,
+} from '@tiercel/contracts';
 import type { ChannelListener, EventReplay, EventSubscriber } from '@tiercel/events';
 import type { Reader } from '@tiercel/queue';
 import type { Logger } from '@tiercel/runtime';
 import { v4 as uuid } from 'uuid';
 import { WebSocketServer, type WebSocket } from 'ws';
+import { answerRaw } from '../http/raw-answer.ts';
 import { ClientGroup } from './client-group.ts';
 import { isProgressFrame, sendFrames } from './job-frames.ts';
 import { readSnapshot } from './snapshot.ts';
@@ -17,8 +24,8 @@ export interface SocketHubOptions {
   readonly pingIntervalMs: number;
   readonly statusIntervalMs: number;
   readonly limits: BufferLimits;
-  readonly features: Readonly<Record<string, unknown>>;
-  readonly isOriginAllowed: (req: IncomingMessage) => boolean;
+  /** What the server can do; told to sockets that say first what they can. */
+  readonly features: () => Readonly<Record<string, unknown>>;
 }
 
 /** Frames a client sends are small: feature flags, nothing else. */
@@ -37,7 +44,6 @@ export class SocketHub {
   readonly #sessions = new Set<SocketSession>();
   readonly #groups = new Map<string, { group: ClientGroup; stop: Promise<() => void> }>();
   readonly #status: StatusBroadcaster<SocketSession>;
-  readonly #featuresFrame: string;
   readonly #delivered = new Map<string, Set<string>>();
   #pinger: NodeJS.Timeout | undefined;
   #isAcknowledging = false;
@@ -62,6 +68,9 @@ export class SocketHub {
       perMessageDeflate: false,
       maxPayload: MAX_CLIENT_FRAME_BYTES,
     });
+    this.#server.on('wsClientError', (error, socket) => {
+      answerRaw(socket, new AppError('bad_request', error.message));
+    });
     this.#status = new StatusBroadcaster({
       intervalMs: this.#options.statusIntervalMs,
       sockets: () => this.#sessions,
@@ -69,7 +78,6 @@ export class SocketHub {
         session.sendText(frame);
       },
     });
-    this.#featuresFrame = JSON.stringify({ type: 'feature_flags', data: this.#options.features });
   }
 
   get socketCount(): number {
@@ -105,20 +113,21 @@ export class SocketHub {
     }
   }
 
-  /** An upgrade request for /ws. */
-  handleUpgrade(req: IncomingMessage, socket: Duplex, head: Buffer, clientId: string | null): void {
-    if (!this.#options.isOriginAllowed(req)) {
-      refuse(socket, '403 Forbidden');
-      return;
-    }
+  /** Why no socket with this id is taken now; undefined: it is. */
+  findRefusal(clientId: string | null): AppError | undefined {
     if (this.#isStopping || this.#sessions.size >= this.#options.maxSockets) {
-      refuse(socket, '503 Service Unavailable', 'Retry-After: 5\r\n');
-      return;
+      const why = this.#isStopping ? 'This server is stopping.' : 'Too many sockets are open.';
+      return new AppError('too_many_sockets', why, { retryAfterSeconds: 5 });
     }
     if ((clientId ?? '').length > MAX_CLIENT_ID_LENGTH) {
-      refuse(socket, '400 Bad Request');
-      return;
+      const limit = `clientId is longer than ${MAX_CLIENT_ID_LENGTH} characters.`;
+      return new AppError('bad_request', limit);
     }
+    return undefined;
+  }
+
+  /** An upgrade request for /ws that was not refused. */
+  handleUpgrade(req: IncomingMessage, socket: Duplex, head: Buffer, clientId: string | null): void {
     const { limits } = this.#options;
     this.#server.handleUpgrade(req, socket, head, (webSocket) => {
       const isKnown = clientId !== null && clientId !== '';
@@ -137,7 +146,7 @@ export class SocketHub {
     });
     webSocket.on('message', (data, isBinary) => {
       session.isAlive = true;
-      if (!isBinary) session.readFrame(toText(data), this.#featuresFrame);
+      if (!isBinary) session.readFrame(toText(data), () => this.#featuresFrame());
     });
     webSocket.on('error', (error) => {
       this.#log.debug({ err: error, clientId }, 'socket error');
@@ -170,6 +179,10 @@ export class SocketHub {
       ? await readSnapshot(clientId, this.#reader, this.#replay)
       : { running: [], ended: [] };
     entry.group.catchUp(session, snapshot);
+  }
+
+  #featuresFrame(): string {
+    return frameText('feature_flags', this.#options.features(), stringifyJson);
   }
 
   #close(session: SocketSession): void {
@@ -226,8 +239,4 @@ function noop(): void {
 
 function toText(data: unknown): string {
   return Buffer.isBuffer(data) ? data.toString('utf8') : '';
-}
-
-function refuse(socket: Duplex, status: string, headers = ''): void {
-  socket.end(`HTTP/1.1 ${status}\r\n${headers}Connection: close\r\nContent-Length: 0\r\n\r\n`);
 }

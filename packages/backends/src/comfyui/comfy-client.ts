@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import {
   isFileType,
   isJsonObject,
@@ -5,6 +6,7 @@ import {
   type FileType,
   type JsonObject,
   type JsonValue,
+  type NodeInfo,
   type ObjectInfo,
   type OutputRef,
 } from '@tiercel/contracts';
@@ -108,6 +110,16 @@ export function createComfyClient(options: ComfyClientOptions) {
     if (!Array.isArray(value)) throw unexpected(`GET ${path}`);
     return stringsOf(value);
   };
+  /** Of a route that older versions do not have. */
+  const getObjectIfAny = async (path: string, call: Call): Promise<JsonObject> => {
+    const answer = await ask({ method: 'GET', path, accepts: [404] }, call);
+    if (answer.status === 404) return {};
+    const value = readJsonAnswer(server.host, `GET ${path}`, answer);
+    if (!isJsonObject(value)) throw unexpected(`GET ${path}`);
+    return value;
+  };
+  /** Parsing a catalogue takes a tenth of a second of everybody's: one that has not changed is not parsed again. */
+  let catalogue: { readonly digest: string; readonly classes: ObjectInfo } | undefined;
   const post = async (path: string, body: unknown, call: Call): Promise<void> => {
     await ask({ method: 'POST', path, body: stringifyJson(body) }, call);
   };
@@ -208,13 +220,27 @@ export function createComfyClient(options: ComfyClientOptions) {
       };
     },
 
-    /** GET /object_info, limits of 64 bits as bigint. Classes without `input` are left out. */
+    /**
+     * GET /object_info, limits of 64 bits as bigint. Classes without `input` are left out.
+     * @returns the same object while the server says the same
+     */
     objectInfo: async (...call: Call): Promise<ObjectInfo> => {
-      const classes = Object.entries(await getObject('/object_info', call)).filter(
-        ([, info]) => isJsonObject(info) && isJsonObject(info.input),
-      );
+      const answer = await ask({ method: 'GET', path: '/object_info' }, call);
+      const digest = createHash('sha256').update(answer.bytes).digest('base64');
+      if (catalogue?.digest === digest) return catalogue.classes;
+      const route = 'GET /object_info';
+      const classes = readJsonAnswer(server.host, route, answer);
+      if (!isJsonObject(classes)) throw unexpected(route);
       // ComfyUI writes all fields of a NodeInfo or leaves the class out; what we read ourselves is checked.
-      return Object.fromEntries(classes) as unknown as ObjectInfo;
+      catalogue = { digest, classes: withInputs(classes) as unknown as ObjectInfo };
+      return catalogue.classes;
+    },
+
+    /** GET /object_info/{class}; undefined when the server does not have it. */
+    nodeInfo: async (name: string, ...call: Call): Promise<NodeInfo | undefined> => {
+      const answer = await getObject(`/object_info/${encodeURIComponent(name)}`, call);
+      // As above.
+      return withInputs(answer)[name] as unknown as NodeInfo | undefined;
     },
 
     /** GET /models and each folder of it -> names of files. The time limit is for each of these calls. */
@@ -241,6 +267,12 @@ export function createComfyClient(options: ComfyClientOptions) {
 
     systemStats: (...call: Call) => getObject('/system_stats', call),
 
+    /** GET /features: what the frontend may rely on. */
+    features: (...call: Call) => getObjectIfAny('/features', call),
+
+    /** GET /node_replacements: old class -> what may take its place. */
+    nodeReplacements: (...call: Call) => getObjectIfAny('/node_replacements', call),
+
     /** POST /free, e.g. `{unload_models: true}`. */
     free: (body: JsonObject, ...call: Call) => post('/free', body, call),
 
@@ -252,6 +284,13 @@ export function createComfyClient(options: ComfyClientOptions) {
       return { queueRemaining: remaining };
     },
   };
+}
+
+/** The classes of a catalogue that can be read. */
+function withInputs(classes: JsonObject): JsonObject {
+  return Object.fromEntries(
+    Object.entries(classes).filter(([, info]) => isJsonObject(info) && isJsonObject(info.input)),
+  );
 }
 
 function writeForm(

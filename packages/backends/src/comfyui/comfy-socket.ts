@@ -197,6 +197,9 @@ export class ComfySocket {
         return;
       case 'garbage':
         this.#countGarbage();
+        this.#tell(() => {
+          listener.onGarbage();
+        });
     }
   }
 

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { Device, JsonObject, ObjectInfo } from '@tiercel/contracts';
+import type { Device, JsonObject, LookWish, ObjectInfo, WireEvent } from '@tiercel/contracts';
 import type { NodeFiles } from '@tiercel/nodes';
 import type { Clock, Logger, Redis } from '@tiercel/runtime';
 import type {
@@ -14,7 +14,7 @@ import { CallerNames, recallNames } from './caller-names.ts';
 import { ComfyRequestError } from './comfy-errors.ts';
 import { forgetPrompt } from './forget-prompt.ts';
 import { openServer } from './open-server.ts';
-import { describeOffer, readNote, supports, type Note } from './pool.ts';
+import { createOfferDescriber, readNote, supports, type Note } from './pool.ts';
 import type { PoolServer } from './pool-server.ts';
 import { PromptRun, type RunOptions } from './prompt-run.ts';
 import type { InputFiles } from './push-inputs.ts';
@@ -46,10 +46,20 @@ export interface PoolOffer {
   readonly extensions: readonly string[];
   readonly devices: readonly (Device & { readonly server: string })[];
   readonly servers: readonly { readonly url: string; readonly healthy: boolean }[];
+  /** `system` of each server that is up, as it said last. */
+  readonly systems: readonly JsonObject[];
+  readonly features: readonly JsonObject[];
+  readonly nodeReplacements: readonly JsonObject[];
 }
 
 export interface ComfyUiBackend extends Backend {
   offer(): PoolOffer;
+  /** @param listener called when what the pool offers has changed */
+  onOffer(listener: () => void): void;
+  /** @param listener called with what a server says to everybody, in one of the workers that hear it */
+  onMessage(listener: (event: WireEvent) => void): void;
+  /** Looks at the servers again. Resolves when each has been asked from now on, or does not answer. */
+  look(wish: LookWish): Promise<void>;
   /** Passes POST /free on to every server. */
   free(body: JsonObject): Promise<void>;
   /** Resolves when every server has been asked once what it can do. */
@@ -70,7 +80,20 @@ const FORGET_RESULTS = { unload_models: false, free_memory: true };
 
 /** A pool of ComfyUI servers as one tier. */
 export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBackend {
-  const pool: PoolServer[] = options.urls.map((url) => openServer(url, options));
+  let tellOffer = (): void => undefined;
+  let tellMessage: (event: WireEvent) => void = () => undefined;
+  const open = (url: string): PoolServer =>
+    openServer(url, {
+      ...options,
+      onChange: () => {
+        tellOffer();
+      },
+      onMessage: (event) => {
+        tellMessage(event);
+      },
+    });
+  const pool: PoolServer[] = options.urls.map(open);
+  const describeOffer = createOfferDescriber();
   /** Taken off the pool, with prompts of ours still on them. */
   const leaving = new Set<PoolServer>();
   const slots = new ServerSlots(options.redis, options.prefix);
@@ -209,6 +232,15 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
     hasOtherServer: () => pool.some((server) => server.isHealthy && !server.isSuspect),
     run,
     offer: () => describeOffer(pool),
+    onOffer: (listener) => {
+      tellOffer = listener;
+    },
+    onMessage: (listener) => {
+      tellMessage = listener;
+    },
+    look: async (wish) => {
+      await Promise.all(pool.map((server) => server.look(wish)));
+    },
     free: async (body) => {
       await Promise.allSettled(pool.map((server) => server.client.free(body)));
     },
@@ -219,11 +251,12 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
       const gone = pool.filter(({ url }) => !urls.includes(url));
       const added = urls.filter((url) => !pool.some((server) => server.url === url));
       const kept = pool.filter(({ url }) => urls.includes(url));
-      pool.splice(0, pool.length, ...kept, ...added.map((url) => openServer(url, options)));
+      pool.splice(0, pool.length, ...kept, ...added.map(open));
       for (const server of gone) {
         if (server.isBusy) leaving.add(server);
         else server.stop();
       }
+      tellOffer();
     },
     close: () => {
       for (const server of [...pool, ...leaving]) server.stop();

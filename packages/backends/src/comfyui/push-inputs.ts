@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { extname } from 'node:path';
 import {
   isJsonObject,
+  joinMembers,
   sliceMembers,
   stringifyJson,
   type InputSpec,
@@ -87,10 +88,6 @@ function replaceInputs(
     nodes.set(nodeId, joinMembers(node));
   }
   return joinMembers(nodes);
-}
-
-function joinMembers(members: ReadonlyMap<string, string>): string {
-  return `{${[...members].map(([key, text]) => `${JSON.stringify(key)}:${text}`).join(',')}}`;
 }
 
 /** The value of an input with the names of its files replaced; the value itself when it names none. */

@@ -3,7 +3,8 @@ import type { AttemptContext, AttemptRequest } from '../backend.ts';
 import { AttemptError, AttemptStopped, JobError } from '../failures.ts';
 import type { CallerNames } from './caller-names.ts';
 import { ComfyRequestError } from './comfy-errors.ts';
-import { extraOf, isThere, rejectionError, type Note } from './pool.ts';
+import { writeExtraData } from './extra-data.ts';
+import { isThere, rejectionError, type Note } from './pool.ts';
 import type { PoolServer } from './pool-server.ts';
 import { pushInputs, type InputFiles } from './push-inputs.ts';
 
@@ -60,7 +61,7 @@ export async function submitPrompt(server: PoolServer, submission: Submission): 
       promptId: upstreamId,
       promptText,
       clientId,
-      extraDataText: extraOf(request),
+      extraDataText: writeExtraData(request),
       outputIds: request.outputIds,
     });
     if (answer.kind === 'rejected') throw rejectionError(answer.rejection);

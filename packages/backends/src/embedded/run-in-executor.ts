@@ -1,3 +1,4 @@
+import { sliceMembers } from '@tiercel/contracts';
 import {
   executeGraph,
   ExecutionInterrupted,
@@ -31,7 +32,7 @@ export async function runInExecutor(
       promptId: request.promptId,
       graph: request.graph,
       promptText: request.promptText,
-      extraPnginfo: request.extraPnginfoText,
+      extraPnginfo: sliceMembers(request.extraDataText).get('extra_pnginfo'),
       outputs: request.outputIds,
       ...(standIns === undefined ? {} : { standIns }),
       ...{ registry, cache, files, maxPixels, memory, signal, listener },

@@ -86,7 +86,7 @@ function route(
     promptId: 'x',
     graph: {},
     promptText: '{}',
-    extraPnginfoText: undefined,
+    extraDataText: '{}',
     outputIds: [],
     secretsText: undefined,
     note: undefined,

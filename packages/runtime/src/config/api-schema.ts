@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { bytes, count, MAX_PIXELS, MIB, ms } from './value-kinds.ts';
+import { bytes, count, hostName, MAX_PIXELS, MIB, ms, origin } from './value-kinds.ts';
 
 /** What a ComfyUI frontend of any era loads besides its API (WIRE.md 1.1, 1.2, 6.18). */
 const FRONTEND_PATHS = [
@@ -53,7 +53,12 @@ const proxySchema = z
 
 export const apiSchema = z
   .strictObject({
-    maxBodyBytes: bytes(100 * MIB).describe('Largest JSON body'),
+    maxBodyBytes: bytes(100 * MIB).describe(
+      'Largest body of POST /prompt, /queue and /history; on other routes JSON bodies end at 1 MiB',
+    ),
+    maxJsonValues: count(1_000_000).describe(
+      'Most values (members, elements, objects and lists together) in one JSON body',
+    ),
     maxUploadBytes: bytes(100 * MIB).describe('Largest upload; told to clients as max_upload_size'),
     maxPixels: count(MAX_PIXELS).describe('Largest picture that /view and /upload/mask decode'),
     pictureMemoryBytes: bytes(640 * MIB).describe(
@@ -74,11 +79,29 @@ export const apiSchema = z
       'Pings to sockets; a peer silent for two of them is dropped',
     ),
     statusIntervalMs: ms(100).describe('Shortest time between two status broadcasts of a process'),
-    corsOrigin: z
-      .string()
-      .min(1)
+    allowedHosts: z
+      .array(hostName)
+      .default([])
+      .describe(
+        'Names, besides `localhost` and loopback addresses, that callers may reach the API by (the `Host` header): that of a proxy before it, say; `*` is any',
+      ),
+    corsOrigin: origin
       .optional()
-      .describe('Sent as Access-Control-Allow-Origin; switches the same-origin check off'),
+      .describe(
+        'The one foreign origin whose pages may use the API, sent as Access-Control-Allow-Origin; `*` is any',
+      ),
+    firstWorkerWaitMs: ms(10_000).describe(
+      'How long POST /prompt waits for the first worker of a new system before it is refused',
+    ),
+    drainDelayMs: z
+      .number()
+      .int()
+      .min(0)
+      .max(600_000)
+      .default(0)
+      .describe(
+        'After SIGTERM the API goes on for this long, with /health/ready at 503, so that load balancers find other processes first',
+      ),
     proxy: proxySchema,
     proxyTimeoutMs: ms(30_000).describe(
       'A proxied server must begin its answer within this time, and never pause for longer',

@@ -34,6 +34,8 @@ export interface DocumentedSetting {
 const PATTERNS: Readonly<Record<string, string>> = {
   '^(rediss?|unix):\\/\\/': 'URL with `redis://`, `rediss://` or `unix://`',
   '^https?:\\/\\/\\S+$': 'URL with `http://` or `https://`',
+  '^(?:\\*|null|[a-z][a-z\\d+.-]*:\\/\\/[\\w.:[\\]-]+\\/?)$':
+    'origin such as `https://pages.example`, `*` or `null`',
   '^[\\w.-]{1,64}$': '1 to 64 letters, digits, dots, dashes or underscores',
 };
 

@@ -31,7 +31,7 @@ export const queueSchema = z
       .default(3650)
       .describe('Ended jobs older than this are dropped too'),
     eventsPerJob: count(2_000).describe(
-      'Batches of events kept per job for replay (one batch: what happened in one turn of the worker’s event loop)',
+      'Batches of events kept per job for replay (one batch: what happened within 3 ms)',
     ),
     eventsTtlSeconds: count(3_600).describe(
       'How long a job’s events and missed terminal events are kept after its end',

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { findTierProblems, TIER_DRIVERS } from './tier-rules.ts';
-import { serverUrl } from './value-kinds.ts';
+import { HEADER_TEXT, serverUrl } from './value-kinds.ts';
 
 /** One entry of `tiers`. */
 export const tierSchema = z
@@ -72,6 +72,12 @@ export const tierSchema = z
   .superRefine((tier, context) => {
     for (const { field, message } of findTierProblems(tier)) {
       context.addIssue({ code: 'custom', path: [field], message });
+    }
+    // automatic1111 takes a user's password, which is sent in base64.
+    const headerText = tier.driver === 'automatic1111' ? undefined : tier.apiKey;
+    if (headerText !== undefined && !HEADER_TEXT.test(headerText)) {
+      const message = 'has a blank, a line break or another character that no key has';
+      context.addIssue({ code: 'custom', path: ['apiKey'], message });
     }
     if (new Set(tier.urls).size < tier.urls.length) {
       context.addIssue({ code: 'custom', path: ['urls'], message: 'names a server twice' });

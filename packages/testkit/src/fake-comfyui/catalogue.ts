@@ -22,7 +22,7 @@ const RUNNERS: Readonly<Record<string, RunNode>> = {
 export class Catalogue {
   readonly #settings: FakeSettings;
   readonly #files: FakeFiles;
-  readonly #classes: ObjectInfo;
+  readonly #own: ObjectInfo;
 
   constructor(settings: FakeSettings, files: FakeFiles) {
     this.#settings = settings;
@@ -33,7 +33,12 @@ export class Catalogue {
       if (info === undefined) throw new Error(`the fake ComfyUI has no node class ${name}`);
       return [name, info] as const;
     });
-    this.#classes = { ...Object.fromEntries(chosen), ...settings.extraClasses };
+    this.#own = Object.fromEntries(chosen);
+  }
+
+  /** Extensions may be added at any time. */
+  get #classes(): ObjectInfo {
+    return { ...this.#own, ...this.#settings.extraClasses };
   }
 
   /** With the choices of now: models, uploads. */
