@@ -61,6 +61,7 @@ export async function makeFrames(
   await work.reserveMemory(new Set(frames).size * length * SAMPLE_BYTES);
   const all: Float32Array[] = [];
   for (const frame of frames) {
+    work.signal.throwIfAborted();
     let to = made.get(frame);
     if (to === undefined) {
       to = new Float32Array(length);
