@@ -209,6 +209,18 @@ describe('what is added to a server that runs', () => {
     expect((await waitForEnd(api, next)).status.status_str).toBe('success');
   });
 
+  test('is taken by a prompt that is large, which another thread reads', async () => {
+    await first.offer({ extraClasses: nodeClass('Heavy') });
+    const body = {
+      prompt: { '1': { class_type: 'Heavy', inputs: {} }, '2': preview(['1', 0]) },
+      extra_data: { pad: 'x'.repeat(400_000) },
+    };
+    const answer = await ask(() => api.post('/prompt', body));
+    expect([answer.status, answer.json()]).toMatchObject([200, { node_errors: {} }]);
+    const { prompt_id: id } = answer.json() as { prompt_id: string };
+    expect((await waitForEnd(api, id)).status.status_str).toBe('success');
+  });
+
   test('does not cost a prompt one of its outputs', async () => {
     const both = { ...load('late.safetensors'), '3': saveImage()['1'], '4': preview(['3', 0]) };
     const without = await ask(() => api.post('/prompt', { prompt: both }));
