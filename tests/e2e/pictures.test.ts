@@ -127,6 +127,13 @@ const heavy: Readonly<Record<string, Record<string, unknown>>> = {
     c: node('ImageInvert', { image: ['f', 0] }),
     ...show('c'),
   },
+  'blur and edges': {
+    a: empty(5),
+    b: node('ImageBlur', { image: ['a', 0], blur_radius: 4, sigma: 1 }),
+    e: node('Canny', { image: ['b', 0], low_threshold: 0.1, high_threshold: 0.3 }),
+    c: node('ImageRotate', { image: ['e', 0], rotation: '180 degrees' }),
+    ...show('c'),
+  },
   'load and save': {
     l: node('LoadImage', { image: 'limit.png' }),
     s: node('ImageScale', {
