@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { readPngText } from '@tiercel/storage';
+import { readPngText } from '@tiercel/pictures';
 import {
   connectSocket,
   startWorker,

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { AnnouncementBoard, EventReplay, EventSubscriber, publishControl } from '@tiercel/events';
+import { MemoryBudget, PictureEditor } from '@tiercel/pictures';
 import { createPermitQueue, Editor, Producer, Reader } from '@tiercel/queue';
 import {
   Health,
@@ -45,6 +46,8 @@ import { createUpgrades } from './sockets/serve-upgrades.ts';
 const DRAIN_MS = 5_000;
 /** For connections that were cut to be gone. */
 const CUT_MS = 1_000;
+/** Of the memory for pictures: what small previews share; one large picture at a time may have the rest. */
+const COMMON_SHARE = 1 / 8;
 
 async function main(): Promise<void> {
   const parts = await startProcess('api', 'commands');
@@ -87,6 +90,14 @@ async function main(): Promise<void> {
   });
 
   const { api } = config;
+  const pictures = new PictureEditor({
+    limits: { maxPixels: api.maxPixels, setting: 'api.maxPixels' },
+    memory: new MemoryBudget({
+      maxBytes: api.pictureMemoryBytes,
+      commonShare: COMMON_SHARE,
+      setting: 'api.pictureMemoryBytes',
+    }),
+  });
   const hub = new SocketHub({
     subscriber,
     replay,
@@ -184,11 +195,11 @@ async function main(): Promise<void> {
         metrics: metrics.registry,
         health,
       }),
-      ...createViewRoutes({ files, maxPixels: api.maxPixels }),
+      ...createViewRoutes({ files, pictures }),
       ...createUploadRoutes({
         files,
         maxUploadBytes: api.maxUploadBytes,
-        maxPixels: api.maxPixels,
+        pictures,
       }),
       ...createUserdataRoutes({ user, maxUploadBytes: api.maxUploadBytes }),
       ...createSettingsRoutes({ user }),

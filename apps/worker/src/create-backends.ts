@@ -16,6 +16,7 @@ import {
   type NodeDefinition,
   type NodeRegistry,
 } from '@tiercel/nodes';
+import { MemoryBudget } from '@tiercel/pictures';
 import {
   inTime,
   LATE,
@@ -46,6 +47,8 @@ const LOST_AFTER_MS = 8_000;
 /** A job waits this long for a server that can run it when none is up. */
 const UNAVAILABLE_MS = 300_000;
 
+/** Of the memory for pictures: what several ordinary jobs share; one job may have the rest. */
+const COMMON_SHARE = 3 / 8;
 /** For all servers of all pools to be asked once what they can do. */
 const FIRST_LOOK_MS = 20_000;
 /** For the modules of NODES_DIR, which may do anything while they are imported. */
@@ -71,9 +74,14 @@ export async function createBackends(
   const services = tierConfigs.filter(isServiceTier);
   const plugins = config.nodesDir === undefined ? [] : await loadInTime(config.nodesDir);
   const registry = createRegistry([...createBuiltinNodes(), ...plugins]);
-  const { maxPixels } = config.worker;
+  const { maxPixels, pictureMemoryBytes } = config.worker;
   const executor = {
     ...{ registry, files, maxPixels },
+    memory: new MemoryBudget({
+      maxBytes: pictureMemoryBytes,
+      commonShare: COMMON_SHARE,
+      setting: 'worker.pictureMemoryBytes',
+    }),
     cache: new NodeCache({ maxBytes: config.worker.cacheBytes }),
   };
   const pools: ComfyUiBackend[] = [];

@@ -12,6 +12,8 @@ import { NO_MASK } from '@tiercel/runtime';
 import sharp from 'sharp';
 import type { AttemptRequest, AttemptResult, Backend, TierAttemptContext } from './backend.ts';
 import { Story } from './conformance-story.test-parts.ts';
+import { fileOf } from './comfyui/comfy-client.test-parts.ts';
+import type { InputFile } from './comfyui/file-form.ts';
 
 export const WORKFLOW = '{"workflow":{"last_node_id":9,"note":"Ähre","seed":18446744073709551615}}';
 
@@ -105,15 +107,19 @@ export class MemoryFiles implements NodeFiles {
     return this.#outputs.size;
   }
 
-  saveOutput({ prefix, extension, type, bytes }: NewOutput): Promise<OutputRef> {
+  async saveOutput({ prefix, extension, type, bytes }: NewOutput): Promise<OutputRef> {
     const filename = `${prefix}_${this.count}${extension}`;
-    this.#outputs.set(filename, bytes);
-    return Promise.resolve({ filename, subfolder: '', type });
+    this.#outputs.set(filename, bytes instanceof Uint8Array ? bytes : await joinParts(bytes));
+    return { filename, subfolder: '', type };
   }
 
   readInput(name: string): Promise<Uint8Array> {
     const bytes = this.inputs.get(name);
     return bytes ? Promise.resolve(bytes) : Promise.reject(new Error(`no input ${name}`));
+  }
+
+  async openInput(name: string): Promise<InputFile> {
+    return fileOf(await this.readInput(name));
   }
 
   fingerprint(name: string): Promise<string> {
@@ -193,4 +199,10 @@ export async function readTexts(file: Uint8Array | undefined): Promise<Record<st
 export async function paintInput(background: string): Promise<Uint8Array> {
   const create = { width: SIDE, height: SIDE, channels: 3 as const, background };
   return await sharp({ create }).png().toBuffer();
+}
+
+async function joinParts(parts: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+  const all: Uint8Array[] = [];
+  for await (const part of parts) all.push(part);
+  return Buffer.concat(all);
 }

@@ -79,6 +79,11 @@ export const ERRORS = {
     disposition: 'unavailable',
     summary: 'Too many sockets are open.',
   },
+  pictures_busy: {
+    status: 503,
+    disposition: 'unavailable',
+    summary: 'Too many large pictures are being encoded at once.',
+  },
   redis_unavailable: {
     status: 503,
     disposition: 'unavailable',

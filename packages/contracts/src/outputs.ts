@@ -35,7 +35,8 @@ export interface NewOutput {
   readonly naming?: OutputNaming;
   /** With the dot: `.png`. */
   readonly extension: string;
-  readonly bytes: Uint8Array;
+  /** The whole content, or its parts one after the other: those of a large file never lie in memory together. */
+  readonly bytes: Uint8Array | AsyncIterable<Uint8Array>;
   /** Pixels; for `%width%` and `%height%` in the prefix. */
   readonly width?: number;
   readonly height?: number;

@@ -38,6 +38,12 @@ export interface NodeContext {
   readonly extraPnginfo: string | undefined;
   /** Most pixels (width * height * frames) a node may load or make. */
   readonly maxPixels: number;
+  /**
+   * To be asked before a node makes something large: waits until the process has room for so many bytes, which
+   * then count as taken until the node returns. From then on counts what it returned.
+   * @throws MemoryLimitError when a job may never have that much; ExecutionInterrupted or the signal's reason
+   */
+  readonly reserveMemory: (bytes: number) => Promise<void>;
   /** @throws ExecutionInterrupted when the job was aborted */
   progress(value: number, max: number, preview?: PreviewImageBytes): void;
   /** Stores a file under a fresh name. */

@@ -3,9 +3,9 @@ import { join, parse } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { AppError } from '@tiercel/contracts';
 import { PLUGIN_MODULE } from '@tiercel/graph';
+import { encodePng } from '@tiercel/pictures';
 import { createImage } from './image/create-image.ts';
 import { encodeJpeg } from './image/jpeg.ts';
-import { encodePng } from './image/png.ts';
 import type { NodeDefinition } from './node-definition.ts';
 import { NodeError } from './node-error.ts';
 

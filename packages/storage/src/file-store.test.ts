@@ -100,6 +100,29 @@ describe('an output', () => {
     });
   });
 
+  test('that comes in parts has a name when it is whole, and none when it breaks off', async () => {
+    let go = (): void => undefined;
+    const held = new Promise<void>((resolve) => {
+      go = resolve;
+    });
+    const parts = async function* (isWhole: boolean) {
+      yield bytes('first ');
+      await held;
+      if (!isWhole) throw new Error('broken off');
+      yield bytes('second');
+    };
+    const saved = files.saveOutput(output('sub/video', { bytes: parts(true) }));
+    const broken = files.saveOutput(output('sub/video', { bytes: parts(false) }));
+    await files.saveOutput(output('sub/video'));
+    expect(await filesIn('output/sub')).toEqual(['video_00001_.png']);
+    go();
+    await expect(broken).rejects.toThrow('broken off');
+    await expect(saved).resolves.toMatchObject({ filename: 'video_00002_.png' });
+    expect(await filesIn('output/sub')).toEqual(['video_00001_.png', 'video_00002_.png']);
+    expect(await readFile(join(root, 'output/sub/video_00002_.png'), 'utf8')).toBe('first second');
+    expect(await filesIn('output/.tiercel-tmp')).toEqual([]);
+  });
+
   test('has the time and the size in its name when the prefix asks for them', async () => {
     const named = output('%date:yyyy-MM-dd%/%width%x%height%', { width: 64, height: 32 });
     await expect(files.saveOutput(named, new Date(2026, 0, 2))).resolves.toMatchObject({

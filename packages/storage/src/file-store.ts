@@ -1,3 +1,4 @@
+import { createReadStream } from 'node:fs';
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
@@ -10,10 +11,10 @@ import {
 import { parseAnnotated } from './annotated-name.ts';
 import { FileNotFoundError } from './file-not-found.ts';
 import { findFile, type FoundFile } from './found-file.ts';
-import { NameCounters } from './name-counters.ts';
+import { NameCounters, type FileMaker } from './name-counters.ts';
 import { errnoOf, isAbsent, onFiles, translateFileError } from './node-errors.ts';
 import { expandPrefix, splitPrefix } from './output-names.ts';
-import { createFile } from './placing.ts';
+import { createFile, placeNew } from './placing.ts';
 import { purgeFolder } from './purge.ts';
 import { joinInside, resolveInside, toSlashes, WORK_FOLDER } from './safe-path.ts';
 import { placeUpload, placeUploadOver } from './upload-placing.ts';
@@ -76,7 +77,7 @@ export class FileStore {
     if (!EXTENSION.test(output.extension)) {
       throw new AppError('bad_request', 'The file extension cannot be used.');
     }
-    const { naming, extension, bytes } = output;
+    const { naming, bytes } = output;
     const values = { now, width: output.width ?? 0, height: output.height ?? 0 };
     const prefix = naming === undefined ? expandPrefix(output.prefix, values) : output.prefix;
     const { subfolder, stem } = splitPrefix(prefix);
@@ -84,16 +85,27 @@ export class FileStore {
     joinInside(root, stem);
     try {
       const folder = await this.#outputFolder(root, subfolder);
-      const plain = `${stem}${extension}`;
-      const isPlain = naming?.kind === 'plain' && (await createFile(join(folder, plain), bytes));
-      const after = naming?.kind === 'numbered' ? naming.after : '_';
-      const filename = isPlain
-        ? plain
-        : await this.#counters.create(folder, stem, `${after}${extension}`, bytes);
+      const make = (file: FileMaker) => this.#createOutput({ folder, stem }, output, file);
+      const filename =
+        bytes instanceof Uint8Array
+          ? await make((path) => createFile(path, bytes))
+          : await placeParts(root, bytes, make);
       return { filename, subfolder, type: output.type };
     } catch (error) {
       throw translateFileError(error);
     }
+  }
+
+  /** Makes a file under the name that the output asks for, or the next free one. @returns the name */
+  async #createOutput(
+    { folder, stem }: { folder: string; stem: string },
+    { naming, extension }: NewOutput,
+    make: FileMaker,
+  ): Promise<string> {
+    const plain = `${stem}${extension}`;
+    if (naming?.kind === 'plain' && (await make(join(folder, plain)))) return plain;
+    const after = naming?.kind === 'numbered' ? naming.after : '_';
+    return this.#counters.create(folder, stem, `${after}${extension}`, make);
   }
 
   /** Checked for links that lead outside at the first save only: asking the disk each time is slow. */
@@ -135,16 +147,33 @@ export class FileStore {
 
   /**
    * The content of an input as a node names it.
-   * @throws FileNotFoundError; AppError path_refused
+   * @param beforeRead told the size in bytes; the file is read when that resolves
+   * @throws FileNotFoundError; AppError path_refused; what `beforeRead` throws
    */
-  async readInput(annotatedName: string): Promise<Uint8Array> {
+  async readInput(
+    annotatedName: string,
+    beforeRead?: (sizeBytes: number) => Promise<void>,
+  ): Promise<Uint8Array> {
     const found = await this.resolveAnnotated(annotatedName);
     if (found === null) throw new FileNotFoundError(annotatedName);
+    await beforeRead?.(found.size);
     try {
       return await readFile(found.path);
     } catch (error) {
       throw isAbsent(error) ? new FileNotFoundError(annotatedName) : translateFileError(error);
     }
+  }
+
+  /**
+   * An input as a node names it, to be read in parts.
+   * @throws FileNotFoundError; AppError path_refused
+   */
+  async openInput(
+    annotatedName: string,
+  ): Promise<{ readonly sizeBytes: number; read(): AsyncIterable<Uint8Array> }> {
+    const found = await this.resolveAnnotated(annotatedName);
+    if (found === null) throw new FileNotFoundError(annotatedName);
+    return { sizeBytes: found.size, read: () => createReadStream(found.path) };
   }
 
   /**
@@ -179,8 +208,8 @@ export class FileStore {
     return onFiles(() => createWorkPath(this.#folder('input')));
   }
 
-  /** Writes bytes where saveUpload takes them from. */
-  writeUpload(bytes: Uint8Array): Promise<string> {
+  /** Writes bytes, or parts of a file, where saveUpload takes them from. */
+  writeUpload(bytes: Uint8Array | readonly Uint8Array[]): Promise<string> {
     return onFiles(() => writeWorkFile(this.#folder('input'), bytes));
   }
 
@@ -249,5 +278,19 @@ export class FileStore {
       if (isAbsent(error)) return [];
       throw error;
     }
+  }
+}
+
+/** Written under another name until it is whole: its parts may take long, and may end in an error. */
+async function placeParts(
+  root: string,
+  parts: AsyncIterable<Uint8Array>,
+  make: (file: FileMaker) => Promise<string>,
+): Promise<string> {
+  const workPath = await writeWorkFile(root, parts);
+  try {
+    return await make((path) => placeNew(workPath, path));
+  } finally {
+    await rm(workPath, { force: true });
   }
 }

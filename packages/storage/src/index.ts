@@ -3,7 +3,6 @@ export { FileNotFoundError } from './file-not-found.ts';
 export { FileStore, type FileRef, type NewUpload, type StoredUpload } from './file-store.ts';
 export type { FoundFile } from './found-file.ts';
 export { translateFileError } from './node-errors.ts';
-export { addPngText, copyPngText, readPngText } from './png-text.ts';
 export { joinInside, resolveInside, toSlashes } from './safe-path.ts';
 export { SettingsStore, type SettingsPatch } from './settings-store.ts';
 export {

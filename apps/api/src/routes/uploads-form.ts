@@ -100,6 +100,7 @@ export function createFormReader(files: FileStore, maxUploadBytes: number): Form
           else await pipeline(part, decode, limit, target);
           return { path };
         } catch (error) {
+          target.destroy(); // a part that cannot be decoded has not begun to use it
           await rm(path, { force: true });
           throw error;
         }

@@ -5,10 +5,11 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { addPngText, FileStore, readPngText } from '@tiercel/storage';
+import { addPngText, readPngText } from '@tiercel/pictures';
+import { FileStore } from '@tiercel/storage';
 import sharp from 'sharp';
 import { createUploadRoutes } from './uploads.ts';
-import { makeDataFolder, serveRoutes, type TestServer } from './view.test-server.ts';
+import { createEditor, makeDataFolder, serveRoutes, type TestServer } from './view.test-server.ts';
 
 const MAX_UPLOAD_BYTES = 300_000;
 const data = await makeDataFolder();
@@ -16,7 +17,7 @@ let server: TestServer;
 
 beforeAll(async () => {
   const files = new FileStore(data.path);
-  const limits = { maxUploadBytes: MAX_UPLOAD_BYTES, maxPixels: 10_000 };
+  const limits = { maxUploadBytes: MAX_UPLOAD_BYTES, pictures: createEditor(10_000) };
   server = await serveRoutes(createUploadRoutes({ files, ...limits }));
 });
 afterAll(async () => {
@@ -314,12 +315,71 @@ describe('POST /upload/mask', () => {
     expect(await halfDone()).toEqual([]);
   });
 
-  test('refuses masks of another size, of too many pixels, and of no picture', async () => {
-    const small = await uploadMask(stored, await picture({ r: 0, g: 0, b: 0, alpha: 1 }, 9));
-    expect(small.status).toBe(400);
-    const large = await uploadMask(stored, await picture({ r: 0, g: 0, b: 0, alpha: 1 }, 9000));
-    expect(large.status).toBe(413);
-    expect((await uploadMask(stored, Buffer.from('hello'))).status).toBe(400);
+  test('takes a mask of the upright picture for a photo that lies on its side', async () => {
+    const photo = await sharp(await picture({ r: 9, g: 9, b: 9, alpha: 1 }))
+      .withMetadata({ orientation: 6 })
+      .jpeg()
+      .toBuffer();
+    await writeFile(join(data.path, 'input', 'phone.jpg'), photo);
+    const mask = await sharp({
+      create: { width: 4, height: 8, channels: 4, background: { r: 0, g: 0, b: 0, alpha: 0.5 } },
+    })
+      .png()
+      .toBuffer();
+    const answer = await uploadMask({ filename: 'phone.jpg', type: 'input' }, mask);
+    expect(answer.status).toBe(200);
+    const { name } = answer.json() as { name: string };
+    const result = await readFile(join(data.path, 'input', 'clipspace', name));
+    expect(await sharp(result).metadata()).toMatchObject({ width: 4, height: 8, channels: 4 });
+  });
+
+  const opaque = () => picture({ r: 0, g: 0, b: 0, alpha: 1 });
+  test.each([
+    [
+      'of another size',
+      400,
+      () => picture({ r: 0, g: 0, b: 0, alpha: 1 }, 9),
+      'mask.png is 9x4, m.png is 8x4',
+    ],
+    [
+      'of too many pixels',
+      413,
+      () => picture({ r: 0, g: 0, b: 0, alpha: 1 }, 9000),
+      'mask.png has 36,000 pixels',
+    ],
+    [
+      'that are no picture',
+      400,
+      () => Promise.resolve(Buffer.from('hello')),
+      'mask.png is not a picture',
+    ],
+    ['that are empty', 400, () => Promise.resolve(Buffer.alloc(0)), 'mask.png is an empty file.'],
+    [
+      'that are damaged',
+      400,
+      async () => (await opaque()).subarray(0, 30),
+      'mask.png cannot be read',
+    ],
+    [
+      'that are SVG',
+      400,
+      () =>
+        Promise.resolve(
+          Buffer.from('<svg xmlns="http://www.w3.org/2000/svg" width="8" height="4"/>'),
+        ),
+      'mask.png is not a picture',
+    ],
+  ])('refuses masks %s with %i and says what is wrong', async (_, status, make, words) => {
+    const answer = await uploadMask(stored, await make());
+    expect(answer.status).toBe(status);
+    expect(decodeURIComponent(String(answer.headers['x-message']))).toContain(words);
     expect(await halfDone()).toEqual([]);
+  });
+
+  test('refuses originals that are no pictures by their name', async () => {
+    await writeFile(join(data.path, 'input', 'notes.txt'), 'hello');
+    const answer = await uploadMask({ filename: 'notes.txt', type: 'input' }, await opaque());
+    expect(answer.status).toBe(400);
+    expect(decodeURIComponent(String(answer.headers['x-message']))).toContain('notes.txt is not a');
   });
 });

@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import {
   AppError,
   isFileType,
@@ -7,32 +6,36 @@ import {
   type FileType,
   type JsonObject,
 } from '@tiercel/contracts';
+import { readTextChunks, replaceTextChunks, type PictureEditor } from '@tiercel/pictures';
 import {
-  copyPngText,
   parseAnnotated,
   toSlashes,
   uploadName,
   type FileStore,
-  type FoundFile,
   type StoredUpload,
 } from '@tiercel/storage';
 import type { Request, Response } from 'express';
 import type { Route } from '../http/route.ts';
 import { createFormReader, type UploadedImage, type UploadForm } from './uploads-form.ts';
 import { endEmpty, orNullIfRefused } from './view-http.ts';
-import { replaceAlpha } from './view-pictures.ts';
+import { withPicture } from './view-pictures.ts';
 
 export interface UploadDeps {
   readonly files: FileStore;
   /** Largest file; told to clients as max_upload_size. */
   readonly maxUploadBytes: number;
-  /** Largest picture that /upload/mask decodes. */
-  readonly maxPixels: number;
+  /** Makes pictures of /upload/mask. */
+  readonly pictures: PictureEditor;
 }
 
 /** The stored file; null when the picture that a mask is for does not exist. */
 type UploadResult = StoredUpload | null;
-type UploadHandler = (deps: UploadDeps, form: UploadForm) => Promise<UploadResult>;
+/** Gives undefined when the caller has gone away. */
+type UploadHandler = (
+  deps: UploadDeps,
+  form: UploadForm,
+  res: Response,
+) => Promise<UploadResult | undefined>;
 
 /**
  * POST /upload/image and /upload/mask, as ComfyUI 0.3.64 (transcript 15). Any kind of file is taken.
@@ -42,7 +45,8 @@ export function createUploadRoutes(deps: UploadDeps): Route[] {
   const readForm = createFormReader(deps.files, deps.maxUploadBytes);
   const answerWith = (handler: UploadHandler) => async (req: Request, res: Response) => {
     const form = await readForm(req, res);
-    const result = await handler(deps, form).finally(() => form.discard());
+    const result = await handler(deps, form, res).finally(() => form.discard());
+    if (result === undefined) return;
     if (result === null) endEmpty(res, 404);
     else res.json(result);
   };
@@ -70,7 +74,11 @@ function readTarget({ image, fields }: UploadForm): { image: UploadedImage; type
 }
 
 /** The uploaded picture's alpha becomes that of the picture `original_ref` names; PNG text is kept. */
-async function uploadMask(deps: UploadDeps, form: UploadForm): Promise<UploadResult> {
+async function uploadMask(
+  deps: UploadDeps,
+  form: UploadForm,
+  res: Response,
+): Promise<UploadResult | undefined> {
   const { image, type } = readTarget(form);
   const reference = parseReference(form.fields.get('original_ref'));
   if (reference === null) {
@@ -78,14 +86,18 @@ async function uploadMask(deps: UploadDeps, form: UploadForm): Promise<UploadRes
   }
   const original = await deps.files.find(reference);
   if (original === null) return null;
-  const masked = await mask(original, image.path, deps.maxPixels);
-  const workPath = await deps.files.writeUpload(masked);
-  return store(deps, form, { type, filename: image.filename, workPath });
-}
-
-async function mask(original: FoundFile, maskPath: string, maxPixels: number): Promise<Uint8Array> {
-  const masked = await replaceAlpha(original.path, maskPath, maxPixels);
-  return copyPngText(await readFile(original.path), masked);
+  const { path } = original;
+  const source = { name: reference.filename, content: path };
+  const mask = { name: image.filename, content: image.path };
+  return withPicture(
+    res,
+    (signal) => deps.pictures.replaceAlpha(source, mask, signal),
+    async ({ bytes }) => {
+      const parts = replaceTextChunks(bytes, await readTextChunks(path));
+      const workPath = await deps.files.writeUpload(parts);
+      return store(deps, form, { type, filename: image.filename, workPath });
+    },
+  );
 }
 
 async function store(

@@ -39,7 +39,7 @@ async function createBackend(server: FakeComfyUi): Promise<ComfyUiBackend> {
     secretKey: Buffer.alloc(32),
     prefix: `test-${randomUUID()}`,
     files: {
-      readInput: () => Promise.reject(new Error('no inputs here')),
+      openInput: () => Promise.reject(new Error('no inputs here')),
       saveOutput: ({ type, prefix }: NewOutput) =>
         Promise.resolve({ filename: `${prefix}.png`, subfolder: '', type }),
     },

@@ -12,6 +12,7 @@ import { createOfferDescriber, readNote, supports, type Note } from './pool.ts';
 import type { PoolServer } from './pool-server.ts';
 import { PromptRun, type RunOptions } from './prompt-run.ts';
 import { toPublicUrl } from './public-url.ts';
+import type { InputFiles } from './push-inputs.ts';
 import { ServerSlots } from './slots.ts';
 import { submitPrompt, TRANSFER_TIMEOUT_MS } from './submit-prompt.ts';
 import { takePlace, type Place } from './take-place.ts';
@@ -25,7 +26,7 @@ export interface ComfyUiBackendOptions {
   readonly clientId: string;
   /** Of the installation: names servers whose URLs hold a login. */
   readonly secretKey: Uint8Array;
-  readonly files: Pick<NodeFiles, 'saveOutput' | 'readInput'>;
+  readonly files: Pick<NodeFiles, 'saveOutput'> & InputFiles;
   readonly redis: Redis;
   readonly prefix: string;
   readonly clock: Clock;
@@ -189,10 +190,13 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
       },
       context,
       harvester: {
-        download: async (file) => {
-          const { bytes } = await client.download(file, context.signal, TRANSFER_TIMEOUT_MS);
-          return callerNames.restoreIn(bytes);
-        },
+        download: (file, use) =>
+          client.download(
+            file,
+            ({ bytes }) => use(callerNames.restoreIn(bytes)),
+            context.signal,
+            TRANSFER_TIMEOUT_MS,
+          ),
         // A name is no secret's place either, and the file would not be found under another one.
         saveOutput: (output) =>
           options.files.saveOutput({ ...output, prefix: context.mask.text(output.prefix) }),

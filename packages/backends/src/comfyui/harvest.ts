@@ -9,7 +9,8 @@ interface RemoteFile {
 }
 
 export interface Harvester {
-  download(file: RemoteFile): Promise<Uint8Array>;
+  /** @param use gets the content, whole or in parts while they come */
+  download<T>(file: RemoteFile, use: (bytes: NewOutput['bytes']) => Promise<T>): Promise<T>;
   saveOutput(output: NewOutput): Promise<OutputRef>;
 }
 
@@ -76,13 +77,14 @@ function isRemoteFile(item: unknown): item is RemoteFile {
 }
 
 async function store(file: RemoteFile, harvester: Harvester): Promise<OutputRef> {
-  const bytes = await harvester.download(file);
   const { stem, extension, naming } = readName(file.filename);
-  return await harvester.saveOutput({
-    type: isFileType(file.type) ? file.type : 'output',
-    prefix: file.subfolder === '' ? stem : `${file.subfolder}/${stem}`,
-    ...{ extension, naming, bytes },
-  });
+  return await harvester.download(file, (bytes) =>
+    harvester.saveOutput({
+      type: isFileType(file.type) ? file.type : 'output',
+      prefix: file.subfolder === '' ? stem : `${file.subfolder}/${stem}`,
+      ...{ extension, naming, bytes },
+    }),
+  );
 }
 
 function readName(filename: string): { stem: string; extension: string; naming: OutputNaming } {

@@ -47,7 +47,7 @@ async function createWorker(
     ...{ name: 'gpu', urls: [server.url], timeoutMs: NEVER_MS, redis, log, clock: systemClock },
     ...{ clientId, prefix: `test-${randomUUID()}`, secretKey: Buffer.alloc(32) },
     files: {
-      readInput: () => Promise.reject(new Error('no inputs here')),
+      openInput: () => Promise.reject(new Error('no inputs here')),
       saveOutput: ({ type, prefix }: NewOutput) =>
         Promise.resolve({ filename: `${prefix}.png`, subfolder: '', type }),
     },

@@ -13,6 +13,7 @@ import {
 } from '@tiercel/contracts';
 import { inputSpecs, isUploadInput } from '@tiercel/graph';
 import { JobError } from '../failures.ts';
+import type { InputFile } from './file-form.ts';
 
 /** Where pushed files lie in a server's input folder. */
 const FOLDER = 'tiercel';
@@ -31,10 +32,15 @@ export interface RenamedInput {
   readonly pushed: string;
 }
 
-export interface InputPusher {
-  readInput(annotatedName: string): Promise<Uint8Array>;
+/** Where the files lie that prompts name. */
+export interface InputFiles {
+  /** Rejects when there is no such file. */
+  openInput(annotatedName: string): Promise<InputFile>;
+}
+
+export interface InputPusher extends InputFiles {
   /** Brings a file to the server unless it is there. */
-  push(file: { name: string; subfolder: string; bytes: Uint8Array }): Promise<void>;
+  push(file: { name: string; subfolder: string; content: InputFile }): Promise<void>;
   /** Told of each name that is replaced. */
   noteName(renamed: RenamedInput): void;
 }
@@ -110,9 +116,11 @@ async function pushOne(
   { nodeId, node }: { readonly nodeId: string; readonly node: PromptNode },
   pusher: InputPusher,
 ): Promise<string> {
-  let bytes: Uint8Array;
+  let content: InputFile;
+  let hash: string;
   try {
-    bytes = await pusher.readInput(annotatedName);
+    content = await pusher.openInput(annotatedName);
+    hash = await hashOf(content);
   } catch (cause) {
     // The API saw the file when it took the prompt; it was deleted since. A 3D model it did not look for.
     throw new JobError(
@@ -131,9 +139,15 @@ async function pushOne(
     );
   }
   const bare = annotatedName.replace(/ \[\w+\]$/, '');
-  const name = `${createHash('sha256').update(bytes).digest('hex')}${extname(bare)}`;
-  await pusher.push({ name, subfolder: folder, bytes });
+  const name = `${hash}${extname(bare)}`;
+  await pusher.push({ name, subfolder: folder, content });
   const pushed = `${folder}/${name}`;
   pusher.noteName({ nodeId, given: annotatedName, pushed });
   return pushed;
+}
+
+async function hashOf(file: InputFile): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const part of file.read()) hash.update(part);
+  return hash.digest('hex');
 }

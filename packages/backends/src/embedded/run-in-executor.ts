@@ -11,7 +11,10 @@ import type { AttemptContext, AttemptRequest } from '../backend.ts';
 import { AttemptError, AttemptStopped, JobError, serviceError } from '../failures.ts';
 
 /** What the executor of a process runs with; the same for every job. */
-export type Executor = Pick<ExecutionRequest, 'registry' | 'cache' | 'files' | 'maxPixels'>;
+export type Executor = Pick<
+  ExecutionRequest,
+  'registry' | 'cache' | 'files' | 'maxPixels' | 'memory'
+>;
 
 /**
  * Runs a job's graph here.
@@ -21,7 +24,7 @@ export type Executor = Pick<ExecutionRequest, 'registry' | 'cache' | 'files' | '
 export async function runInExecutor(
   request: AttemptRequest,
   { signal, listener }: Pick<AttemptContext, 'signal' | 'listener'>,
-  { registry, cache, files, maxPixels }: Executor,
+  { registry, cache, files, maxPixels, memory }: Executor,
   standIns?: ExecutionRequest['standIns'],
 ): Promise<GraphResult> {
   try {
@@ -32,7 +35,7 @@ export async function runInExecutor(
       extraPnginfo: sliceMembers(request.extraDataText).get('extra_pnginfo'),
       outputs: request.outputIds,
       ...(standIns === undefined ? {} : { standIns }),
-      ...{ registry, cache, files, maxPixels, signal, listener },
+      ...{ registry, cache, files, maxPixels, memory, signal, listener },
     });
   } catch (error) {
     throw translateExecution(error);

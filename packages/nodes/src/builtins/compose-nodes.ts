@@ -1,10 +1,17 @@
+import { inRows, inSlices } from '@tiercel/pictures';
 import { checkPixels } from '../image/create-image.ts';
+import {
+  createFrame,
+  fillFrame,
+  fillSamples,
+  makeFrames,
+  type FrameWork,
+} from '../image/frame-work.ts';
 import { roundHalfEven, scaleImage } from '../image/scale-image.ts';
 import type { NodeDefinition, NodeInputs } from '../node-definition.ts';
 import { readBoolean, readImage, readMask, readNumber, readText } from '../read-input.ts';
 import type { ImageBatch, MaskBatch } from '../values.ts';
 import { declareNode } from './declare-node.ts';
-import { eachRow } from './each-row.ts';
 import { addAlpha } from './image-nodes.ts';
 import { layFrame } from './lay-frame.ts';
 import { scaleMask } from './mask-pixels.ts';
@@ -21,36 +28,36 @@ const padForOutpaint = declareNode('ImagePadForOutpaint', async (inputs, context
   const width = image.width + left + right;
   const height = image.height + top + bottom;
   checkPixels(width, height, image.frames.length, context.maxPixels);
-  const frames: Float32Array[] = [];
-  for (const frame of image.frames) {
-    const samples = new Float32Array(width * height * channels).fill(GREY);
-    await layFrame(
-      { width, height, samples },
-      { ...image, samples: frame },
-      { left, top, channels },
-    );
-    frames.push(samples);
-  }
-  const mask = new Float32Array(width * height).fill(1);
+  const length = width * height * channels;
+  const frames = await makeFrames(image.frames, length, context, async (frame, samples) => {
+    await fillSamples(samples, [GREY], context.signal);
+    const ground = { width, height, channels, samples };
+    await layFrame(ground, { ...image, samples: frame }, { left, top }, context.signal);
+  });
+  const mask = await fillFrame(width * height, [1], context);
   const isFeathered =
     feathering > 0 && feathering * 2 < image.height && feathering * 2 < image.width;
-  await eachRow(image.height, (y) => {
-    const at = (y + top) * width + left;
-    mask.fill(0, at, at + image.width);
-    if (!isFeathered) return;
-    const vertical = Math.min(
-      top === 0 ? image.height : y,
-      bottom === 0 ? image.height : image.height - y,
-    );
-    for (let x = 0; x < image.width; x += 1) {
-      const horizontal = Math.min(
-        left === 0 ? image.width : x,
-        right === 0 ? image.width : image.width - x,
+  await inRows(
+    image,
+    (y) => {
+      const at = (y + top) * width + left;
+      mask.fill(0, at, at + image.width);
+      if (!isFeathered) return;
+      const vertical = Math.min(
+        top === 0 ? image.height : y,
+        bottom === 0 ? image.height : image.height - y,
       );
-      const distance = Math.min(vertical, horizontal);
-      if (distance < feathering) mask[at + x] = ((feathering - distance) / feathering) ** 2;
-    }
-  });
+      for (let x = 0; x < image.width; x += 1) {
+        const horizontal = Math.min(
+          left === 0 ? image.width : x,
+          right === 0 ? image.width : image.width - x,
+        );
+        const distance = Math.min(vertical, horizontal);
+        if (distance < feathering) mask[at + x] = ((feathering - distance) / feathering) ** 2;
+      }
+    },
+    context.signal,
+  );
   return {
     outputs: [
       { ...image, width, height, frames } satisfies ImageBatch,
@@ -60,46 +67,58 @@ const padForOutpaint = declareNode('ImagePadForOutpaint', async (inputs, context
 });
 
 /** ComfyUI's masks are what is left out: opaque where the mask is 0. */
-const joinAlpha = declareNode('JoinImageWithAlpha', async (inputs) => {
+const joinAlpha = declareNode('JoinImageWithAlpha', async (inputs, context) => {
   const image = readImage(inputs, 'image');
-  const { width, height } = image;
+  const { width, height, channels } = image;
   const how = { width, height, method: 'bilinear', crop: 'center' } as const;
-  const alpha = await scaleMask(readMask(inputs, 'alpha'), how);
-  const { channels } = image;
+  const alpha = await scaleMask(readMask(inputs, 'alpha'), how, context);
   const frames: Float32Array[] = [];
   for (const [index, frame] of image.frames.slice(0, alpha.frames.length).entries()) {
-    const rgba = new Float32Array(width * height * 4);
+    const rgba = await createFrame(width * height * 4, context);
     const mask = alpha.frames[index];
-    await eachRow(height, (y) => {
-      for (let i = y * width; i < (y + 1) * width; i += 1) {
-        for (let c = 0; c < 3; c += 1) rgba[i * 4 + c] = frame[i * channels + c] ?? 0;
-        rgba[i * 4 + 3] = 1 - (mask?.[i] ?? 0);
-      }
-    });
+    await inSlices(
+      width * height,
+      (start, end) => {
+        for (let i = start; i < end; i += 1) {
+          for (let c = 0; c < 3; c += 1) rgba[i * 4 + c] = frame[i * channels + c] ?? 0;
+          rgba[i * 4 + 3] = 1 - (mask?.[i] ?? 0);
+        }
+      },
+      context.signal,
+    );
     frames.push(rgba);
   }
   return { outputs: [{ ...image, channels: 4, frames } satisfies ImageBatch] };
 });
 
-const splitAlpha = declareNode('SplitImageWithAlpha', async (inputs) => {
-  const image = readImage(inputs, 'image');
-  const { width, height, channels, sketch } = image;
-  const colors: Float32Array[] = [];
-  const masks: Float32Array[] = [];
-  for (const frame of image.frames) {
-    const mask = new Float32Array(width * height);
-    const rgb = channels === 3 ? frame : new Float32Array(width * height * 3);
-    if (channels === 4) {
-      await eachRow(height, (y) => {
-        for (let i = y * width; i < (y + 1) * width; i += 1) {
-          for (let c = 0; c < 3; c += 1) rgb[i * 3 + c] = frame[i * 4 + c] ?? 0;
-          mask[i] = 1 - (frame[i * 4 + 3] ?? 1);
-        }
-      });
-    }
-    colors.push(rgb);
-    masks.push(mask);
-  }
+const splitAlpha = declareNode('SplitImageWithAlpha', async (inputs, context) => {
+  const { width, height, channels, frames, sketch } = readImage(inputs, 'image');
+  const pixels = width * height;
+  const { signal } = context;
+  const hasAlpha = channels === 4;
+  const masks = await makeFrames(frames, pixels, context, async (frame, mask) => {
+    if (!hasAlpha) return; // nothing is left out
+    await inSlices(
+      pixels,
+      (start, end) => {
+        for (let i = start; i < end; i += 1) mask[i] = 1 - (frame[i * 4 + 3] ?? 1);
+      },
+      signal,
+    );
+  });
+  const colors = hasAlpha
+    ? await makeFrames(frames, pixels * 3, context, (frame, rgb) =>
+        inSlices(
+          pixels,
+          (start, end) => {
+            for (let i = start; i < end; i += 1) {
+              for (let c = 0; c < 3; c += 1) rgb[i * 3 + c] = frame[i * 4 + c] ?? 0;
+            }
+          },
+          signal,
+        ),
+      )
+    : frames;
   return {
     outputs: [
       { kind: 'image', width, height, channels: 3, frames: colors, sketch } satisfies ImageBatch,
@@ -122,7 +141,7 @@ const stitch = declareNode('ImageStitch', async (inputs, context) => {
   if (inputs.image2 === undefined) return { outputs: [first] };
   const direction = readText(inputs, 'direction');
   const isAcross = direction === 'left' || direction === 'right';
-  const second = await fitBeside(first, inputs, isAcross);
+  const second = await fitBeside(first, inputs, isAcross, context);
   const gap = Math.ceil(readNumber(inputs, 'spacing_width') / 2) * 2;
   const color = COLORS[readText(inputs, 'spacing_color')] ?? [1, 1, 1];
   const [head, tail] =
@@ -132,19 +151,18 @@ const stitch = declareNode('ImageStitch', async (inputs, context) => {
   const count = Math.max(head.frames.length, tail.frames.length);
   checkPixels(width, height, count, context.maxPixels);
   const hasAlpha = head.channels === 4 || tail.channels === 4;
-  const [a, b] = hasAlpha ? [addAlpha(head), addAlpha(tail)] : [head, tail];
+  const [a, b] = hasAlpha
+    ? [await addAlpha(head, context), await addAlpha(tail, context)]
+    : [head, tail];
   const { channels } = a;
   const frames: Float32Array[] = [];
   for (let index = 0; index < count; index += 1) {
-    const canvas = new Float32Array(width * height * channels);
-    await eachRow(height, (y) => {
-      for (let x = 0; x < width; x += 1) canvas.set(color, (y * width + x) * channels);
-      if (channels === 4) for (let x = 0; x < width; x += 1) canvas[(y * width + x) * 4 + 3] = 1;
-    });
+    const pixel = channels === 4 ? [...color, 1] : color;
+    const canvas = await fillFrame(width * height * channels, pixel, context);
     const place = async (image: ImageBatch, left: number, top: number) => {
       const samples = image.frames[Math.min(index, image.frames.length - 1)] ?? new Float32Array();
-      const ground = { width, height, samples: canvas };
-      await layFrame(ground, { ...image, samples }, { left, top, channels });
+      const ground = { width, height, channels, samples: canvas };
+      await layFrame(ground, { ...image, samples }, { left, top }, context.signal);
     };
     const middle = (whole: number, part: number) => Math.floor((whole - part) / 2);
     if (isAcross) {
@@ -164,6 +182,7 @@ async function fitBeside(
   first: ImageBatch,
   inputs: NodeInputs,
   isAcross: boolean,
+  work: FrameWork,
 ): Promise<ImageBatch> {
   const second = readImage(inputs, 'image2');
   if (!readBoolean(inputs, 'match_image_size')) return second;
@@ -171,7 +190,7 @@ async function fitBeside(
   const width = isAcross ? Math.floor(first.height * shape) : first.width;
   const height = isAcross ? first.height : Math.floor(first.width / shape);
   const size = { width: Math.max(1, width), height: Math.max(1, height) };
-  return scaleImage(second, { ...size, method: 'lanczos', crop: 'disabled' });
+  return scaleImage(second, { ...size, method: 'lanczos', crop: 'disabled' }, work);
 }
 
 const TURNS: Readonly<Record<string, number>> = {
@@ -181,31 +200,40 @@ const TURNS: Readonly<Record<string, number>> = {
 };
 
 /** Clockwise. */
-const rotate = declareNode('ImageRotate', async (inputs) => {
+const rotate = declareNode('ImageRotate', async (inputs, context) => {
   const image = readImage(inputs, 'image');
-  return { outputs: [await rotateImage(image, readText(inputs, 'rotation'))] };
+  return { outputs: [await rotateImage(image, readText(inputs, 'rotation'), context)] };
 });
 
-/** @param rotation `none`, or `90 degrees` and so on, clockwise */
-export async function rotateImage(image: ImageBatch, rotation: string): Promise<ImageBatch> {
+/**
+ * @param rotation `none`, or `90 degrees` and so on, clockwise
+ * @throws as makeFrames
+ */
+export async function rotateImage(
+  image: ImageBatch,
+  rotation: string,
+  work: FrameWork,
+): Promise<ImageBatch> {
   const turns = TURNS[rotation] ?? 0;
   if (turns === 0) return image;
   const { channels } = image;
   const isSideways = turns !== 2;
   const [width, height] = isSideways ? [image.height, image.width] : [image.width, image.height];
-  const frames: Float32Array[] = [];
-  for (const frame of image.frames) {
-    const turned = new Float32Array(frame.length);
-    await eachRow(height, (y) => {
-      for (let x = 0; x < width; x += 1) {
-        const [fromX, fromY] = findSource(turns, x, y, image);
-        const from = (fromY * image.width + fromX) * channels;
-        const to = (y * width + x) * channels;
-        for (let c = 0; c < channels; c += 1) turned[to + c] = frame[from + c] ?? 0;
-      }
-    });
-    frames.push(turned);
-  }
+  const length = width * height * channels;
+  const frames = await makeFrames(image.frames, length, work, (frame, turned) =>
+    inRows(
+      { width, height },
+      (y) => {
+        for (let x = 0; x < width; x += 1) {
+          const [fromX, fromY] = findSource(turns, x, y, image);
+          const from = (fromY * image.width + fromX) * channels;
+          const to = (y * width + x) * channels;
+          for (let c = 0; c < channels; c += 1) turned[to + c] = frame[from + c] ?? 0;
+        }
+      },
+      work.signal,
+    ),
+  );
   return { ...image, width, height, frames };
 }
 
@@ -235,7 +263,7 @@ function isSet(value: number): boolean {
   return roundHalfEven(value) > 0;
 }
 
-const maskComposite = declareNode('MaskComposite', async (inputs) => {
+const maskComposite = declareNode('MaskComposite', async (inputs, context) => {
   const destination = readMask(inputs, 'destination');
   const source = readMask(inputs, 'source');
   const [left, top] = [readNumber(inputs, 'x'), readNumber(inputs, 'y')];
@@ -245,21 +273,27 @@ const maskComposite = declareNode('MaskComposite', async (inputs) => {
   const bottom = Math.min(top + source.height, height);
   const frames: Float32Array[] = [];
   for (const [index, frame] of destination.frames.entries()) {
-    const merged = frame.slice();
+    const merged = await createFrame(frame.length, context);
     const over = source.frames[Math.min(index, source.frames.length - 1)];
-    await eachRow(Math.max(0, bottom - top), (row) => {
-      for (let x = left; x < right; x += 1) {
-        const at = (top + row) * width + x;
-        const value = merge(frame[at] ?? 0, over?.[row * source.width + x - left] ?? 0);
-        merged[at] = Math.min(1, Math.max(0, value));
-      }
-    });
+    await inRows(
+      destination,
+      (y) => {
+        merged.set(frame.subarray(y * width, (y + 1) * width), y * width);
+        if (y < top || y >= bottom) return;
+        for (let x = left; x < right; x += 1) {
+          const at = y * width + x;
+          const value = merge(frame[at] ?? 0, over?.[(y - top) * source.width + x - left] ?? 0);
+          merged[at] = Math.min(1, Math.max(0, value));
+        }
+      },
+      context.signal,
+    );
     frames.push(merged);
   }
   return { outputs: [{ ...destination, frames } satisfies MaskBatch] };
 });
 
-const featherMask = declareNode('FeatherMask', async (inputs) => {
+const featherMask = declareNode('FeatherMask', async (inputs, context) => {
   const mask = readMask(inputs, 'mask');
   const { width, height } = mask;
   const reach = (name: string, side: number) => Math.min(readNumber(inputs, name), side);
@@ -271,18 +305,19 @@ const featherMask = declareNode('FeatherMask', async (inputs) => {
     const step = place === 0 ? 0 : size - place;
     return step < far ? (rising * (step + 1)) / far : rising;
   };
-  const frames: Float32Array[] = [];
-  for (const frame of mask.frames) {
-    const feathered = frame.slice();
-    await eachRow(height, (y) => {
-      const down = share(y, height, top, bottom);
-      for (let x = 0; x < width; x += 1) {
-        const at = y * width + x;
-        feathered[at] = (frame[at] ?? 0) * down * share(x, width, left, right);
-      }
-    });
-    frames.push(feathered);
-  }
+  const frames = await makeFrames(mask.frames, width * height, context, (frame, feathered) =>
+    inRows(
+      mask,
+      (y) => {
+        const down = share(y, height, top, bottom);
+        for (let x = 0; x < width; x += 1) {
+          const at = y * width + x;
+          feathered[at] = (frame[at] ?? 0) * down * share(x, width, left, right);
+        }
+      },
+      context.signal,
+    ),
+  );
   return { outputs: [{ ...mask, frames } satisfies MaskBatch] };
 });
 

@@ -1,10 +1,9 @@
-import type { Plane } from '../image/interpolate.ts';
+import { createPacer, inRows, inSlices, type Plane } from '@tiercel/pictures';
+import { createFrame, type FrameWork } from '../image/frame-work.ts';
 import type { NodeDefinition } from '../node-definition.ts';
-import { createPacer } from '../pacer.ts';
 import { readImage, readNumber } from '../read-input.ts';
 import type { ImageBatch } from '../values.ts';
 import { declareNode } from './declare-node.ts';
-import { eachRow } from './each-row.ts';
 
 /** Weights of a bell of which `radius` samples a side are used; their sum is 1. */
 function bell(radius: number, sigma: number): Float64Array {
@@ -31,7 +30,7 @@ function mirror(size: number, reach: number): Int32Array {
 }
 
 /** Blurs along one axis, then the other: the bell of both is their product. */
-async function blur(plane: Plane, weights: Float64Array): Promise<Float32Array> {
+async function blur(plane: Plane, weights: Float64Array, work: FrameWork): Promise<Float32Array> {
   const { width, height, channels, samples } = plane;
   const radius = (weights.length - 1) / 2;
   const stride = width * channels;
@@ -44,71 +43,89 @@ async function blur(plane: Plane, weights: Float64Array): Promise<Float32Array> 
   const mirrored = new Float32Array((width + 2 * radius) * channels);
   const columns = mirror(width, radius);
   const rows = mirror(height, radius);
-  const across = new Float32Array(samples.length);
-  await eachRow(height, (y) => {
-    for (const [x, column] of columns.entries()) {
-      for (let c = 0; c < channels; c += 1) {
-        mirrored[x * channels + c] = samples[y * stride + column * channels + c] ?? 0;
+  const across = await createFrame(samples.length, work);
+  const rowWork = { width: stride * weights.length, height };
+  await inRows(
+    rowWork,
+    (y) => {
+      for (const [x, column] of columns.entries()) {
+        for (let c = 0; c < channels; c += 1) {
+          mirrored[x * channels + c] = samples[y * stride + column * channels + c] ?? 0;
+        }
       }
-    }
-    sum.fill(0);
-    for (const [tap, weight] of weights.entries()) add(mirrored, tap * channels, weight);
-    across.set(sum, y * stride);
-  });
+      sum.fill(0);
+      for (const [tap, weight] of weights.entries()) add(mirrored, tap * channels, weight);
+      across.set(sum, y * stride);
+    },
+    work.signal,
+  );
 
-  const result = new Float32Array(samples.length);
-  await eachRow(height, (y) => {
-    sum.fill(0);
-    for (const [tap, weight] of weights.entries()) {
-      add(across, (rows[y + tap] ?? 0) * stride, weight);
-    }
-    result.set(sum, y * stride);
-  });
+  const result = await createFrame(samples.length, work);
+  await inRows(
+    rowWork,
+    (y) => {
+      sum.fill(0);
+      for (const [tap, weight] of weights.entries()) {
+        add(across, (rows[y + tap] ?? 0) * stride, weight);
+      }
+      result.set(sum, y * stride);
+    },
+    work.signal,
+  );
   return result;
 }
 
-const imageBlur = declareNode('ImageBlur', async (inputs) => {
+const imageBlur = declareNode('ImageBlur', async (inputs, context) => {
   const image = readImage(inputs, 'image');
   const weights = bell(readNumber(inputs, 'blur_radius'), readNumber(inputs, 'sigma'));
   const frames: Float32Array[] = [];
-  for (const samples of image.frames) frames.push(await blur({ ...image, samples }, weights));
+  for (const samples of image.frames) {
+    frames.push(await blur({ ...image, samples }, weights, context));
+  }
   return { outputs: [{ ...image, frames } satisfies ImageBatch] };
 });
 
 /** How much of the difference from its blurred self ComfyUI adds to a picture for an alpha of 1. */
 const SHARPENING = 10;
 
-const imageSharpen = declareNode('ImageSharpen', async (inputs) => {
+const imageSharpen = declareNode('ImageSharpen', async (inputs, context) => {
   const image = readImage(inputs, 'image');
   const weights = bell(readNumber(inputs, 'sharpen_radius'), readNumber(inputs, 'sigma'));
   const strength = readNumber(inputs, 'alpha') * SHARPENING;
   const frames: Float32Array[] = [];
   for (const samples of image.frames) {
-    const sharpened = await blur({ ...image, samples }, weights);
-    const row = image.width * image.channels;
-    await eachRow(image.height, (y) => {
-      for (let i = y * row; i < (y + 1) * row; i += 1) {
-        const value = samples[i] ?? 0;
-        const blurred = sharpened[i] ?? 0;
-        sharpened[i] = Math.min(1, Math.max(0, value + (value - blurred) * strength));
-      }
-    });
+    const sharpened = await blur({ ...image, samples }, weights, context);
+    await inSlices(
+      samples.length,
+      (start, end) => {
+        for (let i = start; i < end; i += 1) {
+          const value = samples[i] ?? 0;
+          const blurred = sharpened[i] ?? 0;
+          sharpened[i] = Math.min(1, Math.max(0, value + (value - blurred) * strength));
+        }
+      },
+      context.signal,
+    );
     frames.push(sharpened);
   }
   return { outputs: [{ ...image, frames } satisfies ImageBatch] };
 });
 
+/** Of a pixel, in a list of those that are still to be looked at: half of them at most, 8 bytes each. */
+const STACK_BYTES = 4;
 const LUMA = [0.299, 0.587, 0.114];
 
 /** White edges on black: where brightness changes by more than the thresholds, as Canny has it. */
-const canny = declareNode('Canny', async (inputs) => {
+const canny = declareNode('Canny', async (inputs, context) => {
   const image = readImage(inputs, 'image');
   const limits = [
     readNumber(inputs, 'low_threshold'),
     readNumber(inputs, 'high_threshold'),
   ] as const;
   const frames: Float32Array[] = [];
-  for (const frame of image.frames) frames.push(await findEdges(image, frame, limits));
+  for (const frame of image.frames) {
+    frames.push(await findEdges(image, frame, limits, context));
+  }
   return { outputs: [{ ...image, channels: 3, frames } satisfies ImageBatch] };
 });
 
@@ -116,40 +133,52 @@ async function findEdges(
   { width, height, channels }: ImageBatch,
   frame: Float32Array,
   [low, high]: readonly [number, number],
+  work: FrameWork,
 ): Promise<Float32Array> {
-  const grey = new Float32Array(width * height);
-  await eachRow(height, (y) => {
-    for (let i = y * width; i < (y + 1) * width; i += 1) {
-      for (let c = 0; c < 3; c += 1) {
-        grey[i] = (grey[i] ?? 0) + (frame[i * channels + c] ?? 0) * (LUMA[c] ?? 0);
+  const { signal } = work;
+  const size = { width, height };
+  const grey = await createFrame(width * height, work);
+  await inSlices(
+    grey.length,
+    (start, end) => {
+      for (let i = start; i < end; i += 1) {
+        for (let c = 0; c < 3; c += 1) {
+          grey[i] = (grey[i] ?? 0) + (frame[i * channels + c] ?? 0) * (LUMA[c] ?? 0);
+        }
       }
-    }
-  });
-  const samples = await blur({ width, height, channels: 1, samples: grey }, bell(2, 0.5));
-  const slope = new Float32Array(width * height);
+    },
+    signal,
+  );
+  const samples = await blur({ ...size, channels: 1, samples: grey }, bell(2, 0.5), work);
+  const slope = await createFrame(width * height, work);
+  await work.reserveMemory(width * height * (1 + STACK_BYTES));
   const isSteepAcross = new Uint8Array(width * height);
   const columns = mirror(width, 1);
   const rows = mirror(height, 1);
-  await eachRow(height, (y) => {
-    const [above = 0, here = 0, below = 0] = rows.subarray(y, y + 3).map((row) => row * width);
-    const at = (place: number) => samples[place] ?? 0;
-    for (let x = 0; x < width; x += 1) {
-      const [left, right] = [columns[x] ?? 0, columns[x + 2] ?? 0];
-      const dx =
-        at(above + right) +
-        2 * at(here + right) +
-        at(below + right) -
-        (at(above + left) + 2 * at(here + left) + at(below + left));
-      const dy =
-        at(below + left) +
-        2 * at(below + x) +
-        at(below + right) -
-        (at(above + left) + 2 * at(above + x) + at(above + right));
-      slope[y * width + x] = Math.hypot(dx, dy);
-      isSteepAcross[y * width + x] = Math.abs(dx) > Math.abs(dy) ? 1 : 0;
-    }
-  });
-  const edges = new Float32Array(width * height * 3);
+  await inRows(
+    size,
+    (y) => {
+      const [above = 0, here = 0, below = 0] = rows.subarray(y, y + 3).map((row) => row * width);
+      const at = (place: number) => samples[place] ?? 0;
+      for (let x = 0; x < width; x += 1) {
+        const [left, right] = [columns[x] ?? 0, columns[x + 2] ?? 0];
+        const dx =
+          at(above + right) +
+          2 * at(here + right) +
+          at(below + right) -
+          (at(above + left) + 2 * at(here + left) + at(below + left));
+        const dy =
+          at(below + left) +
+          2 * at(below + x) +
+          at(below + right) -
+          (at(above + left) + 2 * at(above + x) + at(above + right));
+        slope[y * width + x] = Math.hypot(dx, dy);
+        isSteepAcross[y * width + x] = Math.abs(dx) > Math.abs(dy) ? 1 : 0;
+      }
+    },
+    signal,
+  );
+  const edges = await createFrame(width * height * 3, work);
   const strong: number[] = [];
   const isRidge = (i: number) => {
     const step = isSteepAcross[i] === 1 ? 1 : width;
@@ -161,14 +190,16 @@ async function findEdges(
     edges.fill(1, i * 3, i * 3 + 3);
     strong.push(i);
   };
-  await eachRow(height, (y) => {
-    for (let i = y * width; i < (y + 1) * width; i += 1) {
-      if ((slope[i] ?? 0) > high && isRidge(i)) mark(i);
-    }
-  });
+  await inSlices(
+    slope.length,
+    (start, end) => {
+      for (let i = start; i < end; i += 1) if ((slope[i] ?? 0) > high && isRidge(i)) mark(i);
+    },
+    signal,
+  );
   // What is weaker counts where it goes on from what is strong.
   const around = [-width - 1, -width, -width + 1, -1, 1, width - 1, width, width + 1];
-  const pace = createPacer();
+  const pace = createPacer(signal);
   for (let i = strong.pop(); i !== undefined; i = strong.pop()) {
     for (const step of around) {
       const next = i + step;

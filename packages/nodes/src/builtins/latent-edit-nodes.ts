@@ -1,5 +1,7 @@
+import { inRows, inSlices } from '@tiercel/pictures';
 import { checkPixels } from '../image/create-image.ts';
-import { cropPlane } from '../image/scale-image.ts';
+import { createFrame, type FrameWork } from '../image/frame-work.ts';
+import { cropFrames } from '../image/scale-image.ts';
 import type { NodeContext, NodeDefinition, NodeInputs, NodeResult } from '../node-definition.ts';
 import { NodeError } from '../node-error.ts';
 import { readLatent, readMembers, readNumber, readText } from '../read-input.ts';
@@ -7,7 +9,6 @@ import { renderLatent } from '../sketch/render-latent.ts';
 import type { ImageBatch, Latent } from '../values.ts';
 import { rotateImage } from './compose-nodes.ts';
 import { declareNode } from './declare-node.ts';
-import { eachRow } from './each-row.ts';
 import { flipImage } from './image-edit-nodes.ts';
 import { encodeImage } from './latent-nodes.ts';
 import { CELL, toCells } from './latent-cells.ts';
@@ -16,43 +17,44 @@ import { CELL, toCells } from './latent-cells.ts';
  * Latents here are layers of paint, not samples: what ComfyUI does with the samples is done with the picture
  * that they come to.
  */
-async function toPicture(latent: Latent): Promise<ImageBatch> {
+async function toPicture(latent: Latent, work: FrameWork): Promise<ImageBatch> {
   const { width, height, frames, sketch } = latent;
   const rendered: Float32Array[] = [];
-  for (const layers of frames) rendered.push(await renderLatent(layers, width, height));
+  for (const layers of frames) rendered.push(await renderLatent(layers, { width, height }, work));
   return { kind: 'image', width, height, channels: 3, frames: rendered, sketch };
 }
 
 /** A node that changes one latent by the picture it holds. */
 function editLatent(
   classType: string,
-  edit: (picture: ImageBatch, inputs: NodeInputs) => ImageBatch | Promise<ImageBatch>,
+  edit: (picture: ImageBatch, inputs: NodeInputs, work: FrameWork) => Promise<ImageBatch>,
 ): NodeDefinition {
-  return declareNode(classType, async (inputs) => {
-    const picture = await toPicture(readLatent(inputs, 'samples'));
-    return { outputs: [encodeImage(await edit(picture, inputs))] };
+  return declareNode(classType, async (inputs, context) => {
+    const picture = await toPicture(readLatent(inputs, 'samples'), context);
+    return { outputs: [await encodeImage(await edit(picture, inputs, context), context)] };
   });
 }
 
-function crop(
+async function crop(
   picture: ImageBatch,
   box: { x: number; y: number; width: number; height: number },
-): ImageBatch {
-  const frames = picture.frames.map((samples) => cropPlane({ ...picture, samples }, box).samples);
+  work: FrameWork,
+): Promise<ImageBatch> {
+  const frames = await cropFrames(picture, box, work);
   return { ...picture, width: box.width, height: box.height, frames };
 }
 
-const latentCrop = editLatent('LatentCrop', (picture, inputs) => {
+const latentCrop = editLatent('LatentCrop', (picture, inputs, work) => {
   const cells = (name: string) => toCells(readNumber(inputs, name));
   const x = Math.min(cells('x'), picture.width - CELL);
   const y = Math.min(cells('y'), picture.height - CELL);
   const width = Math.min(cells('width'), picture.width - x);
   const height = Math.min(cells('height'), picture.height - y);
-  return crop(picture, { x, y, width, height });
+  return crop(picture, { x, y, width, height }, work);
 });
 
 /** Along x and y in cells of eight pixels, along t from picture to picture. */
-const latentCut = declareNode('LatentCut', async (inputs) => {
+const latentCut = declareNode('LatentCut', async (inputs, context) => {
   const latent = readLatent(inputs, 'samples');
   const dim = readText(inputs, 'dim');
   const unit = dim === 't' ? 1 : CELL;
@@ -62,14 +64,14 @@ const latentCut = declareNode('LatentCut', async (inputs) => {
     const frames = latent.frames.slice(from, from + amount);
     return { outputs: [{ ...latent, frames, mask: undefined } satisfies Latent] };
   }
-  const picture = await toPicture(latent);
+  const picture = await toPicture(latent, context);
   const box = { x: 0, y: 0, width: picture.width, height: picture.height };
   const cut = { at: from * CELL, length: amount * CELL };
   const part =
     dim === 'x'
       ? { ...box, x: cut.at, width: cut.length }
       : { ...box, y: cut.at, height: cut.length };
-  return { outputs: [encodeImage(crop(picture, part))] };
+  return { outputs: [await encodeImage(await crop(picture, part, context), context)] };
 });
 
 /** From `index` on, counted from the end when negative; as much as there is. */
@@ -84,7 +86,7 @@ const latentCutToBatch = declareNode('LatentCutToBatch', async (inputs, context)
   const latent = readLatent(inputs, 'samples');
   const dim = readText(inputs, 'dim');
   if (dim === 't') return { outputs: [latent] };
-  const picture = await toPicture(latent);
+  const picture = await toPicture(latent, context);
   const side = dim === 'x' ? picture.width : picture.height;
   const slice = Math.min(readNumber(inputs, 'slice_size') * CELL, side);
   const count = Math.floor(side / slice);
@@ -93,13 +95,15 @@ const latentCutToBatch = declareNode('LatentCutToBatch', async (inputs, context)
       ? { width: slice, height: picture.height }
       : { width: picture.width, height: slice };
   checkPixels(size.width, size.height, count * picture.frames.length, context.maxPixels);
-  const parts = Array.from({ length: count }, (_, i) =>
-    crop(picture, { x: dim === 'x' ? i * slice : 0, y: dim === 'x' ? 0 : i * slice, ...size }),
-  );
+  const parts: ImageBatch[] = [];
+  for (let i = 0; i < count; i += 1) {
+    const at = dim === 'x' ? { x: i * slice, y: 0 } : { x: 0, y: i * slice };
+    parts.push(await crop(picture, { ...at, ...size }, context));
+  }
   const frames = picture.frames.flatMap((_, index) =>
     parts.map((part) => part.frames[index] ?? new Float32Array()),
   );
-  return { outputs: [encodeImage({ ...picture, ...size, frames })] };
+  return { outputs: [await encodeImage({ ...picture, ...size, frames }, context)] };
 });
 
 /** One batch of several, in the size of the first: a layer of paint takes any size. */
@@ -126,31 +130,35 @@ const batchLatents = declareNode('BatchLatentsNode', (inputs, context) => {
 
 /** @param input the share of the first; the second is brought to its size */
 function mixLatents(classType: string, input: string): NodeDefinition {
-  return declareNode(classType, async (inputs) => {
-    const first = await toPicture(readLatent(inputs, 'samples1'));
+  return declareNode(classType, async (inputs, context) => {
+    const first = await toPicture(readLatent(inputs, 'samples1'), context);
     const { width, height } = first;
-    const second = await toPicture({ ...readLatent(inputs, 'samples2'), width, height });
+    const second = await toPicture({ ...readLatent(inputs, 'samples2'), width, height }, context);
     const share = readNumber(inputs, input);
     const frames: Float32Array[] = [];
     for (const [index, frame] of first.frames.entries()) {
       const other = second.frames[index % second.frames.length];
-      const mixed = new Float32Array(frame.length);
-      const row = width * 3;
-      await eachRow(height, (y) => {
-        for (let i = y * row; i < (y + 1) * row; i += 1) {
-          mixed[i] = (frame[i] ?? 0) * share + (other?.[i] ?? 0) * (1 - share);
-        }
-      });
+      const mixed = await createFrame(frame.length, context);
+      await inSlices(
+        frame.length,
+        (start, end) => {
+          for (let i = start; i < end; i += 1) {
+            mixed[i] = (frame[i] ?? 0) * share + (other?.[i] ?? 0) * (1 - share);
+          }
+        },
+        context.signal,
+      );
       frames.push(mixed);
     }
-    return { outputs: [encodeImage({ ...first, frames, sketch: first.sketch ?? second.sketch })] };
+    const sketch = first.sketch ?? second.sketch;
+    return { outputs: [await encodeImage({ ...first, frames, sketch }, context)] };
   });
 }
 
 /** One picture laid into another, its edges fading over `feather` pixels where they lie inside. */
-const latentComposite = declareNode('LatentComposite', async (inputs) => {
-  const to = await toPicture(readLatent(inputs, 'samples_to'));
-  const from = await toPicture(readLatent(inputs, 'samples_from'));
+const latentComposite = declareNode('LatentComposite', async (inputs, context) => {
+  const to = await toPicture(readLatent(inputs, 'samples_to'), context);
+  const from = await toPicture(readLatent(inputs, 'samples_from'), context);
   const [left, top] = [toCells(readNumber(inputs, 'x')), toCells(readNumber(inputs, 'y'))];
   const feather = toCells(readNumber(inputs, 'feather'));
   const right = Math.min(to.width, left + from.width);
@@ -160,21 +168,30 @@ const latentComposite = declareNode('LatentComposite', async (inputs) => {
   const frames: Float32Array[] = [];
   for (const [index, frame] of to.frames.entries()) {
     const over = from.frames[index % from.frames.length];
-    const result = frame.slice();
-    await eachRow(Math.max(0, bottom - top), (row) => {
-      const down = rise(row, top !== 0) * rise(bottom - top - 1 - row, bottom < to.height);
-      for (let x = left; x < right; x += 1) {
-        const share = down * rise(x - left, left !== 0) * rise(right - 1 - x, right < to.width);
-        const at = ((top + row) * to.width + x) * 3;
-        const source = (row * from.width + x - left) * 3;
-        for (let c = 0; c < 3; c += 1) {
-          result[at + c] = share * (over?.[source + c] ?? 0) + (1 - share) * (frame[at + c] ?? 0);
+    const stride = to.width * 3;
+    const result = await createFrame(frame.length, context);
+    await inRows(
+      to,
+      (y) => {
+        result.set(frame.subarray(y * stride, (y + 1) * stride), y * stride);
+        const row = y - top;
+        if (row < 0 || y >= bottom) return;
+        const down = rise(row, top !== 0) * rise(bottom - 1 - y, bottom < to.height);
+        for (let x = left; x < right; x += 1) {
+          const share = down * rise(x - left, left !== 0) * rise(right - 1 - x, right < to.width);
+          const at = y * stride + x * 3;
+          const source = (row * from.width + x - left) * 3;
+          for (let c = 0; c < 3; c += 1) {
+            result[at + c] = share * (over?.[source + c] ?? 0) + (1 - share) * (frame[at + c] ?? 0);
+          }
         }
-      }
-    });
+      },
+      context.signal,
+    );
     frames.push(result);
   }
-  return { outputs: [encodeImage({ ...to, frames, sketch: to.sketch ?? from.sketch })] };
+  const sketch = to.sketch ?? from.sketch;
+  return { outputs: [await encodeImage({ ...to, frames, sketch }, context)] };
 });
 
 const passLatent: NodeDefinition['run'] = (inputs) =>
@@ -182,11 +199,11 @@ const passLatent: NodeDefinition['run'] = (inputs) =>
 
 /** Nodes that change latents. */
 export const latentEditNodes: readonly NodeDefinition[] = [
-  editLatent('LatentFlip', (picture, inputs) =>
-    flipImage(picture, readText(inputs, 'flip_method')),
+  editLatent('LatentFlip', (picture, inputs, work) =>
+    flipImage(picture, readText(inputs, 'flip_method'), work),
   ),
-  editLatent('LatentRotate', (picture, inputs) =>
-    rotateImage(picture, readText(inputs, 'rotation')),
+  editLatent('LatentRotate', (picture, inputs, work) =>
+    rotateImage(picture, readText(inputs, 'rotation'), work),
   ),
   latentCrop,
   latentCut,

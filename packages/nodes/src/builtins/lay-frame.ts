@@ -1,20 +1,19 @@
-import { eachRow } from './each-row.ts';
+import { inRows, type Plane } from '@tiercel/pictures';
 
-interface Frame {
-  readonly width: number;
-  readonly height: number;
-  readonly samples: Float32Array;
-}
-
-/** Lays a frame into a larger one of as many channels, its upper left corner at (`left`, `top`). */
+/** Lays a frame into a larger one of as many channels, its upper left corner there. @throws the signal's reason */
 export async function layFrame(
-  ground: Frame,
-  frame: Frame,
-  at: { readonly left: number; readonly top: number; readonly channels: number },
+  ground: Plane,
+  frame: Plane,
+  at: { readonly left: number; readonly top: number },
+  signal: AbortSignal,
 ): Promise<void> {
-  const row = frame.width * at.channels;
-  await eachRow(frame.height, (y) => {
-    const to = ((at.top + y) * ground.width + at.left) * at.channels;
-    ground.samples.set(frame.samples.subarray(y * row, (y + 1) * row), to);
-  });
+  const row = frame.width * frame.channels;
+  await inRows(
+    frame,
+    (y) => {
+      const to = ((at.top + y) * ground.width + at.left) * ground.channels;
+      ground.samples.set(frame.samples.subarray(y * row, (y + 1) * row), to);
+    },
+    signal,
+  );
 }

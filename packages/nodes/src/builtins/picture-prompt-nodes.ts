@@ -3,13 +3,16 @@ import type { NodeDefinition } from '../node-definition.ts';
 import { readImage, readMembers, readNumber, readText } from '../read-input.ts';
 import type { Conditioning, Latent } from '../values.ts';
 import { declareNode } from './declare-node.ts';
-import { CELL, toCells } from './latent-cells.ts';
-import { encodeImage } from './latent-nodes.ts';
+import { CELL, findCells, toCells } from './latent-cells.ts';
+import { checkCells } from './latent-nodes.ts';
 
 /** Starts from noise in the picture's size; the picture itself would go through the model. */
 const instructPixToPix: NodeDefinition['run'] = (inputs) => {
-  const { width, height, frames, sketch } = encodeImage(readImage(inputs, 'pixels'));
-  const latent: Latent = { kind: 'latent', width, height, frames: frames.map(() => []), sketch };
+  const picture = readImage(inputs, 'pixels');
+  checkCells(picture);
+  const { width, height } = findCells(picture);
+  const frames = picture.frames.map(() => []);
+  const latent: Latent = { kind: 'latent', width, height, frames, sketch: picture.sketch };
   return Promise.resolve({ outputs: [inputs.positive, inputs.negative, latent] });
 };
 

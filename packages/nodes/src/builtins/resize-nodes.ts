@@ -1,19 +1,19 @@
 import { checkPixels } from '../image/create-image.ts';
+import { fillSamples, makeFrames } from '../image/frame-work.ts';
 import {
-  cropPlane,
+  cropFrames,
   isScaleMethod,
   roundHalfEven,
   scaleImage,
   type ScaleMethod,
 } from '../image/scale-image.ts';
-import { interpolate } from '../image/interpolate.ts';
 import type { NodeContext, NodeDefinition, NodeInputs } from '../node-definition.ts';
 import { NodeError } from '../node-error.ts';
 import { readImage, readMask, readMembers, readNumber, readText } from '../read-input.ts';
 import type { ImageBatch, MaskBatch } from '../values.ts';
 import { declareNode } from './declare-node.ts';
 import { layFrame } from './lay-frame.ts';
-import { scaleMask } from './mask-pixels.ts';
+import { scaleMask, stretchMask } from './mask-pixels.ts';
 import { addAlpha } from './image-nodes.ts';
 
 interface Size {
@@ -51,10 +51,12 @@ async function resize<T extends Pixels>(
     });
   }
   checkPixels(width, height, pixels.frames.length, how.context.maxPixels);
-  const { method, crop = 'disabled' } = how;
+  const { method, crop = 'disabled', context } = how;
   const target = { width, height, method, crop };
   const scaled =
-    pixels.kind === 'image' ? await scaleImage(pixels, target) : await scaleMask(pixels, target);
+    pixels.kind === 'image'
+      ? await scaleImage(pixels, target, context)
+      : await scaleMask(pixels, target, context);
   return { ...pixels, ...scaled };
 }
 
@@ -159,11 +161,7 @@ async function coverMultiple(
   const scaled = await resize(pixels, size, how);
   const x = Math.floor((scaled.width - wide) / 2);
   const y = Math.floor((scaled.height - high) / 2);
-  const channels = scaled.kind === 'image' ? scaled.channels : 1;
-  const frames = scaled.frames.map(
-    (samples) =>
-      cropPlane({ ...scaled, channels, samples }, { x, y, width: wide, height: high }).samples,
-  );
+  const frames = await cropFrames(scaled, { x, y, width: wide, height: high }, how.context);
   return { ...scaled, width: wide, height: high, frames };
 }
 
@@ -233,13 +231,12 @@ const resizeAndPad = declareNode('ResizeAndPadImage', async (inputs, context) =>
   const y = Math.floor((height - fitted.height) / 2);
   const ground = PADDINGS[readText(inputs, 'padding_color')] ?? 0;
   const { channels } = image;
-  const frames: Float32Array[] = [];
-  for (const frame of fitted.frames) {
-    const samples = new Float32Array(width * height * channels).fill(ground);
-    const placed = { left: x, top: y, channels };
-    await layFrame({ width, height, samples }, { ...fitted, samples: frame }, placed);
-    frames.push(samples);
-  }
+  const length = width * height * channels;
+  const frames = await makeFrames(fitted.frames, length, context, async (frame, samples) => {
+    await fillSamples(samples, [ground], context.signal);
+    const padded = { width, height, channels, samples };
+    await layFrame(padded, { ...fitted, samples: frame }, { left: x, top: y }, context.signal);
+  });
   return { outputs: [{ ...fitted, width, height, frames } satisfies ImageBatch] };
 });
 
@@ -257,8 +254,8 @@ const batchImages = declareNode('BatchImagesNode', async (inputs, context) => {
   for (const image of images) {
     const isSame = image.width === width && image.height === height;
     const how = { width, height, method: 'bilinear', crop: 'center' } as const;
-    const fitted = isSame ? image : await scaleImage(image, how);
-    frames.push(...(hasAlpha ? addAlpha(fitted) : fitted).frames);
+    const fitted = isSame ? image : await scaleImage(image, how, context);
+    frames.push(...(hasAlpha ? await addAlpha(fitted, context) : fitted).frames);
   }
   const sketch = images.find((image) => image.sketch)?.sketch;
   return {
@@ -276,11 +273,7 @@ const batchMasks = declareNode('BatchMasksNode', async (inputs, context) => {
   checkPixels(width, height, count, context.maxPixels);
   const frames: Float32Array[] = [];
   for (const mask of masks) {
-    for (const samples of mask.frames) {
-      const plane = { width: mask.width, height: mask.height, channels: 1, samples };
-      const isSame = mask.width === width && mask.height === height;
-      frames.push(isSame ? samples : await interpolate(plane, width, height, 'bilinear'));
-    }
+    frames.push(...(await stretchMask(mask, first, context)));
   }
   return { outputs: [{ ...first, frames } satisfies MaskBatch] };
 });

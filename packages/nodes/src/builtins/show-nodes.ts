@@ -1,6 +1,5 @@
 import type { UiOutput } from '@tiercel/contracts';
-import { toBytes } from '../image/create-image.ts';
-import { encodePng } from '../image/png.ts';
+import { encodePng } from '@tiercel/pictures';
 import type { NodeContext, NodeDefinition } from '../node-definition.ts';
 import { NodeError } from '../node-error.ts';
 import { readImage, readMask, readText } from '../read-input.ts';
@@ -18,8 +17,10 @@ const saveWebsocket = declareNode('SaveImageWebsocket', async (inputs, context) 
   const { width, height, channels, frames } = readImage(inputs, 'images');
   for (const [index, frame] of frames.entries()) {
     context.signal.throwIfAborted();
-    const raw = { width, height, channels, data: toBytes(frame) };
-    const bytes = await encodePng(raw, { level: PNG_LEVEL });
+    // The file, at worst as large as its bytes, and its parts.
+    await context.reserveMemory(2 * frame.length);
+    const raw = { width, height, channels, data: frame };
+    const bytes = await encodePng(raw, { level: PNG_LEVEL, signal: context.signal });
     context.progress(index, frames.length, { mediaType: 'image/png', bytes });
   }
   return { outputs: [] };
@@ -55,7 +56,8 @@ function showPictures(image: ImageBatch, prefix: string, context: NodeContext): 
 function createMaskPreview(prefix: string): NodeDefinition {
   return declareNode('MaskPreview', async (inputs, context) => {
     const mask = readMask(inputs, 'mask');
-    return { outputs: [mask], ui: await showPictures(await spreadMask(mask), prefix, context) };
+    const grey = await spreadMask(mask, context);
+    return { outputs: [mask], ui: await showPictures(grey, prefix, context) };
   });
 }
 

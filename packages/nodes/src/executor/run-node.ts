@@ -1,4 +1,5 @@
 import { isAppError, stringifyJson } from '@tiercel/contracts';
+import { MemoryLimitError, PictureError } from '@tiercel/pictures';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describeValue } from '../describe-value.ts';
 import type { NodeContext, NodeInputs, NodeResult } from '../node-definition.ts';
@@ -9,25 +10,30 @@ import { ExecutionInterrupted, NodeExecutionError } from './execution-errors.ts'
 import type { GraphNode } from './graph-nodes.ts';
 import type { CachedResult } from './node-cache.ts';
 import { raceAbort } from './race-abort.ts';
+import type { RunMemory } from './run-memory.ts';
 import type { RunState } from './run-state.ts';
 
 /** What the platform's timers can wait. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+/** The run that a node belongs to. */
+export interface NodeRun {
+  readonly request: ExecutionRequest;
+  readonly state: RunState;
+  readonly memory: RunMemory;
+}
 
 /**
  * Runs one node.
  * @throws NodeExecutionError whatever the node throws or returns wrongly
  * @throws ExecutionInterrupted as soon as the run is aborted, even if the node goes on
  */
-export async function runNode(
-  node: GraphNode,
-  request: ExecutionRequest,
-  state: RunState,
-): Promise<CachedResult> {
+export async function runNode(node: GraphNode, run: NodeRun): Promise<CachedResult> {
+  const { request, state, memory } = run;
   const { signal } = request;
   const isAborted = () => signal.aborted; // asked again after each await
   if (isAborted()) throw new ExecutionInterrupted(node, state.result());
-  const call = createContext(node, request, state);
+  const call = createContext(node, run);
   let inputs: NodeInputs = {};
   const work = async () => {
     inputs = gatherInputs(node, request, state);
@@ -39,9 +45,14 @@ export async function runNode(
     return checkResult(await node.definition.run(inputs, call.context), node);
   };
   try {
-    const { outputs, ui } = await raceAbort(work(), signal);
+    const running = work();
+    memory.follow(running);
+    const { outputs, ui } = await raceAbort(running, signal);
     const sketch = state.takesSketch(node) || outputs.some(isSketch);
-    return { outputs, ui: ui && Object.keys(ui).length > 0 ? ui : undefined, sketch };
+    const result = { outputs, ui: ui && Object.keys(ui).length > 0 ? ui : undefined, sketch };
+    // What a node has made counts even if it did not ask.
+    await memory.settle(state.heldBytesWith(result));
+    return result;
   } catch (error) {
     if (isAborted()) throw new ExecutionInterrupted(node, state.result());
     throw describeFailure(error, { node, inputs, state });
@@ -148,13 +159,16 @@ function isUi(ui: unknown): boolean {
 /** The node's context, and a switch that ends its use: an abandoned node must not report or store any more. */
 function createContext(
   node: GraphNode,
-  request: ExecutionRequest,
-  state: RunState,
+  { request, state, memory }: NodeRun,
 ): { context: NodeContext; close: () => void } {
   const { signal, files, listener } = request;
   let closed = false;
   const check = () => {
     if (closed || signal.aborted) throw new ExecutionInterrupted(node, state.result());
+  };
+  const reserveMemory = async (bytes: number) => {
+    check();
+    await memory.reserve(bytes);
   };
   const context: NodeContext = {
     nodeId: node.id,
@@ -172,7 +186,8 @@ function createContext(
       check();
       return files.saveOutput(output);
     },
-    readInput: (name) => files.readInput(name),
+    reserveMemory,
+    readInput: (name) => files.readInput(name, reserveMemory),
     async sleep(durationMs) {
       check();
       // No job runs so long (queue.jobTimeoutMs); over it the timer would fire at once.
@@ -205,6 +220,7 @@ function describeFailure(
       : error instanceof Error
         ? error.name
         : 'Exception',
+    isSentence: error instanceof PictureError || error instanceof MemoryLimitError,
     currentInputs: Object.fromEntries(shown),
     currentOutputs: state.nodeIds,
     partial: state.result(),

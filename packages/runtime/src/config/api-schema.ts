@@ -1,6 +1,16 @@
 import { z } from 'zod';
 import { corsOrigin, hostHeaderName } from './address-kinds.ts';
-import { atMost, bytes, count, DAY_MS, HOUR_MS, MIB, MINUTE_MS, ms } from './value-kinds.ts';
+import {
+  atMost,
+  bytes,
+  count,
+  DAY_MS,
+  HOUR_MS,
+  MAX_PIXELS,
+  MIB,
+  MINUTE_MS,
+  ms,
+} from './value-kinds.ts';
 
 /** What a ComfyUI frontend of any era loads besides its API (WIRE.md 1.1, 1.2, 6.18). */
 const FRONTEND_PATHS = [
@@ -61,7 +71,10 @@ export const apiSchema = z
       'Most values (members, elements, objects and lists together) in one JSON body',
     ),
     maxUploadBytes: bytes(100 * MIB).describe('Largest upload; told to clients as max_upload_size'),
-    maxPixels: count(268_402_689).describe('Largest picture that /view and /upload/mask decode'),
+    maxPixels: count(MAX_PIXELS).describe('Largest picture that /view and /upload/mask decode'),
+    pictureMemoryBytes: bytes(640 * MIB).describe(
+      'Memory for pictures that /view and /upload/mask encode, per process; who needs more than is free waits',
+    ),
     maxPromptNodes: count(10_000).describe('Most nodes in one prompt'),
     maxSockets: count(10_000).describe(
       'Open WebSocket and event-stream connections per API process',

@@ -33,6 +33,8 @@ export const bytes = (value: number) => z.number().int().positive().default(valu
 export const count = (value: number) => z.number().int().positive().default(value);
 
 export const MIB = 1024 * 1024;
+/** Pixels of one picture: 6,144 x 4,096, which holds the usual photos of phones and cameras. */
+export const MAX_PIXELS = 24 * MIB;
 
 /** A short name that turns up in keys, metrics and reports. */
 export const shortName = z

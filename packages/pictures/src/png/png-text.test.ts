@@ -1,7 +1,10 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { deflateSync } from 'node:zlib';
-import { describe, expect, test } from '@jest/globals';
+import { afterAll, describe, expect, test } from '@jest/globals';
 import sharp from 'sharp';
-import { addPngText, copyPngText, readPngText } from './png-text.ts';
+import { addPngText, readPngText, readTextChunks, replaceTextChunks } from './png-text.ts';
 
 const plain = await sharp({ create: { width: 2, height: 2, channels: 4, background: 'red' } })
   .png()
@@ -10,6 +13,15 @@ const texts = new Map([
   ['prompt', '{"seed": 18446744073709551615}'],
   ['workflow', '猫 {"a": 1}'],
 ]);
+
+const folder = await mkdtemp(join(tmpdir(), 'tiercel-png-'));
+let written = 0;
+async function write(file: Uint8Array): Promise<string> {
+  const path = join(folder, `${(written += 1)}.png`);
+  await writeFile(path, file);
+  return path;
+}
+afterAll(() => rm(folder, { recursive: true }));
 
 describe('PNG text', () => {
   test('that was added is read back, also by libpng', async () => {
@@ -20,9 +32,12 @@ describe('PNG text', () => {
     await expect(sharp(png).raw().toBuffer()).resolves.toEqual(await sharp(plain).raw().toBuffer());
   });
 
-  test('is copied to another picture in place of its own', () => {
+  test('is copied from a file to another picture in place of its own', async () => {
     const own = addPngText(plain, new Map([['prompt', 'old']]));
-    expect(readPngText(copyPngText(addPngText(plain, texts), own))).toEqual(texts);
+    const chunks = await readTextChunks(await write(addPngText(plain, texts)));
+    const copied = Buffer.concat(replaceTextChunks(own, chunks));
+    expect(readPngText(copied)).toEqual(texts);
+    expect(await sharp(copied).raw().toBuffer()).toEqual(await sharp(plain).raw().toBuffer());
   });
 
   test('is read when it is compressed', () => {
@@ -37,9 +52,13 @@ describe('PNG text', () => {
     expect(readPngText(mixed).get('Key')).toBe('unpacked');
   });
 
-  test('of something else than a whole PNG is empty and copies nothing', () => {
-    expect(readPngText(Buffer.from('hello')).size).toBe(0);
-    expect(readPngText(plain.subarray(0, 20)).size).toBe(0);
-    expect(copyPngText(Buffer.from('hello'), plain)).toBe(plain);
+  test('of something else than a whole PNG is none', async () => {
+    for (const file of [Buffer.from('hello'), plain.subarray(0, 20), Buffer.alloc(0)]) {
+      expect(readPngText(file).size).toBe(0);
+      expect(await readTextChunks(await write(file))).toEqual([]);
+      expect(replaceTextChunks(file, [])).toEqual([file]);
+    }
+    const cut = addPngText(plain, texts).subarray(0, 60);
+    expect(await readTextChunks(await write(cut))).toEqual([]);
   });
 });

@@ -1,14 +1,8 @@
-import { createPacer } from '../pacer.ts';
+import { createPacer } from '../work/slices.ts';
+import type { Plane } from './plane.ts';
 
 /** The methods of torch.nn.functional.interpolate that ComfyUI offers (align_corners=False, no antialias). */
 export type InterpolationMethod = 'nearest-exact' | 'bilinear' | 'area' | 'bicubic';
-
-export interface Plane {
-  readonly width: number;
-  readonly height: number;
-  readonly channels: number;
-  readonly samples: Float32Array;
-}
 
 /** For each output position: `taps` source positions and their weights. */
 interface Axis {
@@ -17,35 +11,26 @@ interface Axis {
   readonly weight: Float64Array;
 }
 
-/** Resizes one frame. Each method is separable: rows first, then columns. */
+/** Rows of the source kept at their new width: no method needs more of them at once. */
+const KEPT_ROWS = 5;
+
+/**
+ * Resizes one frame. Each method is separable: rows first, then columns. Besides the result it takes memory for a
+ * few rows only, whatever the sides are.
+ * @throws the reason of the signal
+ */
 export async function interpolate(
   source: Plane,
   width: number,
   height: number,
   method: InterpolationMethod,
+  signal?: AbortSignal,
 ): Promise<Float32Array> {
   const { channels } = source;
-  const pace = createPacer();
-  const across = createAxis(source.width, width, method);
+  const pace = createPacer(signal);
   const down = createAxis(source.height, height, method);
-
   const stride = width * channels;
-  const rows = new Float64Array(stride * source.height);
-  for (let y = 0; y < source.height; y += 1) {
-    const from = y * source.width * channels;
-    for (let x = 0; x < width; x += 1) {
-      for (let c = 0; c < channels; c += 1) {
-        let sum = 0;
-        for (let tap = x * across.taps; tap < (x + 1) * across.taps; tap += 1) {
-          const at = from + (across.index[tap] ?? 0) * channels + c;
-          sum += (source.samples[at] ?? 0) * (across.weight[tap] ?? 0);
-        }
-        rows[y * stride + x * channels + c] = sum;
-      }
-    }
-    const pause = pace();
-    if (pause) await pause;
-  }
+  const readRow = createRowReader(source, width, createAxis(source.width, width, method));
 
   const out = new Float32Array(stride * height);
   const line = new Float64Array(stride);
@@ -54,14 +39,48 @@ export async function interpolate(
     for (let tap = y * down.taps; tap < (y + 1) * down.taps; tap += 1) {
       const weight = down.weight[tap] ?? 0;
       if (weight === 0) continue;
-      const from = (down.index[tap] ?? 0) * stride;
-      for (let i = 0; i < stride; i += 1) line[i] = (line[i] ?? 0) + (rows[from + i] ?? 0) * weight;
+      const row = readRow(down.index[tap] ?? 0);
+      for (let i = 0; i < stride; i += 1) line[i] = (line[i] ?? 0) + (row[i] ?? 0) * weight;
+      const pause = pace();
+      if (pause) await pause;
     }
     out.set(line, y * stride);
     const pause = pace();
     if (pause) await pause;
   }
   return out;
+}
+
+/** Rows of the source resized to `width`; the last few are kept. */
+function createRowReader(
+  { width: sourceWidth, channels, samples }: Plane,
+  width: number,
+  across: Axis,
+): (y: number) => Float64Array {
+  const rows = Array.from({ length: KEPT_ROWS }, () => ({
+    y: -1,
+    line: new Float64Array(width * channels),
+  }));
+  return (y) => {
+    const known = rows.find((row) => row.y === y);
+    if (known) return known.line;
+    const [row] = rows.splice(0, 1) as [(typeof rows)[number]]; // there are KEPT_ROWS of them
+    row.y = y;
+    rows.push(row);
+    const from = y * sourceWidth * channels;
+    const { line } = row;
+    for (let x = 0; x < width; x += 1) {
+      for (let c = 0; c < channels; c += 1) {
+        let sum = 0;
+        for (let tap = x * across.taps; tap < (x + 1) * across.taps; tap += 1) {
+          const at = from + (across.index[tap] ?? 0) * channels + c;
+          sum += (samples[at] ?? 0) * (across.weight[tap] ?? 0);
+        }
+        line[x * channels + c] = sum;
+      }
+    }
+    return line;
+  };
 }
 
 function createAxis(from: number, to: number, method: InterpolationMethod): Axis {

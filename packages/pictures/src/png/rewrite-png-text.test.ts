@@ -1,8 +1,9 @@
 import { deflateSync } from 'node:zlib';
 import { describe, expect, test } from '@jest/globals';
 import sharp from 'sharp';
-import { encodePng, pngChunk } from './png.ts';
-import { rewritePngText } from './png-text.ts';
+import { pngChunk } from './png-chunks.ts';
+import { encodePng } from './png.ts';
+import { rewritePngText, rewritePngTextStream } from './rewrite-png-text.ts';
 
 const WIDTH = 3;
 const data = Uint8Array.from({ length: WIDTH * WIDTH * 3 }, (_, i) => i * 9);
@@ -77,6 +78,37 @@ describe('rewriting a text of a PNG', () => {
     ['nothing', Buffer.alloc(0)],
   ])('leaves the file as it is: %s', (_what, file) => {
     expect(rewritePngText(file, 'prompt', toMine)).toBe(file);
+  });
+});
+
+describe('rewriting a text of a PNG that comes in pieces', () => {
+  async function rewriteInPieces(file: Uint8Array, pieceBytes: number): Promise<Buffer> {
+    const pieces = async function* () {
+      for (let at = 0; at < file.length; at += pieceBytes) {
+        await Promise.resolve();
+        yield file.subarray(at, at + pieceBytes);
+      }
+    };
+    const parts: Uint8Array[] = [];
+    for await (const part of rewritePngTextStream(pieces(), 'prompt', toMine)) parts.push(part);
+    return Buffer.concat(parts);
+  }
+
+  test.each([
+    ['a text', withChunks(text('workflow\0hash'), text('prompt\0a "hash"'), text('x\0hash'))],
+    ['a text behind the pixels', Buffer.concat([plain, text('prompt\0hash')])],
+    ['an international text', withChunks(pngChunk('iTXt', latin1('prompt\0\0\0en\0E\0hash')))],
+    ['no text', plain],
+    ['a chunk that claims more than there is', withChunks(text('prompt\0hash')).subarray(0, 45)],
+    ['something behind the end', Buffer.concat([withChunks(text('prompt\0hash')), latin1('more')])],
+    ['no PNG', latin1('prompt\0hash prompt\0hash')],
+    ['less than a signature', latin1('\x89PN')],
+    ['nothing', Buffer.alloc(0)],
+  ])('gives what it gives for the whole file: %s', async (_what, file) => {
+    const whole = Buffer.from(rewritePngText(file, 'prompt', toMine));
+    for (const pieceBytes of [1, 7, 40, 10_000]) {
+      expect((await rewriteInPieces(file, pieceBytes)).equals(whole)).toBe(true);
+    }
   });
 });
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import sharp from 'sharp';
-import { encodePng } from './png.ts';
+import { encodePng, streamPng } from './png.ts';
 
 describe('the PNG encoder', () => {
   test.each([
@@ -39,5 +39,38 @@ describe('the PNG encoder', () => {
     );
     const { comments } = await sharp(png).metadata();
     expect(comments).toEqual([{ keyword: 'prompt', text: '{"a": 1}' }]);
+  });
+
+  test('gives the same file in parts as whole, from bytes and from samples', async () => {
+    const [width, height] = [700, 300];
+    const data = Uint8Array.from({ length: width * height * 3 }, (_v, i) => (i * 31) % 253);
+    const image = { width, height, channels: 3, data } as const;
+    const whole = await encodePng(image, { level: 1 });
+    const samples = { ...image, data: Float32Array.from(data, (byte) => (byte + 0.5) / 255) };
+    for (const source of [image, samples]) {
+      const parts: Uint8Array[] = [];
+      for await (const part of streamPng(source, { level: 1 })) parts.push(part);
+      expect(parts.length).toBeGreaterThan(3);
+      expect(Buffer.concat(parts).equals(whole)).toBe(true);
+    }
+    expect((await sharp(whole).raw().toBuffer()).equals(data)).toBe(true);
+  });
+
+  test('stops at an abort', async () => {
+    const stop = new AbortController();
+    const [width, height] = [1_000, 1_500];
+    const image = {
+      width,
+      height,
+      channels: 3,
+      data: new Float32Array(width * height * 3),
+    } as const;
+    const encode = async () => {
+      for await (const part of streamPng(image, { level: 1, signal: stop.signal })) {
+        expect(part.length).toBeGreaterThan(0);
+        stop.abort(new Error('interrupted'));
+      }
+    };
+    await expect(encode()).rejects.toThrow('interrupted');
   });
 });
