@@ -237,8 +237,9 @@ describe('a stored file', () => {
   });
 
   test('that is not there is told by the name the caller used', async () => {
-    for (const failure of [files.readInput('no.png [temp]'), files.fingerprint('no.png [temp]')]) {
-      await expect(failure).rejects.toMatchObject({
+    const name = 'no.png [temp]';
+    for (const read of [() => files.readInput(name), () => files.fingerprint(name)]) {
+      await expect(read()).rejects.toMatchObject({
         code: 'ENOENT',
         message: 'No such file: no.png [temp]',
       });
