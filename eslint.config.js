@@ -14,10 +14,11 @@ const mayImport = {
   'packages/events': ['contracts', 'runtime'],
   'packages/storage': ['contracts', 'runtime'],
   'packages/graph': ['contracts'],
-  'packages/nodes': ['contracts', 'graph'],
-  'packages/backends': ['contracts', 'runtime', 'graph', 'nodes'],
+  'packages/pictures': ['contracts'],
+  'packages/nodes': ['contracts', 'graph', 'pictures'],
+  'packages/backends': ['contracts', 'runtime', 'graph', 'nodes', 'pictures'],
   'packages/testkit': ['contracts', 'runtime'],
-  'apps/api': ['contracts', 'runtime', 'queue', 'events', 'storage', 'graph'],
+  'apps/api': ['contracts', 'runtime', 'queue', 'events', 'storage', 'graph', 'pictures'],
   'apps/worker': [
     'contracts',
     'runtime',
@@ -25,27 +26,32 @@ const mayImport = {
     'events',
     'storage',
     'graph',
+    'pictures',
     'nodes',
     'backends',
   ],
   'apps/launcher': ['contracts', 'runtime'],
 };
+/** Rooms that do no network I/O. */
+const offline = ['packages/contracts', 'packages/graph', 'packages/pictures', 'packages/nodes'];
 const rooms = Object.keys(mayImport).map((path) => path.split('/')[1]);
 
 const directions = Object.entries(mayImport).map(([path, allowed]) => {
   const forbidden = rooms.filter((room) => !allowed.includes(room) && path.split('/')[1] !== room);
   const bullmq = path === 'packages/queue' ? [] : ['bullmq'];
-  const network = ['packages/graph', 'packages/nodes', 'packages/contracts'].includes(path)
+  const network = offline.includes(path)
     ? ['ioredis', 'undici', 'node:http', 'node:https', 'node:net']
     : [];
+  // Whoever decodes goes through the one policy of what a stranger's file may do (docs/adr/0014).
+  const sharp = path === 'packages/pictures' ? [] : ['sharp'];
   return {
     files: [`${path}/src/**/*.ts`],
-    ignores: ['**/*.test.ts'],
+    ignores: ['**/*.test.ts', '**/*.test-parts.ts'],
     rules: {
       'no-restricted-imports': [
         'error',
         {
-          paths: [...bullmq, ...network].map((name) => ({
+          paths: [...bullmq, ...network, ...sharp].map((name) => ({
             name,
             message: `${path} may not import ${name}`,
           })),
@@ -103,6 +109,32 @@ export default tseslint.config(
           object: 'process',
           property: 'env',
           message: 'Only packages/runtime/src/config reads the environment.',
+        },
+      ],
+    },
+  },
+  {
+    files: ['packages/*/src/**/*.ts', 'apps/*/src/**/*.ts'],
+    ignores: [
+      '**/*.test.ts',
+      '**/*.test-*.ts',
+      'packages/testkit/**',
+      'packages/runtime/src/timers.ts',
+    ],
+    rules: {
+      'no-restricted-syntax': [
+        'error',
+        {
+          selector:
+            'CallExpression[callee.object.name="AbortSignal"][callee.property.name="timeout"][arguments.0.type!="Literal"][arguments.0.name!=/^[A-Z][A-Z_]*$/]',
+          message:
+            'A delay over 2^31 ms fires at once: only constants go to AbortSignal.timeout, all else to startTimer of packages/runtime.',
+        },
+        {
+          selector:
+            'CallExpression[callee.name=/^set(Timeout|Interval)$/][arguments.1.type!="Literal"][arguments.1.name!=/^[A-Z][A-Z_]*$/]',
+          message:
+            'A delay over 2^31 ms fires at once: only constants go to the platform, all else to startTimer, startInterval or sleep of packages/runtime.',
         },
       ],
     },

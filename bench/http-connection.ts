@@ -85,7 +85,7 @@ export class HttpConnection {
 
 /** The text of a request; with a body it is a POST of JSON. */
 export function formatRequest(path: string, body?: string): string {
-  if (body === undefined) return `GET ${path} HTTP/1.1\r\nHost: bench\r\n\r\n`;
+  if (body === undefined) return `GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`;
   const length = Buffer.byteLength(body);
-  return `POST ${path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: ${length}\r\n\r\n${body}`;
+  return `POST ${path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${length}\r\n\r\n${body}`;
 }

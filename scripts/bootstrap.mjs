@@ -26,6 +26,15 @@ const TESTKIT = 'packages/testkit';
 const LOCK = join(ROOT, '.bootstrap-lock');
 const LOCK_STALE_MS = 15 * 60_000;
 
+let sayLine = (line) => console.log(line);
+let childOutput = 'inherit';
+
+/** For a command whose standard output is data: what is done before it goes to standard error. */
+export function reportOnStderr() {
+  sayLine = (line) => console.error(line);
+  childOutput = 2;
+}
+
 /** Ends the process with one line. */
 export function fail(message, exitCode = 1) {
   console.error(message);
@@ -41,7 +50,7 @@ export async function ensureInstalled() {
   if (isInstalled()) return;
   await withLock(() => {
     if (isInstalled()) return;
-    console.log('Installing dependencies (npm ci) ...');
+    sayLine('Installing dependencies (npm ci) ...');
     // Also where NODE_ENV=production: the build needs the compiler.
     run('npm', ['ci', '--include=dev', '--no-audit', '--no-fund'], 'npm ci failed');
     mkdirSync(CACHE, { recursive: true });
@@ -94,7 +103,7 @@ async function ensureProjects(projects) {
   if (isBuilt(projects)) return;
   await withLock(() => {
     if (isBuilt(projects)) return;
-    console.log('Building ...');
+    sayLine('Building ...');
     // From before the build: what is saved meanwhile differs from it and is built next time.
     const sources = readSources();
     const flags = isCompilerMisled(sources) ? ['--force'] : [];
@@ -175,7 +184,7 @@ function projectFolders() {
 async function withLock(work) {
   for (let told = false; !takeLock(); told = true) {
     if (isStale(LOCK)) removeStaleLock();
-    else if (!told) console.log('Waiting for another process that installs or builds ...');
+    else if (!told) sayLine('Waiting for another process that installs or builds ...');
     await sleep(200);
   }
   const release = () => {
@@ -236,6 +245,9 @@ function ageMs(path) {
 }
 
 function run(command, args, failure) {
-  const { status, error } = spawnSync(command, args, { cwd: ROOT, stdio: 'inherit' });
+  const { status, error } = spawnSync(command, args, {
+    cwd: ROOT,
+    stdio: ['inherit', childOutput, 'inherit'],
+  });
   if (status !== 0) fail(`${failure}${error === undefined ? '' : `: ${error.message}`}.`);
 }

@@ -72,12 +72,17 @@ describe('ten long jobs in one worker', () => {
   const TAGS = Array.from({ length: 10 }, (_, n) => `job-${n}`);
 
   const away = {
-    'stands still': async ({ pid }: TestRedis) => {
-      process.kill(pid, 'SIGSTOP');
+    'Redis stands still': async ({ redis }: TestSystem) => {
+      process.kill(redis.pid, 'SIGSTOP');
       await pass(2 * LOCK_MS);
-      process.kill(pid, 'SIGCONT');
+      process.kill(redis.pid, 'SIGCONT');
     },
-    'is killed and comes back': async (redis: TestRedis) => {
+    'the worker sleeps': async ({ workers: [worker] }: TestSystem) => {
+      worker!.signal('SIGSTOP');
+      await pass(2 * LOCK_MS);
+      worker!.signal('SIGCONT');
+    },
+    'Redis is killed and comes back': async ({ redis }: TestSystem) => {
       await redis.kill9();
       await pass(2 * LOCK_MS);
       await redis.restart();
@@ -86,10 +91,11 @@ describe('ten long jobs in one worker', () => {
 
   // With free hands the permits come back at once, without them as soon as one is free.
   test.each([
-    ['stands still', 14],
-    ['is killed and comes back', 10],
+    ['Redis stands still', 14],
+    ['the worker sleeps', 14],
+    ['Redis is killed and comes back', 10],
   ] as const)(
-    'run once each and to their end when Redis %s for longer than a lock (%i hands)',
+    'run once each and to their end when %s for longer than a lock (%i hands)',
     async (how, hands) => {
       const runs = createRuns();
       const system = await startSystem({
@@ -99,7 +105,7 @@ describe('ten long jobs in one worker', () => {
       const api = http(system.url);
       await postJobs(system, runs, TAGS, 4 * LOCK_MS + 4_000);
       await until(() => TAGS.every((tag) => runs.count('start', tag) === 1));
-      await away[how](system.redis);
+      await away[how](system);
       await until(async () => (await api.get('/queue')).status === 200);
       // By then every permit whose lock ran out has been delivered again.
       await pass(LOCK_MS);
@@ -170,8 +176,7 @@ describe('a worker that was taken for dead', () => {
     await waitForEnd(http(system.url), 'x');
     await postJobs(system, runs, ['y'], 60_000);
     await until(() => runs.count('start', 'y') === 1);
-    const survivor = startWorker(system.options);
-    await survivor;
+    await startWorker(system.options);
     await system.workers[0]!.kill9();
     const killedAt = performance.now();
     await until(() => runs.count('start', 'y') === 2, 40_000);

@@ -41,6 +41,8 @@ async function readClass(api: RawHttp, name: string): Promise<string> {
   return (await api.get(`/object_info/${name}`)).text;
 }
 
+const preview = (images: unknown) => ({ class_type: 'PreviewImage', inputs: { images } });
+
 async function readChoices(api: RawHttp): Promise<unknown> {
   const info = (await api.get('/object_info/CheckpointLoaderSimple')).json() as Record<
     string,
@@ -166,4 +168,102 @@ describe('what is on offer', () => {
     await waitForEnd(api, await post(api, saveImage()));
     expect([await countSince(), await countRuns(added)]).toEqual([1, 0]);
   }, 90_000);
+});
+
+describe('what is added to a server that runs', () => {
+  let servers: readonly FakeComfyUi[];
+  let first: FakeComfyUi;
+  let api: RawHttp;
+
+  beforeAll(async () => {
+    ({ servers, first, api } = await startComfyUiSystem({ servers: [{}, {}], workers: 2 }));
+    await until(async () => (await readClass(api, 'SaveImage')).length > 2);
+  });
+  afterAll(stopEverything);
+
+  /** One answer, which must come in time. */
+  async function ask<T>(question: () => Promise<T>): Promise<T> {
+    const before = performance.now();
+    const answer = await question();
+    expect(performance.now() - before).toBeLessThan(2_000);
+    return answer;
+  }
+
+  const load = (file: string) => ({
+    '1': { class_type: 'CheckpointLoaderSimple', inputs: { ckpt_name: file } },
+    '2': { class_type: 'PreviewAny', inputs: { source: ['1', 0] } },
+  });
+
+  test('is taken the first time that a prompt names it: a model file, and a class', async () => {
+    const refused = await ask(() => api.post('/prompt', { prompt: load('new.safetensors') }));
+    expect(refused.json()).toMatchObject({
+      node_errors: { '1': { errors: [{ type: 'value_not_in_list' }] } },
+    });
+    await first.offer({ checkpoints: ['old.safetensors', 'new.safetensors'] });
+    const id = await ask(() => post(api, load('new.safetensors')));
+    expect((await waitForEnd(api, id)).status.status_str).toBe('success');
+
+    await first.offer({ extraClasses: nodeClass('Fresh') });
+    const fresh = { '1': { class_type: 'Fresh', inputs: {} }, '2': preview(['1', 0]) };
+    const next = await ask(() => post(api, fresh));
+    expect((await waitForEnd(api, next)).status.status_str).toBe('success');
+  });
+
+  test('is taken by a prompt that is large, which another thread reads', async () => {
+    await first.offer({ extraClasses: nodeClass('Heavy') });
+    const body = {
+      prompt: { '1': { class_type: 'Heavy', inputs: {} }, '2': preview(['1', 0]) },
+      extra_data: { pad: 'x'.repeat(400_000) },
+    };
+    const answer = await ask(() => api.post('/prompt', body));
+    expect([answer.status, answer.json()]).toMatchObject([200, { node_errors: {} }]);
+    const { prompt_id: id } = answer.json() as { prompt_id: string };
+    expect((await waitForEnd(api, id)).status.status_str).toBe('success');
+  });
+
+  test('does not cost a prompt one of its outputs', async () => {
+    const both = { ...load('late.safetensors'), '3': saveImage()['1'], '4': preview(['3', 0]) };
+    const without = await ask(() => api.post('/prompt', { prompt: both }));
+    expect(without.json()).toMatchObject({ node_errors: { '1': {} } });
+    await first.offer({ checkpoints: ['late.safetensors'] });
+    const answer = await ask(() => api.post('/prompt', { prompt: both }));
+    expect((answer.json() as { node_errors: unknown }).node_errors).toEqual({});
+  });
+
+  test('is listed when it is asked for', async () => {
+    await first.offer({
+      ...{ checkpoints: ['listed.safetensors'], embeddings: ['mood.pt'] },
+      ...{ models: { loras: ['style.safetensors'], my_pack: ['x.onnx'] } },
+      extraClasses: nodeClass('Listed'),
+    });
+    expect(await ask(() => readChoices(api))).toContain('listed.safetensors');
+    expect((await ask(() => api.get('/models/loras'))).json()).toEqual(['style.safetensors']);
+    expect((await ask(() => api.get('/models'))).json()).toContain('my_pack');
+    expect((await ask(() => api.get('/embeddings'))).json()).toContain('mood');
+    expect((await ask(() => api.get('/object_info'))).text).toContain('"Listed"');
+    const added = { checkpoints: ['other.safetensors'], extraClasses: nodeClass('Another') };
+    await servers[1]?.offer(added);
+    const all = await until(async () => {
+      const { text } = await api.get('/object_info');
+      return text.includes('"Another"') ? text : undefined;
+    }, 2_000);
+    expect(all).toContain('other.safetensors');
+  });
+
+  test('is not looked for more often than a server bears, and not for ever on one that hangs', async () => {
+    const count = async () => {
+      const { requests } = await first.state();
+      return requests['GET /object_info/CheckpointLoaderSimple'] ?? 0;
+    };
+    const [before, started] = [await count(), performance.now()];
+    const bad = (n: number) => api.post('/prompt', { prompt: load(`bad-${n}.safetensors`) });
+    const answers = await Promise.all(Array.from({ length: 60 }, (_, n) => bad(n)));
+    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([400]));
+    const looks = 1 + Math.ceil((performance.now() - started) / 250);
+    // Each of the two workers asks.
+    expect((await count()) - before).toBeLessThanOrEqual(2 * looks);
+    first.signal('SIGSTOP');
+    expect((await ask(() => bad(60))).status).toBe(400);
+    first.signal('SIGCONT');
+  });
 });

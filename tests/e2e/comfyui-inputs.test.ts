@@ -1,7 +1,7 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { readPngText } from '@tiercel/storage';
+import { readPngText } from '@tiercel/pictures';
 import {
   stopEverything,
   until,

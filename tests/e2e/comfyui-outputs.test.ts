@@ -106,6 +106,38 @@ describe('outputs', () => {
     }
   });
 
+  test.each([
+    ['v/film_00007.mp4', ['v/film_00001.mp4', 'v/film_00002.mp4']],
+    ['v/talk_00003-audio.mp4', ['v/talk_00001-audio.mp4', 'v/talk_00002-audio.mp4']],
+    ['a/song_00012_.opus', ['a/song_00001_.opus', 'a/song_00002_.opus']],
+    ['many_123456_.png', ['many_00001_.png', 'many_00002_.png']],
+    [
+      'seed_18446744073709551615.png',
+      ['seed_18446744073709551615.png', 'seed_18446744073709551615_00001_.png'],
+    ],
+    ['was_0004.png', ['was_0004.png', 'was_0004_00001_.png']],
+    ['model.safetensors', ['model.safetensors', 'model_00001_.safetensors']],
+    [
+      '%date:yyyy%/%year%_00001_.txt',
+      ['%date:yyyy%/%year%_00001_.txt', '%date:yyyy%/%year%_00002_.txt'],
+    ],
+  ])(
+    'that the server calls %s keep that pattern under a number of ours',
+    async (name, expected) => {
+      for (const [n, stored] of expected.entries()) {
+        const content = `${name} ${n}`;
+        const outputs = await runForOutputs(api, {
+          save: { class_type: 'SaveAs', inputs: { filename: name, content } },
+        });
+        const file = outputs.save?.files?.[0] as StoredFile;
+        expect([file.subfolder, file.filename].filter((part) => part !== '').join('/')).toBe(
+          stored,
+        );
+        expect((await view(api, file)).toString()).toBe(content);
+      }
+    },
+  );
+
   test('text that only looks like a file stays text', async () => {
     const message = (id: string, value: string) => ({
       [id]: { class_type: 'CustomMessage', inputs: { value } },

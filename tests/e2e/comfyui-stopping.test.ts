@@ -1,5 +1,14 @@
+import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { stopEverything, until, type FakeComfyUi, type RawHttp } from '@tiercel/testkit';
+import {
+  connectSocket,
+  http,
+  stopEverything,
+  until,
+  type FakeComfyUi,
+  type RawHttp,
+  type TestSystem,
+} from '@tiercel/testkit';
 import {
   isForgotten,
   readReport,
@@ -14,10 +23,11 @@ import { lastMessage, post, readHistory, saveImage, slow, waitForEnd } from './p
 
 describe('on a server', () => {
   let first: FakeComfyUi;
+  let system: TestSystem;
   let api: RawHttp;
 
   beforeAll(async () => {
-    ({ first, api } = await startComfyUiSystem());
+    ({ first, system, api } = await startComfyUiSystem());
   });
   beforeEach(() => settle(first));
   afterAll(stopEverything);
@@ -58,6 +68,33 @@ describe('on a server', () => {
     expect(lastMessage(await waitForEnd(api, id))[0]).toBe('execution_interrupted');
     await until(async () => (await readUpstreamIds(first)).length === 0);
   }, 60_000);
+
+  test.each([
+    ['whatever runs', false, {}],
+    ['it by its id there', false, { byId: true }],
+    ['it while the server’s socket is silent', true, {}],
+  ])(
+    'somebody else who interrupts %s interrupts the job',
+    async (_, isSilent, { byId = false }: { byId?: boolean }) => {
+      const clientId = randomUUID();
+      const socket = await connectSocket(system.url, { clientId });
+      const countSince = await startCounting(first);
+      const id = await post(api, slow(900, 0.05), { client_id: clientId });
+      await until(async () => (await countSince()) > 0);
+      if (isSilent) await first.dropSocketsSilently();
+      const [upstream] = await readUpstreamIds(first);
+      await http(first.url).post('/interrupt', byId ? { prompt_id: upstream } : {});
+      const [type, data] = lastMessage(await waitForEnd(api, id, 40_000));
+      expect([type, data.node_id, data.node_type]).toEqual([
+        ...['execution_interrupted', '1', 'SlowPreview'],
+      ]);
+      await socket.waitForText('execution_interrupted');
+      expect(socket.textFrames('execution_error')).toEqual([]);
+      expect((await api.get(`/api/jobs/${id}`)).json()).toMatchObject({ status: 'cancelled' });
+      expect(await countSince()).toBe(1);
+    },
+    60_000,
+  );
 
   test('a job that is deleted while it waits is never seen by a server', async () => {
     const countSince = await startCounting(first);

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { readPngText } from '@tiercel/storage';
+import { readPngText } from '@tiercel/pictures';
 import {
   connectSocket,
   startWorker,
@@ -86,6 +86,38 @@ describe('a worker that is killed', () => {
     expect(JSON.parse(texts.get('prompt') ?? '')).toEqual(prompt);
     expect(await countRuns(first)).toBe(1);
   }, 90_000);
+
+  test.each([
+    ['before it listens to the prompt', false],
+    ['while it listens to the prompt', true],
+  ])(
+    'and whose successor is killed too, %s, gets its own prompt back when it was only asleep',
+    async (_, listens) => {
+      const { api, first, system } = await startComfyUiSystem({ config: SHORT_LOCK });
+      const socket = await connectSocket(system.url, { clientId: 'one' });
+      const starts = () => socket.textFrames('execution_start').length;
+      const goesOn = () => {
+        const seen = lastStep(socket);
+        return socket.waitForText('progress', (data) => (data as { value: number }).value > seen);
+      };
+      const id = await post(api, slow(400, 0.05), { client_id: 'one' });
+      await socket.waitForText('progress');
+      const [sleeper] = system.workers;
+      sleeper!.signal('SIGSTOP');
+      const successor = await startWorker(system.options);
+      await until(() => starts() === 2);
+      if (listens) await goesOn();
+      await successor.kill9();
+      sleeper!.signal('SIGCONT');
+      await until(() => starts() === 3);
+      // It hears what becomes of the prompt, as before.
+      for (let times = 0; times < 2; times += 1) await goesOn();
+      expect((await waitForEnd(api, id, 40_000)).status.status_str).toBe('success');
+      expect(await countRuns(first)).toBe(1);
+      expect(socket.textFrames('execution_success')).toHaveLength(1);
+    },
+    90_000,
+  );
 
   test('leaves a prompt that is interrupted meanwhile: the next worker stops it there', async () => {
     const { api, first, system } = await startComfyUiSystem({ config: SHORT_LOCK });

@@ -202,7 +202,7 @@ describe('event streams', () => {
     for (let n = 0; n < 60; n += 1) {
       await new Promise<void>((resolve) => {
         const socket = connect(Number(port), '127.0.0.1', () => {
-          socket.write(`GET /api/jobs/${id}/events HTTP/1.1\r\nHost: x\r\n\r\n`, () => {
+          socket.write(`GET /api/jobs/${id}/events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n`, () => {
             socket.resetAndDestroy();
           });
         });

@@ -48,6 +48,7 @@ export interface HistoryItem {
     readonly completed: boolean;
     readonly messages: [string, Record<string, unknown>][];
   };
+  readonly meta: Record<string, unknown>;
   readonly prompt: unknown[];
 }
 

@@ -4,14 +4,18 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import {
   connectSocket,
   http,
+  startFakeOpenAi,
   startSystem,
   startWorker,
   stopEverything,
   until,
   type EventRecorder,
   type PreviewFrame,
+  type RawHttp,
+  type TestSystem,
 } from '@tiercel/testkit';
 import { isIdleAfter, startComfyUiSystem } from './comfyui-system.ts';
+import { textToImage } from './fallback-system.ts';
 import { post, waitForEnd } from './prompts.ts';
 
 /** Pictures that a node sends to sockets as its result: SaveImageWebsocket and its like. */
@@ -61,9 +65,15 @@ function collectAsScript(socket: EventRecorder, id: string): Map<string, Buffer[
   return found;
 }
 
-describe('SaveImageWebsocket on a ComfyUI server', () => {
+async function startTier(tier: string): Promise<{ api: RawHttp; system: TestSystem }> {
+  if (tier === 'pool') return await startComfyUiSystem();
+  const system = await startSystem();
+  return { api: http(system.url), system };
+}
+
+describe.each(['embedded', 'pool'])('SaveImageWebsocket (%s)', (tier) => {
   test('reaches a script that announced nothing, and a frontend that did, picture by picture', async () => {
-    const { api, system } = await startComfyUiSystem();
+    const { api, system } = await startTier(tier);
     const script = await connectSocket(system.url, { clientId: 'c' });
     const frontend = await connectSocket(system.url, {
       ...{ clientId: 'c', featureFlags: { supports_preview_metadata: true } },
@@ -84,7 +94,7 @@ describe('SaveImageWebsocket on a ComfyUI server', () => {
   }, 30_000);
 
   test('waits for a client that is away, and comes once, before the end of its job', async () => {
-    const { api, system } = await startComfyUiSystem();
+    const { api, system } = await startTier(tier);
     const id = await post(api, viaWebsocket(8), { client_id: 'c' });
     await waitForEnd(api, id);
     const socket = await connectSocket(system.url, { clientId: 'c' });
@@ -104,6 +114,29 @@ describe('SaveImageWebsocket on a ComfyUI server', () => {
 });
 
 describe('a result picture', () => {
+  test('is made anew for each of equal jobs: no cache answers in its place', async () => {
+    const service = await startFakeOpenAi({ latencyMs: 0 });
+    const system = await startSystem({
+      configYaml: [
+        'tiers:',
+        `  - { name: api, driver: openai, url: '${service.url}/v1', apiKey: k, model: gpt-image-2 }`,
+        '  - { name: embedded, driver: embedded }',
+      ].join('\n'),
+    });
+    const api = http(system.url);
+    const socket = await connectSocket(system.url, { clientId: 'c' });
+    const sampled = {
+      ...textToImage(),
+      '9': { class_type: 'SaveImageWebsocket', inputs: { images: ['8', 0] } },
+    };
+    for (const prompt of [viaWebsocket(1), viaWebsocket(1), sampled, sampled]) {
+      const before = picturesOf(socket).length;
+      const id = await post(api, prompt, { client_id: 'c' });
+      await socket.waitForText('executing', isIdleAfter(id));
+      expect(picturesOf(socket).length - before).toBe(1);
+    }
+  }, 30_000);
+
   test('is never dropped for a slow reader, and takes no memory while it waits', async () => {
     const system = await startSystem({
       env: NODES,

@@ -249,7 +249,7 @@ describe('after a gap, an open socket', () => {
       await redis.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
       await witness.waitForText('progress', (data) => (data as Data).node === '5');
     });
-    await until(() => idlesOf(socket).includes(id), 20_000);
+    await until(() => [socket, witness].every((one) => idlesOf(one).includes(id)), 20_000);
     const shown = (recorder: EventRecorder) =>
       recorder
         .textFrames()

@@ -8,25 +8,63 @@ import {
 } from '@tiercel/runtime';
 import type { SocketCounters } from './sockets/socket-counters.ts';
 
+type Worker = Pick<Announcement, 'tiers'>;
+
 export interface ApiMetrics {
   readonly registry: MetricsRegistry;
+  /** @param route one of a bounded set: the pattern of a route, or a word in brackets */
+  readonly countRequest: (method: string, route: string, status: string) => void;
 }
 
 /** What an API process shows of itself; read when it is scraped. */
 export function createApiMetrics(read: {
   sockets: () => number;
   counters: () => ReturnType<SocketCounters['read']>;
-  queueRemaining: () => Promise<number>;
+  /** Numbers of jobs in the whole system. */
+  queue: () => Promise<{ pending: number; running: number }>;
   pendingBytes: () => Promise<number>;
   /** Announcements of the workers that are up. */
-  workers: () => readonly Pick<Announcement, 'tiers'>[];
+  workers: () => readonly Worker[];
+  /** Whether this process shows what workers counted. */
+  showsCounts: () => Promise<boolean>;
+  redisTrouble: () => Promise<string | undefined>;
+  onFailed: (error: unknown, name: string) => void;
 }): ApiMetrics {
-  const metrics = createMetrics('api');
+  const metrics = createMetrics('api', read.onFailed);
+  // Read once for the three that show it.
+  let reading: ReturnType<typeof read.queue> | undefined;
+  const queue = () =>
+    (reading ??= read.queue().finally(() => {
+      reading = undefined;
+    }));
   metrics.gauge({ name: 'comfy_sockets_open', help: 'WebSocket connections', read: read.sockets });
   metrics.gauge({
     name: 'comfy_queue_remaining',
     help: 'Jobs pending or running, in the whole system',
-    read: read.queueRemaining,
+    read: async () => {
+      const { pending, running } = await queue();
+      return pending + running;
+    },
+  });
+  metrics.gauge({
+    name: 'comfy_queue_pending',
+    help: 'Jobs that wait, in the whole system',
+    read: async () => (await queue()).pending,
+  });
+  metrics.gauge({
+    name: 'comfy_queue_running',
+    help: 'Jobs that run, in the whole system',
+    read: async () => (await queue()).running,
+  });
+  metrics.gauge({
+    name: 'comfy_workers_live',
+    help: 'Workers that announce themselves, in the whole system',
+    read: () => read.workers().length,
+  });
+  metrics.gauge({
+    name: 'comfy_redis_up',
+    help: '1 when Redis takes writes of this process, else 0',
+    read: async () => ((await read.redisTrouble()) === undefined ? 1 : 0),
   });
   metrics.gauge({
     name: 'comfy_queue_pending_bytes',
@@ -35,22 +73,30 @@ export function createApiMetrics(read: {
   });
   addSocketCounters(metrics, read.counters);
   // Counts of a worker that has gone go with it, as with any process that stops being scraped.
-  addTierMetrics(metrics, () => Promise.resolve(sumTiers(read.workers())));
-  return { registry: metrics.registry };
+  addTierMetrics(metrics, async () => sumTiers(read.workers(), await read.showsCounts()));
+  const requests = metrics.counter({
+    name: 'comfy_http_requests_total',
+    help: 'Requests answered, by method, route and status; aborted: the caller left before',
+    labelNames: ['method', 'route', 'status'],
+  });
+  return {
+    registry: metrics.registry,
+    countRequest: (method, route, status) => {
+      requests.inc({ method: METHODS.has(method) ? method : 'other', route, status });
+    },
+  };
 }
 
-/** Every tier of every worker, counts added up; all workers see the same breaker. */
-function sumTiers(workers: readonly Pick<Announcement, 'tiers'>[]): TierReading[] {
+/** What callers make up is not to become labels. */
+const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
+
+/** Every tier of every worker, counts added up if they are shown here; all workers see the same breaker. */
+function sumTiers(workers: readonly Worker[], showsCounts: boolean): TierReading[] {
   const sums = new Map<string, TierReading>();
-  for (const { name, breaker = 'closed', counts = createTierCounts() } of workers.flatMap(
-    ({ tiers }) => tiers,
-  )) {
-    const sum = sums.get(name);
-    sums.set(name, {
-      tier: name,
-      breaker,
-      counts: sum === undefined ? counts : addTierCounts(sum.counts, counts),
-    });
+  for (const { name, breaker = 'closed', counts } of workers.flatMap(({ tiers }) => tiers)) {
+    const sum = sums.get(name)?.counts ?? createTierCounts();
+    const isShown = showsCounts && counts !== undefined;
+    sums.set(name, { tier: name, breaker, counts: isShown ? addTierCounts(sum, counts) : sum });
   }
   return [...sums.values()];
 }

@@ -1,7 +1,10 @@
 import {
   isJsonObject,
+  mergeFeatures,
+  mergeMembers,
   mergeModelLists,
   parseJson,
+  pickSystem,
   stringifyJson,
   type Device,
   type JsonObject,
@@ -24,14 +27,17 @@ export interface Offer {
   /** Frontend extensions that a live server has, in the order in which servers list them. */
   readonly extensions: readonly string[];
   readonly devices: readonly Device[];
+  /** Versions and memory of the pool's servers; undefined when none is up. */
+  readonly system: JsonObject | undefined;
 }
 
-interface State extends Omit<Offer, 'devices'> {
+interface State extends Pick<Offer, 'models' | 'embeddings' | 'extensions'> {
   readonly key: string;
   readonly objectInfo: ObjectInfo;
   /** Class -> its entry as JSON text; upload inputs excepted, whose choices are files. */
   readonly texts: ReadonlyMap<string, string>;
   readonly uploadClasses: readonly string[];
+  readonly nodeReplacements: JsonObject;
 }
 
 const EMPTY: State = {
@@ -39,6 +45,7 @@ const EMPTY: State = {
   objectInfo: {},
   texts: new Map(),
   uploadClasses: [],
+  nodeReplacements: {},
   models: {},
   embeddings: [],
   extensions: [],
@@ -56,6 +63,8 @@ export class Catalogue {
   #workers: readonly LiveAnnouncement[] = [];
   #timer: NodeJS.Timeout | undefined;
   readonly #looks = new FreshRuns(() => this.#tryRefresh());
+  readonly #listeners = new Set<() => void>();
+  readonly #waiting = new Set<() => void>();
 
   constructor(dependencies: {
     board: AnnouncementBoard;
@@ -81,6 +90,11 @@ export class Catalogue {
     return this.#state.objectInfo;
   }
 
+  /** Old class -> what may take its place, as servers tell it; of several, the first worker's. */
+  get nodeReplacements(): JsonObject {
+    return this.#state.nodeReplacements;
+  }
+
   /**
    * False only on a system that has never had a worker. Looks once more before it says so: the first
    * worker may have announced itself a moment ago.
@@ -90,6 +104,21 @@ export class Catalogue {
     return this.#hasClasses();
   }
 
+  /** Resolves with true when something is known, with false when `signal` is aborted before. */
+  whenKnown(signal?: AbortSignal): Promise<boolean> {
+    if (this.#hasClasses()) return Promise.resolve(true);
+    if (signal?.aborted === true) return Promise.resolve(false);
+    return new Promise((resolve) => {
+      const settle = () => {
+        this.#waiting.delete(settle);
+        signal?.removeEventListener('abort', settle);
+        resolve(this.#hasClasses());
+      };
+      this.#waiting.add(settle);
+      signal?.addEventListener('abort', settle);
+    });
+  }
+
   #hasClasses(): boolean {
     return this.#state.texts.size > 0;
   }
@@ -97,11 +126,42 @@ export class Catalogue {
   async offer(): Promise<Offer> {
     await this.isKnown();
     const { models, embeddings, extensions } = this.#state;
-    return { models, embeddings, extensions, devices: uniqueDevices(this.#workers) };
+    const devices = uniqueDevices(this.#workers);
+    const system = pickSystem(
+      this.#workers.flatMap(({ system: told }) => (told === undefined ? [] : [told])),
+    );
+    return { models, embeddings, extensions, devices, system };
+  }
+
+  /** What servers announce in /features, as one. */
+  get features(): JsonObject {
+    return mergeFeatures(this.#workers.map(({ features }) => features));
+  }
+
+  /** Another one whenever the classes may be others. */
+  get key(): string {
+    return this.#state.key;
+  }
+
+  /** The classes as JSON text, without the files of upload inputs. */
+  classesText(): string {
+    const entries = [...this.#state.texts].map(([name, text]) => `${JSON.stringify(name)}:${text}`);
+    return `{${entries.join(',')}}`;
   }
 
   get workers(): readonly LiveAnnouncement[] {
     return this.#workers;
+  }
+
+  /**
+   * @param listener called after every reading of the announcements
+   * @returns how to stop listening
+   */
+  onReading(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => {
+      this.#listeners.delete(listener);
+    };
   }
 
   /** /object_info as JSON text, with the files of today in the lists of upload inputs. */
@@ -141,6 +201,8 @@ export class Catalogue {
     // Together: who sees a worker sees its classes.
     this.#workers = live;
     this.#state = state;
+    for (const listener of [...this.#listeners]) listener();
+    if (this.#hasClasses()) for (const settle of [...this.#waiting]) settle();
   }
 
   async #readState(live: readonly LiveAnnouncement[], old: State): Promise<State> {
@@ -149,8 +211,10 @@ export class Catalogue {
         ? [...new Set(live.map((worker) => worker.catalogueHash))].sort()
         : await this.#board.readLastKnownHashes();
     if (hashes.length === 0) return old;
-    const offers = live.map((worker) => [worker.models, worker.embeddings, worker.extensions]);
-    const key = JSON.stringify([hashes, offers]);
+    const offers = live.map(({ models, embeddings, extensions, nodeReplacements }) => [
+      ...[models, embeddings, extensions, nodeReplacements],
+    ]);
+    const key = stringifyJson([hashes, offers]);
     if (key === old.key) return old;
     const objectInfo = await this.#readUnion(hashes, old);
     return {
@@ -161,6 +225,8 @@ export class Catalogue {
       models: live.length > 0 ? mergeModelLists(live.map(({ models }) => models)) : old.models,
       embeddings: [...new Set(live.flatMap((worker) => worker.embeddings))].sort(),
       extensions: [...new Set(live.flatMap((worker) => worker.extensions))],
+      nodeReplacements:
+        live.length > 0 ? mergeMembers(live.map((w) => w.nodeReplacements)) : old.nodeReplacements,
     };
   }
 

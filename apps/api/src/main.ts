@@ -1,18 +1,32 @@
 import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { hostname } from 'node:os';
-import { AppError, isAppError } from '@tiercel/contracts';
 import { AnnouncementBoard, EventReplay, EventSubscriber, publishControl } from '@tiercel/events';
+import { MemoryBudget, PictureEditor } from '@tiercel/pictures';
 import { createPermitQueue, Editor, Producer, Reader } from '@tiercel/queue';
-import { loadSecretKey, reportReady, runMain, startProcess, systemClock } from '@tiercel/runtime';
+import {
+  Health,
+  loadSecretKey,
+  reportAccepting,
+  reportReady,
+  runMain,
+  sleep,
+  startProcess,
+  systemClock,
+} from '@tiercel/runtime';
 import { FileStore, UserStore } from '@tiercel/storage';
 import { createApiMetrics } from './api-metrics.ts';
 import { Catalogue } from './catalogue.ts';
+import { FirstWorker } from './first-worker.ts';
+import { createCallerCheck, isLoopbackAddress } from './http/caller-check.ts';
 import { createApp } from './http/create-app.ts';
-import { isOriginAllowed } from './http/origin-check.ts';
-import { createForward } from './proxy/proxy.ts';
+import { createHttpServer } from './http/http-server.ts';
+import { BodyExaminer } from './json/body-examiner.ts';
+import { LookAgain } from './look-again.ts';
+import { MetricsTurn } from './metrics-turn.ts';
+import { createGather } from './proxy/gather.ts';
+import { createForward, createVia } from './proxy/proxy.ts';
+import { LIBRARY_RULES } from './proxy/proxy-rules.ts';
 import { ServerPool } from './proxy/server-pool.ts';
 import { createEventsRoutes } from './routes/events.ts';
 import { createInternalRoutes } from './routes/internal.ts';
@@ -20,23 +34,30 @@ import { createJobsRoutes } from './routes/jobs.ts';
 import { createModelRoutes } from './routes/models.ts';
 import { createPromptRoutes } from './routes/prompt.ts';
 import { createQueueRoutes } from './routes/queue.ts';
-import { createSettingsRoutes } from './routes/settings.ts';
+import { createSettingsRoutes, NEW_SYSTEM_SETTINGS } from './routes/settings.ts';
 import { createStaticAnswerRoutes, featuresOf } from './routes/static-answers.ts';
 import { createSystemRoutes } from './routes/system.ts';
+import { maxFormBytes } from './routes/uploads-form.ts';
 import { createUploadRoutes } from './routes/uploads.ts';
 import { createUserdataRoutes } from './routes/userdata.ts';
 import { createViewRoutes } from './routes/view.ts';
-import { serveUpgrades } from './sockets/serve-upgrades.ts';
+import { createUpgrades } from './sockets/serve-upgrades.ts';
 import { SocketCounters } from './sockets/socket-counters.ts';
 import { SocketHub } from './sockets/socket-hub.ts';
 
 const DRAIN_MS = 5_000;
+/** For connections that were cut to be gone. */
+const CUT_MS = 1_000;
+/** Of the memory for pictures: what small previews share; one large picture at a time may have the rest. */
+const COMMON_SHARE = 1 / 8;
 
 async function main(): Promise<void> {
-  const { config, log, lifecycle, names, redis, ear } = await startProcess('api', 'commands');
+  const parts = await startProcess('api', 'commands');
+  const { config, log, lifecycle, names, redis, redisWatch, ear } = parts;
 
   const files = new FileStore(config.dataDir);
   const user = new UserStore(config.dataDir, {
+    initial: NEW_SYSTEM_SETTINGS,
     onUnreadable: () => {
       log.warn(
         'the frontend settings (comfy.settings.json) cannot be read: none are served, and the ' +
@@ -63,14 +84,31 @@ async function main(): Promise<void> {
     listInputFiles: () => files.listFiles('input'),
     log,
   });
-  await catalogue.start(subscriber);
+  await parts.whileStarting(catalogue.start(subscriber));
   lifecycle.onClose('catalogue', () => {
     catalogue.stop();
+  });
+
+  const withServers = () => catalogue.workers.filter(({ servers }) => servers.length > 0);
+  const looks = new LookAgain({
+    hasServers: () => withServers().length > 0,
+    publish: (id, wish) => publishControl(redis, names, { type: 'look', id, wish }),
+    isAnswered: (id) => withServers().every((worker) => worker.looks.includes(id)),
+    onReading: (listener) => catalogue.onReading(listener),
+    log,
   });
 
   const { api } = config;
   const { maxEventBytes } = config.queue;
   const counters = new SocketCounters();
+  const pictures = new PictureEditor({
+    limits: { maxPixels: api.maxPixels, setting: 'api.maxPixels' },
+    memory: new MemoryBudget({
+      maxBytes: api.pictureMemoryBytes,
+      commonShare: COMMON_SHARE,
+      setting: 'api.pictureMemoryBytes',
+    }),
+  });
   const hub = new SocketHub({
     ...{ subscriber, replay, reader, counters },
     readPicture: async ({ file }) => {
@@ -88,46 +126,80 @@ async function main(): Promise<void> {
       },
       previewsAlways: api.previews === 'always',
       maxEventBytes,
-      features: featuresOf({ maxUploadBytes: api.maxUploadBytes }),
-      isOriginAllowed: (req) => api.corsOrigin !== undefined || isOriginAllowed(req.headers),
+      features: () => featuresOf(api, catalogue.features),
     },
     log,
   });
-  await hub.start();
+  await parts.whileStarting(hub.start());
 
+  const turn = new MetricsTurn(redis, names, randomUUID());
+  lifecycle.onClose('metrics turn', () => turn.release());
   const metrics = createApiMetrics({
     sockets: () => hub.socketCount,
     counters: () => counters.read(),
-    queueRemaining: () => reader.countRemaining(),
+    queue: () => reader.countQueue(),
     pendingBytes: () => reader.readPendingBytes(),
     workers: () => catalogue.workers,
+    showsCounts: () => turn.isMine(),
+    redisTrouble: () => redisWatch.check(),
+    onFailed: (error, name) => {
+      log.warn({ err: error, metric: name }, 'a metric could not be read');
+    },
   });
-  const forward = createForward({
+  const secretKey = loadSecretKey(config.dataDir);
+  let isDraining = false;
+  const health = new Health({
+    redis: () => redisWatch.check(),
+    store: () => files.findWriteProblem(),
+    nodes: async () =>
+      (await catalogue.isKnown()) ? undefined : 'no worker has announced any yet',
+    draining: () => (isDraining ? 'stopping' : undefined),
+  });
+  const servers = {
     pool: new ServerPool({
       workers: () => catalogue.workers,
       host: hostname(),
+      secretKey,
       clock: systemClock,
     }),
-    options: { ...api.proxy, maxBodyBytes: api.maxBodyBytes, timeoutMs: api.proxyTimeoutMs },
-    clock: systemClock,
+    ...{ via: createVia(), clock: systemClock, log },
+  };
+  const limits = { maxBodyBytes: api.maxBodyBytes, timeoutMs: api.proxyTimeoutMs };
+  const forward = createForward({ ...servers, options: { ...api.proxy, ...limits } });
+  const forwardFiles = createForward({ ...servers, options: { ...LIBRARY_RULES, ...limits } });
+  const gather = createGather(servers);
+  const examiner = new BodyExaminer({
+    catalogue,
+    looks,
+    fileExists: (name) =>
+      files.resolveAnnotated(name).then(
+        (found) => found !== null,
+        () => false,
+      ),
+    data: {
+      dataDir: config.dataDir,
+      maxNodes: api.maxPromptNodes,
+      maxValues: api.maxJsonValues,
+    },
     log,
   });
+  lifecycle.onClose('reader of large bodies', () => examiner.stop());
+  let boundAddress = '';
+  const checkCaller = createCallerCheck({
+    isOnLoopback: () => isLoopbackAddress(boundAddress),
+    allowedHosts: api.allowedHosts,
+    corsOrigin: api.corsOrigin,
+  });
+  const upgrades = createUpgrades(hub, checkCaller);
   const app = createApp(
     [
       ...createPromptRoutes({
-        producer,
-        reader,
-        catalogue,
-        fileExists: (name) =>
-          files.resolveAnnotated(name).then(
-            (found) => found !== null,
-            () => false,
-          ),
-        secretKey: loadSecretKey(config.dataDir),
-        maxPromptNodes: api.maxPromptNodes,
-        log,
+        ...{ producer, reader, examiner, log },
+        firstWorker: new FirstWorker(catalogue, api.firstWorkerWaitMs),
+        secretKey,
+        maxBodyBytes: api.maxBodyBytes,
       }),
-      ...createQueueRoutes({ reader, editor }),
+      ...createQueueRoutes({ reader, editor, examiner, maxBodyBytes: api.maxBodyBytes }),
       ...createJobsRoutes({ reader, editor }),
       ...createEventsRoutes({
         ...{ reader, replay, subscriber, counters, maxEventBytes },
@@ -136,80 +208,83 @@ async function main(): Promise<void> {
       }),
       ...createSystemRoutes({
         catalogue,
+        looks,
         metrics: metrics.registry,
-        isHealthy: () =>
-          redis.ping().then(
-            () => true,
-            () => false,
-          ),
+        health,
       }),
-      ...createViewRoutes({ files, maxPixels: api.maxPixels }),
+      ...createViewRoutes({ files, pictures }),
       ...createUploadRoutes({
         files,
         maxUploadBytes: api.maxUploadBytes,
-        maxPixels: api.maxPixels,
+        pictures,
       }),
       ...createUserdataRoutes({ user, maxUploadBytes: api.maxUploadBytes }),
       ...createSettingsRoutes({ user }),
-      ...createInternalRoutes({ files, logs: () => [] }),
+      ...createInternalRoutes({ files, logs: () => [], gather }),
       ...createModelRoutes({
-        models: async () => (await catalogue.offer()).models,
-        embeddings: async () => (await catalogue.offer()).embeddings,
+        models: async () => {
+          await looks.ask('files');
+          return (await catalogue.offer()).models;
+        },
+        embeddings: async () => {
+          await looks.ask('files');
+          return (await catalogue.offer()).embeddings;
+        },
+        gather,
+        forward: forwardFiles,
       }),
       ...createStaticAnswerRoutes({
         maxUploadBytes: api.maxUploadBytes,
         extensions: async () => (await catalogue.offer()).extensions,
+        features: () => catalogue.features,
+        nodeReplacements: () => catalogue.nodeReplacements,
+        gather,
+        forwardFiles,
         publishFree: (body) => publishControl(redis, names, { type: 'free', body }),
         forward,
       }),
+      ...upgrades.routes,
     ],
-    { maxBodyBytes: api.maxBodyBytes, corsOrigin: api.corsOrigin, forward },
+    {
+      ...{ checkCaller, forward },
+      ...{ maxBodyBytes: api.maxBodyBytes, corsOrigin: api.corsOrigin },
+      countRequest: metrics.countRequest,
+    },
     log,
   );
-  const server = createServer(app);
-  serveUpgrades(server, hub);
-  lifecycle.onClose('http server', () => closeServer(server));
+  const server = createHttpServer({
+    handle: app,
+    shouldUpgrade: upgrades.shouldUpgrade,
+    upgrade: (req, socket, head) => {
+      metrics.countRequest('GET', '/ws', '101');
+      upgrades.upgrade(req, socket, head);
+    },
+    maxBodyBytes: Math.max(api.maxBodyBytes, maxFormBytes(api.maxUploadBytes)),
+    onUnreadable: (status) => {
+      metrics.countRequest('other', '(unreadable)', String(status));
+    },
+  });
+  lifecycle.onClose('http server', () => server.close(DRAIN_MS), DRAIN_MS + CUT_MS);
   // Closed before the server, which waits for every connection to end.
   lifecycle.onClose('sockets', () => {
     hub.stop();
   });
-  const address = await listen(server, config.host, config.port);
+  // First of all, and before anything changes: whoever asks is told to send callers elsewhere.
+  const drain = async (): Promise<void> => {
+    isDraining = true;
+    health.forget();
+    await sleep(api.drainDelayMs);
+  };
+  lifecycle.onClose('drain delay', drain, api.drainDelayMs + CUT_MS);
+  const address = await server.listen(config.host, config.port);
+  boundAddress = address.address;
   const host = address.family === 'IPv6' ? `[${address.address}]` : address.address;
   const baseUrl = `http://${host}:${address.port}`;
   reportReady({ type: 'ready', url: baseUrl });
+  void catalogue.whenKnown().then(reportAccepting);
   log.info({ url: baseUrl }, 'api is listening');
 }
 
-function listen(server: Server, host: string, port: number): Promise<AddressInfo> {
-  return new Promise((resolve, reject) => {
-    server.once('error', (cause: NodeJS.ErrnoException) => {
-      const taken = cause.code === 'EADDRINUSE';
-      const message = taken
-        ? `Port ${port} on ${host} is in use; set PORT to another one.`
-        : `Cannot listen on ${host}:${port}: ${cause.code ?? cause.message}.`;
-      reject(new AppError('port_in_use', message, { cause }));
-    });
-    server.listen(port, host, () => {
-      // A listening TCP server has an AddressInfo; the other forms are for pipes.
-      resolve(server.address() as AddressInfo);
-    });
-  });
-}
-
-/** Answers in flight are finished; idle connections go at once, busy ones after a limit. */
-function closeServer(server: Server): Promise<void> {
-  return new Promise((resolve) => {
-    const impatience = setTimeout(() => {
-      server.closeAllConnections();
-    }, DRAIN_MS);
-    server.close(() => {
-      clearTimeout(impatience);
-      resolve();
-    });
-    server.closeIdleConnections();
-  });
-}
-
-await runMain(main, (error) => {
-  process.stderr.write(isAppError(error) ? `${error.message}\n` : `api: ${String(error)}\n`);
+await runMain(main, (line) => {
+  process.stderr.write(`${line}\n`);
 });

@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
-import { makeTempFolder, onStopEverything, stopEverything, until } from '@tiercel/testkit';
+import { isAlive, makeTempFolder, onStopEverything, stopEverything, until } from '@tiercel/testkit';
 
 const here = import.meta.dirname;
 /** What main.ts does, with stand-ins for the two programs. */
@@ -21,13 +21,14 @@ const PROGRAM = `
       });
       process.exit();
     },
-    (error) => terminal.complain(error.message),
+    (line) => terminal.complain(line),
   );`;
 
 afterAll(stopEverything);
 
 interface Launcher {
   readonly pid: number;
+  readonly folder: string;
   readonly out: () => string;
   readonly errors: () => string;
   readonly exitCode: Promise<number | null>;
@@ -38,10 +39,11 @@ interface Launcher {
 }
 
 function startLauncher(
-  mode: { failing?: string; stubborn?: string } = {},
+  mode: { failing?: string; stubborn?: string; accepting?: boolean; subfolder?: string } = {},
   env: Record<string, string> = {},
 ): Launcher {
-  const folder = makeTempFolder();
+  const folder = join(makeTempFolder(), mode.subfolder ?? '');
+  mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, 'mode.json'), JSON.stringify(mode));
   writeFileSync(join(folder, 'config.yaml'), 'worker: { shutdownGraceMs: 1000 }\n');
   const child = spawn(
@@ -70,6 +72,7 @@ function startLauncher(
   };
   return {
     pid: child.pid ?? -1,
+    folder,
     out: () => out,
     errors: () => errors,
     exitCode,
@@ -88,16 +91,6 @@ async function startReady(...args: Parameters<typeof startLauncher>): Promise<La
   const launcher = startLauncher(...args);
   await until(() => launcher.out().includes('Ctrl-C stops it'), 20_000);
   return launcher;
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    // A zombie is dead; its new parent just has not looked yet.
-    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
-  } catch {
-    return false;
-  }
 }
 
 const pidsOf = (launcher: Launcher): number[] => [
@@ -122,6 +115,16 @@ describe('launch', () => {
     );
     expect(pidsOf(launcher).filter(isAlive)).toEqual([]);
     expect(launcher.errors()).toBe('');
+  });
+
+  test('says that it is ready when prompts are accepted, and until then why they are not', async () => {
+    const launcher = await startReady();
+    expect(launcher.notes()).toContain('api accepting');
+    const waiting = startLauncher({ accepting: false });
+    await until(() => waiting.out().includes('takes no prompts yet'), 20_000);
+    expect(waiting.out()).not.toContain('Tiercel is ready');
+    for (const one of [launcher, waiting]) process.kill(one.pid, 'SIGTERM');
+    expect(await Promise.all([launcher.exitCode, waiting.exitCode])).toEqual([0, 0]);
   });
 
   test('a Ctrl-C that arrives twice (from the terminal and through npm) stops it in order', async () => {
@@ -189,6 +192,40 @@ describe('launch', () => {
     expect(await launcher.exitCode).toBe(1);
     expect(launcher.errors()).toBe('Redis at 127.0.0.1:1 does not answer.\n');
   });
+
+  // Arguments are seen by every user of the machine; so the kernel is asked for them without a pause.
+  (existsSync('/proc/self/task') ? test : test.skip)(
+    'the password of a Redis on a port is in no argument of any process',
+    async () => {
+      const launcher = startLauncher({ subfolder: 'x'.repeat(120) });
+      const watcher = spawn(process.execPath, [
+        '-e',
+        `const { readFileSync } = require('node:fs');
+        const read = (path) => { try { return readFileSync(path, 'utf8'); } catch { return ''; } };
+        const seen = new Set();
+        for (const end = Date.now() + 60_000; Date.now() < end; ) {
+          for (const pid of read('/proc/${launcher.pid}/task/${launcher.pid}/children').split(' ')) {
+            const line = read('/proc/' + pid + '/cmdline').replaceAll('\\0', ' ');
+            if (line !== '' && !seen.has(line)) { seen.add(line); process.stdout.write(line + '\\n'); }
+          }
+        }`,
+      ]);
+      onStopEverything(() => watcher.kill('SIGKILL'));
+      let seen = '';
+      watcher.stdout.on('data', (text: Buffer) => (seen += text.toString()));
+      await until(() => launcher.out().includes('Ctrl-C stops it'), 20_000);
+      await until(() =>
+        /fixtures\/api\.mjs[^]*redis-server|redis-server[^]*fixtures\/api\.mjs/.test(seen),
+      );
+      watcher.kill('SIGKILL');
+      const url = readFileSync(join(launcher.folder, 'redis', 'url'), 'utf8');
+      expect(url).toMatch(/^redis:\/\/:[0-9a-f]{48}@/);
+      expect(seen).not.toContain(new URL(url).password);
+      process.kill(launcher.pid, 'SIGTERM');
+      expect(await launcher.exitCode).toBe(0);
+      expect(launcher.out() + launcher.errors()).not.toContain(new URL(url).password);
+    },
+  );
 
   test('wrong settings are all listed, with exit code 78', async () => {
     const launcher = startLauncher({}, { PORT: 'x', WORKER_CONCURRENCY: '0' });

@@ -1,6 +1,7 @@
-import type { ChildMessage, Config } from '@tiercel/runtime';
-import { describeStart } from './banner.ts';
+import type { Config, ReadyMessage } from '@tiercel/runtime';
+import { describeStart, describeWaiting } from './banner.ts';
 import { openRedis, type RedisSource } from './redis-source.ts';
+import { stopLimitMs } from './stop-limit.ts';
 import { superviseChild, type SupervisedChild } from './supervised-child.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -12,14 +13,14 @@ export interface LaunchOptions {
   readonly workerFile: string;
 }
 
-/** Past a worker's own grace it is killed. */
-const STOP_EXTRA_MS = 5_000;
 /**
  * npm passes a terminal's Ctrl-C on although the terminal sent it to us as well: two signals that
  * close together are one keystroke.
  */
 const SAME_KEYSTROKE_MS = 700;
 const EX_INTERRUPTED = 130;
+/** When workers are up this long and prompts are still not accepted, people are told why. */
+const ACCEPTING_MS = 5_000;
 
 /**
  * Runs Redis, the API and the workers until a signal; then stops the processes, and Redis last.
@@ -32,11 +33,13 @@ export async function launch(options: LaunchOptions): Promise<number> {
   const children: SupervisedChild[] = [];
   let redisIsUp = false;
   const run = createRun();
+  const stopping = new AbortController();
 
   onSignals(
     (signal) => {
       terminal.say(`${signal}: stopping. Running jobs may finish; once more stops at once.`);
       run.end(0);
+      stopping.abort();
     },
     () => {
       // With nothing to stop in order, leaving is enough: a Redis that is just starting ends with us.
@@ -46,18 +49,26 @@ export async function launch(options: LaunchOptions): Promise<number> {
     },
   );
 
-  const redis = await openRedis(config, {
-    say: terminal.say,
-    onLost: (why) => {
-      terminal.complain(why);
-      run.end(1);
-    },
-  });
+  let redis: RedisSource;
+  try {
+    redis = await openRedis(config, {
+      say: terminal.say,
+      onLost: (why) => {
+        terminal.complain(why);
+        run.end(1);
+      },
+      signal: stopping.signal,
+    });
+  } catch (error) {
+    // Told to stop while Redis was being looked for, started, or loading: that is no failure.
+    if (run.exitCode !== undefined) return run.exitCode;
+    throw error;
+  }
   redisIsUp = true;
   try {
     if (run.exitCode === undefined) children.push(...startChildren(options, redis, run));
     await run.ended;
-    const limitMs = config.worker.shutdownGraceMs + STOP_EXTRA_MS;
+    const limitMs = stopLimitMs(config);
     await Promise.all(children.map((child) => child.stop(limitMs)));
   } finally {
     await redis.stop();
@@ -114,7 +125,7 @@ function metricsPortOf(config: Config, index: number): Record<string, string> {
 
 function startChildren(options: LaunchOptions, redis: RedisSource, run: Run): SupervisedChild[] {
   const { config, terminal, apiFile, workerFile } = options;
-  // With REDIS_URL set the children inherit it; a password in it must not turn up in `ps`.
+  // With REDIS_URL set the children inherit it.
   const env: Record<string, string> = config.redisUrl === undefined ? { REDIS_URL: redis.url } : {};
   const workers = Array.from({ length: config.workerProcesses }, (_, index) => ({
     name: config.workerProcesses === 1 ? 'worker' : `worker ${index + 1}`,
@@ -122,7 +133,23 @@ function startChildren(options: LaunchOptions, redis: RedisSource, run: Run): Su
     env: { ...env, ...metricsPortOf(config, index) },
   }));
   const specs = [{ name: 'api', file: apiFile, env }, ...workers];
-  const ready = new Map<string, ChildMessage>();
+  const ready = new Map<string, ReadyMessage>();
+  let isAccepting = false;
+  let waiting: NodeJS.Timeout | undefined;
+  let isSaid = false;
+  // Ready means that a prompt is accepted: whoever waits for these words posts at once.
+  const sayWhenReady = () => {
+    if (isSaid || ready.size < specs.length) return;
+    clearTimeout(waiting);
+    if (isAccepting) {
+      isSaid = true;
+      terminal.say(describeStart(config, redis, [...ready.values()]));
+    } else {
+      waiting = setTimeout(() => {
+        terminal.say(describeWaiting([...ready.values()]));
+      }, ACCEPTING_MS).unref();
+    }
+  };
   return specs.map((spec) =>
     superviseChild(spec, terminal, {
       onReady: (message) => {
@@ -131,9 +158,11 @@ function startChildren(options: LaunchOptions, redis: RedisSource, run: Run): Su
           return;
         }
         ready.set(spec.name, message);
-        if (ready.size === specs.length) {
-          terminal.say(describeStart(config, redis, [...ready.values()]));
-        }
+        sayWhenReady();
+      },
+      onAccepting: () => {
+        isAccepting = true;
+        sayWhenReady();
       },
       onStartFailed: (code) => {
         terminal.complain(`${spec.name} could not start; stopping.`);

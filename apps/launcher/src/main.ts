@@ -16,7 +16,7 @@ await runMain(
     });
     process.exit();
   },
-  (error) => {
-    terminal.complain(error instanceof Error ? error.message : String(error));
+  (line) => {
+    terminal.complain(line);
   },
 );

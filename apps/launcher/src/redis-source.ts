@@ -1,13 +1,14 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import {
   connectRedis,
   createLogger,
   findRedisProblems,
+  sleep,
   startRedisServer,
   waitForRedis,
   type Config,
   type RedisServer,
 } from '@tiercel/runtime';
+import { stopLimitMs } from './stop-limit.ts';
 
 export interface RedisSource {
   readonly url: string;
@@ -22,17 +23,17 @@ interface RedisHooks {
   readonly say: (line: string) => void;
   /** The Redis we run cannot come back in a way that the others would notice. */
   readonly onLost: (why: string) => void;
+  /** Gives up getting one. */
+  readonly signal: AbortSignal;
 }
 
 const REACH_TIMEOUT_MS = 5_000;
 const FIRST_DELAY_MS = 200;
 const MAX_DELAY_MS = 30_000;
-/** Over the workers' own grace, for what they do after it. */
-const LINGER_EXTRA_MS = 5_000;
 
 /**
  * The Redis to use: REDIS_URL when it is set, else one of our own.
- * @throws AppError redis_unreachable, redis_not_found
+ * @throws AppError redis_unreachable, redis_not_found; the reason of the signal
  */
 export async function openRedis(config: Config, hooks: RedisHooks): Promise<RedisSource> {
   return config.redisUrl === undefined ? startOwn(config, hooks) : reachOther(config.redisUrl);
@@ -56,21 +57,20 @@ function describeUrl(url: string): string {
 }
 
 async function startOwn(config: Config, hooks: RedisHooks): Promise<RedisSource> {
-  const start = (): Promise<RedisServer> =>
+  const start = (signal: AbortSignal): Promise<RedisServer> =>
     startRedisServer({
-      dataDir: config.dataDir,
-      say: hooks.say,
-      lingerSeconds: Math.ceil((config.worker.shutdownGraceMs + LINGER_EXTRA_MS) / 1000),
+      ...{ dataDir: config.dataDir, say: hooks.say, signal },
+      lingerSeconds: Math.ceil(stopLimitMs(config) / 1000),
     });
   const stopping = new AbortController();
-  let server = await start();
+  let server = await start(hooks.signal);
   const { url, pid } = server;
 
   const startAgain = async (): Promise<boolean> => {
     for (let delayMs = FIRST_DELAY_MS; ; delayMs = Math.min(delayMs * 2, MAX_DELAY_MS)) {
       try {
-        await sleep(delayMs, undefined, { signal: stopping.signal });
-        server = await start();
+        await sleep(delayMs, stopping.signal);
+        server = await start(stopping.signal);
         return true;
       } catch (error) {
         if (stopping.signal.aborted) return false;
@@ -100,8 +100,9 @@ async function startOwn(config: Config, hooks: RedisHooks): Promise<RedisSource>
     stop: async () => {
       stopping.abort();
       await server.stop();
+      // One that is just being started is given up by the signal.
       await watching;
-      await server.stop(); // the one that was being started meanwhile
+      await server.stop();
     },
   };
 }

@@ -1,5 +1,10 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import type { ChildMessage } from '@tiercel/runtime';
+import {
+  childEnvironment,
+  startTimer,
+  type ChildMessage,
+  type ReadyMessage,
+} from '@tiercel/runtime';
 import type { Terminal } from './terminal.ts';
 
 export interface ChildSpec {
@@ -7,12 +12,14 @@ export interface ChildSpec {
   readonly name: string;
   /** Absolute path of the program. */
   readonly file: string;
-  /** Added to our own environment, which the child inherits. No secrets: they show in `ps` for a moment. */
+  /** Added to our own environment, which the child inherits. */
   readonly env: Readonly<Record<string, string>>;
 }
 
 export interface ChildHooks {
-  readonly onReady: (message: ChildMessage) => void;
+  readonly onReady: (message: ReadyMessage) => void;
+  /** It is an API, and takes prompts. */
+  readonly onAccepting: () => void;
   /** It ended by itself, with this code, before it was ever ready: starting it again would not help. */
   readonly onStartFailed: (code: number) => void;
 }
@@ -58,6 +65,10 @@ export function superviseChild(
       started.stderr === null ? undefined : terminal.showErrors(started.stderr),
     ]);
     started.on('message', (message: ChildMessage) => {
+      if (message.type === 'accepting') {
+        hooks.onAccepting();
+        return;
+      }
       everReady = true;
       hooks.onReady(message);
     });
@@ -74,7 +85,7 @@ export function superviseChild(
         }
         if (Date.now() - startedAt >= STEADY_MS) delayMs = FIRST_DELAY_MS;
         terminal.complain(`${spec.name} ended (${how}); starting it again in ${delayMs / 1000} s.`);
-        restart = setTimeout(start, delayMs);
+        restart = startTimer(start, delayMs);
         delayMs = Math.min(delayMs * 2, MAX_DELAY_MS);
       };
       started.once('error', (error) => {
@@ -92,7 +103,7 @@ export function superviseChild(
       stopping = true;
       clearTimeout(restart);
       child?.kill('SIGTERM');
-      const timer = setTimeout(() => child?.kill('SIGKILL'), limitMs);
+      const timer = startTimer(() => child?.kill('SIGKILL'), limitMs);
       await ended;
       clearTimeout(timer);
     },
@@ -102,15 +113,10 @@ export function superviseChild(
   };
 }
 
-/**
- * env(1) adds to the environment without our reading it (only packages/runtime/src/config does that),
- * and becomes node by exec: pid, signals and the IPC channel are node's.
- */
 function spawnNode(spec: ChildSpec): ChildProcess {
-  const assignments = Object.entries(spec.env).map(([name, value]) => `${name}=${value}`);
-  const command = [...assignments, process.execPath, '--enable-source-maps', spec.file];
-  return spawn('/usr/bin/env', command, {
+  return spawn(process.execPath, ['--enable-source-maps', spec.file], {
     detached: true,
+    env: childEnvironment(spec.env),
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   });
 }

@@ -1,11 +1,18 @@
 import { createHash } from 'node:crypto';
 import { hostname } from 'node:os';
-import { stringifyJson, type Announcement, type WorkerId } from '@tiercel/contracts';
+import {
+  stringifyJson,
+  type Announcement,
+  type ObjectInfo,
+  type WorkerId,
+} from '@tiercel/contracts';
 import type { AnnouncementBoard } from '@tiercel/events';
-import type { Clock, Logger } from '@tiercel/runtime';
+import { FreshRuns, rememberLast, type Clock, type Logger } from '@tiercel/runtime';
 import type { Offer } from './describe-offer.ts';
 
 const HEARTBEAT_MS = 5_000;
+/** Several API processes may ask for looks at once; each reads the answer within a moment. */
+const LOOKS_TOLD = 32;
 
 /** Tells the API processes, at every heartbeat, what this worker can run. */
 export class Announcer {
@@ -16,8 +23,14 @@ export class Announcer {
   readonly #running: () => number;
   readonly #log: Logger;
   readonly #startedAt: number;
+  readonly #runs = new FreshRuns(() => this.#tryToAnnounce());
+  readonly #encode = rememberLast(([objectInfo]: readonly ObjectInfo[]) => {
+    const text = stringifyJson(objectInfo);
+    return { text, hash: createHash('sha256').update(text).digest('hex') };
+  });
   #timer: NodeJS.Timeout | undefined;
-  #lastHash = '';
+  #looks: readonly string[] = [];
+  #lastTold = '';
 
   constructor(dependencies: {
     board: AnnouncementBoard;
@@ -39,11 +52,7 @@ export class Announcer {
 
   async start(): Promise<void> {
     await this.#announce();
-    this.#timer = setInterval(() => {
-      this.#announce().catch((error: unknown) => {
-        this.#log.warn({ err: error }, 'heartbeat failed');
-      });
-    }, HEARTBEAT_MS);
+    this.#timer = setInterval(() => void this.#runs.run(), HEARTBEAT_MS);
   }
 
   async stop(): Promise<void> {
@@ -51,12 +60,30 @@ export class Announcer {
     await this.#board.withdraw(this.#workerId);
   }
 
+  /** Something that is announced has changed: the API processes are told now, not at the next heartbeat. */
+  tellNow(): void {
+    // Before the start, and after the stop, there is nobody to correct.
+    if (this.#timer !== undefined) void this.#runs.run();
+  }
+
+  /** A look that was asked for has been had. */
+  tellLook(id: string): void {
+    this.#looks = [...this.#looks, id].slice(-LOOKS_TOLD);
+    this.tellNow();
+  }
+
+  async #tryToAnnounce(): Promise<void> {
+    await this.#announce().catch((error: unknown) => {
+      this.#log.warn({ err: error }, 'heartbeat failed');
+    });
+  }
+
   async #announce(): Promise<void> {
     const { objectInfo, ...offer } = await this.#offer();
-    const text = stringifyJson(objectInfo);
-    const catalogueHash = createHash('sha256').update(text).digest('hex');
+    const { text, hash } = this.#encode([objectInfo]);
     // Asked at every heartbeat: a Redis that lost its data has it back within seconds.
-    await this.#board.putCatalogue(catalogueHash, text);
+    await this.#board.putCatalogue(hash, text);
+    const looks = this.#looks;
     const announcement: Announcement = {
       workerId: this.#workerId,
       host: hostname(),
@@ -64,11 +91,13 @@ export class Announcer {
       startedAt: this.#startedAt,
       concurrency: this.#concurrency,
       running: this.#running(),
-      catalogueHash,
+      catalogueHash: hash,
       ...offer,
+      looks: [...looks],
     };
-    const isNew = catalogueHash !== this.#lastHash;
-    await this.#board.announce(announcement, isNew);
-    this.#lastHash = catalogueHash;
+    const { models, embeddings, servers, features } = offer;
+    const told = JSON.stringify([hash, looks, models, embeddings, servers, features]);
+    await this.#board.announce(announcement, told !== this.#lastTold);
+    this.#lastTold = told;
   }
 }

@@ -2,19 +2,29 @@ import {
   createComfyUiBackend,
   createEmbeddedBackend,
   createServiceBackend,
+  toPublicUrl,
   type Backend,
   type ComfyUiBackend,
   type Tier,
 } from '@tiercel/backends';
-import type { WorkerId } from '@tiercel/contracts';
+import { AppError, type WorkerId } from '@tiercel/contracts';
 import {
   createBuiltinNodes,
   createRegistry,
   loadPlugins,
   NodeCache,
+  type NodeDefinition,
   type NodeRegistry,
 } from '@tiercel/nodes';
-import { systemClock, TIER_RULES, type RunningProcess, type TierConfig } from '@tiercel/runtime';
+import { MemoryBudget } from '@tiercel/pictures';
+import {
+  inTime,
+  LATE,
+  systemClock,
+  TIER_RULES,
+  type RunningProcess,
+  type TierConfig,
+} from '@tiercel/runtime';
 import type { FileStore } from '@tiercel/storage';
 import { createImageService, isServiceTier } from './create-image-service.ts';
 
@@ -37,21 +47,41 @@ const LOST_AFTER_MS = 8_000;
 /** A job waits this long for a server that can run it when none is up. */
 const UNAVAILABLE_MS = 300_000;
 
+/** Of the memory for pictures: what several ordinary jobs share; one job may have the rest. */
+const COMMON_SHARE = 3 / 8;
+/** For all servers of all pools to be asked once what they can do. */
+const FIRST_LOOK_MS = 20_000;
+/** For the modules of NODES_DIR, which may do anything while they are imported. */
+const IMPORT_MS = 60_000;
+
+async function loadInTime(nodesDir: string): Promise<NodeDefinition[]> {
+  const plugins = await inTime(loadPlugins(nodesDir), IMPORT_MS);
+  if (plugins !== LATE) return plugins;
+  const message = `The modules of NODES_DIR were not imported within ${IMPORT_MS / 1000} s.`;
+  throw new AppError('node_plugin_invalid', message);
+}
+
 /** Builds the configured tiers. */
 export async function createBackends(
   parts: RunningProcess,
   workerId: WorkerId,
   files: FileStore,
+  secretKey: Uint8Array,
 ): Promise<Backends> {
   const { config, redis, names, log, lifecycle } = parts;
   const tierConfigs = withEmbedded(config.tiers);
   const isSketching = tierConfigs.every(({ driver }) => driver === 'embedded');
   const services = tierConfigs.filter(isServiceTier);
-  const plugins = config.nodesDir === undefined ? [] : await loadPlugins(config.nodesDir);
+  const plugins = config.nodesDir === undefined ? [] : await loadInTime(config.nodesDir);
   const registry = createRegistry([...createBuiltinNodes(), ...plugins]);
-  const { maxPixels } = config.worker;
+  const { maxPixels, pictureMemoryBytes } = config.worker;
   const executor = {
     ...{ registry, files, maxPixels },
+    memory: new MemoryBudget({
+      maxBytes: pictureMemoryBytes,
+      commonShare: COMMON_SHARE,
+      setting: 'worker.pictureMemoryBytes',
+    }),
     cache: new NodeCache({ maxBytes: config.worker.cacheBytes }),
   };
   const pools: ComfyUiBackend[] = [];
@@ -68,7 +98,9 @@ export async function createBackends(
         ...executor,
         service: createImageService(tier),
         mayOmit: new Set(config.fallback.mayOmit),
-        cacheModel: config.cache.enabled ? describeModel(tier, config.fallback.mayOmit) : undefined,
+        cacheModel: config.cache.enabled
+          ? describeModel(tier, config.fallback.mayOmit, secretKey)
+          : undefined,
         checkpoints: tier.checkpoints.length === 0 ? undefined : new Set(tier.checkpoints),
       });
     }
@@ -76,6 +108,7 @@ export async function createBackends(
       ...base,
       ...{ urls: tier.urls, files, redis, log },
       clientId: `tiercel-${workerId}`,
+      secretKey,
       prefix: names.prefix,
       clock: systemClock,
       run: { checkMs: CHECK_MS, lostAfterMs: LOST_AFTER_MS },
@@ -91,7 +124,8 @@ export async function createBackends(
     const { quality, hedge, concurrency = TIER_RULES[tier.driver].concurrency } = tier;
     return { backend: create(tier), quality, concurrency, hedge };
   });
-  await Promise.all(pools.map((pool) => pool.ready()));
+  // A server that hangs is there when it answers; the start does not depend on it.
+  await inTime(Promise.all(pools.map((pool) => pool.ready())), FIRST_LOOK_MS);
   const usesRegistry = services.length > 0 || tierConfigs.some((t) => t.driver === 'embedded');
   return {
     tiers,
@@ -118,8 +152,13 @@ function withEmbedded(tiers: readonly TierConfig[]): readonly TierConfig[] {
 }
 
 /** All that decides what a tier paints; undefined when a server may paint with any model it likes. */
-function describeModel(tier: TierConfig, mayOmit: readonly string[]): string | undefined {
-  const { driver, url, urls, model } = tier;
+function describeModel(
+  tier: TierConfig,
+  mayOmit: readonly string[],
+  secretKey: Uint8Array,
+): string | undefined {
+  const { driver, url = '', urls, model } = tier;
   if (driver === 'automatic1111' && model === undefined) return undefined;
-  return [driver, url ?? '', ...urls, model ?? '', ...mayOmit].join(' ');
+  const servers = [url, ...urls].map((server) => toPublicUrl(server, secretKey));
+  return [driver, ...servers, model ?? '', ...mayOmit].join(' ');
 }

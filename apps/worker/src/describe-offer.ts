@@ -1,54 +1,113 @@
 import { freemem, totalmem } from 'node:os';
 import {
+  mergeFeatures,
+  mergeMembers,
   mergeModelLists,
+  pickSystem,
   type Announcement,
   type Device,
-  type ModelLists,
   type ObjectInfo,
 } from '@tiercel/contracts';
 import { mergeObjectInfo } from '@tiercel/graph';
-import { embeddedModels } from '@tiercel/nodes';
-import type { TierReading } from '@tiercel/runtime';
+import { sketchClasses } from '@tiercel/nodes';
+import { sealSecrets } from '@tiercel/queue';
+import { rememberLast, type TierReading } from '@tiercel/runtime';
 import type { Backends } from './create-backends.ts';
-import { describeServiceClasses, listServiceModels } from './service-catalogue.ts';
+import { describeServiceClasses, listModelNames, offerAnyFile } from './service-catalogue.ts';
 
 /** What a worker's tiers can do together; changes as servers come and go. */
 export interface Offer extends Pick<
   Announcement,
-  'models' | 'embeddings' | 'devices' | 'tiers' | 'servers' | 'extensions'
+  | 'models'
+  | 'embeddings'
+  | 'devices'
+  | 'tiers'
+  | 'servers'
+  | 'extensions'
+  | 'system'
+  | 'features'
+  | 'nodeReplacements'
 > {
   readonly objectInfo: ObjectInfo;
 }
 
-export function describeOffer(backends: Backends, readings: readonly TierReading[]): Offer {
-  const { tiers, pools, registry, isSketching, checkpoints } = backends;
-  const offers = pools.map((pool) => ({ name: pool.name, ...pool.offer() }));
-  const servers = offers.flatMap(({ name, servers: listed }) =>
-    listed.map(({ url, healthy }) => ({ tier: name, url, healthy })),
-  );
-  const serviceModels = checkpoints === undefined ? undefined : listServiceModels(checkpoints);
-  return {
-    objectInfo: mergeObjectInfo([
-      ...offers.map(({ objectInfo }) => objectInfo),
-      ...(serviceModels === undefined ? [] : [describeServiceClasses(serviceModels)]),
-      ...(registry === undefined ? [] : [registry.objectInfo()]),
-    ]),
-    models: mergeModelLists([
-      ...offers.map(({ models }) => models),
-      ...(serviceModels === undefined ? [] : [serviceModels]),
-      ...(isSketching ? [embeddedModels] : []),
-    ] satisfies ModelLists[]),
-    embeddings: [...new Set(offers.flatMap(({ embeddings }) => embeddings))],
-    extensions: [...new Set(offers.flatMap(({ extensions }) => extensions))],
-    devices: [...offers.flatMap(({ devices }) => devices), ...(pools.length === 0 ? [cpu()] : [])],
-    servers,
-    tiers: tiers.map(({ backend: { name, driver } }) => {
-      const reading = readings.find(({ tier }) => tier === name);
-      const breaker = reading?.breaker ?? 'closed';
-      const isUp = driver !== 'comfyui' || servers.some((s) => s.tier === name && s.healthy);
-      const healthy = isUp && breaker !== 'open';
-      return { name, driver, healthy, breaker, counts: reading?.counts };
-    }),
+/** Reads what a worker offers. The catalogue is merged anew only when a part of it has changed. */
+export function createOfferReader(
+  backends: Backends,
+  secretKey: Uint8Array,
+): (readings: readonly TierReading[]) => Offer {
+  const { tiers, pools, checkpoints } = backends;
+  const named = isFileless(backends) ? [listModelNames(checkpoints ?? [])] : [];
+  const describeOwn = createOwnClassesReader(backends);
+  const merge = rememberLast(mergeObjectInfo);
+  const seal = createSealer(secretKey);
+
+  return (readings) => {
+    const offers = pools.map((pool) => ({ name: pool.name, ...pool.offer() }));
+    const catalogues = offers.map(({ objectInfo }) => objectInfo);
+    const servers = offers.flatMap(({ name, servers: listed }) =>
+      listed.map(({ url, address, healthy }) => ({
+        ...{ tier: name, url, healthy },
+        ...(address === url ? {} : { sealedAddress: seal(address) }),
+      })),
+    );
+    return {
+      objectInfo: merge([...catalogues, ...describeOwn(catalogues)]),
+      models: mergeModelLists([...offers.map(({ models }) => models), ...named]),
+      embeddings: [...new Set(offers.flatMap(({ embeddings }) => embeddings))],
+      extensions: [...new Set(offers.flatMap(({ extensions }) => extensions))],
+      devices: [
+        ...offers.flatMap(({ devices }) => devices),
+        ...(pools.length === 0 ? [cpu()] : []),
+      ],
+      servers,
+      system: pickSystem(offers.flatMap(({ systems }) => systems)),
+      features: mergeFeatures(offers.flatMap(({ features }) => features)),
+      nodeReplacements: mergeMembers(offers.flatMap(({ nodeReplacements }) => nodeReplacements)),
+      tiers: tiers.map(({ backend: { name, driver } }) => {
+        const reading = readings.find(({ tier }) => tier === name);
+        const breaker = reading?.breaker ?? 'closed';
+        const isUp = driver !== 'comfyui' || servers.some((s) => s.tier === name && s.healthy);
+        const healthy = isUp && breaker !== 'open';
+        return { name, driver, healthy, breaker, counts: reading?.counts };
+      }),
+    };
+  };
+}
+
+/** The same address gives the same text: announcements are compared, and told at once when they differ. */
+function createSealer(secretKey: Uint8Array): (address: string) => string {
+  const known = new Map<string, string>();
+  return (address) => {
+    const sealed = known.get(address) ?? sealSecrets(secretKey, address);
+    known.set(address, sealed);
+    return sealed;
+  };
+}
+
+/** Some tier samples without loading a file: any name will do for it. */
+function isFileless({ isSketching, checkpoints }: Backends): boolean {
+  return isSketching || checkpoints !== undefined;
+}
+
+/**
+ * Classes that the worker has beside those of its pools. One that wants a model is offered only where the
+ * worker has something to stand for it, or while it is not known yet what the servers have.
+ */
+function createOwnClassesReader(
+  backends: Backends,
+): (catalogues: readonly ObjectInfo[]) => readonly ObjectInfo[] {
+  const { registry, checkpoints } = backends;
+  const models = listModelNames(checkpoints ?? []);
+  const services = checkpoints === undefined ? [] : [describeServiceClasses(models)];
+  if (registry === undefined) return () => services;
+  const own = registry.objectInfo();
+  const withModels = [...services, offerAnyFile(own, models)];
+  const others = Object.entries(own).filter(([name]) => !sketchClasses.has(name));
+  const withoutModels = [...services, Object.fromEntries(others)];
+  return (catalogues) => {
+    const isKnown = catalogues.every((classes) => Object.keys(classes).length > 0);
+    return isFileless(backends) || !isKnown ? withModels : withoutModels;
   };
 }
 

@@ -26,6 +26,7 @@ import {
 import {
   clockFrom,
   isRedisUnavailable,
+  startTimer,
   untilServed,
   type Clock,
   type Logger,
@@ -35,7 +36,7 @@ import { JobReporter } from './job-reporter.ts';
 import { readPreviewAudience } from './preview-audience.ts';
 import type { RunningJobs } from './running-jobs.ts';
 import { toAttemptRequest } from './to-attempt-request.ts';
-import { describeFailure, partialOf, stoppedBefore } from './terminal-event.ts';
+import { describeFailure, isStoppedThere, partialOf, stoppedBefore } from './terminal-event.ts';
 import type { WorkerMetrics } from './worker-metrics.ts';
 
 export interface JobProcessorOptions {
@@ -151,9 +152,10 @@ export class JobProcessor {
     const log = this.#log.child({ promptId: job.id, attempt: job.attempt });
     const clock = clockFrom(job.takenAtMs);
     const startedAt = clock.now();
+    this.#metrics.jobTaken(job.attempt, (job.takenAtMs - job.createdAt) / 1000);
     const claim = new Claim(job);
     const wasRung = this.#running.add(claim);
-    const deadline = setTimeout(() => {
+    const deadline = startTimer(() => {
       claim.stop('timeout');
     }, this.#options.jobTimeoutMs);
     const reporter = new JobReporter({
@@ -189,10 +191,10 @@ export class JobProcessor {
       const ms = clock.now() - startedAt;
       if (reply.ours && result !== 'lost') {
         noteRecorded();
-        this.#metrics.jobEnded(result.outcome, ms / 1000);
+        this.#metrics.jobEnded(result, ms / 1000);
         log.info({ outcome: result.outcome, ms }, 'job ended');
       } else {
-        log.warn({ ms }, 'the job is somebody else’s now: result dropped');
+        log.warn({ ms }, 'result dropped: the job is not this run’s to end');
       }
       return reply;
     } finally {
@@ -304,8 +306,8 @@ export class JobProcessor {
       if (stopReason(claim.surrendered) === 'claim_lost') return 'lost';
       const reason = stopReason(claim.signal);
       if (reason === 'shutdown') return 'hand-back';
-      if (reason === undefined && !job.cancelled && !(cause instanceof JobError)) {
-        log.error({ err: cause }, 'a job failed by an error of ours');
+      if (reason !== 'interrupt' && !job.cancelled && !isStoppedThere(cause, reason)) {
+        logFailure(log, cause, reason);
       }
       const terminal = describeFailure(job, cause, {
         reason,
@@ -317,6 +319,19 @@ export class JobProcessor {
       const outcome = terminal.type === 'execution_interrupted' ? 'interrupted' : 'error';
       return ended(outcome, reporter, terminal, report, partialOf(cause));
     }
+  }
+}
+
+/** The caller is told what it may know; why it came to that is for the log. */
+function logFailure(log: Logger, cause: unknown, reason: Stopped['reason'] | undefined): void {
+  if (reason === 'timeout') {
+    log.warn({ err: cause }, 'a job ran out of time');
+  } else if (!(cause instanceof JobError)) {
+    log.error({ err: cause }, 'a job failed by an error of ours');
+  } else {
+    const { node_id: nodeId, node_type: nodeType } = cause.details;
+    const level = cause.code === 'storage_unavailable' ? 'error' : 'warn';
+    log[level]({ err: cause, code: cause.code, nodeId, nodeType }, 'a job failed');
   }
 }
 

@@ -13,7 +13,13 @@ import type { EventPublisher, EventScope, ToldBefore } from '@tiercel/events';
 import type { Clock, Logger } from '@tiercel/runtime';
 import { ToldProgress } from './told-progress.ts';
 
-/** Events collected before they are sent even though the event loop has not turned yet. */
+/**
+ * Events wait so long for others, to leave in one command: a backend's frames come in many small pieces, and a
+ * command costs Redis, the API and each socket more than the frames in it. Nobody sees it; ends, previews and
+ * whatever somebody waits for never wait.
+ */
+const COLLECT_MS = 3;
+/** Events collected before they are sent all the same. */
 const MAX_BATCH = 256;
 
 /**
@@ -25,7 +31,7 @@ export type PreviewAudience = 'all' | 'announced' | 'nobody';
 /**
  * Turns what backends report into ComfyUI's frames, in the recorded order (transcripts 01 to 07):
  * `progress_state` before `executing` and before `progress`, one accumulated state per job, which never
- * goes back (ToldProgress). Events of one turn of the event loop leave in one command.
+ * goes back (ToldProgress). Events that come close together leave in one command.
  */
 export class JobReporter implements AttemptListener {
   readonly #scope: EventScope;
@@ -40,7 +46,7 @@ export class JobReporter implements AttemptListener {
   readonly #picturesTold = new Map<string, number>();
   readonly #pictures = new Map<string, number>();
   #batch: WireEvent[] = [];
-  #scheduled: NodeJS.Immediate | undefined;
+  #scheduled: NodeJS.Timeout | undefined;
   readonly #messages: [type: string, data: object][] = [];
   #closed = false;
 
@@ -240,7 +246,7 @@ export class JobReporter implements AttemptListener {
   }
 
   flush(): void {
-    if (this.#scheduled !== undefined) clearImmediate(this.#scheduled);
+    clearTimeout(this.#scheduled);
     this.#scheduled = undefined;
     if (this.#batch.length === 0) return;
     const events = this.#batch;
@@ -275,9 +281,9 @@ export class JobReporter implements AttemptListener {
     this.#batch.push(event);
     if (this.#batch.length >= MAX_BATCH) this.flush();
     else
-      this.#scheduled ??= setImmediate(() => {
+      this.#scheduled ??= setTimeout(() => {
         this.flush();
-      });
+      }, COLLECT_MS);
   }
 
   #send(sent: Promise<boolean>): void {

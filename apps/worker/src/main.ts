@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { TierBoard, TierRouter } from '@tiercel/backends';
-import { isAppError, isJsonObject, parseJson, workerId } from '@tiercel/contracts';
+import { SECRET_MEMBERS, workerId } from '@tiercel/contracts';
 import { AnnouncementBoard, EventPublisher, EventSubscriber } from '@tiercel/events';
 import {
   Consumer,
@@ -13,6 +13,9 @@ import {
 } from '@tiercel/queue';
 import {
   blockedMs,
+  createSecretMask,
+  Health,
+  listSecrets,
   loadSecretKey,
   reportReady,
   runMain,
@@ -25,10 +28,11 @@ import { Announcer } from './announcer.ts';
 import { ConfigWatcher } from './config-watcher.ts';
 import { createBackends } from './create-backends.ts';
 import { createSharedResults } from './create-shared-results.ts';
-import { describeOffer } from './describe-offer.ts';
+import { createOfferReader } from './describe-offer.ts';
 import { JobProcessor } from './job-processor.ts';
 import { RunningJobs } from './running-jobs.ts';
-import { stopWorking } from './stop-working.ts';
+import { obey } from './obey.ts';
+import { stopLimitMs, stopWorking } from './stop-working.ts';
 import { TierCounters } from './tier-counters.ts';
 import { TempCleaner } from './temp-cleaner.ts';
 import { Watchdog } from './watchdog.ts';
@@ -39,12 +43,13 @@ const RELEASE_AFTER_MS = 3_000;
 
 async function main(): Promise<void> {
   const parts = await startProcess('worker', 'patient');
-  const { config, log, lifecycle, names, redis, ear } = parts;
+  const { config, log, lifecycle, names, redis, redisWatch, ear } = parts;
   const clock = systemClock;
   const id = workerId(`${hostname()}-${process.pid}-${randomUUID().slice(0, 8)}`);
 
   const files = new FileStore(config.dataDir);
-  const backends = await createBackends(parts, id, files);
+  const secretKey = loadSecretKey(config.dataDir);
+  const backends = await createBackends(parts, id, files, secretKey);
 
   const watcher = new ConfigWatcher(config, backends.pools, log);
   watcher.start();
@@ -70,7 +75,10 @@ async function main(): Promise<void> {
   const counters = new TierCounters(backends.tiers, board, clock);
   const metrics = createWorkerMetrics({
     runningJobs: () => running.count,
-    tiers: () => counters.read(),
+    redisTrouble: () => redisWatch.check(),
+    onFailed: (error, name) => {
+      log.warn({ err: error, metric: name }, 'a metric could not be read');
+    },
   });
   const router = new TierRouter({
     tiers: backends.tiers,
@@ -80,6 +88,7 @@ async function main(): Promise<void> {
     observer: counters,
     log,
     stored: createSharedResults(parts, backends, files),
+    configMask: createSecretMask(listSecrets(config), SECRET_MEMBERS),
   });
   const processor = new JobProcessor({
     consumer,
@@ -90,7 +99,7 @@ async function main(): Promise<void> {
       workerId: id,
       jobTimeoutMs: config.queue.jobTimeoutMs,
       attempts: config.queue.attempts,
-      secretKey: loadSecretKey(config.dataDir),
+      secretKey,
     },
     clock,
     log,
@@ -101,18 +110,14 @@ async function main(): Promise<void> {
     ...{ ear, redis, names, log },
     processId: `worker-${id}`,
   });
-  await subscriber.start();
+  await parts.whileStarting(subscriber.start());
   lifecycle.onClose('subscriber', () => {
     subscriber.stop();
   });
-  await subscriber.onBell((promptId) => {
+  const onBell = subscriber.onBell((promptId) => {
     running.ring(promptId as Parameters<RunningJobs['ring']>[0]);
   });
-  await subscriber.onControl(({ body }) => {
-    const parsed = parseJson(body);
-    if (!isJsonObject(parsed)) return;
-    for (const pool of backends.pools) void pool.free(parsed);
-  });
+  await parts.whileStarting(onBell);
   subscriber.onGap({
     onGap: () => undefined,
     // Bells that rang while nothing was heard are on the records.
@@ -156,16 +161,33 @@ async function main(): Promise<void> {
   sweeper.start();
   lifecycle.onClose('sweeper', () => sweeper.stop());
 
+  const readOffer = createOfferReader(backends, secretKey);
   const announcer = new Announcer({
     board: new AnnouncementBoard(redis, names),
     workerId: id,
     concurrency: config.workerConcurrency,
-    offer: async () => describeOffer(backends, await counters.read()),
+    offer: async () => readOffer(await counters.read()),
     running: () => running.count,
     clock,
     log,
   });
-  await announcer.start();
+  for (const pool of backends.pools) {
+    pool.onOffer(() => {
+      announcer.tellNow();
+    });
+    pool.onMessage((event) => {
+      publisher.publishToEveryone(event).catch((error: unknown) => {
+        log.warn({ err: error, type: event.type }, 'a message to everybody was not published');
+      });
+    });
+  }
+  const onControl = subscriber.onControl((message) => {
+    obey(message, backends.pools, announcer).catch((error: unknown) => {
+      log.warn({ err: error }, 'an order to all workers could not be done');
+    });
+  });
+  await parts.whileStarting(onControl);
+  await parts.whileStarting(announcer.start());
   lifecycle.onClose('announcer', () => announcer.stop());
 
   if (config.metricsPort !== undefined) {
@@ -173,6 +195,10 @@ async function main(): Promise<void> {
       host: config.host,
       port: config.metricsPort,
       registry: metrics.registry,
+      health: new Health({
+        redis: () => redisWatch.check(),
+        store: () => files.findWriteProblem(),
+      }),
     });
     lifecycle.onClose('metrics server', () => server.close());
   }
@@ -185,8 +211,11 @@ async function main(): Promise<void> {
     run: (lease) => processor.process(lease),
     onDoubt: (permit) => processor.checkClaims(permit),
   });
-  lifecycle.onClose('jobs', () =>
-    stopWorking({ runner, processor, running }, config.worker.shutdownGraceMs),
+  const graceMs = config.worker.shutdownGraceMs;
+  lifecycle.onClose(
+    'jobs',
+    () => stopWorking({ runner, processor, running, log }, graceMs),
+    stopLimitMs(graceMs),
   );
   runner.start();
   reportReady({
@@ -196,7 +225,6 @@ async function main(): Promise<void> {
   log.info({ workerId: id, concurrency: config.workerConcurrency }, 'worker is ready');
 }
 
-await runMain(main, (error) => {
-  const known = isAppError(error);
-  process.stderr.write(known ? `${error.message}\n` : `worker: ${String(error)}\n`);
+await runMain(main, (line) => {
+  process.stderr.write(`${line}\n`);
 });

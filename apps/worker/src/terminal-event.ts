@@ -7,7 +7,7 @@ import {
   type PartialResult,
   type StopReason,
 } from '@tiercel/backends';
-import type { AttemptReport, TerminalEvent } from '@tiercel/contracts';
+import { isAppError, type AttemptReport, type TerminalEvent } from '@tiercel/contracts';
 import type { TakenJob } from '@tiercel/queue';
 
 /** How a run that did not succeed is told: execution_interrupted or execution_error. */
@@ -24,7 +24,7 @@ export function describeFailure(
 ): TerminalEvent {
   const { reason, timestamp } = facts;
   const at = cause instanceof AttemptStopped ? cause : stoppedBefore();
-  if (reason === 'interrupt' || job.cancelled) {
+  if (reason === 'interrupt' || job.cancelled || isStoppedThere(cause, reason)) {
     const { nodeId: node_id, nodeType: node_type, executed } = at;
     return {
       type: 'execution_interrupted',
@@ -36,6 +36,14 @@ export function describeFailure(
     type: 'execution_error',
     data: { prompt_id: job.id, ...failure.details, timestamp },
   };
+}
+
+/**
+ * Stopped, and not by us: where the job ran somebody interrupted it, the operator of a ComfyUI server or
+ * another of its clients.
+ */
+export function isStoppedThere(cause: unknown, reason: StopReason | undefined): boolean {
+  return cause instanceof AttemptStopped && reason === undefined;
 }
 
 /** What had been shown before the failure; history keeps it. */
@@ -65,6 +73,9 @@ function outOfTime(
 /** An error of ours is told without its details: they are in the log. */
 function asJobError(cause: unknown): JobError {
   if (cause instanceof JobError) return cause;
+  if (isAppError(cause) && cause.code === 'storage_unavailable') {
+    return serviceError(cause.code, `${cause.message}\n`, { cause });
+  }
   const message = 'An internal error ended the job; the log has the details.\n';
   return serviceError('internal', message);
 }

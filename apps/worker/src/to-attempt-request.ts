@@ -1,11 +1,5 @@
 import type { AttemptRequest } from '@tiercel/backends';
-import {
-  isFallbackPolicy,
-  isJsonObject,
-  parseJson,
-  sliceMembers,
-  type PromptGraph,
-} from '@tiercel/contracts';
+import { isFallbackPolicy, isJsonObject, parseJson, type PromptGraph } from '@tiercel/contracts';
 import { openSecrets, type TakenJob } from '@tiercel/queue';
 
 /** A queued job as tiers see it. The API has validated its texts. */
@@ -21,7 +15,7 @@ export function toAttemptRequest(
     promptId: job.id,
     graph: parseJson(job.promptText) as unknown as PromptGraph,
     promptText: job.promptText,
-    extraPnginfoText: sliceMembers(job.extraText).get('extra_pnginfo'),
+    extraDataText: job.extraText,
     outputIds: job.outputIds,
     note: job.note,
     fallback: isFallbackPolicy(fallback) ? fallback : undefined,

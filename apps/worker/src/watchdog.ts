@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads';
+import { startInterval } from '@tiercel/runtime';
 
 export interface WatchdogData {
   readonly beats: SharedArrayBuffer;
@@ -24,7 +25,7 @@ export class Watchdog {
     this.#thread.unref();
     const counter = new Int32Array(this.#beats);
     const text = new Uint8Array(this.#text);
-    this.#timer = setInterval(
+    this.#timer = startInterval(
       () => {
         Atomics.add(counter, 0, 1);
         text.fill(0);

@@ -1,38 +1,75 @@
-import type { JobResult } from '@tiercel/contracts';
-import {
-  addTierMetrics,
-  createMetrics,
-  type MetricsRegistry,
-  type TierReading,
-} from '@tiercel/runtime';
+import { ERRORS, type JobResult } from '@tiercel/contracts';
+import { createMetrics, type MetricsRegistry } from '@tiercel/runtime';
 
-/** What a worker counts. Labels are bounded sets, never ids. */
+/**
+ * What a worker counts. Labels are bounded sets, never ids. What it counts of its tiers it announces, and one of the
+ * APIs shows it.
+ */
 export interface WorkerMetrics {
   readonly registry: MetricsRegistry;
-  jobEnded(outcome: JobResult['outcome'], seconds: number): void;
+  /**
+   * A run begins.
+   * @param attempt 1 for the first run of the job
+   * @param waitedSeconds since the job was accepted
+   */
+  jobTaken(attempt: number, waitedSeconds: number): void;
+  jobEnded(result: JobResult, seconds: number): void;
 }
+
+const SECONDS = [0.005, 0.02, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600];
 
 export function createWorkerMetrics(read: {
   runningJobs: () => number;
-  tiers: () => Promise<readonly TierReading[]>;
+  redisTrouble: () => Promise<string | undefined>;
+  onFailed: (error: unknown, name: string) => void;
 }): WorkerMetrics {
-  const metrics = createMetrics('worker');
-  const jobs = metrics.histogram({
+  const metrics = createMetrics('worker', read.onFailed);
+  const runs = metrics.histogram({
     name: 'comfy_job_run_seconds',
     help: 'Time from taking a job to its end, by outcome',
     labelNames: ['outcome'],
-    buckets: [0.005, 0.02, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600],
+    buckets: SECONDS,
+  });
+  const waits = metrics.histogram({
+    name: 'comfy_job_wait_seconds',
+    help: 'Time from accepting a job to its first run',
+    labelNames: [],
+    buckets: [...SECONDS, 1_800, 3_600],
+  });
+  const redelivered = metrics.counter({
+    name: 'comfy_jobs_redelivered_total',
+    help: 'Runs of jobs whose earlier run was lost with its worker',
+    labelNames: [],
+  });
+  const failed = metrics.counter({
+    name: 'comfy_jobs_failed_total',
+    help: 'Jobs that ended in execution_error, by error code',
+    labelNames: ['type'],
   });
   metrics.gauge({
     name: 'comfy_jobs_running',
     help: 'Jobs this worker runs now',
     read: read.runningJobs,
   });
-  addTierMetrics(metrics, read.tiers);
+  metrics.gauge({
+    name: 'comfy_redis_up',
+    help: '1 when Redis takes writes of this process, else 0',
+    read: async () => ((await read.redisTrouble()) === undefined ? 1 : 0),
+  });
   return {
     registry: metrics.registry,
-    jobEnded: (outcome, seconds) => {
-      jobs.observe({ outcome }, seconds);
+    jobTaken: (attempt, waitedSeconds) => {
+      if (attempt > 1) redelivered.inc();
+      else waits.observe(waitedSeconds);
+    },
+    jobEnded: ({ outcome, terminal }, seconds) => {
+      runs.observe({ outcome }, seconds);
+      if (terminal.type === 'execution_error') failed.inc({ type: typeOf(terminal.data) });
     },
   };
+}
+
+/** A code of the catalogue: what nodes call their exceptions is not bounded. */
+function typeOf({ exception_type: type }: { readonly exception_type: string }): string {
+  return type in ERRORS ? type : 'node_failed';
 }

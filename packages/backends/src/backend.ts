@@ -7,6 +7,7 @@ import type {
   UiOutput,
   WireEvent,
 } from '@tiercel/contracts';
+import type { SecretMask } from '@tiercel/runtime';
 
 export interface PreviewPicture {
   readonly mediaType: 'image/jpeg' | 'image/png';
@@ -59,8 +60,8 @@ export interface AttemptRequest {
   readonly graph: PromptGraph;
   /** The prompt as the caller wrote it (JSON text, 64-bit numbers intact). */
   readonly promptText: string;
-  /** extra_data.extra_pnginfo as JSON text. */
-  readonly extraPnginfoText: string | undefined;
+  /** The caller's extra_data as it was written, a JSON object, without the credentials in it. */
+  readonly extraDataText: string;
   /** Ids of the output nodes to run. */
   readonly outputIds: readonly string[];
   /** What an earlier attempt on this job noted (`remember`) before its worker died. */
@@ -97,6 +98,11 @@ export interface TierAttemptContext extends AttemptContext {
    * @throws AttemptStopped for the other
    */
   claim(): void;
+  /**
+   * Takes the job's secrets out of what the backend says. The router does so with all that the listener is told and
+   * with the result; a backend does with what leaves it in another way: names of files, say.
+   */
+  readonly mask: SecretMask;
 }
 
 export interface AttemptResult {
@@ -111,7 +117,20 @@ export interface AttemptResult {
 }
 
 /** Whether a backend can do a graph at all; asked beforehand, never learnt from a failure. */
-export type Support = { readonly ok: true } | { readonly ok: false; readonly reason: string };
+export type Support =
+  | { readonly ok: true }
+  | {
+      readonly ok: false;
+      /** For a person; names the node when one is in the way. */
+      readonly reason: string;
+      readonly node?: BlamedNode;
+    };
+
+/** A node that keeps a backend from doing a graph. */
+export interface BlamedNode {
+  readonly nodeId: string;
+  readonly classType: string;
+}
 
 /** A configured tier. Implementations: one folder a driver. */
 export interface Backend {

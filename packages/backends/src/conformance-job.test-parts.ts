@@ -8,9 +8,12 @@ import {
   type UiOutput,
 } from '@tiercel/contracts';
 import type { NodeFiles } from '@tiercel/nodes';
+import { NO_MASK } from '@tiercel/runtime';
 import sharp from 'sharp';
 import type { AttemptRequest, AttemptResult, Backend, TierAttemptContext } from './backend.ts';
 import { Story } from './conformance-story.test-parts.ts';
+import { fileOf } from './comfyui/comfy-client.test-parts.ts';
+import type { InputFile } from './comfyui/file-form.ts';
 
 export const WORKFLOW = '{"workflow":{"last_node_id":9,"note":"Ähre","seed":18446744073709551615}}';
 
@@ -86,7 +89,7 @@ export function createJob(wish: Partial<Wish> = {}, over: Partial<AttemptRequest
   const request: AttemptRequest = {
     promptId: randomUUID(),
     graph: parseJson(promptText) as unknown as PromptGraph, // written above
-    ...{ promptText, extraPnginfoText: WORKFLOW, outputIds: [id('9')] },
+    ...{ promptText, extraDataText: `{"extra_pnginfo":${WORKFLOW}}`, outputIds: [id('9')] },
     ...{ note: undefined, secretsText: undefined, fallback: undefined, cache: undefined },
     deadlineMs: Date.now() + 60_000,
     ...over,
@@ -104,15 +107,19 @@ export class MemoryFiles implements NodeFiles {
     return this.#outputs.size;
   }
 
-  saveOutput({ prefix, extension, type, bytes }: NewOutput): Promise<OutputRef> {
+  async saveOutput({ prefix, extension, type, bytes }: NewOutput): Promise<OutputRef> {
     const filename = `${prefix}_${this.count}${extension}`;
-    this.#outputs.set(filename, bytes);
-    return Promise.resolve({ filename, subfolder: '', type });
+    this.#outputs.set(filename, bytes instanceof Uint8Array ? bytes : await joinParts(bytes));
+    return { filename, subfolder: '', type };
   }
 
   readInput(name: string): Promise<Uint8Array> {
     const bytes = this.inputs.get(name);
     return bytes ? Promise.resolve(bytes) : Promise.reject(new Error(`no input ${name}`));
+  }
+
+  async openInput(name: string): Promise<InputFile> {
+    return fileOf(await this.readInput(name));
   }
 
   fingerprint(name: string): Promise<string> {
@@ -154,6 +161,7 @@ export function startRun(
   const context: TierAttemptContext = {
     ...{ signal: new AbortController().signal, listener: story },
     ...{ remember: () => Promise.resolve(), claim: () => undefined },
+    mask: NO_MASK,
     recorded: Promise.resolve(),
     // Nobody waits for a server that is away.
     ...{ hasAlternative: true, expectedMs: undefined },
@@ -191,4 +199,10 @@ export async function readTexts(file: Uint8Array | undefined): Promise<Record<st
 export async function paintInput(background: string): Promise<Uint8Array> {
   const create = { width: SIDE, height: SIDE, channels: 3 as const, background };
   return await sharp({ create }).png().toBuffer();
+}
+
+async function joinParts(parts: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+  const all: Uint8Array[] = [];
+  for await (const part of parts) all.push(part);
+  return Buffer.concat(all);
 }

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { createBuiltinNodes, createRegistry, NodeCache } from '@tiercel/nodes';
+import { MemoryBudget } from '@tiercel/pictures';
 import { createLogger, systemClock, type Redis } from '@tiercel/runtime';
 import type { Backend } from './backend.ts';
 import { createComfyUiBackend, type ComfyUiBackend } from './comfyui/create-comfyui-backend.ts';
@@ -89,7 +90,11 @@ const registry = createRegistry(createBuiltinNodes());
 
 function createExecutor(files: MemoryFiles) {
   const cache = new NodeCache({ maxBytes: 64 * 1024 * 1024 });
-  return { registry, cache, files, maxPixels: 16_777_216, timeoutMs: TIMEOUT_MS };
+  const memory = new MemoryBudget({
+    ...{ maxBytes: 2 ** 30, commonShare: 3 / 8 },
+    setting: 'worker.pictureMemoryBytes',
+  });
+  return { registry, cache, files, memory, maxPixels: 16_777_216, timeoutMs: TIMEOUT_MS };
 }
 
 /** @param isRendering whether the vendor still works on what nobody waits for */
@@ -172,6 +177,7 @@ export function comfyRig(start: () => Promise<ComfyServer>, redis: () => Redis):
       ...{ redis: redis(), clock: systemClock, unavailableMs: TIMEOUT_MS },
       log: createLogger({ level: 'silent', name: 'test' }),
       clientId: `test-${randomUUID()}`,
+      secretKey: Buffer.alloc(32),
       prefix: `test-${randomUUID()}`,
       run: { checkMs: TIMEOUT_MS, lostAfterMs: TIMEOUT_MS },
     });
@@ -231,7 +237,7 @@ function failComfy(fake: ComfyServer, fault: Fault): Promise<void> {
 
 /** Sketches in this process: there is no vendor that could fail. */
 export const embeddedRig: Rig = {
-  ...{ name: 'embedded', openAt: undefined, init: 'shown', runsLora: false, claims: false },
+  ...{ name: 'embedded', openAt: undefined, init: 'shown', runsLora: true, claims: false },
   splits: false,
   open: () => {
     const files = new MemoryFiles();

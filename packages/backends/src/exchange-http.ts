@@ -6,14 +6,25 @@ import {
 } from 'node:http';
 import { request as requestHttps, type Agent as HttpsAgent } from 'node:https';
 import type { LookupFunction } from 'node:net';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { startTimer } from '@tiercel/runtime';
 import { AttemptError } from './failures.ts';
+
+/** A body that is read while it is sent. */
+export interface StreamedBody {
+  /** Content-Type. */
+  readonly type: string;
+  readonly sizeBytes: number;
+  readonly parts: AsyncIterable<Uint8Array>;
+}
 
 export interface HttpRequest {
   readonly method: 'GET' | 'POST';
   readonly url: URL | string;
   readonly headers: Readonly<Record<string, string>>;
-  /** JSON text, or a form. */
-  readonly body: string | FormData | undefined;
+  /** JSON text, a form, or what is read on the way. */
+  readonly body: string | FormData | StreamedBody | undefined;
   /** Whose connections are used; undefined: each request has its own. */
   readonly agents?: { readonly http: HttpAgent; readonly https: HttpsAgent };
   /** Finds the addresses of a host that is a name; undefined: the system's way. */
@@ -60,7 +71,7 @@ export async function exchangeHttp<T>(
     limit.isPassed = true;
     outgoing.destroy();
   };
-  const timer = timeoutMs === undefined ? undefined : setTimeout(expire, timeoutMs);
+  const timer = timeoutMs === undefined ? undefined : startTimer(expire, timeoutMs);
   signal?.addEventListener('abort', abort);
   let isAnswered = false;
   try {
@@ -95,25 +106,32 @@ function open(
 
 function receiveHead(
   outgoing: ClientRequest,
-  payload: Buffer | string | undefined,
+  payload: EncodedBody['payload'],
 ): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     outgoing.on('response', resolve);
     // Stays for errors that come after the answer began: those show up where the body is read.
     outgoing.on('error', reject);
-    outgoing.end(payload);
+    if (payload === undefined || typeof payload === 'string' || payload instanceof Uint8Array) {
+      outgoing.end(payload);
+    } else {
+      pipeline(Readable.from(payload), outgoing).catch(reject);
+    }
   });
 }
 
 interface EncodedBody {
   readonly headers: Readonly<Record<string, string>>;
-  readonly payload: Buffer | string | undefined;
+  readonly payload: Buffer | string | AsyncIterable<Uint8Array> | undefined;
 }
 
 async function encodeBody(body: HttpRequest['body']): Promise<EncodedBody> {
   if (body === undefined) return { headers: {}, payload: undefined };
   if (typeof body === 'string') {
     return { headers: describeContent('application/json', Buffer.byteLength(body)), payload: body };
+  }
+  if (!(body instanceof FormData)) {
+    return { headers: describeContent(body.type, body.sizeBytes), payload: body.parts };
   }
   // Response knows how forms are written.
   const form = new Response(body);

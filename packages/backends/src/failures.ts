@@ -117,9 +117,12 @@ export class Stopped extends Error {
 
 /** Whether the job goes on in another run, which takes up what this one has begun and noted. */
 export function goesOnElsewhere({ reason }: { readonly reason: unknown }): boolean {
-  return (
-    reason instanceof Stopped && (reason.reason === 'shutdown' || reason.reason === 'claim_lost')
-  );
+  return isClaimLost({ reason }) || (reason instanceof Stopped && reason.reason === 'shutdown');
+}
+
+/** Whether somebody else has the job although this worker lives. */
+export function isClaimLost({ reason }: { readonly reason: unknown }): boolean {
+  return reason instanceof Stopped && reason.reason === 'claim_lost';
 }
 
 /** The run was stopped from outside while this node was at work. */

@@ -34,6 +34,7 @@ export {
   type ComfyUiBackend,
   type PoolOffer,
 } from './comfyui/create-comfyui-backend.ts';
+export { toPublicUrl } from './comfyui/public-url.ts';
 export type {
   ImageParam,
   ImageRequest,

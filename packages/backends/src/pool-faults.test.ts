@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { parseJson, RedisNames, type PromptGraph } from '@tiercel/contracts';
 import { createBuiltinNodes, createRegistry, NodeCache } from '@tiercel/nodes';
+import { MemoryBudget } from '@tiercel/pictures';
 import { connectRedis, createLogger, systemClock, type Redis } from '@tiercel/runtime';
 import {
   startFakeComfyUi,
@@ -59,6 +60,7 @@ async function openTurboPool(size: number): Promise<Pool> {
     registry: createRegistry(createBuiltinNodes()),
     cache: new NodeCache({ maxBytes: 1_000_000 }),
     ...{ files: new MemoryFiles(), maxPixels: 16_777_216, mayOmit: new Set() },
+    memory: new MemoryBudget({ maxBytes: 2 ** 30, commonShare: 3 / 8, setting: 'test' }),
     ...{ name: 'pool', driver: 'turbo', timeoutMs: TIMEOUT_MS },
     ...{ cacheModel: undefined, checkpoints: undefined },
     service: createTurboService({ urls, clock: systemClock }),
@@ -89,6 +91,7 @@ async function openComfyPool(
     ...{ name: 'pool', urls: fakes.map(({ url }) => url), timeoutMs: TIMEOUT_MS, redis, log },
     ...{ clock: systemClock, files: new MemoryFiles(), unavailableMs: LONG_MS },
     ...{ clientId: `test-${randomUUID()}`, prefix: `test-${randomUUID()}` },
+    secretKey: Buffer.alloc(32),
     run: { checkMs: LONG_MS, lostAfterMs: LONG_MS },
   });
   closers.push(() => {

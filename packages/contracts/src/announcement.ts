@@ -1,5 +1,8 @@
 import { z } from 'zod';
+import { isJsonObject, type JsonObject, type JsonValue } from './json.ts';
 import { BREAKER_STATES, createTierCounts, tierCountsSchema } from './tier-counts.ts';
+
+const jsonObjectSchema = z.custom<JsonObject>((value) => isJsonObject(value as JsonValue));
 
 /** A compute device as /system_stats shows it. Bytes. */
 export const deviceSchema = z.object({
@@ -10,7 +13,7 @@ export const deviceSchema = z.object({
   vram_free: z.number(),
   torch_vram_total: z.number(),
   torch_vram_free: z.number(),
-  /** URL of the backend server it is in; never shown to clients. Without it: the worker's own host. */
+  /** Name of the backend server it is in (its URL without a login); never shown to clients. Without it: the worker's own host. */
   server: z.string().optional(),
 });
 export type Device = z.infer<typeof deviceSchema>;
@@ -38,12 +41,30 @@ export const announcementSchema = z.object({
       counts: tierCountsSchema.default(createTierCounts),
     }),
   ),
-  /** The ComfyUI servers of its tiers, for the API's proxy. */
+  /**
+   * The ComfyUI servers of its tiers, for the API's proxy. `url` names the server and holds no login; where it needs
+   * one, `sealedAddress` is the whole URL, sealed with the installation's key.
+   */
   servers: z
-    .array(z.object({ tier: z.string(), url: z.string(), healthy: z.boolean() }))
+    .array(
+      z.object({
+        tier: z.string(),
+        url: z.string(),
+        healthy: z.boolean(),
+        sealedAddress: z.string().optional(),
+      }),
+    )
     .default([]),
   /** Paths of the frontend extensions that these servers have (`/extensions/x/y.js`). */
   extensions: z.array(z.string()).default([]),
+  /** What these servers say of their versions and memory; absent when none is up. */
+  system: jsonObjectSchema.optional(),
+  /** What they announce in GET /features. */
+  features: jsonObjectSchema.default({}),
+  /** What they answer to GET /node_replacements: old class -> what may take its place. */
+  nodeReplacements: jsonObjectSchema.default({}),
+  /** The last looks at its servers that it was asked for and has had (control message `look`). */
+  looks: z.array(z.string()).default([]),
 });
 /** As a worker writes it; what has a default may be left out. Readers get it completed. */
 export type Announcement = z.input<typeof announcementSchema>;

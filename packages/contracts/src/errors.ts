@@ -12,6 +12,21 @@ export const ERRORS = {
     summary: 'A field has a value that cannot be used.',
   },
   path_refused: { status: 403, disposition: 'client', summary: 'A file name leaves its folder.' },
+  host_refused: {
+    status: 403,
+    disposition: 'client',
+    summary: 'The Host header is no name of this server.',
+  },
+  origin_refused: {
+    status: 403,
+    disposition: 'client',
+    summary: 'The request comes from a page of another site.',
+  },
+  request_timeout: {
+    status: 408,
+    disposition: 'client',
+    summary: 'The request did not arrive whole in time.',
+  },
   prompt_id_conflict: {
     status: 409,
     disposition: 'client',
@@ -28,16 +43,56 @@ export const ERRORS = {
     disposition: 'client',
     summary: 'The picture has too many pixels.',
   },
+  unsupported_encoding: {
+    status: 415,
+    disposition: 'client',
+    summary: 'The Content-Encoding of the body is not known.',
+  },
+  expectation_failed: {
+    status: 417,
+    disposition: 'client',
+    summary: 'An Expect header asks for more than 100-continue.',
+  },
+  upgrade_required: {
+    status: 426,
+    disposition: 'client',
+    summary: 'The route is for WebSockets only.',
+  },
   queue_full: { status: 429, disposition: 'unavailable', summary: 'Too many jobs are waiting.' },
+  headers_too_large: {
+    status: 431,
+    disposition: 'client',
+    summary: 'URL and headers together are too long.',
+  },
+  server_unreachable: {
+    status: 502,
+    disposition: 'unavailable',
+    summary: 'A proxied page: no ComfyUI server of the pool could be asked.',
+  },
+  server_late: {
+    status: 504,
+    disposition: 'unavailable',
+    summary: 'A proxied page: the ComfyUI server did not answer in time.',
+  },
   too_many_sockets: {
     status: 503,
     disposition: 'unavailable',
     summary: 'Too many sockets are open.',
   },
+  pictures_busy: {
+    status: 503,
+    disposition: 'unavailable',
+    summary: 'Too many large pictures are being encoded at once.',
+  },
   redis_unavailable: {
     status: 503,
     disposition: 'unavailable',
     summary: 'Redis does not answer now.',
+  },
+  storage_unavailable: {
+    status: 503,
+    disposition: 'unavailable',
+    summary: 'The data folder cannot be used now: full, read-only, or failing.',
   },
   no_worker_known: {
     status: 503,

@@ -139,6 +139,11 @@ export interface EventMessage {
   readonly lines: readonly EventLine[];
 }
 
+/** A channel message with one frame that is no job's. */
+export function joblessMessage(frame: string): string {
+  return `E ""\n- ${frame}`;
+}
+
 /** Kind, prompt id as JSON, and at an end its place among all ends. */
 const HEAD = /^(\w) ("(?:[^"\\]|\\.)*")(?: (\S+))?$/;
 

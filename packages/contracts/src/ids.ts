@@ -12,7 +12,11 @@ export type ClaimId = Brand<string, 'ClaimId'>;
 /** One worker process. */
 export type WorkerId = Brand<string, 'WorkerId'>;
 
-export const promptId = (text: string): PromptId => text as PromptId;
+/**
+ * Half of a surrogate pair becomes U+FFFD: it cannot be written in UTF-8, so Redis, a URL and a JSON answer would each
+ * make something else of it, and the job would not be found by the id that its caller was told.
+ */
+export const promptId = (text: string): PromptId => text.toWellFormed() as PromptId;
 export const permitId = (text: string): PermitId => text as PermitId;
 export const claimId = (text: string): ClaimId => text as ClaimId;
 export const workerId = (text: string): WorkerId => text as WorkerId;

@@ -40,8 +40,17 @@ export {
   type ParamChange,
   type ServiceReport,
 } from './jobs.ts';
-export { isJsonObject, parseJson, stringifyJson, type JsonObject, type JsonValue } from './json.ts';
-export { sliceMembers, toPythonJson } from './json-text.ts';
+export type { LookWish } from './look-wish.ts';
+export {
+  countJsonValues,
+  isJsonObject,
+  JsonTooLargeError,
+  parseJson,
+  stringifyJson,
+  type JsonObject,
+  type JsonValue,
+} from './json.ts';
+export { joinMembers, sliceMembers, toPythonJson } from './json-text.ts';
 export { pythonFloat } from './python-float.ts';
 export { mergeModelLists, type ModelLists } from './model-lists.ts';
 export type { InputSpec, NodeInfo, ObjectInfo } from './node-info.ts';
@@ -50,6 +59,7 @@ export {
   isFileType,
   type FileType,
   type NewOutput,
+  type OutputNaming,
   type OutputRef,
   type UiOutput,
 } from './outputs.ts';
@@ -71,6 +81,7 @@ export {
 } from './routing.ts';
 export { lua, LUA_NOW } from './lua.ts';
 export { luaNames, RedisNames } from './redis-names.ts';
+export { SECRET_MEMBERS } from './secret-members.ts';
 export {
   addTierCounts,
   BREAKER_STATES,
@@ -86,9 +97,11 @@ export {
   decodeClient,
   encodeClient,
   frameText,
+  joblessMessage,
   LUA_EMIT,
   parseEventLine,
   parseEventMessage,
   type EventLine,
   type EventMessage,
 } from './event-log.ts';
+export { mergeFeatures, mergeMembers, pickSystem } from './server-facts.ts';

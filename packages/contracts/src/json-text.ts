@@ -71,6 +71,11 @@ export function sliceMembers(text: string): Map<string, string> {
   return members;
 }
 
+/** The inverse of sliceMembers: a JSON object of these members, each value as the text it is. */
+export function joinMembers(members: ReadonlyMap<string, string>): string {
+  return `{${[...members].map(([name, text]) => `${JSON.stringify(name)}:${text}`).join(',')}}`;
+}
+
 /**
  * Rewrites JSON text as Python's `json.dumps` prints what it has read of it (", " and ": " between items, non-ASCII as
  * \uXXXX, floats in Python's words): what ComfyUI puts into PNG text chunks. Integers and key order stay as written.

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { parseJson, stringifyJson } from './json.ts';
+import { countJsonValues, JsonTooLargeError, parseJson, stringifyJson } from './json.ts';
 import { sliceMembers, toPythonJson } from './json-text.ts';
 
 describe('lossless JSON', () => {
@@ -26,6 +26,49 @@ describe('lossless JSON', () => {
 
   test.each(['NaN', '{"a":Infinity}', '', '{', '[1,]', "{'a':1}"])('%j is refused', (text) => {
     expect(() => parseJson(text)).toThrow(SyntaxError);
+  });
+
+  test('integers keep their digits wherever they stand, and nothing else is taken for one', () => {
+    const long = '12345678901234567890';
+    const text =
+      `{"a":${long},"b":[-${long},[${long}],"${long}",0.${long},1e-${long},${long}e0,-0.${long}e-${long}],` +
+      `"${long}":"x${long},${long}","__proto__":${long}}`;
+    const value = parseJson(text) as Record<string, unknown>;
+    expect(value.a).toBe(12345678901234567890n);
+    expect(value.b).toEqual([
+      ...[-12345678901234567890n, [12345678901234567890n], long, Number(`0.${long}`)],
+      ...[0, Number(`${long}e0`), -0],
+    ]);
+    expect(value[long]).toBe(`x${long},${long}`);
+    expect(Object.entries(value).at(-1)).toEqual(['__proto__', 12345678901234567890n]);
+    expect(parseJson(long)).toBe(12345678901234567890n);
+    expect(parseJson(` \n-${long} `)).toBe(-12345678901234567890n);
+  });
+
+  test.each([
+    ['the name of a member', '{12345678901234567890:1}'],
+    ['the name of a member, with a blank', '{"a":1, 12345678901234567890 \n: 1}'],
+    ['a leading zero', '[01234567890123456789]'],
+    ['two signs', '[--12345678901234567890]'],
+    ['a plus', '[+12345678901234567890]'],
+    ['what follows', '[12345678901234567890x]'],
+    ['no comma', '["a"12345678901234567890]'],
+  ])('a long integer is refused for %s, in the words of the parser', (_, text) => {
+    let said = '';
+    try {
+      JSON.parse(text);
+    } catch (error) {
+      said = (error as Error).message;
+    }
+    expect(() => parseJson(text)).toThrow(new SyntaxError(said));
+  });
+
+  test('more values than somebody wants to hold are refused before they are made', () => {
+    const list = (count: number) => `[${Array.from({ length: count }, () => '{}').join(',')}]`;
+    expect(parseJson(list(100), { maxValues: 202 })).toHaveLength(100);
+    expect(() => parseJson(list(200), { maxValues: 202 })).toThrow(JsonTooLargeError);
+    expect(countJsonValues(list(100))).toBeGreaterThanOrEqual(101);
+    expect(countJsonValues(JSON.stringify(','.repeat(1_000)))).toBe(1);
   });
 
   test('deep nesting and endless numbers are refused before they cost anything', () => {

@@ -16,14 +16,27 @@ export interface OutputRef {
 /** What a node shows: media key (`images`, `text`, `animated`, ...) -> list. */
 export type UiOutput = Readonly<Record<string, unknown>>;
 
+/** The pattern of a name that another program gave. It is kept, but for the number that makes it a fresh one. */
+export type OutputNaming =
+  /** `prefix_00012` + `after` + extension. ComfyUI's own nodes write `_` there, others nothing or a word. */
+  | { readonly kind: 'numbered'; readonly after: string }
+  /** `prefix` + extension, as long as that is free. */
+  | { readonly kind: 'plain' };
+
 /** A file to be stored under a fresh name. */
 export interface NewOutput {
   readonly type: FileType;
-  /** ComfyUI's `filename_prefix`: may hold a subfolder, `%date:...%`, `%width%` and `%Node.input%`. */
+  /**
+   * ComfyUI's `filename_prefix`: may hold a subfolder, `%date:...%`, `%width%` and `%Node.input%`; with `naming`
+   * it is taken as it stands.
+   */
   readonly prefix: string;
+  /** Left out: as ComfyUI's own nodes name files. */
+  readonly naming?: OutputNaming;
   /** With the dot: `.png`. */
   readonly extension: string;
-  readonly bytes: Uint8Array;
+  /** The whole content, or its parts one after the other: those of a large file never lie in memory together. */
+  readonly bytes: Uint8Array | AsyncIterable<Uint8Array>;
   /** Pixels; for `%width%` and `%height%` in the prefix. */
   readonly width?: number;
   readonly height?: number;

@@ -148,6 +148,14 @@ export class RedisNames {
   get ends(): string {
     return this.#name('ends');
   }
+  /** Written to see whether Redis takes writes; its value says nothing. */
+  get probe(): string {
+    return `${this.prefix}:probe`;
+  }
+  /** The API process that shows counts of workers on its /metrics. */
+  get metricsTurn(): string {
+    return `${this.prefix}:metrics-turn`;
+  }
   get workers(): string {
     return this.#name('workers');
   }

@@ -1,4 +1,9 @@
-import { announcementSchema, type Announcement, type RedisNames } from '@tiercel/contracts';
+import {
+  announcementSchema,
+  stringifyJson,
+  type Announcement,
+  type RedisNames,
+} from '@tiercel/contracts';
 import type { Redis } from '@tiercel/runtime';
 import { announceScript } from './lua/announce.ts';
 
@@ -36,7 +41,7 @@ export class AnnouncementBoard {
     await announceScript.run(this.#redis, {
       prefix: this.#names.prefix,
       worker: announcement.workerId,
-      text: JSON.stringify(announcement),
+      text: stringifyJson(announcement),
       ttl_ms: ANNOUNCEMENT_TTL_MS,
       catalogue: announcement.catalogueHash,
       catalogue_ttl_ms: CATALOGUE_TTL_MS,

@@ -1,14 +1,20 @@
-import { isJsonObject, parseJson, type JsonValue, type RedisNames } from '@tiercel/contracts';
+import {
+  isJsonObject,
+  parseJson,
+  type JsonValue,
+  type LookWish,
+  type RedisNames,
+} from '@tiercel/contracts';
 import type { Redis } from '@tiercel/runtime';
 
 /**
- * An order that every worker hears. free: unload models; `body` is the text of POST /free, a JSON
- * object, passed on to backends as it is.
+ * An order that every worker hears.
+ * free: unload models; `body` is the text of POST /free, a JSON object, passed on to backends as it is.
+ * look: look again at what your servers offer, then announce it with this id among your `looks`.
  */
-export interface ControlMessage {
-  readonly type: 'free';
-  readonly body: string;
-}
+export type ControlMessage =
+  | { readonly type: 'free'; readonly body: string }
+  | { readonly type: 'look'; readonly id: string; readonly wish: LookWish };
 
 /** Sends an order to the workers that listen now; one that starts later does not hear it. */
 export async function publishControl(
@@ -27,8 +33,13 @@ export function parseControl(text: string): ControlMessage | undefined {
   } catch {
     return undefined;
   }
-  if (!isJsonObject(value) || value.type !== 'free' || typeof value.body !== 'string') {
-    return undefined;
-  }
-  return { type: 'free', body: value.body };
+  if (!isJsonObject(value)) return undefined;
+  const { type, body, id, wish } = value;
+  if (type === 'free' && typeof body === 'string') return { type, body };
+  if (type !== 'look' || typeof id !== 'string') return undefined;
+  return wish === 'all' || wish === 'files' || isTexts(wish) ? { type, id, wish } : undefined;
+}
+
+function isTexts(value: JsonValue | undefined): value is readonly string[] {
+  return Array.isArray(value) && value.every((item: JsonValue) => typeof item === 'string');
 }

@@ -1,7 +1,10 @@
 import {
   boundedFrame,
   encodeClient,
+  frameText,
+  joblessMessage,
   PICTURE_TYPE,
+  stringifyJson,
   type ClaimId,
   type Preview,
   type RedisNames,
@@ -38,9 +41,15 @@ const PREVIEW_TTL_SECONDS = 120;
 interface RunState {
   batches: number;
   /** Settles with the last batch. */
-  last: Promise<unknown>;
+  last: Promise<boolean>;
   previewKeptAt: number;
 }
+
+/**
+ * What every socket is told of a job without a client, as in ComfyUI. The only `execution_error` that is told
+ * while a job runs says that one of its branches is blocked.
+ */
+const FOR_ALL: ReadonlySet<string> = new Set(['progress', 'progress_state', 'execution_error']);
 
 /**
  * Writes a job's events while it runs: into its stream, and to whoever listens. Commands go out in
@@ -74,40 +83,53 @@ export class EventPublisher {
       const frame = boundedFrame(event.type, event.data, maxEventBytes);
       const frameBytes = Buffer.byteLength(frame);
       if (bytes > 0 && bytes + frameBytes > maxEventBytes) {
-        sent.push(this.#emit(scope, frames));
+        sent.push(this.#send(scope, frames));
         frames = [];
         bytes = 0;
       }
-      const isProgress = event.type === 'progress' || event.type === 'progress_state';
-      frames.push(frame, slotOf(event), isProgress ? 1 : 0);
+      frames.push(frame, slotOf(event), FOR_ALL.has(event.type) ? 1 : 0);
       bytes += frameBytes;
     }
-    if (frames.length > 0) sent.push(this.#emit(scope, frames));
+    if (frames.length > 0) sent.push(this.#send(scope, frames));
     return (await Promise.all(sent)).every(Boolean);
   }
 
-  async #emit(scope: EventScope, frames: readonly (string | number)[]): Promise<boolean> {
+  #send(scope: EventScope, frames: readonly (string | number)[]): Promise<boolean> {
     const state = this.#stateOf(scope);
-    const ahead = state.last;
-    const values = {
+    const batch = {
       prefix: this.#names.prefix,
       id: scope.promptId,
       claim: scope.claimId,
       batch: (state.batches += 1),
+      waits: 1,
       client: encodeClient(scope.clientId),
       max_batches: this.#options.eventsPerJob,
       max_bytes: this.#options.eventBytesPerJob,
       ttl_s: this.#options.eventsTtlSeconds,
       frames,
     };
-    const sent = emitScript.run(this.#redis, { ...values, waits: 1 }).then(async (reply) => {
-      if (reply !== 'early') return reply;
+    state.last = this.#emit(batch, state.last);
+    return state.last;
+  }
+
+  async #emit(
+    batch: Parameters<typeof emitScript.run>[1],
+    ahead: Promise<unknown>,
+  ): Promise<boolean> {
+    let reply = await emitScript.run(this.#redis, batch);
+    if (reply === 'early') {
       // The one ahead is on its way again: Redis had forgotten the script. Or it has failed.
-      await ahead;
-      return await emitScript.run(this.#redis, { ...values, waits: 0 });
-    });
-    state.last = sent.catch(() => undefined);
-    return (await sent) === 'done';
+      await ahead.catch(() => undefined);
+      reply = await emitScript.run(this.#redis, { ...batch, waits: 0 });
+    }
+    return reply === 'done';
+  }
+
+  /** Sends a message that is no job's to every socket. It is kept nowhere; one over `maxEventBytes` is dropped. */
+  async publishToEveryone({ type, data }: WireEvent): Promise<void> {
+    const frame = frameText(type, data, stringifyJson);
+    if (Buffer.byteLength(frame) > this.#options.maxEventBytes) return;
+    await this.#redis.publish(this.#names.everyoneChannel, joblessMessage(frame));
   }
 
   /**
@@ -140,7 +162,7 @@ export class EventPublisher {
   #stateOf(scope: EventScope): RunState {
     const known = this.#runs.get(scope);
     if (known !== undefined) return known;
-    const state: RunState = { batches: 0, last: Promise.resolve(), previewKeptAt: 0 };
+    const state: RunState = { batches: 0, last: Promise.resolve(true), previewKeptAt: 0 };
     this.#runs.set(scope, state);
     return state;
   }

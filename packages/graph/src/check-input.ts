@@ -39,7 +39,7 @@ export function checkValue(input: CompiledInput, given: JsonValue): InputVerdict
     if (!(error instanceof CoercionError)) throw error;
     return { kind: 'error', error: badValue(input, raw, error.message) };
   }
-  if (input.upload !== undefined) {
+  if (input.file !== undefined) {
     if (typeof value === 'string') return { kind: 'file', name: value };
     return raise('AttributeError', `'${pythonTypeName(value)}' object has no attribute 'endswith'`);
   }
@@ -74,7 +74,7 @@ function checkChoices(input: CompiledInput, value: JsonValue): InputVerdict | un
 }
 
 function isChoice(choices: Choices, value: JsonValue): boolean {
-  if (choices.names.has(value)) return true;
+  if (choices.names.has(value) || (choices.anyText && typeof value === 'string')) return true;
   return typeof value !== 'string' && choices.values.some((choice) => pythonEquals(choice, value));
 }
 

@@ -1,9 +1,12 @@
 import type { InputSpec, JsonObject, JsonValue, NodeInfo, ObjectInfo } from '@tiercel/contracts';
+import { takesAnyFile } from './combo-choices.ts';
 import {
+  checkedFileKind,
+  expandInputs,
+  hasDynamicInputs,
   inputSpecs,
   isJudgedByServer,
   specOptions,
-  uploadKind,
   type DeclaredInput,
 } from './input-specs.ts';
 import { isList } from './python-text.ts';
@@ -11,6 +14,8 @@ import { isList } from './python-text.ts';
 /** An input with everything that checking a value needs, worked out once. */
 export interface CompiledInput {
   readonly name: string;
+  /** What ComfyUI calls it when it is missing: of a class with dynamic inputs only the last part. */
+  readonly shownName: string;
   readonly required: boolean;
   /** A type name, or the choices of a combo. */
   readonly type: InputSpec[0];
@@ -19,8 +24,14 @@ export interface CompiledInput {
   readonly min: JsonValue | undefined;
   readonly max: JsonValue | undefined;
   readonly choices: Choices | undefined;
-  /** What kind of file the input names; undefined when it names none. */
-  readonly upload: string | undefined;
+  /** The kind of file that must exist under this name; undefined when the input names none. */
+  readonly file: CheckedFile | undefined;
+}
+
+interface CheckedFile {
+  readonly kind: string;
+  /** The files that the catalogue lists for the input; undefined when only the server knows them. */
+  readonly listed: readonly JsonValue[] | undefined;
 }
 
 export interface Choices {
@@ -29,10 +40,16 @@ export interface Choices {
   readonly names: ReadonlySet<JsonValue>;
   /** A list of choices may be given, each checked by itself. */
   readonly several: boolean;
+  /** Any text is a choice. */
+  readonly anyText: boolean;
 }
 
 export interface CompiledClass {
-  readonly inputs: readonly CompiledInput[];
+  /**
+   * The inputs of a node with these values.
+   * @throws DynamicInputError
+   */
+  inputsOf(given: JsonObject): readonly CompiledInput[];
   /** Output types by slot. */
   readonly outputs: readonly JsonValue[];
   readonly isOutput: boolean;
@@ -67,43 +84,71 @@ function createFinder(objectInfo: ObjectInfo): FindClass {
 }
 
 function compileClass(info: NodeInfo): CompiledClass {
-  const isJudged = isJudgedByServer(info);
   return {
-    inputs: inputSpecs(info).map((input) => compileInput(input, isJudged)),
+    inputsOf: hasDynamicInputs(info) ? compilePerNode(info) : compileOnce(info),
     // Catalogues of foreign backends may lack the list.
     outputs: isList(info.output) ? info.output : [],
     isOutput: info.output_node,
   };
 }
 
-function compileInput({ name, spec, section }: DeclaredInput, isJudged: boolean): CompiledInput {
+function compileOnce(info: NodeInfo): CompiledClass['inputsOf'] {
+  const inputs = inputSpecs(info).map((input) => compileInput(input, info));
+  return () => inputs;
+}
+
+/** Members of dynamic inputs share their specs: what a spec needs for checking is worked out once. */
+function compilePerNode(info: NodeInfo): CompiledClass['inputsOf'] {
+  const compiled = new WeakMap<InputSpec, CompiledInput>();
+  return (given) =>
+    expandInputs(info, given).map((input) => {
+      const known = compiled.get(input.spec) ?? compileInput(input, info);
+      compiled.set(input.spec, known);
+      const { name, section } = input;
+      const shownName = name.slice(name.lastIndexOf('.') + 1);
+      return { ...known, name, shownName, required: section === 'required' };
+    });
+}
+
+function compileInput(input: DeclaredInput, info: NodeInfo): CompiledInput {
+  const { name, spec, section } = input;
   const type = spec[0];
   const options = specOptions(spec);
-  const upload = uploadKind(spec);
+  const isJudged = isJudgedByServer(info, input);
+  const kind = isJudged ? undefined : checkedFileKind(info, input);
+  const choices = readChoices(type, options);
   // ComfyUI skips these checks for an input that the class's own VALIDATE_INPUTS takes, as LoadImage does.
-  const checked = upload === undefined && !isJudged;
+  const checked = kind === undefined && !isJudged;
   return {
     name,
+    shownName: name,
     type,
     required: section === 'required',
     config: [type, options],
     min: checked ? readBound(options, 'min', type) : undefined,
     max: checked ? readBound(options, 'max', type) : undefined,
-    choices: checked ? readChoices(type, options) : undefined,
-    upload,
+    choices: checked && choices ? { ...choices, anyText: takesAnyFile(spec) } : undefined,
+    file: kind === undefined ? undefined : { kind, listed: choices?.values },
   };
 }
 
-function readChoices(type: InputSpec[0], options: JsonObject): Choices | undefined {
+function readChoices(
+  type: InputSpec[0],
+  options: JsonObject,
+): Omit<Choices, 'anyText'> | undefined {
   let values: JsonValue | undefined;
   if (isList(type)) values = type;
   else if (type === 'COMBO') values = options.options ?? [];
   else return undefined;
   // The frontend fetches the choices of a remote combo by itself; the catalogue does not know them.
-  if (!isList(type) && options.remote !== undefined && !Object.hasOwn(options, 'options'))
-    return undefined;
+  const isRemote = options.remote !== undefined && !Object.hasOwn(options, 'options');
+  if (!isList(type) && (isRemote || isSet(options.remote_combo))) return undefined;
   const list = isList(values) ? values : [];
   return { values: list, names: new Set(list), several: options.multiselect === true };
+}
+
+function isSet(option: JsonValue | undefined): boolean {
+  return option !== undefined && option !== null && option !== false;
 }
 
 /** The two places where a double cannot hold what the catalogue said: 2^63 and 2^64, less one. */

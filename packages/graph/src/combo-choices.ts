@@ -1,5 +1,11 @@
 import type { InputSpec, JsonValue } from '@tiercel/contracts';
 
+/**
+ * Marks a list of model files that is only a help: no tier loads the file, so any name is a choice. A member
+ * of the input's options in /object_info, so that whoever reads the catalogue knows it too.
+ */
+const ANY_FILE = 'tiercel_any_file';
+
 /** What a combo offers, in its old form (`[[choices], options]`) or its new one; else undefined. */
 export function choicesOf(spec: InputSpec): readonly JsonValue[] | undefined {
   const [type, options] = spec;
@@ -13,6 +19,16 @@ export function withChoices(spec: InputSpec, choices: readonly JsonValue[]): Inp
   const [type, options] = spec;
   if (typeof type === 'string') return [type, { ...options, options: choices }];
   return options === undefined ? [choices] : [choices, options];
+}
+
+/** Whether the combo takes any name, listed or not. */
+export function takesAnyFile(spec: InputSpec): boolean {
+  return spec[1]?.[ANY_FILE] === true;
+}
+
+/** The same combo, its list being only a help. */
+export function withAnyFile(spec: InputSpec): InputSpec {
+  return [spec[0], { ...spec[1], [ANY_FILE]: true }];
 }
 
 function isList(value: JsonValue | undefined): value is readonly JsonValue[] {

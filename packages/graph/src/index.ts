@@ -1,19 +1,22 @@
 export { coerceInput, CoercionError } from './coerce-input.ts';
 export {
+  hasDynamicInputs,
   inputSpecs,
   isJudgedByServer,
   isUploadInput,
   PLUGIN_MODULE,
   type DeclaredInput,
 } from './input-specs.ts';
-export { NO_PROMPT } from './prompt-errors.ts';
+export { pythonStr } from './python-text.ts';
+export { rejectMissingPrompt } from './ui-workflow.ts';
+export { replaceNodes } from './replace-nodes.ts';
 export { typesMatch } from './types-match.ts';
 export {
   validatePrompt,
   type ValidationContext,
   type ValidationResult,
 } from './validate-prompt.ts';
-export { choicesOf, withChoices } from './combo-choices.ts';
+export { choicesOf, withAnyFile, withChoices } from './combo-choices.ts';
 export { mapInputs, mergeObjectInfo } from './merge-object-info.ts';
 export { imageClasses, modelInputs, type ModelInput } from './lower/image-classes.ts';
 export { lowerGraph } from './lower/lower-graph.ts';
@@ -30,5 +33,16 @@ export {
   sliceText,
   trimText,
 } from './lower/string-functions.ts';
+export { joinTexts } from './join-texts.ts';
 export { listNeeded } from './list-needed.ts';
 export { pictureKind, type PictureKind } from './picture-kind.ts';
+export {
+  createCutSigmas,
+  createSigmas,
+  createTurboSigmas,
+  parseSigmas,
+  splitSigmas,
+  splitSigmasByDenoise,
+  summariseSigmas,
+  type Sigmas,
+} from './sigmas.ts';

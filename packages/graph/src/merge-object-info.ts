@@ -1,11 +1,12 @@
 import { stringifyJson, type InputSpec, type NodeInfo, type ObjectInfo } from '@tiercel/contracts';
-import { choicesOf, withChoices } from './combo-choices.ts';
+import { choicesOf, takesAnyFile, withAnyFile, withChoices } from './combo-choices.ts';
 import { isUploadInput } from './input-specs.ts';
 
 /**
  * The union of what several servers offer: every class that one of them has, and for a class that more
- * have, every choice of its lists (checkpoints, LoRAs) in the order of first appearance. All else is as
- * the first says; numbers are not touched.
+ * have, every choice of its lists (checkpoints, LoRAs) in the order of first appearance. A list that is only
+ * a help to one is so for all: a name is refused where every server refuses it. All else is as the first
+ * says; numbers are not touched.
  */
 export function mergeObjectInfo(catalogues: readonly ObjectInfo[]): ObjectInfo {
   const union = new Map<string, NodeInfo>();
@@ -49,6 +50,7 @@ function mergeChoices(first: NodeInfo, second: NodeInfo): NodeInfo {
     // Choices are mostly texts, but any JSON may be one.
     const seen = new Set(known.map(stringifyJson));
     const added = more.filter((choice) => !seen.has(stringifyJson(choice)));
-    return added.length === 0 ? spec : withChoices(spec, [...known, ...added]);
+    const all = added.length === 0 ? spec : withChoices(spec, [...known, ...added]);
+    return takesAnyFile(other) && !takesAnyFile(all) ? withAnyFile(all) : all;
   });
 }

@@ -5,7 +5,8 @@ import {
   type PromptRejection,
 } from '@tiercel/contracts';
 import type { CompiledInput } from './class-table.ts';
-import { clipText, echoValue, pythonRepr, pythonStr, showValue } from './python-text.ts';
+import type { DynamicInputError } from './dynamic-inputs.ts';
+import { clipText, echoValue, pythonRepr, showValue } from './python-text.ts';
 
 /**
  * ComfyUI's validation errors, word for word as version 0.3.64 gives them (transcript 14). Texts that
@@ -21,7 +22,7 @@ export interface PythonException {
 /** Longer choice lists are counted, not shown. */
 const MAX_SHOWN_CHOICES = 20;
 
-/** What POST /prompt answers when the body has no `prompt`. */
+/** ComfyUI's answer to a body without a `prompt`. */
 export const NO_PROMPT: PromptRejection = reject(
   'no_prompt',
   'No prompt provided',
@@ -33,12 +34,22 @@ export function reject(type: string, message: string, details: string): PromptRe
   return { error: { type, message, details, extra_info: {} }, node_errors: {} };
 }
 
-export function missingInput(name: string): PromptError {
+export function missingInput({ name, shownName }: CompiledInput): PromptError {
   return {
     type: 'required_input_missing',
     message: 'Required input is missing',
-    details: name,
+    details: shownName,
     extra_info: { input_name: name },
+  };
+}
+
+/** As ComfyUI after 0.33: it then looks at no other input of the node. */
+export function badDynamicInput(error: DynamicInputError): PromptError {
+  return {
+    type: 'invalid_dynamic_input',
+    message: 'Invalid dynamic input',
+    details: clipText(error.message),
+    extra_info: { input_name: clipText(error.inputName) },
   };
 }
 
@@ -95,7 +106,7 @@ export function outOfRange(
   };
 }
 
-/** @param refused the values that are none of the choices */
+/** @param refused the values that are none of the choices, shown as ComfyUI 0.33 does */
 export function notInList(
   input: CompiledInput,
   value: JsonValue,
@@ -104,9 +115,7 @@ export function notInList(
   const values = input.choices?.values ?? [];
   const isLong = values.length > MAX_SHOWN_CHOICES;
   const list = isLong ? `(list of length ${values.length})` : clipText(pythonRepr(values));
-  // ComfyUI puts quotes around whatever the value is; several refused ones are shown as Python lists them.
-  const shown =
-    input.choices?.several === true ? refused.map(pythonRepr).join(', ') : `'${pythonStr(value)}'`;
+  const shown = refused.map(pythonRepr).join(', ');
   return {
     type: 'value_not_in_list',
     message: 'Value not in list',
@@ -119,7 +128,7 @@ export function missingFile(input: CompiledInput, name: string): PromptError {
   return {
     type: 'custom_validation_failed',
     message: 'Custom validation failed for node',
-    details: `${input.name} - Invalid ${input.upload ?? 'file'} file: ${showValue(name)}`,
+    details: `${input.name} - Invalid ${input.file?.kind ?? 'input'} file: ${showValue(name)}`,
     extra_info: { input_name: input.name },
   };
 }

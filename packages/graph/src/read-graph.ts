@@ -6,9 +6,11 @@ import {
   type PromptError,
   type PromptRejection,
 } from '@tiercel/contracts';
-import { classFinder, type CompiledClass } from './class-table.ts';
-import { reject } from './prompt-errors.ts';
+import { classFinder, type CompiledClass, type CompiledInput } from './class-table.ts';
+import { DynamicInputError } from './dynamic-inputs.ts';
+import { badDynamicInput, reject } from './prompt-errors.ts';
 import { showValue } from './python-text.ts';
+import { isUiWorkflow, rejectUiWorkflow } from './ui-workflow.ts';
 
 /** A node of the prompt and what validation has found out about it so far. */
 export interface NodeState {
@@ -16,6 +18,8 @@ export interface NodeState {
   readonly classType: string;
   readonly inputs: JsonObject;
   readonly compiled: CompiledClass;
+  /** Those it has with its values; none when they could not be told. */
+  readonly declared: readonly CompiledInput[];
   phase: 'new' | 'open' | 'done';
   /** Index of the next input to look at. */
   next: number;
@@ -49,6 +53,7 @@ export function readGraph(
   if (!isJsonObject(prompt)) {
     return refuse('Cannot execute because the prompt is not an object of nodes.', '');
   }
+  if (isUiWorkflow(prompt)) return { ok: false, rejection: rejectUiWorkflow() };
   const findClass = classFinder(objectInfo);
   const states = new Map<string, NodeState>();
   for (const id of Object.keys(prompt)) {
@@ -77,20 +82,34 @@ function createState(
   inputs: JsonObject,
   compiled: CompiledClass,
 ): NodeState {
+  const { declared, errors } = readDeclared(compiled, inputs);
   return {
     id,
     classType,
     inputs,
     compiled,
+    declared,
     phase: 'new',
     next: 0,
     depth: 0,
-    errors: [],
+    errors,
     sources: [],
     raised: false,
     failed: false,
     seenFrom: -1,
   };
+}
+
+function readDeclared(
+  compiled: CompiledClass,
+  inputs: JsonObject,
+): { declared: readonly CompiledInput[]; errors: PromptError[] } {
+  try {
+    return { declared: compiled.inputsOf(inputs), errors: [] };
+  } catch (error) {
+    if (!(error instanceof DynamicInputError)) throw error;
+    return { declared: [], errors: [badDynamicInput(error)] };
+  }
 }
 
 function refuse(message: string, details: string): { ok: false; rejection: PromptRejection } {

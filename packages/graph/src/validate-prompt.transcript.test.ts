@@ -8,7 +8,7 @@ import {
   type NodeErrors,
   type ObjectInfo,
 } from '@tiercel/contracts';
-import { NO_PROMPT, validatePrompt } from './index.ts';
+import { rejectMissingPrompt, validatePrompt } from './index.ts';
 
 /** Every POST /prompt of transcript 14, and the classes it uses. */
 const cases = readFixture('prompt-validation.json') as unknown as {
@@ -101,6 +101,6 @@ describe('validatePrompt answers as ComfyUI 0.3.64 was recorded to', () => {
       ({ body, status }) => status === 400 && !withPrompt.some((c) => c.body === body),
     );
     expect(bare).toHaveLength(2);
-    for (const { answer } of bare) expect(NO_PROMPT).toEqual(answer);
+    for (const { body, answer } of bare) expect(rejectMissingPrompt(body)).toEqual(answer);
   });
 });

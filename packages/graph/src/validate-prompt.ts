@@ -8,8 +8,12 @@ export interface ValidationContext {
   readonly objectInfo: ObjectInfo;
   /** `partial_execution_targets` of the request: only these outputs run; undefined = all of them. */
   readonly targets?: readonly string[];
-  /** Whether the file of an upload input exists; the name may be annotated (`a.png [temp]`). */
-  fileExists(annotatedName: string): Promise<boolean>;
+  /**
+   * Whether the file of an input exists.
+   * @param annotatedName may say where it lies (`a.png [temp]`)
+   * @param listed the files that the catalogue lists for the input; undefined when it lists none
+   */
+  fileExists(annotatedName: string, listed: readonly JsonValue[] | undefined): Promise<boolean>;
 }
 
 export type ValidationResult =
@@ -80,18 +84,25 @@ export async function validatePrompt(
   return { ok: false, rejection: { ...rejection, node_errors: nodeErrors } };
 }
 
-/** Asks once for each name, some at a time, and records what is missing. */
+/** Asks once for each name of a kind, some at a time, and records what is missing. */
 async function checkFiles(checks: readonly FileCheck[], context: ValidationContext): Promise<void> {
-  const names = [...new Set(checks.map((check) => check.name))];
+  const files = [...new Map(checks.map((check) => [keyOf(check), check])).entries()];
   const missing = new Set<string>();
-  for (let at = 0; at < names.length; at += MAX_FILE_CHECKS) {
-    const batch = names.slice(at, at + MAX_FILE_CHECKS);
-    const found = await Promise.all(batch.map((name) => context.fileExists(name)));
-    for (const [index, name] of batch.entries()) if (found[index] !== true) missing.add(name);
+  for (let at = 0; at < files.length; at += MAX_FILE_CHECKS) {
+    const batch = files.slice(at, at + MAX_FILE_CHECKS);
+    const found = await Promise.all(
+      batch.map(([, { name, input }]) => context.fileExists(name, input.file?.listed)),
+    );
+    for (const [index, [key]] of batch.entries()) if (found[index] !== true) missing.add(key);
   }
-  for (const { state, input, name } of checks) {
-    if (missing.has(name) && !state.raised) state.errors.push(missingFile(input, name));
+  for (const check of checks) {
+    const { state, input, name } = check;
+    if (missing.has(keyOf(check)) && !state.raised) state.errors.push(missingFile(input, name));
   }
+}
+
+function keyOf({ input, name }: FileCheck): string {
+  return `${input.file?.kind ?? ''} ${name}`;
 }
 
 /** `node_errors`: the nodes that have reasons of their own, each with the outputs it spoils. */

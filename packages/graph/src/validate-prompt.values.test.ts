@@ -86,12 +86,7 @@ test.each<[Record<string, JsonValue>, string, string, string]>([
   [{ ratio: 150 }, 'value_bigger_than_max', 'Value 150.0 bigger than max of 100.0', 'ratio'],
   [{ ratio: 'inf' }, 'value_bigger_than_max', 'Value inf bigger than max of 100.0', 'ratio'],
   [{ mode: '3' }, 'value_not_in_list', 'Value not in list', "mode: '3' not in ['one', 'two', 3]"],
-  [
-    { mode: null },
-    'value_not_in_list',
-    'Value not in list',
-    "mode: 'None' not in ['one', 'two', 3]",
-  ],
+  [{ mode: null }, 'value_not_in_list', 'Value not in list', "mode: None not in ['one', 'two', 3]"],
   [{ many: 'z' }, 'value_not_in_list', 'Value not in list', "many: 'z' not in (list of length 21)"],
   [{ v3: 'z' }, 'value_not_in_list', 'Value not in list', "v3: 'z' not in ['x', 'y']"],
   [

@@ -39,7 +39,7 @@ export class GraphWalk {
   visit(output: NodeState): void {
     if (output.phase === 'new') this.#open(output);
     for (let state = this.#stack.at(-1); state !== undefined; state = this.#stack.at(-1)) {
-      const input = state.compiled.inputs[state.next];
+      const input = state.declared[state.next];
       if (input === undefined) {
         this.#stack.pop();
         state.phase = 'done';
@@ -60,7 +60,7 @@ export class GraphWalk {
   #lookAt(state: NodeState, input: CompiledInput): void {
     const value = Object.hasOwn(state.inputs, input.name) ? state.inputs[input.name] : undefined;
     if (value === undefined) {
-      if (input.required) state.errors.push(missingInput(input.name));
+      if (input.required) state.errors.push(missingInput(input));
     } else if (isList(value)) {
       const verdict = checkLink(input, value, (nodeId) => this.#states.get(nodeId)?.compiled);
       if (verdict.kind === 'fine') this.#follow(state, value[0]);
@@ -87,7 +87,7 @@ export class GraphWalk {
   /** An exception replaces all the node's reasons and ends its validation, as it does in ComfyUI. */
   #raise(state: NodeState, exception: PythonException): void {
     const consumer = this.#stack.at(-2);
-    const input = consumer?.compiled.inputs[consumer.next - 1];
+    const input = consumer?.declared[consumer.next - 1];
     const link = input === undefined ? undefined : consumer?.inputs[input.name];
     state.errors = [
       input === undefined || link === undefined
@@ -95,7 +95,7 @@ export class GraphWalk {
         : exceptionInInner(state.id, exception, input, link),
     ];
     state.raised = true;
-    state.next = state.compiled.inputs.length;
+    state.next = state.declared.length;
   }
 
   /** `state` links back to `first`, which is being validated: everything on the stack between them. */

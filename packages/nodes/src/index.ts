@@ -1,4 +1,4 @@
-export { createBuiltinNodes } from './builtins/create-builtin-nodes.ts';
+export { createBuiltinNodes, sketchClasses } from './builtins/create-builtin-nodes.ts';
 export { embeddedModels } from './embedded-models.ts';
 export { listOutputFiles } from './executor/cached-results.ts';
 export {
@@ -31,9 +31,7 @@ export { loadPlugins, type PluginApi } from './plugins.ts';
 export { createRegistry, type NodeRegistry } from './registry.ts';
 export { SKETCH_GENERATOR } from './sketch/sample.ts';
 export type { ImageBatch, MaskBatch, SketchMark } from './values.ts';
-export { sketchClasses } from './builtins/sampler-nodes.ts';
-export { decodePicture } from './image/decode.ts';
-export { rewritePngText } from './image/png-text.ts';
+export type { FrameWork } from './image/frame-work.ts';
 export { joinPictures, renderMaskPng, renderPngs } from './latent-pictures.ts';
 export { readLatent } from './read-input.ts';
 export type { Latent } from './values.ts';

@@ -44,6 +44,12 @@ export interface NodeContext {
   readonly extraPnginfo: string | undefined;
   /** Most pixels (width * height * frames) a node may load or make. */
   readonly maxPixels: number;
+  /**
+   * To be asked before a node makes something large: waits until the process has room for so many bytes, which
+   * then count as taken until the node returns. From then on counts what it returned.
+   * @throws MemoryLimitError when a job may never have that much; ExecutionInterrupted or the signal's reason
+   */
+  readonly reserveMemory: (bytes: number) => Promise<void>;
   /** @throws ExecutionInterrupted when the job was aborted */
   progress(value: number, max: number, preview?: PreviewImageBytes): void;
   /**
@@ -79,6 +85,8 @@ export interface NodeDefinition {
   readonly output_name?: readonly string[];
   /** Only `false` entries are supported so far. */
   readonly output_is_list?: readonly boolean[];
+  /** Values that it does not declare are given to it all the same, as they are. */
+  readonly takesAllInputs?: boolean;
   /** Shown in object_info; plug-ins get `custom_nodes.tiercel.<file stem>`. */
   readonly python_module?: string;
   /** Further members of the object_info entry (`output_tooltips`, `deprecated`, ...). */
@@ -88,6 +96,12 @@ export interface NodeDefinition {
    * NaN or a throw means "always changed": the node and all behind it run every time.
    */
   fingerprint?(inputs: NodeInputs, context: FingerprintContext): unknown;
+  /**
+   * ComfyUI's check_lazy_status: which of the links to inputs declared `lazy` are needed. Asked before each
+   * run with what is there, and again once that is made; what it never names is not made for it, and is not
+   * among the inputs of `run`.
+   */
+  needs?(inputs: NodeInputs): readonly string[];
   /** ComfyUI's VALIDATE_INPUTS: true, or what is wrong. May return a promise. */
   validate?(inputs: NodeInputs): true | string | Promise<true | string>;
   run(inputs: NodeInputs, context: NodeContext): Promise<NodeResult>;

@@ -48,6 +48,11 @@ describe('node modules', () => {
       'A: "run" must be a function',
     ],
     [
+      'has needs that are no function',
+      'export const nodes = [{ class_type: "A", input: {}, output: [], run() {}, needs: ["a"] }]',
+      'A: "needs" must be a function',
+    ],
+    [
       'has an input without a type',
       'export const nodes = [{ class_type: "A", input: { required: { n: "INT" } }, output: [], run() {} }]',
       'input "n" has no type',
@@ -58,6 +63,23 @@ describe('node modules', () => {
     await expect(loading).rejects.toMatchObject({ code: 'node_plugin_invalid' });
     await expect(loading).rejects.toThrow(/^bad\.mjs: /);
     await expect(loading).rejects.toThrow(reason);
+  });
+
+  test('have their methods called on the node that they are of', async () => {
+    await writeFile(
+      join(dir, 'picky.mjs'),
+      `class Picky {
+        class_type = 'Picky'; output = []; wanted = 'b';
+        input = { required: { a: ['STRING', { lazy: true }], b: ['STRING', { lazy: true }] } };
+        needs() { return [this.wanted]; }
+        validate() { return this.wanted; }
+        fingerprint() { return this.wanted; }
+        async run() { return { outputs: [] }; }
+      }
+      export const nodes = [new Picky()];`,
+    );
+    const [picky] = await loadPlugins(dir);
+    expect([picky!.needs?.({}), picky!.validate?.({})]).toEqual([['b'], 'b']);
   });
 
   test('a folder that is not there is refused', async () => {

@@ -3,9 +3,9 @@ import { join, parse } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { AppError } from '@tiercel/contracts';
 import { PLUGIN_MODULE } from '@tiercel/graph';
+import { encodePng } from '@tiercel/pictures';
 import { createImage } from './image/create-image.ts';
 import { encodeJpeg } from './image/jpeg.ts';
-import { encodePng } from './image/png.ts';
 import type { NodeDefinition } from './node-definition.ts';
 import { NodeError } from './node-error.ts';
 
@@ -73,7 +73,7 @@ function checkNode(node: unknown, file: string): NodeDefinition {
     throw invalid(file, `${class_type}: "output" must be an array of type names`);
   }
   if (typeof run !== 'function') throw invalid(file, `${class_type}: "run" must be a function`);
-  for (const name of ['fingerprint', 'validate'] as const) {
+  for (const name of ['fingerprint', 'needs', 'validate'] as const) {
     if (node[name] !== undefined && typeof node[name] !== 'function') {
       throw invalid(file, `${class_type}: "${name}" must be a function`);
     }
@@ -86,6 +86,9 @@ function checkNode(node: unknown, file: string): NodeDefinition {
     run: (inputs, context) => definition.run(inputs, context),
     ...(definition.fingerprint && {
       fingerprint: (inputs, context) => definition.fingerprint?.(inputs, context),
+    }),
+    ...(definition.needs && {
+      needs: (inputs) => definition.needs?.(inputs) ?? [],
     }),
     ...(definition.validate && {
       validate: (inputs) => definition.validate?.(inputs) ?? true,

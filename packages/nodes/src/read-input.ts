@@ -1,44 +1,54 @@
+import type { Sigmas } from '@tiercel/graph';
 import { NodeError } from './node-error.ts';
 import type { NodeInputs } from './node-definition.ts';
-import type { Conditioning, ImageBatch, Latent, MaskBatch, ModelHandle } from './values.ts';
+import type {
+  Conditioning,
+  Guider,
+  ImageBatch,
+  Latent,
+  MaskBatch,
+  ModelHandle,
+  NoiseHandle,
+  SamplerHandle,
+} from './values.ts';
 
 function fail(name: string, wanted: string): never {
   throw new NodeError(`Input "${name}" must be ${wanted}.`, { exceptionType: 'TypeError' });
 }
 
-/** A linked value by its `kind` tag; plug-ins may link anything, so the tag is checked. */
-function readKind(
-  inputs: NodeInputs,
-  name: string,
-  kinds: readonly string[],
-  wanted: string,
-): unknown {
-  const value = inputs[name];
-  if (typeof value === 'object' && value !== null && 'kind' in value) {
-    if (typeof value.kind === 'string' && kinds.includes(value.kind)) return value;
-  }
-  return fail(name, wanted);
+type Linked =
+  | ImageBatch
+  | MaskBatch
+  | Latent
+  | Conditioning
+  | ModelHandle
+  | Sigmas
+  | SamplerHandle
+  | Guider
+  | NoiseHandle;
+
+/** Reads a linked value by its `kind` tag; plug-ins may link anything, so the tag is checked. */
+function linked<Kind extends Linked['kind']>(wanted: string, ...kinds: readonly Kind[]) {
+  return (inputs: NodeInputs, name: string): Extract<Linked, { readonly kind: Kind }> => {
+    const value = inputs[name];
+    const isLinked =
+      typeof value === 'object' &&
+      value !== null &&
+      'kind' in value &&
+      kinds.some((kind) => kind === value.kind);
+    return isLinked ? (value as Extract<Linked, { readonly kind: Kind }>) : fail(name, wanted); // by its tag
+  };
 }
 
-export function readImage(inputs: NodeInputs, name: string): ImageBatch {
-  return readKind(inputs, name, ['image'], 'an IMAGE') as ImageBatch; // the tag was checked
-}
-
-export function readMask(inputs: NodeInputs, name: string): MaskBatch {
-  return readKind(inputs, name, ['mask'], 'a MASK') as MaskBatch; // the tag was checked
-}
-
-export function readLatent(inputs: NodeInputs, name: string): Latent {
-  return readKind(inputs, name, ['latent'], 'a LATENT') as Latent; // the tag was checked
-}
-
-export function readConditioning(inputs: NodeInputs, name: string): Conditioning {
-  return readKind(inputs, name, ['conditioning'], 'a CONDITIONING') as Conditioning; // the tag was checked
-}
-
-export function readModel(inputs: NodeInputs, name: string): ModelHandle {
-  return readKind(inputs, name, ['model', 'clip', 'vae'], 'a model') as ModelHandle; // the tag was checked
-}
+export const readImage = linked('an IMAGE', 'image');
+export const readMask = linked('a MASK', 'mask');
+export const readLatent = linked('a LATENT', 'latent');
+export const readConditioning = linked('a CONDITIONING', 'conditioning');
+export const readModel = linked('a model', 'model', 'clip', 'vae');
+export const readSigmas = linked('SIGMAS', 'sigmas');
+export const readSampler = linked('a SAMPLER', 'sampler');
+export const readGuider = linked('a GUIDER', 'guider');
+export const readNoise = linked('NOISE', 'noise');
 
 export function readNumber(inputs: NodeInputs, name: string): number {
   const value = inputs[name];
@@ -60,4 +70,14 @@ export function readText(inputs: NodeInputs, name: string): string {
 export function readBoolean(inputs: NodeInputs, name: string): boolean {
   const value = inputs[name];
   return typeof value === 'boolean' ? value : fail(name, 'a boolean');
+}
+
+const byNumber = new Intl.Collator('en', { numeric: true });
+
+/** The values of a group of inputs that grows, in its own order: `images.image_2` before `images.image_10`. */
+export function readMembers(inputs: NodeInputs, group: string): readonly unknown[] {
+  return Object.entries(inputs)
+    .filter(([name]) => name.startsWith(`${group}.`))
+    .sort(([a], [b]) => byNumber.compare(a, b))
+    .map(([, value]) => value);
 }

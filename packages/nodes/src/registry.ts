@@ -1,5 +1,5 @@
-import { AppError, type InputSpec, type NodeInfo, type ObjectInfo } from '@tiercel/contracts';
-import { inputSpecs } from '@tiercel/graph';
+import { AppError, type JsonObject, type NodeInfo, type ObjectInfo } from '@tiercel/contracts';
+import { hasDynamicInputs, inputSpecs, type DeclaredInput } from '@tiercel/graph';
 import type { NodeDefinition } from './node-definition.ts';
 
 /** The node classes a process can run. */
@@ -7,15 +7,20 @@ export interface NodeRegistry {
   /** The catalogue as /object_info serves it. */
   objectInfo(): ObjectInfo;
   get(classType: string): NodeDefinition | undefined;
-  /** The declared inputs that a prompt may set, by name. Empty for an unknown class. */
-  specsOf(classType: string): ReadonlyMap<string, InputSpec>;
+  /**
+   * The declared inputs that a prompt may set, by name; dynamic ones as these values make them. Empty for
+   * an unknown class.
+   */
+  inputsOf(classType: string, given: JsonObject): DeclaredInputs;
 }
 
-const NO_SPECS: ReadonlyMap<string, InputSpec> = new Map();
+export type DeclaredInputs = ReadonlyMap<string, DeclaredInput>;
+
+const NO_INPUTS: DeclaredInputs = new Map();
 
 /** @throws AppError node_plugin_invalid when two definitions have the same class_type, or one uses list outputs */
 export function createRegistry(definitions: readonly NodeDefinition[]): NodeRegistry {
-  const classes = new Map<string, { definition: NodeDefinition; specs: Map<string, InputSpec> }>();
+  const classes = new Map<string, RegisteredClass>();
   const catalogue: [string, NodeInfo][] = [];
   for (const definition of definitions) {
     const { class_type } = definition;
@@ -26,16 +31,28 @@ export function createRegistry(definitions: readonly NodeDefinition[]): NodeRegi
       throw new AppError('node_plugin_invalid', `${class_type}: list outputs are not supported.`);
     }
     const info = toNodeInfo(definition);
-    const specs = new Map(inputSpecs(info).map(({ name, spec }) => [name, spec]));
-    classes.set(class_type, { definition, specs });
+    classes.set(class_type, { definition, inputsOf: createReader(info) });
     catalogue.push([class_type, info]);
   }
   const objectInfo = Object.fromEntries(catalogue);
   return {
     objectInfo: () => objectInfo,
     get: (classType) => classes.get(classType)?.definition,
-    specsOf: (classType) => classes.get(classType)?.specs ?? NO_SPECS,
+    inputsOf: (classType, given) => classes.get(classType)?.inputsOf(given) ?? NO_INPUTS,
   };
+}
+
+interface RegisteredClass {
+  readonly definition: NodeDefinition;
+  inputsOf(given: JsonObject): DeclaredInputs;
+}
+
+function createReader(info: NodeInfo): RegisteredClass['inputsOf'] {
+  const read = (given: JsonObject) =>
+    new Map(inputSpecs(info, given).map((input) => [input.name, input]));
+  if (hasDynamicInputs(info)) return read;
+  const inputs = read({});
+  return () => inputs;
 }
 
 /** An object_info entry, members in ComfyUI's order (transcript 17). */

@@ -34,16 +34,46 @@ export interface MaskPlane {
   readonly samples: Float32Array;
 }
 
-/** A MODEL, CLIP or VAE: only the name of the checkpoint, as the sketch generator needs no weights. */
+/** A MODEL, CLIP or VAE: only what it was loaded from, as the sketch generator needs no weights. */
 export interface ModelHandle {
   readonly kind: 'model' | 'clip' | 'vae';
+  /** The file; with those of what was applied to it (LoRAs) behind it. */
   readonly checkpoint: string;
+}
+
+/** A CONTROL_NET, CLIP_VISION, UPSCALE_MODEL or the like: nothing about it reaches a sketch. */
+export interface AidHandle {
+  readonly kind: 'aid';
+  /** ComfyUI's name of the type. */
+  readonly type: string;
 }
 
 /** ComfyUI's CONDITIONING. */
 export interface Conditioning {
   readonly kind: 'conditioning';
   readonly text: string;
+}
+
+/** ComfyUI's SAMPLER. */
+export interface SamplerHandle {
+  readonly kind: 'sampler';
+  /** As KSamplerSelect has it, or the class that made it. */
+  readonly name: string;
+}
+
+/** ComfyUI's NOISE; without a seed it adds none. */
+export interface NoiseHandle {
+  readonly kind: 'noise';
+  readonly seed: number | bigint | undefined;
+}
+
+/** ComfyUI's GUIDER. */
+export interface Guider {
+  readonly kind: 'guider';
+  readonly checkpoint: string;
+  readonly prompt: string;
+  readonly negative: string;
+  readonly cfg: number;
 }
 
 /** What the sketch generator draws; every field changes the picture. */

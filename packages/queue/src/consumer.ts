@@ -83,7 +83,7 @@ export class Consumer {
     startedAt: number,
     next: NextTaker | undefined,
   ): Promise<FinishReply> {
-    const { count, preview } = summariseOutputs(result.outputs);
+    const { count, previewableCount, preview } = summariseOutputs(result.outputs);
     const { terminal } = result;
     const reply = await finishScript.run(this.#redis, {
       prefix: this.#prefix,
@@ -98,6 +98,7 @@ export class Consumer {
       meta: JSON.stringify(result.meta),
       report: JSON.stringify(result.report),
       outputs_count: count,
+      previewable_count: previewableCount,
       preview_output: preview === undefined ? '' : stringifyJson(preview),
       failure: terminal.type === 'execution_error' ? stringifyJson(terminal.data) : '',
       terminal_frame: boundedFrame(terminal.type, terminal.data, this.#options.maxEventBytes),
@@ -115,10 +116,10 @@ export class Consumer {
     await addPermits(this.#permits, 1);
   }
 
-  /** Whether nobody has taken the job after this claim was made, and it still runs. */
+  /** Whether the job is still this claim's: nobody has taken it since, and it is not back in the queue. */
   async holds(job: TakenJob): Promise<boolean> {
     const [state, holder] = await this.#redis.hmget(this.#names.job(job.id), 'state', 'claim');
-    return state === 'running' && holder === job.claimId;
+    return state !== 'pending' && holder === job.claimId;
   }
 
   /** Notes on the record where the work is done. @returns false when the claim is void */

@@ -14,5 +14,5 @@ export {
 export type { EndedJob, JobRecord, JobView } from './job-record.ts';
 export { Reader, type JobsPageQuery, type RunningJob } from './reader.ts';
 export { PermitRunner, type PermitRunnerOptions } from './runner.ts';
-export { openSecrets, SECRET_MEMBERS, sealSecrets } from './secrets.ts';
+export { openSecrets, sealSecrets } from './secrets.ts';
 export { Sweeper, type SweeperOptions } from './sweeper.ts';

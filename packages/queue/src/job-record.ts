@@ -10,6 +10,8 @@ export interface JobView {
   readonly endedAt: number | undefined;
   readonly workflowId: string | undefined;
   readonly outputsCount: number;
+  /** Of these, the ones that frontends can show. */
+  readonly previewableCount: number;
   readonly previewOutputText: string | undefined;
   readonly errorText: string | undefined;
 }
@@ -43,6 +45,7 @@ export const VIEW_FIELDS = [
   'ended',
   'workflow',
   'outputs_count',
+  'previewable_count',
   'preview_output',
   'error',
 ] as const;
@@ -76,6 +79,7 @@ export function toView(job: Fields<(typeof VIEW_FIELDS)[number]>): JobView {
     endedAt: numberOf(job.ended),
     workflowId: textOf(job.workflow),
     outputsCount: Number(job.outputs_count ?? 0),
+    previewableCount: Number(job.previewable_count ?? 0),
     previewOutputText: textOf(job.preview_output),
     errorText: textOf(job.error),
   };

@@ -18,9 +18,9 @@ export interface NewJob {
   readonly number: number | undefined;
   readonly front: boolean;
   readonly clientId: string | undefined;
-  readonly promptText: string;
+  readonly promptText: string | Buffer;
   /** extra_data with client_id, without secrets. */
-  readonly extraText: string;
+  readonly extraText: string | Buffer;
   readonly outputIds: readonly string[];
   /** JSON text of the node_errors of a partly valid prompt. */
   readonly nodeErrorsText: string;

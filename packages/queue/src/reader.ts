@@ -46,12 +46,18 @@ export class Reader {
 
   /** Pending plus running: ComfyUI's queue_remaining. */
   async countRemaining(): Promise<number> {
+    const { pending, running } = await this.countQueue();
+    return pending + running;
+  }
+
+  async countQueue(): Promise<{ pending: number; running: number }> {
     const replies = await this.#redis
       .multi()
       .zcard(this.#names.pending)
       .zcard(this.#names.running)
       .exec();
-    return (replies ?? []).reduce((sum, [, count]) => sum + Number(count), 0);
+    const [pending, running] = (replies ?? []).map(([, count]) => Number(count));
+    return { pending: pending ?? 0, running: running ?? 0 };
   }
 
   /** What callers sent with all pending jobs. */

@@ -1,5 +1,5 @@
 import { permitId, type PermitId, type RedisNames } from '@tiercel/contracts';
-import type { Logger, Redis } from '@tiercel/runtime';
+import { startInterval, type Logger, type Redis } from '@tiercel/runtime';
 import { WaitingError, Worker } from 'bullmq';
 import { PermitLease } from './permit-lease.ts';
 
@@ -80,7 +80,7 @@ export class PermitRunner {
   }
 
   start(): void {
-    this.#timer = setInterval(() => {
+    this.#timer = startInterval(() => {
       void this.#renew();
     }, this.#tickMs);
     void this.#worker.run();

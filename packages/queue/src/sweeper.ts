@@ -1,5 +1,5 @@
 import { promptId, type RedisNames } from '@tiercel/contracts';
-import type { Logger, Redis } from '@tiercel/runtime';
+import { startInterval, type Logger, type Redis } from '@tiercel/runtime';
 import { Job, type Queue } from 'bullmq';
 import type { Consumer } from './consumer.ts';
 import type { Editor } from './editor.ts';
@@ -59,7 +59,7 @@ export class Sweeper {
   }
 
   start(): void {
-    this.#timer = setInterval(() => {
+    this.#timer = startInterval(() => {
       this.#sweeping = this.sweep().catch((error: unknown) => {
         this.#log.warn({ err: error }, 'sweep failed');
       });
@@ -111,11 +111,11 @@ export class Sweeper {
     const { running } = this.#names;
     for (const id of await this.#findOlder(running, 2 * this.#options.lockMs, MAX_RUNNING)) {
       const [permit, claim] = await this.#redis.hmget(this.#names.job(id), 'permit', 'claim');
-      if (typeof permit !== 'string' || typeof claim !== 'string') continue;
+      if (typeof permit !== 'string') continue;
       const known = await Job.fromId(this.#permits, permit);
       if (known !== undefined) continue;
       this.#log.warn({ promptId: id }, 'a running job lost its permit: back to the queue');
-      await this.#parts.consumer.requeue(promptId(id), claim, { countAttempt: true });
+      await this.#parts.consumer.requeue(promptId(id), claim ?? '', { countAttempt: true });
     }
   }
 

@@ -1,15 +1,27 @@
+import { isAppError } from '@tiercel/contracts';
+import { summarizeError } from './describe-error.ts';
+import { inTime, LATE } from './in-time.ts';
 import type { Logger } from './logger.ts';
 
 type Closer = () => unknown;
 
+/** Of this process: a start that is told to stop fails at its next step, which is no failure then. */
+const stop = { isUnderWay: false };
+
 /** Signals this close together are one. */
 const SIGNAL_ECHO_MS = 700;
+/** For one closer that names no limit: most take no time, and those that need Redis wait for it in vain. */
+const CLOSE_LIMIT_MS = 1_000;
 
 /**
  * Closers in the reverse order of opening. Whoever opens a resource registers how it is closed.
+ *
+ * A stop always comes to its end: each closer has a limit, and what is not closed within it (a Redis that is away, a
+ * server that hangs) is left to the end of the process, which closes everything. Nothing depends on an orderly end:
+ * what a killed process leaves behind is repaired (docs/architecture.md).
  */
 export class Lifecycle {
-  readonly #closers: { name: string; close: Closer }[] = [];
+  readonly #closers: { name: string; close: Closer; limitMs: number }[] = [];
   readonly #log: Logger;
   #closing: Promise<void> | undefined;
 
@@ -17,20 +29,23 @@ export class Lifecycle {
     this.#log = log;
   }
 
-  onClose(name: string, close: Closer): void {
-    this.#closers.push({ name, close });
+  /** @param limitMs what the closer may take; then the next one's turn comes */
+  onClose(name: string, close: Closer, limitMs = CLOSE_LIMIT_MS): void {
+    this.#closers.push({ name, close, limitMs });
   }
 
-  /** Runs every closer once, last first; a failing one is logged and does not stop the others. */
+  /** Runs every closer once, last first; one that fails or hangs is logged and does not stop the others. */
   close(): Promise<void> {
+    stop.isUnderWay = true;
     this.#closing ??= this.#closeAll();
     return this.#closing;
   }
 
   async #closeAll(): Promise<void> {
-    for (const { name, close } of this.#closers.reverse()) {
+    for (const { name, close, limitMs } of this.#closers.reverse()) {
       try {
-        await close();
+        const closed = await inTime(Promise.resolve(close()), limitMs);
+        if (closed === LATE) this.#log.warn({ resource: name, limitMs }, 'closing takes too long');
       } catch (error) {
         this.#log.warn({ err: error, resource: name }, 'closing failed');
       }
@@ -65,15 +80,32 @@ export class Lifecycle {
  */
 export async function runMain(
   main: () => Promise<void>,
-  log: (error: unknown) => void,
+  print: (line: string) => void,
 ): Promise<void> {
+  const report = (error: unknown): void => {
+    print(isAppError(error) ? error.message : summarizeError(error));
+  };
+  endWhenUncaught(report);
   try {
     await main();
   } catch (error) {
-    log(error);
+    if (stop.isUnderWay) return; // whoever closes ends the process
+    report(error);
     process.exitCode = exitCodeFor(error);
     process.exit();
   }
+}
+
+/**
+ * An error that nobody catches still ends the process, but is reported by us: Node would print it with all that hangs
+ * on it, such as commands to Redis with their arguments. A later call replaces an earlier one.
+ */
+export function endWhenUncaught(report: (error: unknown) => void): void {
+  process.setUncaughtExceptionCaptureCallback(null);
+  process.setUncaughtExceptionCaptureCallback((error: unknown) => {
+    report(error);
+    process.exit(1);
+  });
 }
 
 /** 78 (EX_CONFIG of sysexits.h) when the operator must change something, else 1. */

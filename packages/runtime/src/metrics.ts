@@ -1,10 +1,16 @@
-import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { collectDefaultMetrics, Counter, Histogram, Registry, type Gauge } from 'prom-client';
+import { inTime, LATE } from './in-time.ts';
 
 export type MetricsRegistry = Registry;
 
 /** One process's metrics. Names are `comfy_<noun>_<unit>`; label values come from bounded sets. */
 export interface Metrics {
   readonly registry: MetricsRegistry;
+  counter<L extends string>(options: {
+    name: string;
+    help: string;
+    labelNames: readonly L[];
+  }): Counter<L>;
   histogram<L extends string>(options: {
     name: string;
     help: string;
@@ -22,6 +28,9 @@ export interface Metrics {
   }): void;
 }
 
+/** Scrapers give up after 10 s; one reading that waits must not take the others with it. */
+const READ_TIMEOUT_MS = 2_000;
+
 /** One line of a metric; `suffix` for the lines of a histogram (`_bucket`, `_sum`, `_count`). */
 export interface Sample {
   readonly suffix?: string;
@@ -29,12 +38,46 @@ export interface Sample {
   readonly value: number;
 }
 
-export function createMetrics(processKind: string): Metrics {
+/**
+ * @param onFailed told of what could not be read; the rest is shown all the same: a page of metrics that
+ *        goes away with Redis would be missed most then
+ */
+export function createMetrics(
+  processKind: string,
+  onFailed: (error: unknown, name: string) => void = () => undefined,
+): Metrics {
   const registry = new Registry();
   registry.setDefaultLabels({ process: processKind });
   collectDefaultMetrics({ register: registry, prefix: 'comfy_' });
+  const readings: Metrics['readings'] = ({ kind, name, help, read }) => {
+    const get = async () => ({
+      ...{ name, help, type: kind, aggregator: 'sum' },
+      values: (await readOrNothing(read, name)).map(({ suffix = '', labels, value }) => ({
+        ...{ labels, value },
+        metricName: `${name}${suffix}`,
+      })),
+    });
+    // The registry only asks a metric for its name, its values and to be reset.
+    registry.registerMetric({ name, help, get, reset: () => undefined } as unknown as Gauge);
+  };
+  const readOrNothing = async (
+    read: () => Promise<readonly Sample[]>,
+    name: string,
+  ): Promise<readonly Sample[]> => {
+    try {
+      const samples = await inTime(read(), READ_TIMEOUT_MS);
+      if (samples !== LATE) return samples;
+      throw new Error(`${name} was not read within ${READ_TIMEOUT_MS} ms`);
+    } catch (error) {
+      onFailed(error, name);
+      return [];
+    }
+  };
   return {
     registry,
+    readings,
+    counter: ({ name, help, labelNames }) =>
+      new Counter({ name, help, labelNames: [...labelNames], registers: [registry] }),
     histogram: ({ name, help, labelNames, buckets }) =>
       new Histogram({
         name,
@@ -44,25 +87,11 @@ export function createMetrics(processKind: string): Metrics {
         registers: [registry],
       }),
     gauge: ({ name, help, read }) => {
-      const gauge: Gauge = new Gauge({
-        name,
-        help,
-        registers: [registry],
-        async collect() {
-          gauge.set(await read());
-        },
+      readings({
+        kind: 'gauge',
+        ...{ name, help },
+        read: async () => [{ labels: {}, value: await read() }],
       });
-    },
-    readings: ({ kind, name, help, read }) => {
-      const get = async () => ({
-        ...{ name, help, type: kind, aggregator: 'sum' },
-        values: (await read()).map(({ suffix = '', labels, value }) => ({
-          ...{ labels, value },
-          metricName: `${name}${suffix}`,
-        })),
-      });
-      // The registry only asks a metric for its name, its values and to be reset.
-      registry.registerMetric({ name, help, get, reset: () => undefined } as unknown as Gauge);
     },
   };
 }

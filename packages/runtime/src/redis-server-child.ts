@@ -2,6 +2,9 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { Writable } from 'node:stream';
 
+/** For Redis to write everything after SIGTERM; then it is killed. */
+export const STOP_SECONDS = 20;
+
 /*
  * A Redis of our own, as a child process on DATA_DIR/redis.
  *
@@ -11,13 +14,19 @@ import { Writable } from 'node:stream';
  * only we hold, then sh becomes redis-server by exec, so that our child's pid is Redis itself. When we
  * die, the kernel closes the pipe, the shell's read ends and it stops Redis after a grace (our other
  * children are finishing then). When Redis ends first, a line on the pipe sends the shell away.
+ *
+ * A Redis that hangs (SIGSTOP, a disk that is gone) does not hear that it is to end: it is woken first, and killed
+ * when that did not help. What it has answered is in its append-only file.
  */
 const GUARD = `
 ( trap '' HUP INT TERM
   read -r _ <&3 && exit
-  left=$0
-  while [ "$left" -gt 0 ] && kill -0 $$; do sleep 1; left=$((left - 1)); done
+  wait_for() { left=$1; while [ "$left" -gt 0 ] && kill -0 $$; do sleep 1; left=$((left - 1)); done; }
+  wait_for "$0"
   kill -TERM $$
+  kill -CONT $$
+  wait_for ${STOP_SECONDS}
+  kill -KILL $$
 ) >/dev/null 2>&1 &
 exec "$@" 3<&-`;
 

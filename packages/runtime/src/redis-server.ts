@@ -5,13 +5,14 @@ import { join, resolve } from 'node:path';
 import { AppError } from '@tiercel/contracts';
 import { Redis, type RedisOptions } from 'ioredis';
 import { findRedisServer } from './redis-server-find.ts';
-import { spawnGuarded, type GuardedChild } from './redis-server-child.ts';
+import { spawnGuarded, STOP_SECONDS, type GuardedChild } from './redis-server-child.ts';
 import { lockRedisFolder, MAX_SOCKET_PATH_BYTES } from './redis-server-lock.ts';
+import { sleep, startTimer } from './timers.ts';
 
 const START_TIMEOUT_MS = 10_000;
 /** An append-only file of some gigabytes takes minutes to load. */
 const LOAD_TIMEOUT_MS = 15 * 60_000;
-const STOP_TIMEOUT_MS = 20_000;
+const STOP_TIMEOUT_MS = STOP_SECONDS * 1_000;
 const TAKEOVER_WAIT_MS = 20_000;
 const ASK_TIMEOUT_MS = 3_000;
 const POLL_MS = 25;
@@ -25,6 +26,8 @@ export interface RedisServerOptions {
   readonly listen?: 'socket' | 'port';
   /** Seconds that Redis lives on when this process dies without stopping it; default 0. */
   readonly lingerSeconds?: number;
+  /** Gives the start up; the server is stopped then. */
+  readonly signal?: AbortSignal | undefined;
   /** The server's command; default: the one `findRedisServer` finds. */
   readonly command?: string;
 }
@@ -43,22 +46,24 @@ export interface RedisServer {
 
 /**
  * Starts Redis with append-only persistence and waits until it serves (also while it loads).
- * @throws AppError redis_not_found when there is none, it does not start, or another process uses the folder
+ * @throws AppError redis_not_found when there is none, it does not start, or another process uses the folder;
+ *         the reason of `signal`
  */
 export async function startRedisServer(options: RedisServerOptions): Promise<RedisServer> {
-  const { say } = options;
-  const command = options.command ?? (await findRedisServer({ say }));
+  const { say, signal } = options;
+  signal?.throwIfAborted();
+  const command = options.command ?? (await findRedisServer({ say, signal }));
   const folder = resolve(options.dataDir, 'redis');
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const lock = await lockRedisFolder(folder);
   try {
-    await stopOrphan(folder, say);
+    await stopOrphan(folder, say, signal);
     const url = await chooseUrl(folder, options.listen);
     writePrivate(join(folder, 'url'), url);
     writePrivate(join(folder, 'redis.conf'), describeConfig(folder, url));
     const child = spawnGuarded(command, join(folder, 'redis.conf'), options.lingerSeconds ?? 0);
     void child.exited.then(lock.release);
-    await waitUntilServing(url, child, say);
+    await waitUntilServing(url, child, { say, signal });
     return createHandle(url, child);
   } catch (error) {
     lock.release();
@@ -67,19 +72,25 @@ export async function startRedisServer(options: RedisServerOptions): Promise<Red
 }
 
 function createHandle(url: string, child: GuardedChild): RedisServer {
-  const end = async (signal: NodeJS.Signals, timeoutMs: number): Promise<void> => {
-    child.process.kill(signal);
-    const timer = setTimeout(() => child.process.kill('SIGKILL'), timeoutMs);
-    await child.exited;
-    clearTimeout(timer);
-  };
   return {
     url,
     pid: child.pid,
     exited: child.exited,
-    stop: () => end('SIGTERM', STOP_TIMEOUT_MS),
-    kill: () => end('SIGKILL', STOP_TIMEOUT_MS),
+    stop: () => endChild(child),
+    kill: async () => {
+      child.process.kill('SIGKILL');
+      await child.exited;
+    },
   };
+}
+
+/** In order; one that hangs is woken, and killed when its time is over. */
+async function endChild({ process, exited }: GuardedChild): Promise<void> {
+  process.kill('SIGTERM');
+  process.kill('SIGCONT');
+  const timer = startTimer(() => process.kill('SIGKILL'), STOP_TIMEOUT_MS);
+  await exited;
+  clearTimeout(timer);
 }
 
 /** Keeps the URL of an earlier run where it can: processes that know it go on after a restart. */
@@ -151,12 +162,16 @@ function readEarlierUrl(folder: string): string | undefined {
 async function waitUntilServing(
   url: string,
   child: GuardedChild,
-  say: (line: string) => void,
+  { say, signal }: Pick<RedisServerOptions, 'say' | 'signal'>,
 ): Promise<void> {
   const startedAt = Date.now();
   let loading = false;
   while (Date.now() - startedAt < (loading ? LOAD_TIMEOUT_MS : START_TIMEOUT_MS)) {
     if (child.process.exitCode !== null || child.process.signalCode !== null) break;
+    if (signal?.aborted === true) {
+      await endChild(child);
+      signal.throwIfAborted();
+    }
     const info = await askOnce(url, (redis) => redis.info());
     if (typeof info === 'object') {
       if (!info.answer.includes(`process_id:${String(child.pid)}\r`)) break;
@@ -164,7 +179,7 @@ async function waitUntilServing(
       if (!loading) say('Redis is loading its data.');
       loading = true;
     }
-    await new Promise((done) => setTimeout(done, POLL_MS));
+    await sleep(POLL_MS);
   }
   child.process.kill('SIGKILL');
   await child.exited;
@@ -179,7 +194,11 @@ async function waitUntilServing(
  * A Redis that still runs on this folder although we hold its lock belongs to a Tiercel that was
  * killed. Its workers may be finishing jobs: they get a while, then Redis is asked to end.
  */
-async function stopOrphan(folder: string, say: (line: string) => void): Promise<void> {
+async function stopOrphan(
+  folder: string,
+  say: (line: string) => void,
+  signal: AbortSignal | undefined,
+): Promise<void> {
   const url = readEarlierUrl(folder);
   if (url === undefined) return;
   const orphan = await askOnce(url, (redis) => redis.info('server'));
@@ -190,13 +209,13 @@ async function stopOrphan(folder: string, say: (line: string) => void): Promise<
   while (Date.now() < deadline) {
     const clients = await askOnce(url, (redis) => redis.call('CLIENT', 'LIST'));
     if (typeof clients === 'string' || clients.answer.trim().split('\n').length <= 1) break;
-    await new Promise((done) => setTimeout(done, POLL_MS * 4));
+    await sleep(POLL_MS * 4, signal);
   }
   // The append-only file is complete; it is closed in order. The connection ends without an answer.
   await askOnce(url, (redis) => redis.call('SHUTDOWN'));
   while (Date.now() < deadline + STOP_TIMEOUT_MS) {
     if ((await askOnce(url, (redis) => redis.ping())) === 'nobody') return;
-    await new Promise((done) => setTimeout(done, POLL_MS));
+    await sleep(POLL_MS, signal);
   }
   throw orphanRemains(folder);
 }

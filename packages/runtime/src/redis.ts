@@ -1,6 +1,9 @@
 import { AppError } from '@tiercel/contracts';
 import { Redis, type RedisOptions } from 'ioredis';
+import { inTime, LATE } from './in-time.ts';
 import type { Logger } from './logger.ts';
+import { RedisConnectionError } from './redis-trouble.ts';
+import { sleep } from './timers.ts';
 import { writeTogether } from './write-together.ts';
 
 export type { Redis };
@@ -43,63 +46,89 @@ export function connectRedis(url: string, role: ConnectionRole, log: Logger): Re
   let reported = false;
   redis.on('error', (error: Error) => {
     // One line per outage, not one per attempt.
-    if (!reported) log.warn({ err: error, role }, 'redis connection lost');
+    const err = new RedisConnectionError(error);
+    if (!reported) log.warn({ err, role }, 'redis connection lost');
     reported = true;
   });
   redis.on('ready', () => {
-    if (reported) log.info({ role }, 'redis connection is back');
+    if (reported) log.debug({ role }, 'redis connection is back');
     reported = false;
   });
   return redis;
 }
 
-/** Ends a connection: what is under way is finished, unless Redis is away. */
+const QUIT_LIMIT_MS = 500;
+
+/** Ends a connection: what is under way is finished, unless Redis is away or hangs. */
 export async function closeRedis(redis: Redis): Promise<void> {
-  if (redis.status === 'ready') await redis.quit();
-  else redis.disconnect();
+  if (redis.status === 'ready') await inTime(redis.quit(), QUIT_LIMIT_MS);
+  redis.disconnect();
 }
 
+const ASK_EVERY_MS = 100;
+
 /**
- * Waits until a connection answers.
- * @throws AppError redis_unreachable after `timeoutMs`
+ * Waits until a connection answers, whatever Redis does: refuses, hangs, loads, or asks for another password.
+ * @throws AppError redis_unreachable after `timeoutMs`, or as soon as Redis refuses the login
  */
 export async function waitForRedis(redis: Redis, timeoutMs: number): Promise<void> {
-  const deadline = Date.now() + timeoutMs;
-  let last: unknown;
-  while (Date.now() < deadline) {
-    try {
-      await redis.ping();
-      return;
-    } catch (error) {
-      last = error;
-      await new Promise((done) => setTimeout(done, 100));
-    }
-  }
-  throw new AppError('redis_unreachable', `Redis at ${describeRedis(redis)} does not answer.`, {
-    cause: last,
+  const waiting = { isOver: false };
+  let refusal: Error | undefined;
+  let refuse: () => void = () => undefined;
+  const refused = new Promise<void>((resolve) => {
+    refuse = resolve;
   });
+  const note = (error: unknown): void => {
+    if (!isLoginRefusal(error)) return;
+    refusal = error;
+    refuse();
+  };
+  // Which errors a command gets and which only the connection does depends on its role.
+  redis.on('error', note);
+  const answered = async (): Promise<void> => {
+    while (!waiting.isOver) {
+      try {
+        await redis.ping();
+        return;
+      } catch (error) {
+        note(error);
+        await sleep(ASK_EVERY_MS);
+      }
+    }
+  };
+  try {
+    const outcome = await inTime(Promise.race([answered(), refused]), timeoutMs);
+    if (refusal === undefined && outcome !== LATE) return;
+  } finally {
+    waiting.isOver = true;
+    redis.off('error', note);
+  }
+  throw new AppError('redis_unreachable', describeUnreachable(redis, refusal), { cause: refusal });
+}
+
+/** Asking again does not help: the password in REDIS_URL is another one, or lacks. */
+function isLoginRefusal(error: unknown): error is Error {
+  return error instanceof Error && /^(NOAUTH|WRONGPASS|ERR invalid password)/.test(error.message);
+}
+
+function describeUnreachable(redis: Redis, refusal: Error | undefined): string {
+  const where = `Redis at ${describeRedis(redis)}`;
+  if (refusal === undefined) {
+    // Connected, and the first question is not answered.
+    const isThere = redis.status === 'connect';
+    return isThere
+      ? `${where} does not answer: it takes connections, but hangs or still loads its data.`
+      : `${where} does not answer.`;
+  }
+  return refusal.message.startsWith('NOAUTH')
+    ? `${where} asks for a password; put it into REDIS_URL (redis://:password@host:port).`
+    : `${where} refuses the name or password in REDIS_URL.`;
 }
 
 /** Host and port, or socket path: never the password. */
 function describeRedis(redis: Redis): string {
   const { path, host, port } = redis.options;
   return path ?? `${host ?? 'localhost'}:${String(port ?? 6379)}`;
-}
-
-const UNAVAILABLE_NAMES = new Set(['MaxRetriesPerRequestError', 'AbortError']);
-const UNAVAILABLE_CODES = new Set(['ECONNREFUSED', 'ECONNRESET', 'ENOENT', 'EPIPE', 'ETIMEDOUT']);
-/** Redis 6 hides the code of an error that a script ran into behind where in the script it was. */
-const UNAVAILABLE_MESSAGES =
-  /^(Stream isn't writeable|Connection is closed|Command timed out)|^(.*: -)?(LOADING|BUSY|MASTERDOWN|OOM|MISCONF|READONLY|NOREPLICAS) /;
-
-/**
- * Whether an error means "Redis cannot serve now, try again". ioredis gives most of these no code, so
- * this one place reads their messages.
- */
-export function isRedisUnavailable(error: unknown): boolean {
-  if (!(error instanceof Error)) return false;
-  if (UNAVAILABLE_NAMES.has(error.name) || UNAVAILABLE_MESSAGES.test(error.message)) return true;
-  return 'code' in error && UNAVAILABLE_CODES.has(String(error.code));
 }
 
 /**

@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import { isRedisUnavailable } from './redis.ts';
+import { isRedisUnavailable } from './redis-trouble.ts';
+import { sleep } from './timers.ts';
 
 const FIRST_DELAY_MS = 50;
 const MAX_DELAY_MS = 1_000;
@@ -26,7 +26,7 @@ export async function untilServed<T>(
       onRefused?.(error, tries === 0);
     }
     const delayMs = Math.min(FIRST_DELAY_MS * 2 ** tries, MAX_DELAY_MS);
-    await sleep(delayMs, undefined, signal === undefined ? {} : { signal }).catch(() => undefined);
+    await sleep(delayMs, signal).catch(() => undefined);
     signal?.throwIfAborted();
   }
 }

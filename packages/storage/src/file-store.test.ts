@@ -42,6 +42,37 @@ async function filesIn(folder: string): Promise<string[]> {
     .sort();
 }
 
+describe('an output that another program has named', () => {
+  test('keeps its pattern; its numbers go on after those of all files of its stem', async () => {
+    const numbered = output('v/a', { naming: { kind: 'numbered', after: '-x' } });
+    await expect(files.saveOutput(numbered)).resolves.toMatchObject({ filename: 'a_00001-x.png' });
+    await expect(files.saveOutput(output('v/a'))).resolves.toMatchObject({
+      filename: 'a_00002_.png',
+    });
+    const restarted = new FileStore(root);
+    const bare = output('v/a', { naming: { kind: 'numbered', after: '' } });
+    await expect(restarted.saveOutput(bare)).resolves.toMatchObject({ filename: 'a_00003.png' });
+    await expect(new FileStore(root).saveOutput(bare)).resolves.toMatchObject({
+      filename: 'a_00004.png',
+    });
+  });
+
+  test('keeps a name without a number while it is free, and is never put over another', async () => {
+    const plain = output('mesh', { naming: { kind: 'plain' } });
+    const names = await Promise.all([1, 2, 3].map(() => files.saveOutput(plain)));
+    expect(names.map(({ filename }) => filename).sort()).toEqual([
+      ...['mesh.png', 'mesh_00001_.png', 'mesh_00002_.png'],
+    ]);
+  });
+
+  test('is not filled in: what looks like a placeholder is its name', async () => {
+    const named = output('%year%/%width%', { naming: { kind: 'plain' } });
+    await expect(files.saveOutput(named)).resolves.toMatchObject({
+      ...{ subfolder: '%year%', filename: '%width%.png' },
+    });
+  });
+});
+
 describe('an output', () => {
   test('gets the next number of its prefix, in the folder that the prefix names', async () => {
     await expect(files.saveOutput(output('a/b/pre'))).resolves.toEqual({
@@ -67,6 +98,29 @@ describe('an output', () => {
     await expect(files.saveOutput(output('pre'))).resolves.toMatchObject({
       filename: 'pre_00042_.png',
     });
+  });
+
+  test('that comes in parts has a name when it is whole, and none when it breaks off', async () => {
+    let go = (): void => undefined;
+    const held = new Promise<void>((resolve) => {
+      go = resolve;
+    });
+    const parts = async function* (isWhole: boolean) {
+      yield bytes('first ');
+      await held;
+      if (!isWhole) throw new Error('broken off');
+      yield bytes('second');
+    };
+    const saved = files.saveOutput(output('sub/video', { bytes: parts(true) }));
+    const broken = files.saveOutput(output('sub/video', { bytes: parts(false) }));
+    await files.saveOutput(output('sub/video'));
+    expect(await filesIn('output/sub')).toEqual(['video_00001_.png']);
+    go();
+    await expect(broken).rejects.toThrow('broken off');
+    await expect(saved).resolves.toMatchObject({ filename: 'video_00002_.png' });
+    expect(await filesIn('output/sub')).toEqual(['video_00001_.png', 'video_00002_.png']);
+    expect(await readFile(join(root, 'output/sub/video_00002_.png'), 'utf8')).toBe('first second');
+    expect(await filesIn('output/.tiercel-tmp')).toEqual([]);
   });
 
   test('has the time and the size in its name when the prefix asks for them', async () => {
@@ -183,8 +237,9 @@ describe('a stored file', () => {
   });
 
   test('that is not there is told by the name the caller used', async () => {
-    for (const failure of [files.readInput('no.png [temp]'), files.fingerprint('no.png [temp]')]) {
-      await expect(failure).rejects.toMatchObject({
+    const name = 'no.png [temp]';
+    for (const read of [() => files.readInput(name), () => files.fingerprint(name)]) {
+      await expect(read()).rejects.toMatchObject({
         code: 'ENOENT',
         message: 'No such file: no.png [temp]',
       });

@@ -1,3 +1,4 @@
+import { createReadStream } from 'node:fs';
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
@@ -10,11 +11,12 @@ import {
 import { parseAnnotated } from './annotated-name.ts';
 import { FileNotFoundError } from './file-not-found.ts';
 import { findFile, type FoundFile } from './found-file.ts';
-import { NameCounters } from './name-counters.ts';
-import { isAbsent, translateBadName } from './node-errors.ts';
+import { NameCounters, type FileMaker } from './name-counters.ts';
+import { errnoOf, isAbsent, onFiles, translateFileError } from './node-errors.ts';
 import { expandPrefix, splitPrefix } from './output-names.ts';
+import { createFile, placeNew } from './placing.ts';
 import { purgeFolder } from './purge.ts';
-import { joinInside, resolveInside, WORK_FOLDER } from './safe-path.ts';
+import { joinInside, resolveInside, toSlashes, WORK_FOLDER } from './safe-path.ts';
 import { placeUpload, placeUploadOver } from './upload-placing.ts';
 import { createWorkPath, writeWorkFile } from './work-files.ts';
 
@@ -44,6 +46,8 @@ export interface StoredUpload {
 const EXTENSION = /^\.[A-Za-z0-9]{1,16}$/;
 /** Output folders remembered as checked. */
 const MAX_FOLDERS = 10_000;
+/** More than a file system keeps in a corner of a full disk. */
+const PROBE = Buffer.alloc(64 * 1024);
 /** Work files older than this were left by a process that died. */
 const ABANDONED_AFTER_MS = 6 * 60 * 60 * 1000;
 
@@ -51,6 +55,7 @@ const ABANDONED_AFTER_MS = 6 * 60 * 60 * 1000;
  * ComfyUI's file space below one folder: `output/`, `input/`, `temp/`. Several processes use it at
  * once; what they need to agree on, they agree on through the file system. Contents are not synced
  * to the disk at each write: a killed process loses nothing, a power cut may lose the last seconds.
+ * A file system that fails makes AppError storage_unavailable of every method; no error names a path.
  */
 export class FileStore {
   readonly #root: string;
@@ -65,23 +70,42 @@ export class FileStore {
   /**
    * Stores an output under the next free name of its prefix.
    * @param now for the time placeholders of the prefix
-   * @throws AppError path_refused when the prefix leaves the folder, bad_request when it cannot be a name
+   * @throws AppError path_refused when the prefix leaves the folder, bad_request when it cannot be a name,
+   *         storage_unavailable
    */
   async saveOutput(output: NewOutput, now: Date = new Date()): Promise<OutputRef> {
     if (!EXTENSION.test(output.extension)) {
       throw new AppError('bad_request', 'The file extension cannot be used.');
     }
+    const { naming, bytes } = output;
     const values = { now, width: output.width ?? 0, height: output.height ?? 0 };
-    const { subfolder, stem } = splitPrefix(expandPrefix(output.prefix, values));
+    const prefix = naming === undefined ? expandPrefix(output.prefix, values) : output.prefix;
+    const { subfolder, stem } = splitPrefix(prefix);
     const root = this.#folder(output.type);
     joinInside(root, stem);
     try {
       const folder = await this.#outputFolder(root, subfolder);
-      const filename = await this.#counters.create(folder, stem, output.extension, output.bytes);
+      const make = (file: FileMaker) => this.#createOutput({ folder, stem }, output, file);
+      const filename =
+        bytes instanceof Uint8Array
+          ? await make((path) => createFile(path, bytes))
+          : await placeParts(root, bytes, make);
       return { filename, subfolder, type: output.type };
     } catch (error) {
-      throw translateBadName(error);
+      throw translateFileError(error);
     }
+  }
+
+  /** Makes a file under the name that the output asks for, or the next free one. @returns the name */
+  async #createOutput(
+    { folder, stem }: { folder: string; stem: string },
+    { naming, extension }: NewOutput,
+    make: FileMaker,
+  ): Promise<string> {
+    const plain = `${stem}${extension}`;
+    if (naming?.kind === 'plain' && (await make(join(folder, plain)))) return plain;
+    const after = naming?.kind === 'numbered' ? naming.after : '_';
+    return this.#counters.create(folder, stem, `${after}${extension}`, make);
   }
 
   /** Checked for links that lead outside at the first save only: asking the disk each time is slow. */
@@ -103,7 +127,9 @@ export class FileStore {
    */
   async find(ref: FileRef): Promise<FoundFile | null> {
     const root = this.#folder(ref.type ?? 'output');
-    return findFile(await resolveInside(root, ref.subfolder ?? '', ref.filename));
+    return onFiles(async () =>
+      findFile(await resolveInside(root, ref.subfolder ?? '', ref.filename)),
+    );
   }
 
   async outputExists(ref: OutputRef): Promise<boolean> {
@@ -121,16 +147,33 @@ export class FileStore {
 
   /**
    * The content of an input as a node names it.
-   * @throws FileNotFoundError; AppError path_refused
+   * @param beforeRead told the size in bytes; the file is read when that resolves
+   * @throws FileNotFoundError; AppError path_refused; what `beforeRead` throws
    */
-  async readInput(annotatedName: string): Promise<Uint8Array> {
+  async readInput(
+    annotatedName: string,
+    beforeRead?: (sizeBytes: number) => Promise<void>,
+  ): Promise<Uint8Array> {
     const found = await this.resolveAnnotated(annotatedName);
     if (found === null) throw new FileNotFoundError(annotatedName);
+    await beforeRead?.(found.size);
     try {
       return await readFile(found.path);
     } catch (error) {
-      throw isAbsent(error) ? new FileNotFoundError(annotatedName) : error;
+      throw isAbsent(error) ? new FileNotFoundError(annotatedName) : translateFileError(error);
     }
+  }
+
+  /**
+   * An input as a node names it, to be read in parts.
+   * @throws FileNotFoundError; AppError path_refused
+   */
+  async openInput(
+    annotatedName: string,
+  ): Promise<{ readonly sizeBytes: number; read(): AsyncIterable<Uint8Array> }> {
+    const found = await this.resolveAnnotated(annotatedName);
+    if (found === null) throw new FileNotFoundError(annotatedName);
+    return { sizeBytes: found.size, read: () => createReadStream(found.path) };
   }
 
   /**
@@ -148,7 +191,7 @@ export class FileStore {
    * without hidden ones, as /internal/files.
    */
   async listFiles(type: FileType, order: 'name' | 'newest' = 'name'): Promise<string[]> {
-    const names = await this.#fileNames(type);
+    const names = await onFiles(() => this.#fileNames(type));
     if (order === 'name') return names.sort();
     const dated = await Promise.all(
       names
@@ -162,12 +205,12 @@ export class FileStore {
 
   /** A path where an upload may be written before saveUpload gives it its name. */
   createUploadPath(): Promise<string> {
-    return createWorkPath(this.#folder('input'));
+    return onFiles(() => createWorkPath(this.#folder('input')));
   }
 
-  /** Writes bytes where saveUpload takes them from. */
-  writeUpload(bytes: Uint8Array): Promise<string> {
-    return writeWorkFile(this.#folder('input'), bytes);
+  /** Writes bytes, or parts of a file, where saveUpload takes them from. */
+  writeUpload(bytes: Uint8Array | readonly Uint8Array[]): Promise<string> {
+    return onFiles(() => writeWorkFile(this.#folder('input'), bytes));
   }
 
   /**
@@ -176,7 +219,7 @@ export class FileStore {
    */
   async saveUpload(upload: NewUpload): Promise<StoredUpload> {
     const { type, filename, workPath } = upload;
-    const subfolder = upload.subfolder.replace(/\/+$/, '');
+    const subfolder = toSlashes(upload.subfolder).replace(/\/+$/, '');
     try {
       if (filename === '' || filename === '.' || filename.includes('/')) {
         throw new AppError('path_refused', 'The file name is not allowed.');
@@ -187,9 +230,25 @@ export class FileStore {
       const place = upload.onExisting === 'replace' ? placeUploadOver : placeUpload;
       return { name: await place(workPath, folder, filename), subfolder, type };
     } catch (error) {
-      throw translateBadName(error);
+      throw translateFileError(error);
     } finally {
       await rm(workPath, { force: true });
+    }
+  }
+
+  /**
+   * Writes to each folder and takes it back.
+   * @returns the error code of the file system when that cannot be done (`ENOSPC`, `EROFS`, ...), else undefined
+   */
+  async findWriteProblem(): Promise<string | undefined> {
+    try {
+      for (const type of FILE_TYPES) {
+        const path = await writeWorkFile(this.#folder(type), PROBE);
+        await rm(path);
+      }
+      return undefined;
+    } catch (error) {
+      return errnoOf(error) ?? 'cannot be written';
     }
   }
 
@@ -219,5 +278,19 @@ export class FileStore {
       if (isAbsent(error)) return [];
       throw error;
     }
+  }
+}
+
+/** Written under another name until it is whole: its parts may take long, and may end in an error. */
+async function placeParts(
+  root: string,
+  parts: AsyncIterable<Uint8Array>,
+  make: (file: FileMaker) => Promise<string>,
+): Promise<string> {
+  const workPath = await writeWorkFile(root, parts);
+  try {
+    return await make((path) => placeNew(workPath, path));
+  } finally {
+    await rm(workPath, { force: true });
   }
 }

@@ -2,7 +2,6 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isAbsent } from './node-errors.ts';
 import { counterOf, outputName } from './output-names.ts';
-import { createFile } from './placing.ts';
 
 /** Folder and stem pairs remembered per process; the least recently used is forgotten. */
 const MAX_REMEMBERED = 10_000;
@@ -13,6 +12,9 @@ interface Counter {
   last: number;
 }
 
+/** Makes a file at a path; false when the name is taken. */
+export type FileMaker = (path: string) => Promise<boolean>;
+
 /**
  * Hands out `stem_00001_.png`, `stem_00002_.png`, ... A name is taken by creating the file, which
  * the file system lets succeed once, so processes need no lock. The last number is remembered per
@@ -22,20 +24,16 @@ export class NameCounters {
   readonly #counters = new Map<string, Promise<Counter>>();
 
   /**
-   * Writes the bytes under the next free name in `folder` and returns that name. Nobody is told the name
+   * Makes a file under the next free name in `folder` and returns that name. Nobody is told the name
    * before the file is whole; one that a killed process left half-written is never named to anybody.
+   * @param ending what follows the number: `_.png`
    */
-  async create(
-    folder: string,
-    stem: string,
-    extension: string,
-    bytes: Uint8Array,
-  ): Promise<string> {
+  async create(folder: string, stem: string, ending: string, make: FileMaker): Promise<string> {
     const counter = await this.#counterFor(folder, stem);
     for (let losses = 1; ; losses += 1) {
       counter.last += 1;
-      const name = outputName(stem, counter.last, extension);
-      if (await createFile(join(folder, name), bytes)) return name;
+      const name = outputName(stem, counter.last, ending);
+      if (await make(join(folder, name))) return name;
       if (losses % LOSSES_BEFORE_REREAD === 0) {
         const last = await readLast(folder, stem);
         counter.last = Math.max(counter.last, last);

@@ -20,8 +20,45 @@ export function isAbsent(error: unknown): boolean {
  */
 const BAD_NAME = new Set(['ENAMETOOLONG', 'EISDIR', 'ENOTDIR', 'ENOTEMPTY', 'EINVAL', 'EILSEQ']);
 
-/** An AppError bad_request in place of the system's refusal of a name; other errors as they are. */
-export function translateBadName(error: unknown): unknown {
-  if (!BAD_NAME.has(errnoOf(error) ?? '')) return error;
-  return new AppError('bad_request', 'The file name cannot be used.', { cause: error });
+/** What a person understands of the codes by which a file system fails. */
+const TROUBLES: Readonly<Record<string, string>> = {
+  ENOSPC: 'the disk is full',
+  EDQUOT: 'the quota of the disk is used up',
+  EFBIG: 'the file is larger than the system allows',
+  EROFS: 'the file system is read-only',
+  EACCES: 'the system does not allow it',
+  EPERM: 'the system does not allow it',
+  EMFILE: 'too many files are open',
+  ENFILE: 'too many files are open',
+};
+const RETRY_AFTER_SECONDS = 10;
+
+/**
+ * An error of the file system as it may be shown: the system's message has the path, which is for the log (`cause`).
+ * A refused name is the caller's to correct, anything else is trouble of the storage. Other errors as they are.
+ */
+export function translateFileError(error: unknown): unknown {
+  const code = errnoOf(error) ?? '';
+  if (BAD_NAME.has(code)) {
+    return new AppError('bad_request', 'The file name cannot be used.', { cause: error });
+  }
+  if (typeof error !== 'object' || error === null || !('syscall' in error)) return error;
+  const trouble = TROUBLES[code] ?? 'the file system failed';
+  return new AppError(
+    'storage_unavailable',
+    `The storage cannot be used now: ${trouble} (${code}).`,
+    {
+      cause: error,
+      retryAfterSeconds: RETRY_AFTER_SECONDS,
+    },
+  );
+}
+
+/** Runs work on files; its errors can be shown. */
+export async function onFiles<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw translateFileError(error);
+  }
 }

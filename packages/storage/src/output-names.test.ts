@@ -38,15 +38,16 @@ describe('a filename prefix', () => {
 
 describe('the counter of an output name', () => {
   test('is written with five digits and a trailing underscore', () => {
-    expect(outputName('pre', 7, '.png')).toBe('pre_00007_.png');
-    expect(outputName('pre', 123456, '.webp')).toBe('pre_123456_.webp');
+    expect(outputName('pre', 7, '_.png')).toBe('pre_00007_.png');
+    expect(outputName('pre', 123456, '_.webp')).toBe('pre_123456_.webp');
   });
 
   test.each([
     ['pre_00012_.png', 12],
     ['pre_00012_.webp', 12],
     ['pre_7_x.png', 7],
-    ['pre_00012.png', 0],
+    ['pre_00012.png', 12],
+    ['pre_00012-audio.mp4', 12],
     ['pre_a_00012_.png', 0],
     ['prefix_00012_.png', 0],
     ['other_00012_.png', 0],

@@ -1,5 +1,6 @@
 import { posix } from 'node:path';
 import { AppError } from '@tiercel/contracts';
+import { toSlashes } from './safe-path.ts';
 
 export interface PrefixValues {
   readonly now: Date;
@@ -57,8 +58,8 @@ function formatDate(format: string, date: Date): string {
  * @throws AppError path_refused when the prefix leads out of its folder
  */
 export function splitPrefix(prefix: string): { subfolder: string; stem: string } {
-  const path = posix.normalize(prefix.replaceAll('\\', '/'));
-  if (path.startsWith('/') || path === '..' || path.startsWith('../')) {
+  const path = posix.normalize(toSlashes(prefix));
+  if (/^(?:[a-z]:)?\//i.test(path) || path === '..' || path.startsWith('../')) {
     throw new AppError('path_refused', 'The file name prefix leads out of its folder.');
   }
   const trimmed = path.replace(/\/+$/, '');
@@ -66,18 +67,21 @@ export function splitPrefix(prefix: string): { subfolder: string; stem: string }
   return { subfolder: folder === '.' ? '' : folder, stem: posix.basename(trimmed) };
 }
 
-/** `stem_00001_.png`: five digits and a trailing underscore, as ComfyUI's save nodes write it. */
-export function outputName(stem: string, counter: number, extension: string): string {
-  return `${stem}_${String(counter).padStart(5, '0')}_${extension}`;
+/**
+ * `stem_00001_.png`: five digits and a trailing underscore, as ComfyUI's save nodes write it.
+ * @param ending what follows the digits, extension included
+ */
+export function outputName(stem: string, counter: number, ending: string): string {
+  return `${stem}_${String(counter).padStart(5, '0')}${ending}`;
 }
 
 /**
- * The counter inside an existing file name, 0 if it has none. As ComfyUI, any extension and any
- * text after the digits' underscore counts, so that mixed formats share one sequence.
+ * The counter inside an existing file name, 0 if it has none. Whatever follows the digits, they count, so that
+ * all files of a stem share one sequence (ComfyUI counts those before `_` or `.`, savers of extensions any).
  */
 export function counterOf(name: string, stem: string): number {
   if (!name.startsWith(`${stem}_`)) return 0;
-  const digits = /^(\d+)(?:_|$)/.exec(name.slice(stem.length + 1))?.[1];
+  const digits = /^\d+/.exec(name.slice(stem.length + 1))?.[0];
   const counter = Number(digits ?? 0);
   return Number.isSafeInteger(counter) ? counter : 0;
 }

@@ -24,7 +24,10 @@ describe('a path below a folder', () => {
     ['/etc/passwd'],
     ['..\\x'],
     ['\\\\server\\share'],
-    ['a\\b'],
+    ['C:\\x'],
+    ['c:/x'],
+    ['a\\..\\..\\x'],
+    ['.tiercel-tmp\\x'],
     ['a\0b'],
     ['%2e%2e%2fx'],
     ['%2E%2E/x'],
@@ -47,6 +50,14 @@ describe('a path below a folder', () => {
     ['%41.png'],
   ])('is taken literally when it is %j', async (part) => {
     await expect(resolveInside(root, part)).resolves.toBe(join(root, part));
+  });
+
+  test.each([
+    ['sub\\deep\\a.png', 'sub/deep/a.png'],
+    ['sub\\deep/a.png', 'sub/deep/a.png'],
+    ['sub\\', 'sub'],
+  ])('may be written as on Windows: %j', async (part, meant) => {
+    await expect(resolveInside(root, part)).resolves.toBe(join(root, meant));
   });
 
   test('may not pass through a symbolic link that leads outside', async () => {

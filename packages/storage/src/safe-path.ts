@@ -29,26 +29,36 @@ function decodeDangerous(text: string): string {
   return decoded;
 }
 
+/**
+ * A name with `/` between its parts: clients on Windows write `\`, and it separates wherever a name is
+ * read or written, as in the prefixes of output files.
+ */
+export function toSlashes(name: string): string {
+  return name.replaceAll('\\', '/');
+}
+
 function leavesFolder(part: string): boolean {
+  const path = toSlashes(part);
   return (
-    part.includes('\0') ||
-    part.startsWith('/') ||
-    part.startsWith('\\') ||
-    part.split(/[/\\]/).includes('..')
+    path.includes('\0') ||
+    path.startsWith('/') ||
+    /^[a-z]:\//i.test(path) ||
+    path.split('/').includes('..')
   );
 }
 
 function refuse(): never {
-  throw new AppError('path_refused', 'The path is not allowed.');
+  throw new AppError('path_refused', 'A file name or subfolder may not lead out of its folder.');
 }
 
 /**
- * Joins path parts below `root` by their text alone. A part may hold several segments ("a/b").
- * @throws AppError path_refused on `..`, absolute parts, backslashes, NUL, or escapes of these
+ * Joins path parts below `root` by their text alone. A part may hold several segments ("a/b", "a\b").
+ * @throws AppError path_refused on `..`, absolute parts, NUL, or escapes of these
  */
-export function joinInside(root: string, ...parts: readonly string[]): string {
+export function joinInside(root: string, ...given: readonly string[]): string {
+  const parts = given.map(toSlashes);
   for (const part of parts) {
-    if (part.includes('\\') || leavesFolder(part) || leavesFolder(decodeDangerous(part))) refuse();
+    if (leavesFolder(part) || leavesFolder(decodeDangerous(part))) refuse();
     if (part.split('/').includes(WORK_FOLDER)) refuse();
   }
   const base = resolve(root);

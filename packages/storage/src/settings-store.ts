@@ -2,6 +2,7 @@ import { access, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   AppError,
+  countJsonValues,
   isJsonObject,
   parseJson,
   stringifyJson,
@@ -9,7 +10,7 @@ import {
   type JsonValue,
 } from '@tiercel/contracts';
 import { withFileLock } from './file-lock.ts';
-import { errnoOf, isAbsent } from './node-errors.ts';
+import { errnoOf, isAbsent, onFiles, translateFileError } from './node-errors.ts';
 import { placeOver } from './placing.ts';
 import { WORK_FOLDER } from './safe-path.ts';
 import { writeWorkFile } from './work-files.ts';
@@ -17,13 +18,17 @@ import { writeWorkFile } from './work-files.ts';
 /** ComfyUI's own name for it, so that an existing user folder can be copied over. */
 const SETTINGS_FILE = 'comfy.settings.json';
 const LOCK = { staleMs: 10_000, timeoutMs: 30_000 };
-const DEFAULT_MAX_BYTES = 8 * 1024 * 1024;
+const DEFAULT_MAX_BYTES = 2 * 1024 * 1024;
+/** They are parsed at every reading and writing; a frontend has some hundreds. */
+const MAX_VALUES = 20_000;
 
 /** Values to set; undefined takes the key away. */
 export type SettingsPatch = ReadonlyMap<string, JsonValue | undefined>;
 
 export interface SettingsOptions {
   readonly maxBytes?: number;
+  /** Those of a system on which nobody has stored any. */
+  readonly initial?: JsonObject;
   /** Called when the file turns out not to hold settings, once until it holds some again. */
   readonly onUnreadable?: () => void;
 }
@@ -42,6 +47,7 @@ interface Waiting {
 export class SettingsStore {
   readonly #folder: string;
   readonly #maxBytes: number;
+  readonly #initial: JsonObject;
   readonly #onUnreadable: () => void;
   #isUnreadable = false;
   #waiting: Waiting[] = [];
@@ -50,18 +56,19 @@ export class SettingsStore {
   constructor(folder: string, options: SettingsOptions = {}) {
     this.#folder = folder;
     this.#maxBytes = options.maxBytes ?? DEFAULT_MAX_BYTES;
+    this.#initial = options.initial ?? {};
     this.#onUnreadable = options.onUnreadable ?? (() => undefined);
   }
 
   /** Nothing instead of settings that cannot be read, as ComfyUI 0.3.64. */
   async read(): Promise<JsonObject> {
-    const stored = await this.#load();
+    const stored = await onFiles(() => this.#load());
     return stored === 'unreadable' ? {} : stored;
   }
 
   /**
    * Merges into the stored settings; returns when they are written.
-   * @throws AppError body_too_large when the settings would pass their limit (8 MiB)
+   * @throws AppError body_too_large when the settings would pass their limits (2 MiB, 20,000 values), storage_unavailable
    */
   merge(patch: SettingsPatch): Promise<void> {
     return new Promise((resolve, reject) => {
@@ -79,7 +86,7 @@ export class SettingsStore {
         await withFileLock(this.#lockPath, LOCK, () => this.#apply(batch));
         for (const { resolve } of batch) resolve();
       } catch (error) {
-        for (const { reject } of batch) reject(error);
+        for (const { reject } of batch) reject(translateFileError(error));
       }
     }
     this.#isWriting = false;
@@ -96,6 +103,9 @@ export class SettingsStore {
     const text = stringifyJson(Object.fromEntries(settings));
     if (Buffer.byteLength(text) > this.#maxBytes) {
       throw new AppError('body_too_large', `Settings are limited to ${this.#maxBytes} bytes.`);
+    }
+    if (countJsonValues(text) > MAX_VALUES) {
+      throw new AppError('body_too_large', `Settings are limited to ${MAX_VALUES} values.`);
     }
     const workPath = await writeWorkFile(this.#folder, text);
     try {
@@ -118,7 +128,7 @@ export class SettingsStore {
       const value = parseJson(await readFile(this.#path, 'utf8'));
       return isJsonObject(value) ? value : 'unreadable';
     } catch (error) {
-      if (isAbsent(error)) return {};
+      if (isAbsent(error)) return this.#initial;
       // A folder of that name can be made through /userdata.
       if (error instanceof SyntaxError || errnoOf(error) === 'EISDIR') return 'unreadable';
       throw error;

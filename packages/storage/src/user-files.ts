@@ -3,9 +3,9 @@ import { readdir, rm, stat, unlink } from 'node:fs/promises';
 import { join, posix, resolve } from 'node:path';
 import { AppError } from '@tiercel/contracts';
 import { findFile, type FoundFile } from './found-file.ts';
-import { errnoOf, isAbsent, translateBadName } from './node-errors.ts';
+import { errnoOf, isAbsent, onFiles, translateFileError } from './node-errors.ts';
 import { placeNew, placeOver } from './placing.ts';
-import { resolveInside, WORK_FOLDER } from './safe-path.ts';
+import { resolveInside, toSlashes, WORK_FOLDER } from './safe-path.ts';
 import { writeWorkFile } from './work-files.ts';
 
 export interface UserFileInfo {
@@ -42,16 +42,18 @@ export class UserFiles {
    * @throws AppError path_refused
    */
   async list(folder: string, depth: 'flat' | 'recursive'): Promise<UserFileInfo[] | null> {
-    const path = await resolveInside(this.#root, folder);
-    const kind = await kindOf(path);
-    if (kind === null) return null;
-    if (kind === 'file') return [];
-    const isListed = (name: string) => !name.startsWith('.');
-    const entries = await walk(path, '', { depth, isListed });
-    return entries
-      .filter((entry) => entry.kind === 'file')
-      .sort(byPath)
-      .map(infoOf);
+    return onFiles(async () => {
+      const path = await resolveInside(this.#root, folder);
+      const kind = await kindOf(path);
+      if (kind === null) return null;
+      if (kind === 'file') return [];
+      const isListed = (name: string) => !name.startsWith('.');
+      const entries = await walk(path, '', { depth, isListed });
+      return entries
+        .filter((entry) => entry.kind === 'file')
+        .sort(byPath)
+        .map(infoOf);
+    });
   }
 
   /**
@@ -63,14 +65,14 @@ export class UserFiles {
     const kind = await kindOf(path);
     if (kind === null) return path === (await resolveInside(this.#root)) ? [] : 'missing';
     if (kind === 'file') return 'not-a-directory';
-    const prefix = posix.normalize(folder).replace(/\/+$/, '').replace(/^\.$/, '');
+    const prefix = posix.normalize(toSlashes(folder)).replace(/\/+$/, '').replace(/^\.$/, '');
     const entries = await walk(path, prefix, { depth: 'recursive', isListed: () => true });
     return entries.sort(byKindAndName);
   }
 
   /** @throws AppError path_refused */
   async find(file: string): Promise<FoundFile | null> {
-    return findFile(await resolveInside(this.#root, file));
+    return onFiles(async () => findFile(await resolveInside(this.#root, file)));
   }
 
   /**
@@ -83,13 +85,13 @@ export class UserFiles {
     onExisting: OnExisting,
   ): Promise<WriteResult> {
     const target = await resolveInside(this.#root, file);
-    const workPath = await writeWorkFile(this.#root, content);
+    const workPath = await onFiles(() => writeWorkFile(this.#root, content));
     try {
       if (onExisting === 'replace') await this.#replace(workPath, target);
       else if (!(await placeNew(workPath, target))) return 'exists';
       return await this.#describe(file, target);
     } catch (error) {
-      throw translateBadName(error);
+      throw translateFileError(error);
     } finally {
       await rm(workPath, { force: true });
     }
@@ -107,7 +109,7 @@ export class UserFiles {
       return true;
     } catch (error) {
       if (isAbsent(error)) return false;
-      throw error;
+      throw translateFileError(error);
     }
   }
 
@@ -123,7 +125,7 @@ export class UserFiles {
       return await this.#describe(to, target);
     } catch (error) {
       if (errnoOf(error) === 'ENOENT') return 'missing';
-      throw translateBadName(error);
+      throw translateFileError(error);
     }
   }
 
@@ -143,7 +145,7 @@ export class UserFiles {
   async #describe(file: string, path: string): Promise<UserFileInfo> {
     const stats = await stat(path);
     return {
-      path: posix.normalize(file),
+      path: posix.normalize(toSlashes(file)),
       size: stats.size,
       modifiedMs: stats.mtimeMs,
       createdMs: stats.ctimeMs,

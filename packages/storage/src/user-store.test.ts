@@ -34,6 +34,15 @@ describe('settings', () => {
     await expect(user.settings.read()).resolves.toEqual({ b: null });
   });
 
+  test('begin with those of a new system, which stay until they are changed', async () => {
+    const { settings } = new UserStore(root, { initial: { greeted: true } });
+    await expect(settings.read()).resolves.toEqual({ greeted: true });
+    await settings.merge(set('a', 1));
+    await expect(settings.read()).resolves.toEqual({ greeted: true, a: 1 });
+    await settings.merge(set('greeted', undefined));
+    await expect(settings.read()).resolves.toEqual({ a: 1 });
+  });
+
   test('written by several processes at once lose no key', async () => {
     const stores = [0, 1, 2].map(() => new UserStore(root).settings);
     const writes = Array.from({ length: 90 }, (_, i) => stores[i % 3]!.merge(set(`key${i}`, i)));

@@ -14,14 +14,16 @@ export async function createWorkPath(root: string): Promise<string> {
 /** Writes a work file; the folder is made only when it lacks, because it nearly never does. */
 export async function writeWorkFile(
   root: string,
-  data: Uint8Array | string | AsyncIterable<Uint8Array>,
+  data: Uint8Array | string | readonly Uint8Array[] | AsyncIterable<Uint8Array>,
 ): Promise<string> {
-  const path = freshPath(root);
+  const isWhole = typeof data === 'string' || data instanceof Uint8Array;
+  // Parts can be read once only: nothing may fail for want of a folder.
+  const path = isWhole ? freshPath(root) : await createWorkPath(root);
   try {
     try {
       await writeFile(path, data, { flag: 'wx' });
     } catch (error) {
-      if (errnoOf(error) !== 'ENOENT') throw error;
+      if (errnoOf(error) !== 'ENOENT' || !isWhole) throw error;
       await mkdir(dirname(path), { recursive: true });
       await writeFile(path, data, { flag: 'wx' });
     }

@@ -19,8 +19,10 @@ export {
 export type { FakeService, FakeServiceOptions } from './fake-services/service.ts';
 export { startFakeTurbo } from './fake-services/turbo.ts';
 export type { WireFile, WireRequest } from './fake-services/wire.ts';
+export { isAlive } from './is-alive.ts';
 export type { Frame, PreviewFrame, ProgressTextFrame, TextFrame, UnknownFrame } from './frames.ts';
 export { startRedisProxy, type RedisProxy } from './redis-proxy.ts';
+export { connectRaw, type RawConnection } from './raw-connection.ts';
 export { http, type RawBody, type RawHttp, type RawOptions, type RawResponse } from './raw-http.ts';
 export { findDeadUrl, serveHttp, type HttpServer } from './serve-http.ts';
 export {

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import type { ChildMessage } from '@tiercel/runtime';
+import type { ChildMessage, ReadyMessage } from '@tiercel/runtime';
 import { onStopEverything } from './cleanup.ts';
 
 const REPOSITORY = join(import.meta.dirname, '../../..');
@@ -24,7 +24,7 @@ export interface ProcessEnd {
 export interface SpawnedProcess {
   readonly pid: number;
   /** What it said by IPC when it was ready. */
-  readonly ready: ChildMessage;
+  readonly ready: ReadyMessage;
   /** Its URL, when it serves one; else the empty string. */
   readonly url: string;
   /** Every line of stdout and stderr so far. */
@@ -37,6 +37,8 @@ export interface SpawnedProcess {
   stop(): Promise<number | null>;
   /** Sends any signal, e.g. SIGSTOP. */
   signal(name: NodeJS.Signals): void;
+  /** Closes the IPC channel, as the death of a parent does. */
+  disconnect(): void;
 }
 
 export interface SpawnOptions {
@@ -70,6 +72,7 @@ export async function spawnProcess(options: SpawnOptions): Promise<SpawnedProces
   for (const stream of [child.stdout, child.stderr]) {
     if (stream !== null) createInterface({ input: stream }).on('line', (line) => logs.push(line));
   }
+  let isLeft = false;
   const exited = new Promise<ProcessEnd>((resolve) => {
     child.once('error', () => {
       resolve({ code: null, signal: null });
@@ -77,6 +80,10 @@ export async function spawnProcess(options: SpawnOptions): Promise<SpawnedProces
     // `close`, not `exit`: the output is complete then.
     child.once('close', (code, signal) => {
       resolve({ code, signal });
+    });
+    child.once('exit', (code, signal) => {
+      // Node tells no `close` of a child whose channel was closed from here.
+      if (isLeft) resolve({ code, signal });
     });
   });
   const kill9 = async (): Promise<void> => {
@@ -87,11 +94,12 @@ export async function spawnProcess(options: SpawnOptions): Promise<SpawnedProces
   onStopEverything(kill9);
 
   const tail = (): string => logs.slice(-TAIL_LINES).join('\n');
-  const ready = await new Promise<ChildMessage>((resolve, reject) => {
+  const ready = await new Promise<ReadyMessage>((resolve, reject) => {
     const timer = setTimeout(() => {
       reject(new Error(`${options.file} was not ready in ${READY_TIMEOUT_MS} ms:\n${tail()}`));
     }, READY_TIMEOUT_MS);
     child.on('message', (message: ChildMessage) => {
+      if (message.type !== 'ready') return;
       clearTimeout(timer);
       resolve(message);
     });
@@ -117,6 +125,10 @@ export async function spawnProcess(options: SpawnOptions): Promise<SpawnedProces
     },
     signal: (name) => {
       child.kill(name);
+    },
+    disconnect: () => {
+      isLeft = true;
+      child.disconnect();
     },
   };
 }

@@ -60,6 +60,9 @@ function compareAnswers(
     if (actual.status < 400 || actual.text === '' || hasErrorShape(actual.json)) return [status];
     return [status, { place, path: '/error', recorded: undefined, actual: actual.json ?? null }];
   }
+  if ([400, 403].includes(actual.status) && response.text === '' && hasErrorShape(actual.json)) {
+    return [{ place, path: '/refusal', recorded: '', actual: actual.json }];
+  }
   const plain = (answer: RecordedResponse): JsonValue => {
     const { json, ...rest } = answer;
     const parts = normalise({ ...rest });

@@ -33,9 +33,10 @@ export const INTENDED_DIFFERENCES: readonly IntendedDifference[] = [
     places: [{ place: /\S+ \S+ status/, path: /\/broadcasts/ }],
   },
   {
-    what: 'Bad input is answered with 400',
+    what: 'Bad input is answered with 400, and every 400 and 403 says why',
     reason:
-      'It is the caller’s fault. ComfyUI answers 500 as text because its handler fails; where there is a body, clients read JSON.',
+      'It is the caller’s fault. ComfyUI answers 500 as text because its handler fails, or a 400 or 403 without a ' +
+      'body; clients read JSON.',
     places: [
       { place: /14-\S+ POST \/prompt/, path: /\/status/, recorded: 500, actual: 400 },
       { place: /15-\S+ POST \/upload\/image/, path: /\/status/, recorded: 500, actual: 400 },
@@ -45,6 +46,7 @@ export const INTENDED_DIFFERENCES: readonly IntendedDifference[] = [
         recorded: 500,
         actual: 400,
       },
+      { place: /.*/, path: /\/refusal/, recorded: '' },
     ],
   },
   {
@@ -60,9 +62,10 @@ export const INTENDED_DIFFERENCES: readonly IntendedDifference[] = [
     ],
   },
   {
-    what: 'The features have `assets: false`',
+    what: 'The features have `assets: false`, the settings of a new system `Comfy.TutorialCompleted`',
     reason:
-      'Newer frontends take a missing flag for true and call routes that Tiercel does not have.',
+      'Newer frontends take a missing flag for true and call routes that Tiercel does not have, and greet ' +
+      'a new user with a choice of templates that are not there.',
     places: [
       {
         place: /17-\S+ GET (\/api)?\/features/,
@@ -71,6 +74,12 @@ export const INTENDED_DIFFERENCES: readonly IntendedDifference[] = [
         actual: false,
       },
       { place: /\S+ \S+ feature_flags/, path: /\/assets/, recorded: undefined, actual: false },
+      {
+        place: /17-\S+ GET \/settings/,
+        path: /\/json\/Comfy\.TutorialCompleted/,
+        recorded: undefined,
+        actual: true,
+      },
     ],
   },
   {

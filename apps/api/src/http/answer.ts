@@ -1,11 +1,12 @@
 import { AppError, parseJson, type JsonValue, type PromptError } from '@tiercel/contracts';
-import type { Request, Response } from 'express';
+import type { ServerResponse } from 'node:http';
 import type { Writable } from 'node:stream';
+import type { Request } from 'express';
 
 const JSON_TYPE = 'application/json; charset=utf-8';
 
 /** Answers with JSON text as it is: prompts are passed through without re-encoding. */
-export function sendJsonText(res: Response, text: string, status = 200): void {
+export function sendJsonText(res: ServerResponse, text: string | Buffer, status = 200): void {
   res.statusCode = status;
   res.setHeader('Content-Type', JSON_TYPE);
   res.setHeader('Content-Length', Buffer.byteLength(text));
@@ -19,7 +20,10 @@ const WHOLE_CHARACTERS = 256 * 1024;
  * Answers with JSON text that is made while it is sent: a long list never is in memory as a whole, and a
  * caller that reads slowly is waited for. An error after the beginning breaks the connection off.
  */
-export async function streamJsonText(res: Response, parts: AsyncIterable<string>): Promise<void> {
+export async function streamJsonText(
+  res: ServerResponse,
+  parts: AsyncIterable<string>,
+): Promise<void> {
   let head = '';
   for await (const part of parts) {
     if (!res.headersSent) {
@@ -65,12 +69,15 @@ export function drained(stream: Writable): Promise<void> {
   });
 }
 
-export function sendJson(res: Response, value: unknown, status = 200): void {
+export function sendJson(res: ServerResponse, value: unknown, status = 200): void {
   sendJsonText(res, JSON.stringify(value), status);
 }
 
+/** Statuses that speak for themselves. Any other refusal has a body that says what to change. */
+type EmptyStatus = 200 | 204 | 404;
+
 /** A status with nothing else: no body, no content type, as ComfyUI answers many routes. */
-export function sendEmpty(res: Response, status = 200): void {
+export function sendEmpty(res: ServerResponse, status: EmptyStatus = 200): void {
   res.statusCode = status;
   res.setHeader('Content-Length', 0);
   res.end();
@@ -86,6 +93,16 @@ export function errorBody(
   node_errors: Record<string, never>;
 } {
   return { error: { type, message, details, extra_info: {} }, node_errors: {} };
+}
+
+/** An error of the catalogue as an answer. */
+export function sendError(res: ServerResponse, error: AppError): void {
+  if (error.retryAfterSeconds !== undefined) res.setHeader('Retry-After', error.retryAfterSeconds);
+  // The rest of a refused body is not read: the connection cannot be used again.
+  if (error.code === 'body_too_large') res.setHeader('Connection', 'close');
+  // A message may quote the caller, whom no browser is to take at his word.
+  res.setHeader('X-Content-Type-Options', 'nosniff');
+  sendJson(res, errorBody(error.code, error.message), error.status);
 }
 
 /**

@@ -3,13 +3,16 @@ import { isRedisUnavailable, type Logger } from '@tiercel/runtime';
 import express, { type Express, type NextFunction, type Request, type Response } from 'express';
 import { createOwnPathTest } from '../proxy/own-paths.ts';
 import type { Forward } from '../proxy/proxy.ts';
-import { errorBody, sendEmpty, sendJson } from './answer.ts';
-import { isOriginAllowed } from './origin-check.ts';
+import { sendEmpty, sendError } from './answer.ts';
+import type { CallerCheck } from './caller-check.ts';
 import { readBody, type RequestReader } from './read-body.ts';
 import type { Route } from './route.ts';
 
 export interface AppOptions {
   readonly maxBodyBytes: number;
+  readonly checkCaller: CallerCheck;
+  /** Told of each request when its answer is sent, or cut. */
+  readonly countRequest?: (method: string, route: string, status: string) => void;
   readonly corsOrigin: string | undefined;
   /** Asked for what no route is for; without it that is a 404. */
   readonly forward?: Forward;
@@ -21,7 +24,8 @@ export function createApp(routes: readonly Route[], options: AppOptions, log: Lo
   app.disable('x-powered-by');
   app.disable('etag');
   app.set('query parser', 'simple');
-  app.use(checkOrigin(options.corsOrigin));
+  if (options.countRequest !== undefined) app.use(countRequests(options.countRequest));
+  app.use(checkCaller(options));
   registerRoutes(app, routes, options);
   if (options.forward !== undefined) app.use(forwardForeign(options.forward, routes));
   app.use((_req, res) => {
@@ -34,19 +38,36 @@ export function createApp(routes: readonly Route[], options: AppOptions, log: Lo
   return app;
 }
 
-function checkOrigin(corsOrigin: string | undefined) {
+/** Routes are counted by their patterns: what a caller writes in a path is no label. */
+function countRequests(count: NonNullable<AppOptions['countRequest']>) {
+  return (req: Request, res: Response, next: NextFunction): void => {
+    const { method } = req;
+    res.once('close', () => {
+      const { route = '(none)' } = res.locals as { route?: string };
+      count(method, route, res.writableEnded ? String(res.statusCode) : 'aborted');
+    });
+    next();
+  };
+}
+
+function checkCaller({ checkCaller: check, corsOrigin }: AppOptions) {
   return (req: Request, res: Response, next: NextFunction): void => {
     if (corsOrigin !== undefined) {
       res.setHeader('Access-Control-Allow-Origin', corsOrigin);
       res.setHeader('Access-Control-Allow-Methods', 'POST, GET, DELETE, PUT, OPTIONS, PATCH');
       res.setHeader('Access-Control-Allow-Headers', 'Content-Type, Authorization, Comfy-User');
       res.setHeader('Access-Control-Allow-Credentials', 'true');
-    } else if (!isOriginAllowed(req.headers)) {
-      sendEmpty(res, 403);
-      return;
     }
-    if (req.method === 'OPTIONS') sendEmpty(res, 200);
-    else next();
+    const refusal = check(req);
+    if (refusal !== undefined) {
+      res.locals.route = '(refused)';
+      sendError(res, refusal);
+    } else if (req.method === 'OPTIONS') {
+      res.locals.route = '(options)';
+      sendEmpty(res, 200);
+    } else {
+      next();
+    }
   };
 }
 
@@ -54,18 +75,23 @@ function checkOrigin(corsOrigin: string | undefined) {
 function forwardForeign(forward: Forward, routes: readonly Route[]) {
   const isOwnPath = createOwnPathTest(routes.flatMap(pathsOf));
   return async (req: Request, res: Response, next: NextFunction): Promise<void> => {
+    res.locals.route = '(proxied)';
     const outcome = isOwnPath(req.originalUrl) ? 'absent' : await forward(req, res);
     switch (outcome) {
       case 'sent':
         return;
       case 'absent':
+        res.locals.route = '(none)';
         next();
         return;
       case 'unreachable':
-        sendEmpty(res, 502);
+        sendError(res, new AppError('server_unreachable', 'No server of the pool could be asked.'));
         return;
       case 'late':
-        sendEmpty(res, 504);
+        sendError(
+          res,
+          new AppError('server_late', 'The server of the pool did not answer in time.'),
+        );
         return;
     }
   };
@@ -82,6 +108,9 @@ function pathsOf(route: Route): string[] {
   }
 }
 
+/** Bodies of routes that ask for little: larger ones are parsed in a thread of their own (json/). */
+const SHORT_BODY_BYTES = 1024 * 1024;
+
 type Handler = (req: Request, res: Response) => unknown;
 
 /**
@@ -89,7 +118,7 @@ type Handler = (req: Request, res: Response) => unknown;
  * are tried one after another.
  */
 function registerRoutes(app: Express, routes: readonly Route[], options: AppOptions): void {
-  const readText = readBody(options.maxBodyBytes);
+  const readText = readBody(Math.min(options.maxBodyBytes, SHORT_BODY_BYTES));
   const byPath = new Map<string, Map<string, Handler>>();
   for (const route of routes) {
     const handle = handlerOf(route, readText);
@@ -99,7 +128,9 @@ function registerRoutes(app: Express, routes: readonly Route[], options: AppOpti
       if (route.method === 'GET') methods.set('HEAD', handle);
     }
   }
-  const dispatch = (methods: ReadonlyMap<string, Handler>, req: Request, res: Response) => {
+  const dispatch = (path: string, req: Request, res: Response) => {
+    const methods = byPath.get(path) ?? new Map<string, Handler>();
+    res.locals.route = path;
     const handle = methods.get(req.method);
     if (handle !== undefined) return handle(req, res);
     res.status(405).setHeader('Allow', [...methods.keys()].sort().join(','));
@@ -107,14 +138,13 @@ function registerRoutes(app: Express, routes: readonly Route[], options: AppOpti
     return undefined;
   };
   app.use((req: Request, res: Response, next: NextFunction) => {
-    const methods = byPath.get(req.path);
-    if (methods === undefined) next();
-    else return dispatch(methods, req, res);
+    if (byPath.has(req.path)) return dispatch(req.path, req, res);
+    next();
     return undefined;
   });
-  for (const [path, methods] of byPath) {
+  for (const path of byPath.keys()) {
     if (path.includes(':') || path.includes('*')) {
-      app.all(path, (req, res) => dispatch(methods, req, res));
+      app.all(path, (req, res) => dispatch(path, req, res));
     }
   }
 }
@@ -133,13 +163,13 @@ function answerError(error: unknown, req: Request, res: Response, log: Logger): 
     return;
   }
   const known = translate(error);
-  if (known.code === 'internal') {
+  // What the caller is not told is here: stack, path, the system's error.
+  if (known.code === 'internal' || known.code === 'storage_unavailable') {
     log.error({ err: error, method: req.method, path: req.path }, 'a request failed');
+  } else if (known.code === 'redis_unavailable') {
+    log.warn({ err: error }, 'a request was refused for want of Redis');
   }
-  if (known.retryAfterSeconds !== undefined) res.setHeader('Retry-After', known.retryAfterSeconds);
-  // The rest of a refused body is not read: the connection cannot be used again.
-  if (known.code === 'body_too_large') res.setHeader('Connection', 'close');
-  sendJson(res, errorBody(known.code, known.message), known.status);
+  sendError(res, known);
 }
 
 function translate(error: unknown): AppError {

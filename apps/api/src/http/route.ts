@@ -12,7 +12,7 @@ export interface Route {
   readonly prefix?: 'both' | 'api' | 'bare';
   /**
    * How the body is read before `handle` runs: text = the whole body as a string in `req.body`, whatever
-   * the content type says (limit api.maxBodyBytes); none = left unread, for multipart and raw handlers.
+   * the content type says (at most 1 MiB); none = left unread, for handlers that take more, or files.
    */
   readonly body?: 'text' | 'none';
   handle(req: Request, res: Response): void | Promise<void>;

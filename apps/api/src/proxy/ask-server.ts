@@ -1,6 +1,7 @@
 import { request as requestHttp, type IncomingMessage, type OutgoingHttpHeaders } from 'node:http';
 import { request as requestHttps } from 'node:https';
 import type { Readable } from 'node:stream';
+import { startTimer } from '@tiercel/runtime';
 
 export interface ServerRequest {
   readonly method: string;
@@ -64,10 +65,10 @@ export function askServer(
     const onGone = (): void => {
       fail('gone');
     };
-    const connecting = setTimeout(() => {
+    const connecting = startTimer(() => {
       fail('unconnected');
     }, limits.connectMs);
-    const answering = setTimeout(() => {
+    const answering = startTimer(() => {
       fail('late');
     }, limits.answerMs);
     const settle = (): void => {

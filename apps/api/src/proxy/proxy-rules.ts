@@ -9,6 +9,19 @@ export interface ProxyRules {
   readonly customRoutes: readonly string[];
 }
 
+/** Files that lie on some server of a pool, beside a model or in a pack of nodes. */
+export const LIBRARY_RULES: ProxyRules = {
+  paths: [
+    ...['', '/api'].flatMap((prefix) => [
+      `${prefix}/view_metadata/*`,
+      `${prefix}/experiment/models/preview/**`,
+    ]),
+    '/api/workflow_templates/**',
+  ],
+  methods: ['GET', 'HEAD'],
+  customRoutes: [],
+};
+
 /** page: a file of the frontend; custom: a route of a custom node. */
 export type ProxiedKind = 'page' | 'custom';
 

@@ -3,9 +3,10 @@ import type { AddressInfo } from 'node:net';
 import { hostname } from 'node:os';
 import type { LiveAnnouncement } from '@tiercel/events';
 import { createLogger, loadConfig, systemClock, type Config } from '@tiercel/runtime';
+import { createCallerCheck } from '../http/caller-check.ts';
 import { createApp } from '../http/create-app.ts';
 import { createStaticAnswerRoutes } from '../routes/static-answers.ts';
-import { createForward, type ProxyDeps } from './proxy.ts';
+import { createForward, createVia, type ProxyDeps } from './proxy.ts';
 import { ServerPool } from './server-pool.ts';
 
 /** For tests only: an API with the routes that never change, and a proxy to these servers. */
@@ -42,16 +43,20 @@ export async function startProxyApp(
     {
       ...{ workerId: 'w', host, pid: 1, startedAt: 1, concurrency: 1, running: 0 },
       ...{ catalogueHash: 'h', models: {}, embeddings: [], devices: [], tiers: [] },
-      ...{ servers: listed, extensions: [] },
+      ...{ servers: listed, extensions: [], features: {}, nodeReplacements: {}, looks: [] },
     },
   ];
   const maxBodyBytes = options.maxBodyBytes ?? 1_000;
   const forward = createForward({
-    pool: new ServerPool({ workers: () => workers, host: hostname(), clock: systemClock }),
+    pool: new ServerPool({
+      ...{ workers: () => workers, host: hostname(), clock: systemClock },
+      secretKey: Buffer.alloc(32),
+    }),
     options: {
       ...defaultRules(),
       ...{ customRoutes: ['/customnode'], timeoutMs: 5_000, ...options, maxBodyBytes },
     },
+    via: createVia(),
     clock: systemClock,
     log,
   });
@@ -64,8 +69,13 @@ export async function startProxyApp(
       return Promise.resolve();
     },
     forward,
+    forwardFiles: () => Promise.resolve('absent'),
+    ...{ features: () => ({}), nodeReplacements: () => ({}), gather: () => Promise.resolve([]) },
   });
-  const server = createServer(createApp(routes, { maxBodyBytes, corsOrigin, forward }, log));
+  const checkCaller = createCallerCheck({ isOnLoopback: () => true, allowedHosts: [], corsOrigin });
+  const server = createServer(
+    createApp(routes, { maxBodyBytes, checkCaller, corsOrigin, forward }, log),
+  );
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo; // not a pipe: it listens on a port
   return {

@@ -148,7 +148,9 @@ describe('a custom node’s route', () => {
     const heard: string[] = [];
     const socket = connect(Number(new URL(app.url).port), '127.0.0.1');
     socket.on('data', (piece: Buffer) => heard.push(piece.toString()));
-    socket.write('POST /customnode/s HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n');
+    socket.write(
+      'POST /customnode/s HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n',
+    );
     socket.write('1\r\na\r\n');
     await until(() => heard.join('').includes('got a'));
     expect(heard.join('')).not.toContain(' end');

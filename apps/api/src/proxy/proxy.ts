@@ -4,6 +4,7 @@ import { pipeline } from 'node:stream/promises';
 import { AppError } from '@tiercel/contracts';
 import type { Clock, Logger } from '@tiercel/runtime';
 import type { Request, Response } from 'express';
+import { goneSignal } from '../http/on-closed.ts';
 import { askServer, ServerFailure } from './ask-server.ts';
 import { answerHeaders, requestHeaders } from './proxy-headers.ts';
 import { createProxyMatcher, type ProxiedKind, type ProxyRules } from './proxy-rules.ts';
@@ -28,8 +29,15 @@ export interface ProxyDeps {
     /** Until the answer begins, over all servers that are asked; then for each pause in it. */
     readonly timeoutMs: number;
   };
+  /** Tells a request that comes back here: a server of the pool that is, in the end, this process. */
+  readonly via: string;
   readonly clock: Clock;
   readonly log: Logger;
+}
+
+/** A name for this process in `Via`. */
+export function createVia(): string {
+  return `1.1 tiercel-${randomBytes(6).toString('hex')}`;
 }
 
 /** A server in the same network connects in milliseconds; one that is switched off never does. */
@@ -40,19 +48,14 @@ const CONNECT_MS = 2_000;
  * anything: no connection, or GET and HEAD without an answer. A GET also goes on after a 404: extensions
  * and the frontend's files differ from server to server, and the page names those of all of them.
  */
-export function createForward({ pool, options, clock, log }: ProxyDeps): Forward {
+export function createForward({ pool, options, via, clock, log }: ProxyDeps): Forward {
   const match = createProxyMatcher(options);
-  // Tells a request that comes back here: a server of the pool that is, in the end, this process.
-  const via = `1.1 tiercel-${randomBytes(6).toString('hex')}`;
 
   return async (req, res) => {
     const kind = match(req.method, req.originalUrl);
     if (kind === undefined || req.headers.via?.includes(via) === true) return 'absent';
     if (Number(req.headers['content-length'] ?? 0) > options.maxBodyBytes) throw tooLarge(req);
-    const gone = new AbortController();
-    res.once('close', () => {
-      gone.abort();
-    });
+    const gone = goneSignal(res);
     const isRead = req.method === 'GET' || req.method === 'HEAD';
     const hasBody = !isRead && hasContent(req);
     const asked = {
@@ -72,7 +75,7 @@ export function createForward({ pool, options, clock, log }: ProxyDeps): Forward
           answerMs,
           silenceMs: options.timeoutMs,
           maxBodyBytes: options.maxBodyBytes,
-          signal: gone.signal,
+          signal: gone,
         });
         if (isRead && isMissing(answer, kind, index === servers.length - 1)) {
           answer.destroy();

@@ -1,4 +1,5 @@
 import type { LiveAnnouncement } from '@tiercel/events';
+import { openSecrets } from '@tiercel/queue';
 import type { Clock } from '@tiercel/runtime';
 import { isLoopbackUrl } from './server-urls.ts';
 
@@ -9,21 +10,33 @@ const REST_MS = 10_000;
 export class ServerPool {
   readonly #workers: () => readonly LiveAnnouncement[];
   readonly #host: string;
+  readonly #secretKey: Uint8Array;
   readonly #clock: Clock;
   readonly #restingUntil = new Map<string, number>();
   #seen: readonly LiveAnnouncement[] | undefined;
   #servers: readonly URL[] = [];
   #turn = 0;
 
-  /** @param dependencies.host the name of this machine, as its workers announce it */
+  /**
+   * @param dependencies.host the name of this machine, as its workers announce it
+   * @param dependencies.secretKey of the installation: opens the addresses that hold a login
+   */
   constructor(dependencies: {
     workers: () => readonly LiveAnnouncement[];
     host: string;
+    secretKey: Uint8Array;
     clock: Clock;
   }) {
     this.#workers = dependencies.workers;
     this.#host = dependencies.host;
+    this.#secretKey = dependencies.secretKey;
     this.#clock = dependencies.clock;
+  }
+
+  /** All of them, always in the same order. */
+  list(): readonly URL[] {
+    this.#look();
+    return this.#servers;
   }
 
   /** All of them, in the order to ask them: each call begins with another one. */
@@ -53,7 +66,7 @@ export class ServerPool {
     const workers = this.#workers();
     if (workers === this.#seen) return;
     this.#seen = workers;
-    this.#servers = listServers(workers, this.#host);
+    this.#servers = listServers(workers, this.#host, this.#secretKey);
     const known = new Set(this.#servers.map((server) => server.href));
     for (const href of this.#restingUntil.keys()) {
       if (!known.has(href)) this.#restingUntil.delete(href);
@@ -61,12 +74,17 @@ export class ServerPool {
   }
 }
 
-function listServers(workers: readonly LiveAnnouncement[], host: string): URL[] {
+function listServers(
+  workers: readonly LiveAnnouncement[],
+  host: string,
+  secretKey: Uint8Array,
+): URL[] {
   const byHref = new Map<string, URL>();
   for (const worker of workers) {
-    for (const { url, healthy } of worker.servers) {
-      if (!healthy || !URL.canParse(url)) continue;
-      const server = new URL(url);
+    for (const { url, healthy, sealedAddress } of worker.servers) {
+      const address = sealedAddress === undefined ? url : tryOpen(secretKey, sealedAddress);
+      if (!healthy || address === undefined || !URL.canParse(address)) continue;
+      const server = new URL(address);
       if (!['http:', 'https:'].includes(server.protocol)) continue;
       // Another machine's loopback address means this machine here, perhaps this very process.
       if (isLoopbackUrl(server) && worker.host !== host) continue;
@@ -74,4 +92,13 @@ function listServers(workers: readonly LiveAnnouncement[], host: string): URL[] 
     }
   }
   return [...byHref.values()];
+}
+
+/** Sealed with another key: the worker has another data folder, and its server is not ours to ask. */
+function tryOpen(secretKey: Uint8Array, sealed: string): string | undefined {
+  try {
+    return openSecrets(secretKey, sealed);
+  } catch {
+    return undefined;
+  }
 }

@@ -1,6 +1,7 @@
 import { AppError } from '@tiercel/contracts';
 import type { Request } from 'express';
 import { readParam, readQuery, sendJson } from '../http/answer.ts';
+import { goneSignal } from '../http/on-closed.ts';
 import type { Route } from '../http/route.ts';
 import { EventStream, type EventStreamParts } from './event-stream.ts';
 
@@ -25,11 +26,8 @@ export function createEventsRoutes(deps: EventsDependencies): Route[] {
       prefix: 'api',
       async handle(req, res) {
         // Told of the caller's leaving from the start: it may leave during any of the awaits below.
-        const gone = new AbortController();
-        const isGone = () => gone.signal.aborted; // asked again after each await
-        res.once('close', () => {
-          gone.abort();
-        });
+        const gone = goneSignal(res);
+        const isGone = () => gone.aborted; // asked again after each await
         const id = readParam(req, 'jobId');
         if ((await reader.readState(id)) === undefined) {
           sendJson(res, { error: 'Job not found' }, 404);
@@ -47,7 +45,7 @@ export function createEventsRoutes(deps: EventsDependencies): Route[] {
         const keepAlive = setInterval(() => {
           stream.comment('still here');
         }, KEEP_ALIVE_MS);
-        gone.signal.addEventListener('abort', () => {
+        gone.addEventListener('abort', () => {
           open -= 1;
           stopGaps();
           clearInterval(keepAlive);
@@ -55,7 +53,7 @@ export function createEventsRoutes(deps: EventsDependencies): Route[] {
         const stopListening = await subscriber.listenToJob(id, stream);
         if (isGone()) stopListening();
         else {
-          gone.signal.addEventListener('abort', stopListening);
+          gone.addEventListener('abort', stopListening);
           await stream.catchUp();
         }
       },

@@ -15,7 +15,9 @@ beforeAll(async () => {
     { t: '2026-01-01T00:00:01', m: 'ready\n' },
   ];
   const files = new FileStore(data.path);
-  server = await serveRoutes(createInternalRoutes({ files, logs }));
+  server = await serveRoutes(
+    createInternalRoutes({ files, logs, gather: () => Promise.resolve([]) }),
+  );
 });
 afterAll(async () => {
   await server.close();

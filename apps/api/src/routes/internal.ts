@@ -1,6 +1,9 @@
 import { isFileType } from '@tiercel/contracts';
 import type { FileStore } from '@tiercel/storage';
+import { sendJson } from '../http/answer.ts';
 import type { Route } from '../http/route.ts';
+import type { Gather } from '../proxy/gather.ts';
+import { mergeLists } from './pool-library.ts';
 import { endEmpty } from './view-http.ts';
 
 /** One line for the frontend's log panel: ISO time and text. */
@@ -13,12 +16,16 @@ export interface InternalDeps {
   readonly files: FileStore;
   /** The last lines, oldest first; without machine paths or secrets, because anybody may read them. */
   logs(): readonly LogLine[];
+  readonly gather: Gather;
 }
 
 /** The frontend draws its log panel for a terminal of this size. */
 const TERMINAL = { cols: 80, rows: 24 };
 
-/** /internal/*: only without the /api prefix, as in ComfyUI. No answer names a path of the machine. */
+/**
+ * /internal/*: only without the /api prefix, as in ComfyUI. No answer names a path of this machine; those of the pool's
+ * servers are for the frontend.
+ */
 export function createInternalRoutes(deps: InternalDeps): Route[] {
   return [
     {
@@ -55,8 +62,8 @@ export function createInternalRoutes(deps: InternalDeps): Route[] {
       method: 'GET',
       path: '/internal/folder_paths',
       prefix: 'bare',
-      handle: (_req, res) => {
-        res.json({});
+      handle: async (req, res) => {
+        sendJson(res, mergeLists(await deps.gather(req, '/internal/folder_paths')));
       },
     },
     {

@@ -185,6 +185,7 @@ function jobFieldsText(job: JobView): string {
     ['execution_end_time', job.endedAt],
     ['execution_error', job.errorText],
     ['outputs_count', job.outputsCount],
+    ['previewable_outputs_count', job.previewableCount],
     ['preview_output', job.previewOutputText],
     ['workflow_id', job.workflowId === undefined ? undefined : JSON.stringify(job.workflowId)],
   ];

@@ -11,6 +11,8 @@ beforeAll(async () => {
     createModelRoutes({
       models: () => Promise.resolve(models),
       embeddings: () => Promise.resolve(['easy.pt', 'v1.5']),
+      gather: () => Promise.resolve([]),
+      forward: () => Promise.resolve('absent'),
     }),
   );
 });

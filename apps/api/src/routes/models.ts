@@ -1,11 +1,19 @@
+import { stringifyJson } from '@tiercel/contracts';
 import type { Request } from 'express';
+import { readParam, sendJsonText } from '../http/answer.ts';
 import type { Route } from '../http/route.ts';
+import type { Gather } from '../proxy/gather.ts';
+import type { Forward } from '../proxy/proxy.ts';
+import { mergeFiles, mergeFolders } from './pool-library.ts';
 import { endEmpty } from './view-http.ts';
 
 export interface ModelDeps {
   /** Folder -> file names, of all workers together. */
   models(): Promise<Readonly<Record<string, readonly string[]>>>;
   embeddings(): Promise<readonly string[]>;
+  readonly gather: Gather;
+  /** Asks one server after the other for what it has of a model. */
+  readonly forward: Forward;
 }
 
 /** ComfyUI's own model folders, in its order (0.3.64, transcript 17). */
@@ -33,15 +41,20 @@ const STANDARD_FOLDERS = [
 ];
 /** Folders that /experiment/models leaves out. */
 const NOT_MODELS = new Set(['configs', 'custom_nodes']);
+/** What is told of a file that no server tells of. */
+const UNKNOWN_FILE = { pathIndex: 0, modified: 0, created: 0, size: 0 };
 const MODEL_FILE = /\.(?:safetensors|sft|ckpt|pt2?|pth|bin|pkl)$/;
 
-/** Lists of models. Nothing is known of where a worker keeps them, so no folder paths are told. */
+/**
+ * Lists of models, and the model library: what the servers of the pool say of it, as one. Nothing is known of where
+ * a worker itself keeps models, so of those only names are told.
+ */
 export function createModelRoutes(deps: ModelDeps): Route[] {
   const listFolders = async () => [
     ...new Set([...STANDARD_FOLDERS, ...Object.keys(await deps.models())]),
   ];
   const listFiles = async (req: Request): Promise<readonly string[] | null> => {
-    const folder = typeof req.params.folder === 'string' ? req.params.folder : '';
+    const folder = readParam(req, 'folder');
     const models = new Map(Object.entries(await deps.models()));
     return models.get(folder) ?? (STANDARD_FOLDERS.includes(folder) ? [] : null);
   };
@@ -73,32 +86,43 @@ export function createModelRoutes(deps: ModelDeps): Route[] {
     {
       method: 'GET',
       path: '/experiment/models',
-      handle: async (_req, res) => {
-        const folders = (await listFolders()).filter((name) => !NOT_MODELS.has(name));
-        res.json(folders.map((name) => ({ name, folders: [] })));
+      handle: async (req, res) => {
+        const told = mergeFolders(await deps.gather(req, '/experiment/models'));
+        const known = new Set(told.map(({ name }) => name));
+        const rest = (await listFolders()).filter((name) => !NOT_MODELS.has(name));
+        const more = rest.filter((name) => !known.has(name));
+        res.json([...told, ...more.map((name) => ({ name, folders: [] }))]);
       },
     },
     {
       method: 'GET',
       path: '/experiment/models/:folder',
       handle: async (req, res) => {
+        const target = `/experiment/models/${encodeURIComponent(readParam(req, 'folder'))}`;
+        const told = mergeFiles(await deps.gather(req, target));
         const names = await listFiles(req);
-        const unknown = { pathIndex: 0, modified: 0, created: 0, size: 0 };
-        if (names === null) endEmpty(res, 404);
-        else res.json(names.map((name) => ({ name, ...unknown })));
+        if (names === null && told.length === 0) {
+          endEmpty(res, 404);
+          return;
+        }
+        const known = new Set(told.map(({ name }) => name));
+        const more = (names ?? []).filter((name) => !known.has(name));
+        const files = [...told, ...more.map((name) => ({ name, ...UNKNOWN_FILE }))];
+        sendJsonText(res, stringifyJson(files));
       },
     },
-    notFound('/experiment/models/preview/:folder/:index/*file'),
-    notFound('/view_metadata/:folder'),
+    fromAnyServer('/experiment/models/preview/:folder/:index/*file', deps),
+    fromAnyServer('/view_metadata/:folder', deps),
   ];
 }
 
-function notFound(path: string): Route {
+/** A picture or the metadata of a model: of the first server that has it. */
+function fromAnyServer(path: string, { forward }: Pick<ModelDeps, 'forward'>): Route {
   return {
     method: 'GET',
     path,
-    handle: (_req, res) => {
-      endEmpty(res, 404);
+    handle: async (req, res) => {
+      if ((await forward(req, res)) !== 'sent') endEmpty(res, 404);
     },
   };
 }

@@ -1,10 +1,4 @@
-import {
-  AppError,
-  isJsonObject,
-  stringifyJson,
-  type JsonObject,
-  type JsonValue,
-} from '@tiercel/contracts';
+import { isJsonObject, stringifyJson, type JsonValue } from '@tiercel/contracts';
 import type { Editor, JobRecord, Reader } from '@tiercel/queue';
 import type { Request } from 'express';
 import { historyItemText, isEnded, queueItemText, setServedBy } from '../history-item.ts';
@@ -18,14 +12,22 @@ import {
   streamJsonText,
 } from '../http/answer.ts';
 import type { Route } from '../http/route.ts';
+import type { BodyExaminer } from '../json/body-examiner.ts';
+import { isSet } from '../json/examine-edit.ts';
+import { readBlocks } from '../json/read-blocks.ts';
 
 export interface QueueDependencies {
   readonly reader: Reader;
   readonly editor: Editor;
+  readonly examiner: BodyExaminer;
+  readonly maxBodyBytes: number;
 }
 
 /** /queue, /history and /interrupt. */
-export function createQueueRoutes({ reader, editor }: QueueDependencies): Route[] {
+export function createQueueRoutes(deps: QueueDependencies): Route[] {
+  const { reader, editor } = deps;
+  const readEdit = async (req: Request) =>
+    deps.examiner.examineEdit(await readBlocks(req, deps.maxBodyBytes));
   return [
     {
       method: 'GET',
@@ -37,11 +39,11 @@ export function createQueueRoutes({ reader, editor }: QueueDependencies): Route[
     {
       method: 'POST',
       path: '/queue',
-      body: 'text',
+      body: 'none',
       async handle(req, res) {
-        const body = readObject(req);
-        if (isSet(body.clear)) await editor.clearPending();
-        await editor.deletePending(readIds(body, 'delete'));
+        const { clear, deleteTexts } = await readEdit(req);
+        if (clear) await editor.clearPending();
+        for (const text of deleteTexts) await editor.deletePending(parseIds(text));
         sendEmpty(res);
       },
     },
@@ -72,11 +74,11 @@ export function createQueueRoutes({ reader, editor }: QueueDependencies): Route[
     {
       method: 'POST',
       path: '/history',
-      body: 'text',
+      body: 'none',
       async handle(req, res) {
-        const body = readObject(req);
-        if (isSet(body.clear)) await editor.clearHistory();
-        await editor.deleteHistory(readIds(body, 'delete'));
+        const { clear, deleteTexts } = await readEdit(req);
+        if (clear) await editor.clearHistory();
+        for (const text of deleteTexts) await editor.deleteHistory(parseIds(text));
         sendEmpty(res);
       },
     },
@@ -127,21 +129,9 @@ async function* join(
   }
 }
 
-function readObject(req: Request): JsonObject {
-  const body = readJsonBody(req);
-  if (!isJsonObject(body)) throw new AppError('bad_request', 'The body must be a JSON object.');
-  return body;
-}
-
-function isSet(value: JsonValue | undefined): boolean {
-  return value !== undefined && value !== null && value !== false && value !== 0 && value !== '';
-}
-
-function readIds(body: JsonObject, name: string): string[] {
-  const given = body[name];
-  if (given === undefined || given === null) return [];
-  if (!Array.isArray(given)) throw new AppError('bad_request', `${name} must be a list of ids.`);
-  return given.map(String);
+/** Of our own making: see examineEdit. */
+function parseIds(text: string): string[] {
+  return JSON.parse(text) as string[];
 }
 
 /** As ComfyUI: no body, or one that is not JSON, means "whatever runs" (transcripts 08 to 10). */

@@ -10,6 +10,12 @@ import type { Request, Response } from 'express';
 import type { Route } from '../http/route.ts';
 import { endEmpty } from './view-http.ts';
 
+/**
+ * Settings of a system on which nobody has stored any: newer frontends greet a new user with a choice of
+ * templates, of which there are none here, over an empty canvas. With this they show their first graph.
+ */
+export const NEW_SYSTEM_SETTINGS = { 'Comfy.TutorialCompleted': true };
+
 export interface SettingsDeps {
   readonly user: UserStore;
 }

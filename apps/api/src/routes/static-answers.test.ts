@@ -15,6 +15,8 @@ beforeAll(async () => {
       return Promise.resolve();
     },
     forward: () => Promise.resolve('absent'),
+    forwardFiles: () => Promise.resolve('absent'),
+    ...{ features: () => ({}), nodeReplacements: () => ({}), gather: () => Promise.resolve([]) },
   });
   server = await serveRoutes(routes);
 });
@@ -40,9 +42,15 @@ describe('a route whose answer never changes', () => {
     expect((await get('/templates/index.json')).json()).toEqual([]);
     const french = await get('/templates/index.fr.json');
     expect(french.headers['content-type']).toBe('application/json; charset=utf-8');
-    for (const path of ['/templates/index_logo.json', '/api/templates/index.json', '/user.css']) {
+    for (const path of ['/templates/a.webp', '/api/templates/index.json', '/user.css']) {
       expect(await get(path)).toMatchObject({ status: 404, text: '' });
     }
+  });
+
+  test('has the files that frontends look for beside templates', async () => {
+    expect((await get('/templates/index_logo.json')).json()).toEqual({});
+    const search = (await get('/templates/fuse_options.json')).json() as { keys?: unknown };
+    expect(search.keys).toContain('title');
   });
 
   test('POST /free takes a JSON object and nothing else, and tells it to the workers', async () => {

@@ -1,7 +1,16 @@
-import { AppError, isJsonObject, parseJson } from '@tiercel/contracts';
+import {
+  AppError,
+  isJsonObject,
+  parseJson,
+  stringifyJson,
+  type JsonObject,
+} from '@tiercel/contracts';
 import type { Request, Response } from 'express';
+import { readParam, sendJson, sendJsonText } from '../http/answer.ts';
 import type { Route } from '../http/route.ts';
+import type { Gather } from '../proxy/gather.ts';
 import type { Forward } from '../proxy/proxy.ts';
+import { mergeDeep, mergeLists, mergeObjects } from './pool-library.ts';
 import { HOME_PAGE } from './static-answers-page.ts';
 import { endEmpty } from './view-http.ts';
 
@@ -11,17 +20,30 @@ export interface StaticAnswerDeps {
   readonly extensions: () => Promise<readonly string[]>;
   /** Tells the workers of a POST /free; gets the body as it came. */
   readonly publishFree: (body: string) => Promise<void>;
+  /** What the servers of the pool announce in /features, as one. */
+  readonly features: () => JsonObject;
+  /** What they tell of successors of node classes. */
+  readonly nodeReplacements: () => JsonObject;
+  readonly gather: Gather;
+  /** Asks one server after the other for a file of a pack. */
+  readonly forwardFiles: Forward;
   /** Asked first for pages that a server of the pool has and Tiercel has a substitute for. */
   readonly forward: Forward;
 }
 
 /**
- * Routes that need no job: most of their answers never change. They serve the frontends of every era, so also what 0.3.64 did
- * not have (/global_subgraphs, /node_replacements).
+ * Routes that need no job: their answers never change, or are those of the pool's servers. They serve the frontends
+ * of every era, so also what 0.3.64 did not have (/global_subgraphs, /node_replacements).
  */
 export function createStaticAnswerRoutes(deps: StaticAnswerDeps): Route[] {
   return [
-    json('/features', featuresOf(deps)),
+    {
+      method: 'GET',
+      path: '/features',
+      handle(_req, res) {
+        sendJsonText(res, stringifyJson(featuresOf(deps, deps.features())));
+      },
+    },
     {
       method: 'GET',
       path: '/extensions',
@@ -29,20 +51,63 @@ export function createStaticAnswerRoutes(deps: StaticAnswerDeps): Route[] {
         res.json(await deps.extensions());
       },
     },
-    json('/i18n', {}),
-    json('/workflow_templates', {}),
-    json('/global_subgraphs', {}),
-    json('/node_replacements', {}),
+    {
+      method: 'GET',
+      path: '/i18n',
+      async handle(req, res) {
+        const told = mergeDeep(await deps.gather(req, '/i18n'));
+        sendJsonText(res, stringifyJson(told));
+      },
+    },
+    {
+      method: 'GET',
+      path: '/workflow_templates',
+      async handle(req, res) {
+        const listed = mergeLists(await deps.gather(req, '/workflow_templates'));
+        sendJson(res, listed);
+      },
+    },
+    {
+      method: 'GET',
+      path: '/workflow_templates/:module/*file',
+      prefix: 'api',
+      async handle(req, res) {
+        if ((await deps.forwardFiles(req, res)) !== 'sent') endEmpty(res, 404);
+      },
+    },
+    {
+      method: 'GET',
+      path: '/global_subgraphs',
+      async handle(req, res) {
+        const listed = mergeObjects(await deps.gather(req, '/global_subgraphs'));
+        sendJsonText(res, stringifyJson(listed));
+      },
+    },
+    {
+      method: 'GET',
+      path: '/global_subgraphs/:id',
+      async handle(req, res) {
+        const target = `/global_subgraphs/${encodeURIComponent(readParam(req, 'id'))}`;
+        const answers = await deps.gather(req, target);
+        sendJsonText(res, stringifyJson(answers.find(isJsonObject) ?? null));
+      },
+    },
+    {
+      method: 'GET',
+      path: '/node_replacements',
+      handle(_req, res) {
+        sendJsonText(res, stringifyJson(deps.nodeReplacements()));
+      },
+    },
     {
       method: 'GET',
       path: '/templates/:file',
       prefix: 'bare',
       handle: async (req, res) => {
         if ((await deps.forward(req, res)) === 'sent') return;
-        const { file } = req.params;
-        // index.json and its translations, e.g. index.fr.json
-        if (typeof file === 'string' && /^index(?:\.[\w-]+)?\.json$/.test(file)) res.json([]);
-        else endEmpty(res, 404);
+        const answer = answerTemplates(req.params.file);
+        if (answer === undefined) endEmpty(res, 404);
+        else res.json(answer);
       },
     },
     {
@@ -75,21 +140,37 @@ export function createStaticAnswerRoutes(deps: StaticAnswerDeps): Route[] {
   ];
 }
 
-/**
- * What GET /features and the WebSocket's `feature_flags` say. `assets: false` in so many words:
- * newer frontends take a missing flag for true.
- */
-export function featuresOf({ maxUploadBytes }: Pick<StaticAnswerDeps, 'maxUploadBytes'>) {
-  return { supports_preview_metadata: true, max_upload_size: maxUploadBytes, assets: false };
+/** How frontends search templates; without this file they log an error and use their own. */
+const TEMPLATE_SEARCH = {
+  keys: ['title', 'name', 'description', 'tags', 'models'],
+  ...{ threshold: 0.33, includeScore: true, includeMatches: true, shouldSort: true },
+};
+
+/** The files that frontends look for beside templates, of which there are none. */
+function answerTemplates(file: unknown): unknown {
+  if (file === 'index_logo.json') return {};
+  if (file === 'fuse_options.json') return TEMPLATE_SEARCH;
+  // index.json and its translations, e.g. index.fr.json
+  const isIndex = typeof file === 'string' && /^index(?:\.[\w-]+)?\.json$/.test(file);
+  return isIndex ? [] : undefined;
 }
 
-function json(path: string, answer: unknown): Route {
+/** Of binary text frames. */
+const TEXT_METADATA = 'supports_progress_text_metadata';
+
+/**
+ * What GET /features and the WebSocket's `feature_flags` say: what servers of the pool have, and what is Tiercel's
+ * own to say. `assets: false` in so many words: newer frontends take a missing flag for true. Texts of nodes go to
+ * sockets without metadata, whatever servers could do.
+ */
+export function featuresOf(
+  { maxUploadBytes }: Pick<StaticAnswerDeps, 'maxUploadBytes'>,
+  servers: JsonObject,
+): JsonObject {
+  const told = Object.entries(servers).filter(([name]) => name !== TEXT_METADATA);
   return {
-    method: 'GET',
-    path,
-    handle: (_req, res) => {
-      res.json(answer);
-    },
+    ...Object.fromEntries(told),
+    ...{ supports_preview_metadata: true, max_upload_size: maxUploadBytes, assets: false },
   };
 }
 

@@ -1,6 +1,8 @@
 import { freemem, platform, totalmem } from 'node:os';
-import type { MetricsRegistry } from '@tiercel/runtime';
+import { stringifyJson } from '@tiercel/contracts';
+import type { Health, MetricsRegistry } from '@tiercel/runtime';
 import type { Catalogue } from '../catalogue.ts';
+import type { LookAgain } from '../look-again.ts';
 import { readParam, sendJson, sendJsonText } from '../http/answer.ts';
 import type { Route } from '../http/route.ts';
 
@@ -11,17 +13,25 @@ const TEMPLATES_VERSION = '0.1.95';
 
 export interface SystemDependencies {
   readonly catalogue: Catalogue;
+  /** Servers are looked at before their classes are told. */
+  readonly looks: Pick<LookAgain, 'ask'>;
   readonly metrics: MetricsRegistry;
-  readonly isHealthy: () => Promise<boolean>;
+  readonly health: Health;
 }
 
 /** /object_info, /system_stats, and what operators ask: /health and /metrics. */
-export function createSystemRoutes({ catalogue, metrics, isHealthy }: SystemDependencies): Route[] {
+export function createSystemRoutes({
+  catalogue,
+  looks,
+  metrics,
+  health,
+}: SystemDependencies): Route[] {
   return [
     {
       method: 'GET',
       path: '/object_info',
       async handle(_req, res) {
+        await looks.ask('all');
         sendJsonText(res, await catalogue.objectInfoText());
       },
     },
@@ -29,15 +39,20 @@ export function createSystemRoutes({ catalogue, metrics, isHealthy }: SystemDepe
       method: 'GET',
       path: '/object_info/:className',
       async handle(req, res) {
-        sendJsonText(res, await catalogue.classText(readParam(req, 'className')));
+        const name = readParam(req, 'className');
+        await looks.ask([name]);
+        sendJsonText(res, await catalogue.classText(name));
       },
     },
     {
       method: 'GET',
       path: '/system_stats',
       async handle(_req, res) {
-        const { devices } = await catalogue.offer();
-        sendJson(res, { system: describeSystem(), devices });
+        const { devices, system } = await catalogue.offer();
+        const own = describeSystem();
+        // Which program and flags this is started with is nobody's business, nor where a server's are.
+        const told = { ...own, ...system, argv: own.argv };
+        sendJsonText(res, stringifyJson({ system: told, devices }));
       },
     },
     {
@@ -45,8 +60,27 @@ export function createSystemRoutes({ catalogue, metrics, isHealthy }: SystemDepe
       path: '/health',
       prefix: 'bare',
       async handle(_req, res) {
-        const healthy = await isHealthy();
+        const { redis, store } = (await health.read()).checks;
+        const healthy = redis === 'ok' && store === 'ok';
         sendJson(res, { healthy, workers: catalogue.workers.length }, healthy ? 200 : 503);
+      },
+    },
+    {
+      method: 'GET',
+      path: '/health/live',
+      prefix: 'bare',
+      handle(_req, res) {
+        sendJson(res, { live: true });
+      },
+    },
+    {
+      method: 'GET',
+      path: '/health/ready',
+      prefix: 'bare',
+      async handle(_req, res) {
+        const { ready, checks } = await health.read();
+        if (!ready) res.setHeader('Retry-After', 1);
+        sendJson(res, { ready, ...checks }, ready ? 200 : 503);
       },
     },
     {
@@ -73,7 +107,6 @@ function describeSystem(): Record<string, unknown> {
     python_version: `Node.js ${process.version}`,
     pytorch_version: 'none',
     embedded_python: false,
-    // Paths and flags of this machine are nobody's business.
     argv: ['tiercel'],
   };
 }

@@ -1,12 +1,15 @@
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { addPngText, FileStore, readPngText } from '@tiercel/storage';
+import { addPngText, readPngText } from '@tiercel/pictures';
+import { FileStore } from '@tiercel/storage';
 import sharp from 'sharp';
 import { createUploadRoutes } from './uploads.ts';
-import { makeDataFolder, serveRoutes, type TestServer } from './view.test-server.ts';
+import { createEditor, makeDataFolder, serveRoutes, type TestServer } from './view.test-server.ts';
 
 const MAX_UPLOAD_BYTES = 300_000;
 const data = await makeDataFolder();
@@ -14,7 +17,7 @@ let server: TestServer;
 
 beforeAll(async () => {
   const files = new FileStore(data.path);
-  const limits = { maxUploadBytes: MAX_UPLOAD_BYTES, maxPixels: 10_000 };
+  const limits = { maxUploadBytes: MAX_UPLOAD_BYTES, pictures: createEditor(10_000) };
   server = await serveRoutes(createUploadRoutes({ files, ...limits }));
 });
 afterAll(async () => {
@@ -78,18 +81,113 @@ describe('POST /upload/image', () => {
   });
 
   test.each([
+    ['C:\\Users\\me\\Pictures\\one.png', 'one.png'],
+    ['D:/photos/two.png', 'two.png'],
+    ['\\\\server\\share\\three.png', 'three.png'],
+    ['folder\\four.png', 'four.png'],
+  ])('takes the last part of the path %j', async (filename, name) => {
+    const answer = await upload(filename, 'x', { subfolder: 'paths' });
+    expect(answer.json()).toEqual({ name, subfolder: 'paths', type: 'input' });
+  });
+
+  test('takes a subfolder that was written on Windows, and names it with slashes', async () => {
+    const answer = await upload('w.png', 'x', { subfolder: 'w1\\w2\\' });
+    expect(answer.json()).toEqual({ name: 'w.png', subfolder: 'w1/w2', type: 'input' });
+    await expect(readFile(join(data.path, 'input', 'w1', 'w2', 'w.png'), 'utf8')).resolves.toBe(
+      'x',
+    );
+  });
+
+  test.each([
+    ['gzip', 'gzip', gzipSync],
+    ['x-gzip', 'x-gzip', gzipSync],
+    ['deflate', 'zlib', deflateSync],
+    ['deflate', 'raw', deflateRawSync],
+    ['br', 'br', brotliCompressSync],
+  ])('takes a form compressed with %s (%s)', async (encoding, form, compress) => {
+    const content = randomBytes(100_000);
+    const name = `${form}.bin`;
+    const { headers, body } = multipart(name, content, { subfolder: 'packed' });
+    const answer = await server.send('POST', '/upload/image', {
+      headers: { ...headers, 'Content-Encoding': encoding },
+      body: compress(body),
+    });
+    expect(answer.json()).toMatchObject({ name, subfolder: 'packed' });
+    const stored = await readFile(join(data.path, 'input', 'packed', name));
+    expect(stored.equals(content)).toBe(true);
+  });
+
+  test('refuses an encoding it does not know, damaged data, and a small form that grows too large', async () => {
+    const { headers, body } = multipart('z.png', Buffer.alloc(3 * MAX_UPLOAD_BYTES), {});
+    const send = (encoding: string, bytes: Uint8Array) =>
+      server.send('POST', '/upload/image', {
+        headers: { ...headers, 'Content-Encoding': encoding },
+        body: bytes,
+      });
+    const unknown = await send('compress', body.subarray(0, 1_000));
+    const damaged = await send('gzip', Buffer.from('this is no gzip at all'));
+    const cut = await send('gzip', gzipSync(body).subarray(0, 100));
+    const bomb = await send('gzip', gzipSync(body));
+    expect([unknown, damaged, cut, bomb].map(({ status }) => status)).toEqual([415, 400, 400, 413]);
+    expect(await halfDone()).toEqual([]);
+  });
+
+  test('takes parts and fields in base64 and quoted-printable', async () => {
+    const content = randomBytes(70_000);
+    const lines = (bytes: Uint8Array) =>
+      Buffer.from(bytes).toString('base64').replace(/.{76}/g, '$&\r\n');
+    const part = (head: string, encoding: string, text: string) =>
+      `--b\r\nContent-Disposition: form-data; ${head}\r\n` +
+      `Content-Transfer-Encoding: ${encoding}\r\n\r\n${text}\r\n`;
+    const send = (parts: string) =>
+      server.send('POST', '/upload/image', {
+        headers: { 'Content-Type': 'multipart/form-data; boundary=b' },
+        body: `${parts}--b--\r\n`,
+      });
+    const inBase64 = await send(
+      part('name="subfolder"', 'base64', lines(Buffer.from('coded/ü'))) +
+        part('name="image"; filename="a.bin"', 'BASE64', lines(content)),
+    );
+    expect(inBase64.json()).toEqual({ name: 'a.bin', subfolder: 'coded/ü', type: 'input' });
+    const stored = await readFile(join(data.path, 'input', 'coded', 'ü', 'a.bin'));
+    expect(stored.equals(content)).toBe(true);
+    const quoted = await send(
+      part('name="subfolder"', 'quoted-printable', 'co=\r\nded') +
+        part(
+          'name="image"; filename="q.txt"',
+          'quoted-printable',
+          `1=3D1 ${'long =\r\n'.repeat(20_000)}=C3=BC`,
+        ),
+    );
+    expect(quoted.json()).toEqual({ name: 'q.txt', subfolder: 'coded', type: 'input' });
+    await expect(readFile(join(data.path, 'input', 'coded', 'q.txt'), 'utf8')).resolves.toBe(
+      `1=1 ${'long '.repeat(20_000)}ü`,
+    );
+    const unknown = await send(part('name="image"; filename="u.bin"', 'uuencode', 'x'));
+    expect([unknown.status, unknown.json()]).toEqual([415, { error: 'unsupported_encoding' }]);
+    const large = part('name="image"; filename="l.bin"', 'base64', lines(randomBytes(420_000)));
+    expect((await send(large)).status).toBe(413);
+    expect(await halfDone()).toEqual([]);
+  });
+
+  test.each([
     ['../evil.png', {}],
     ['..%2Fevil.png', {}],
     ['/evil.png', {}],
-    ['C:\\\\evil.png', {}],
+    ['..\\evil.png', {}],
+    ['C:\\x\\..\\evil.png', {}],
+    ['C:\\x\\', {}],
     ['c.png', { subfolder: '../../..' }],
+    ['c.png', { subfolder: '..\\..' }],
     ['c.png', { subfolder: '/tmp' }],
+    ['c.png', { subfolder: 'C:\\tmp' }],
+    ['c.png', { subfolder: '\\\\server\\share' }],
     ['d.png', { type: 'bogus' }],
     [null, { other: 'x' }],
     ['', {}],
-  ])('refuses %j with %j by an empty 400', async (filename, fields) => {
+  ])('refuses %j with %j by a 400 that says why', async (filename, fields) => {
     const answer = await upload(filename, 'x', fields);
-    expect(answer).toMatchObject({ status: 400, text: '' });
+    expect([answer.status, answer.json()]).toEqual([400, { error: 'bad_request' }]);
     expect(await halfDone()).toEqual([]);
   });
 
@@ -166,6 +264,17 @@ describe('POST /upload/mask', () => {
 
   const stored = { filename: 'm.png', subfolder: 'x/y', type: 'input' };
 
+  test('finds the picture by a reference that was written on Windows', async () => {
+    const mask = await picture({ r: 0, g: 0, b: 0, alpha: 0.5 });
+    for (const reference of [
+      { ...stored, subfolder: 'x\\y' },
+      { ...stored, subfolder: 'x\\y\\' },
+    ]) {
+      expect((await uploadMask(reference, mask)).status).toBe(200);
+    }
+    await rm(join(data.path, 'input', 'clipspace'), { recursive: true });
+  });
+
   test("gives the picture the mask's alpha and keeps its colours and its text", async () => {
     const mask = await picture({ r: 0, g: 0, b: 0, alpha: 0.25 });
     const answer = await uploadMask(stored, mask);
@@ -200,16 +309,77 @@ describe('POST /upload/mask', () => {
     [404, { ...stored, filename: 'nope.png' }],
   ])('answers %i to the reference %j', async (status, reference) => {
     const answer = await uploadMask(reference, await picture({ r: 0, g: 0, b: 0, alpha: 1 }));
-    expect(answer).toMatchObject({ status, text: '' });
+    const code = { 400: 'bad_request', 403: 'path_refused' }[status];
+    expect(answer.status).toBe(status);
+    expect(answer.text).toBe(code === undefined ? '' : JSON.stringify({ error: code }));
     expect(await halfDone()).toEqual([]);
   });
 
-  test('refuses masks of another size, of too many pixels, and of no picture', async () => {
-    const small = await uploadMask(stored, await picture({ r: 0, g: 0, b: 0, alpha: 1 }, 9));
-    expect(small.status).toBe(400);
-    const large = await uploadMask(stored, await picture({ r: 0, g: 0, b: 0, alpha: 1 }, 9000));
-    expect(large.status).toBe(413);
-    expect((await uploadMask(stored, Buffer.from('hello'))).status).toBe(400);
+  test('takes a mask of the upright picture for a photo that lies on its side', async () => {
+    const photo = await sharp(await picture({ r: 9, g: 9, b: 9, alpha: 1 }))
+      .withMetadata({ orientation: 6 })
+      .jpeg()
+      .toBuffer();
+    await writeFile(join(data.path, 'input', 'phone.jpg'), photo);
+    const mask = await sharp({
+      create: { width: 4, height: 8, channels: 4, background: { r: 0, g: 0, b: 0, alpha: 0.5 } },
+    })
+      .png()
+      .toBuffer();
+    const answer = await uploadMask({ filename: 'phone.jpg', type: 'input' }, mask);
+    expect(answer.status).toBe(200);
+    const { name } = answer.json() as { name: string };
+    const result = await readFile(join(data.path, 'input', 'clipspace', name));
+    expect(await sharp(result).metadata()).toMatchObject({ width: 4, height: 8, channels: 4 });
+  });
+
+  const opaque = () => picture({ r: 0, g: 0, b: 0, alpha: 1 });
+  test.each([
+    [
+      'of another size',
+      400,
+      () => picture({ r: 0, g: 0, b: 0, alpha: 1 }, 9),
+      'mask.png is 9x4, m.png is 8x4',
+    ],
+    [
+      'of too many pixels',
+      413,
+      () => picture({ r: 0, g: 0, b: 0, alpha: 1 }, 9000),
+      'mask.png has 36,000 pixels',
+    ],
+    [
+      'that are no picture',
+      400,
+      () => Promise.resolve(Buffer.from('hello')),
+      'mask.png is not a picture',
+    ],
+    ['that are empty', 400, () => Promise.resolve(Buffer.alloc(0)), 'mask.png is an empty file.'],
+    [
+      'that are damaged',
+      400,
+      async () => (await opaque()).subarray(0, 30),
+      'mask.png cannot be read',
+    ],
+    [
+      'that are SVG',
+      400,
+      () =>
+        Promise.resolve(
+          Buffer.from('<svg xmlns="http://www.w3.org/2000/svg" width="8" height="4"/>'),
+        ),
+      'mask.png is not a picture',
+    ],
+  ])('refuses masks %s with %i and says what is wrong', async (_, status, make, words) => {
+    const answer = await uploadMask(stored, await make());
+    expect(answer.status).toBe(status);
+    expect(decodeURIComponent(String(answer.headers['x-message']))).toContain(words);
     expect(await halfDone()).toEqual([]);
+  });
+
+  test('refuses originals that are no pictures by their name', async () => {
+    await writeFile(join(data.path, 'input', 'notes.txt'), 'hello');
+    const answer = await uploadMask({ filename: 'notes.txt', type: 'input' }, await opaque());
+    expect(answer.status).toBe(400);
+    expect(decodeURIComponent(String(answer.headers['x-message']))).toContain('notes.txt is not a');
   });
 });

@@ -1,35 +1,41 @@
-import { readFile } from 'node:fs/promises';
 import {
+  AppError,
   isFileType,
   isJsonObject,
   parseJson,
   type FileType,
   type JsonObject,
 } from '@tiercel/contracts';
+import { readTextChunks, replaceTextChunks, type PictureEditor } from '@tiercel/pictures';
 import {
-  copyPngText,
   parseAnnotated,
+  toSlashes,
+  uploadName,
   type FileStore,
-  type FoundFile,
   type StoredUpload,
 } from '@tiercel/storage';
 import type { Request, Response } from 'express';
 import type { Route } from '../http/route.ts';
-import { createFormReader, type UploadForm } from './uploads-form.ts';
+import { createFormReader, type UploadedImage, type UploadForm } from './uploads-form.ts';
 import { endEmpty, orNullIfRefused } from './view-http.ts';
-import { replaceAlpha } from './view-pictures.ts';
+import { withPicture } from './view-pictures.ts';
 
 export interface UploadDeps {
   readonly files: FileStore;
   /** Largest file; told to clients as max_upload_size. */
   readonly maxUploadBytes: number;
-  /** Largest picture that /upload/mask decodes. */
-  readonly maxPixels: number;
+  /** Makes pictures of /upload/mask. */
+  readonly pictures: PictureEditor;
 }
 
-/** The stored file, or the status of an answer without body. */
-type UploadResult = StoredUpload | 400 | 403 | 404;
-type UploadHandler = (deps: UploadDeps, form: UploadForm) => Promise<UploadResult>;
+/** The stored file; null when the picture that a mask is for does not exist. */
+type UploadResult = StoredUpload | null;
+/** Gives undefined when the caller has gone away. */
+type UploadHandler = (
+  deps: UploadDeps,
+  form: UploadForm,
+  res: Response,
+) => Promise<UploadResult | undefined>;
 
 /**
  * POST /upload/image and /upload/mask, as ComfyUI 0.3.64 (transcript 15). Any kind of file is taken.
@@ -39,8 +45,9 @@ export function createUploadRoutes(deps: UploadDeps): Route[] {
   const readForm = createFormReader(deps.files, deps.maxUploadBytes);
   const answerWith = (handler: UploadHandler) => async (req: Request, res: Response) => {
     const form = await readForm(req, res);
-    const result = await handler(deps, form).finally(() => form.discard());
-    if (typeof result === 'number') endEmpty(res, result);
+    const result = await handler(deps, form, res).finally(() => form.discard());
+    if (result === undefined) return;
+    if (result === null) endEmpty(res, 404);
     else res.json(result);
   };
   return [
@@ -50,31 +57,47 @@ export function createUploadRoutes(deps: UploadDeps): Route[] {
 }
 
 async function uploadImage(deps: UploadDeps, form: UploadForm): Promise<UploadResult> {
-  const type = form.fields.get('type') ?? 'input';
-  if (form.image === null || !isFileType(type)) return 400;
-  return store(deps, form, {
-    type,
-    filename: form.image.filename,
-    workPath: form.image.path,
-  });
+  const { image, type } = readTarget(form);
+  return store(deps, form, { type, filename: image.filename, workPath: image.path });
+}
+
+/** @throws AppError bad_request */
+function readTarget({ image, fields }: UploadForm): { image: UploadedImage; type: FileType } {
+  const type = fields.get('type') ?? 'input';
+  if (image === null) {
+    throw new AppError('bad_request', 'The form has no file in a part named image.');
+  }
+  if (!isFileType(type)) {
+    throw new AppError('bad_request', 'type must be output, input or temp.');
+  }
+  return { image, type };
 }
 
 /** The uploaded picture's alpha becomes that of the picture `original_ref` names; PNG text is kept. */
-async function uploadMask(deps: UploadDeps, form: UploadForm): Promise<UploadResult> {
-  const type = form.fields.get('type') ?? 'input';
+async function uploadMask(
+  deps: UploadDeps,
+  form: UploadForm,
+  res: Response,
+): Promise<UploadResult | undefined> {
+  const { image, type } = readTarget(form);
   const reference = parseReference(form.fields.get('original_ref'));
-  if (form.image === null || !isFileType(type) || reference === null) return 400;
-  const original = await orNullIfRefused(deps.files.find(reference));
-  if (original === null) return 403;
-  if (original.value === null) return 404;
-  const masked = await mask(original.value, form.image.path, deps.maxPixels);
-  const workPath = await deps.files.writeUpload(masked);
-  return store(deps, form, { type, filename: form.image.filename, workPath });
-}
-
-async function mask(original: FoundFile, maskPath: string, maxPixels: number): Promise<Uint8Array> {
-  const masked = await replaceAlpha(original.path, maskPath, maxPixels);
-  return copyPngText(await readFile(original.path), masked);
+  if (reference === null) {
+    throw new AppError('bad_request', 'original_ref must be JSON that names a stored picture.');
+  }
+  const original = await deps.files.find(reference);
+  if (original === null) return null;
+  const { path } = original;
+  const source = { name: reference.filename, content: path };
+  const mask = { name: image.filename, content: image.path };
+  return withPicture(
+    res,
+    (signal) => deps.pictures.replaceAlpha(source, mask, signal),
+    async ({ bytes }) => {
+      const parts = replaceTextChunks(bytes, await readTextChunks(path));
+      const workPath = await deps.files.writeUpload(parts);
+      return store(deps, form, { type, filename: image.filename, workPath });
+    },
+  );
 }
 
 async function store(
@@ -85,11 +108,14 @@ async function store(
   const overwrite = form.fields.get('overwrite');
   const saved = deps.files.saveUpload({
     ...file,
+    filename: uploadName(file.filename),
     subfolder: form.fields.get('subfolder') ?? '',
     onExisting: overwrite === 'true' || overwrite === '1' ? 'replace' : 'rename',
   });
   const stored = await orNullIfRefused(saved);
-  return stored === null ? 400 : stored.value;
+  if (stored !== null) return stored.value;
+  // 400, as ComfyUI answers where it says 403 elsewhere.
+  throw new AppError('bad_request', 'The file name or the subfolder leaves its folder.');
 }
 
 interface Reference {
@@ -103,7 +129,8 @@ function parseReference(text: string | undefined): Reference | null {
   const reference = parseObject(text);
   const { filename, subfolder = '', type = 'output' } = reference ?? {};
   if (typeof filename !== 'string' || typeof subfolder !== 'string') return null;
-  const { name, type: annotation } = parseAnnotated(filename);
+  const { name: written, type: annotation } = parseAnnotated(filename);
+  const name = toSlashes(written);
   if (name === '' || name.startsWith('/') || name.includes('..')) return null;
   const folder = annotation ?? type;
   return isFileType(folder) ? { filename: name, subfolder, type: folder } : null;

@@ -98,12 +98,14 @@ describe('a user file', () => {
     ['GET', '/userdata?dir=..%2F..'],
     ['GET', '/userdata?dir=..'],
   ])('outside the folder is refused: %s %s', async (method, target) => {
-    expect(await server.send(method, target)).toMatchObject({ status: 403, text: '' });
+    const answer = await server.send(method, target);
+    expect([answer.status, answer.json()]).toEqual([403, { error: 'path_refused' }]);
   });
 
-  test('with a name that the system refuses is told so without a body', async () => {
+  test('with a name that the system refuses is told so in the reason phrase too', async () => {
     const answer = await post(`/userdata/${'x'.repeat(300)}`, '{}');
-    expect(answer).toMatchObject({ status: 400, text: '', reason: 'Invalid filename' });
+    expect(answer).toMatchObject({ status: 400, reason: 'Invalid filename' });
+    expect(answer.json()).toEqual({ error: 'bad_request' });
   });
 
   test.each([

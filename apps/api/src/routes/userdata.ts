@@ -39,15 +39,13 @@ async function list(user: UserStore, req: Request, res: Response): Promise<void>
     return;
   }
   const depth = isTrue(query, 'recurse') ? 'recursive' : 'flat';
-  const listing = await orNullIfRefused(user.files.list(unquote(folder), depth));
+  const listing = await user.files.list(unquote(folder), depth);
   if (listing === null) {
-    endEmpty(res, 403);
-  } else if (listing.value === null) {
     res.status(404).type('text/plain').send('Directory not found');
   } else if (isTrue(query, 'full_info')) {
-    res.json(listing.value.map(wireInfo));
+    res.json(listing.map(wireInfo));
   } else {
-    const paths = listing.value.map(({ path }) => path);
+    const paths = listing.map(({ path }) => path);
     res.json(isTrue(query, 'split') ? paths.map((path) => [path, ...path.split('/')]) : paths);
   }
 }
@@ -75,16 +73,16 @@ async function browse(user: UserStore, req: Request, res: Response): Promise<voi
 
 async function read(user: UserStore, req: Request, res: Response): Promise<void> {
   const name = fileParam(req, 'file');
-  const found = await orNullIfRefused(user.files.find(name));
-  if (found?.value == null) {
-    endEmpty(res, found === null ? 403 : 404);
+  const found = await user.files.find(name);
+  if (found === null) {
+    endEmpty(res, 404);
     return;
   }
   // The one file that a page loads as it is: the user's style sheet.
   const isUserCss = name === 'user.css';
   res.setHeader('Content-Type', isUserCss ? 'text/css' : contentOf(basename(name)).type);
   res.setHeader('Content-Disposition', isUserCss ? 'inline' : 'attachment');
-  sendFound(req, res, found.value);
+  sendFound(req, res, found);
 }
 
 async function write(deps: UserdataDeps, req: Request, res: Response): Promise<void> {
@@ -100,9 +98,8 @@ async function write(deps: UserdataDeps, req: Request, res: Response): Promise<v
 }
 
 async function remove(user: UserStore, req: Request, res: Response): Promise<void> {
-  const removed = await orNullIfRefused(user.files.remove(fileParam(req, 'file')));
-  if (removed === null) endEmpty(res, 403);
-  else endEmpty(res, removed.value ? 204 : 404);
+  const removed = await user.files.remove(fileParam(req, 'file'));
+  endEmpty(res, removed ? 204 : 404);
 }
 
 async function move(user: UserStore, req: Request, res: Response): Promise<void> {
@@ -116,28 +113,17 @@ async function answerStored(
   query: URLSearchParams,
   work: Promise<UserFileInfo | 'exists' | 'missing'>,
 ): Promise<void> {
-  const stored = await orNullIfRefused(orBadName(work));
-  if (stored === null) {
-    endEmpty(res, 403);
-  } else if (stored.value === 'bad-name') {
-    res.statusMessage = 'Invalid filename';
-    endEmpty(res, 400);
-  } else if (stored.value === 'missing') {
+  const stored = await work.catch((error: unknown) => {
+    // Names that the system refuses have a reason phrase of their own, as in ComfyUI.
+    if (isAppError(error) && error.code === 'bad_request') res.statusMessage = 'Invalid filename';
+    throw error;
+  });
+  if (stored === 'missing') {
     endEmpty(res, 404);
-  } else if (stored.value === 'exists') {
+  } else if (stored === 'exists') {
     res.status(409).type('text/plain').send('File already exists');
   } else {
-    res.json(isTrue(query, 'full_info') ? wireInfo(stored.value) : stored.value.path);
-  }
-}
-
-/** Names that the system refuses are told by the reason phrase alone, as ComfyUI does. */
-async function orBadName<T>(work: Promise<T>): Promise<T | 'bad-name'> {
-  try {
-    return await work;
-  } catch (error) {
-    if (isAppError(error) && error.code === 'bad_request') return 'bad-name';
-    throw error;
+    res.json(isTrue(query, 'full_info') ? wireInfo(stored) : stored.path);
   }
 }
 

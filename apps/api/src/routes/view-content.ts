@@ -7,14 +7,32 @@ import mime from 'mime-types';
 export interface ContentHeaders {
   readonly type: string;
   readonly isInert: boolean;
+  /** Tells apart what one file is sent as, for its ETag; the file itself without it. */
+  readonly variant?: string;
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 const INERT_FAMILY = /^(?:image|video|audio|font|model)\/[\w.+-]+$/;
 const INERT = new Set(['application/json', 'text/plain', 'text/markdown', 'text/csv']);
 const ACTIVE = /xml|html|script|svg/;
 
-/** The type to serve a file under, by the ending of its name. */
-export function contentOf(filename: string): ContentHeaders {
+const SVG = /\.svg$/i;
+/** Whatever an SVG holds, nothing in it runs or is fetched, not even where it is opened as a page all the same. */
+const SVG_POLICY =
+  "default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:; sandbox";
+
+/**
+ * The type to serve a file under, by the ending of its name.
+ * @param destination what the browser wants it for (Sec-Fetch-Dest): an SVG is a picture in an `<img>`, where no
+ *        browser runs its scripts, and a download everywhere else
+ */
+export function contentOf(filename: string, destination?: string): ContentHeaders {
+  if (SVG.test(filename)) {
+    const headers = { Vary: 'Sec-Fetch-Dest', 'Content-Security-Policy': SVG_POLICY };
+    return destination === 'image'
+      ? { type: 'image/svg+xml', isInert: true, variant: 'image', headers }
+      : { type: 'application/octet-stream', isInert: false, headers };
+  }
   const found = mime.lookup(filename);
   // The registered name (RFC 9639), which ComfyUI sends too; not every player knows the older one.
   const guess = found === 'audio/x-flac' ? 'audio/flac' : found;

@@ -10,8 +10,8 @@ export function queryOf(req: Request): URLSearchParams {
   return new URLSearchParams(at < 0 ? '' : req.originalUrl.slice(at + 1));
 }
 
-/** An answer without body and content type, as most of ComfyUI's refusals are. */
-export function endEmpty(res: Response, status: number): void {
+/** An answer without body and content type, as ComfyUI's when there is nothing to say. */
+export function endEmpty(res: Response, status: 200 | 204 | 404): void {
   res.status(status).end();
 }
 

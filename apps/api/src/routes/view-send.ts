@@ -9,10 +9,11 @@ const urlPathOf = (path: string): string => `/${encodeURIComponent(basename(path
 /**
  * Streams a stored file with ETag, Last-Modified, ranges and conditional requests.
  * Content-Type and Content-Disposition are the caller's to set; errors have empty bodies.
+ * @param variant part of the ETag where one file is sent in several ways
  */
-export function sendFound(req: Request, res: Response, found: FoundFile): void {
+export function sendFound(req: Request, res: Response, found: FoundFile, variant?: string): void {
   // send's own ETag is weak (whole milliseconds); strong ones allow If-Range.
-  res.setHeader('ETag', `"${found.version}"`);
+  res.setHeader('ETag', `"${found.version}${variant === undefined ? '' : `-${variant}`}"`);
   res.setHeader('X-Content-Type-Options', 'nosniff');
   send(req, urlPathOf(found.path), {
     root: dirname(found.path),

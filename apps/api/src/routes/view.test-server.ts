@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isAppError } from '@tiercel/contracts';
+import { MemoryBudget, PictureEditor } from '@tiercel/pictures';
 import express, { type NextFunction, type Request, type Response } from 'express';
 import type { Route } from '../http/route.ts';
 
@@ -34,6 +35,16 @@ export async function makeDataFolder(): Promise<{ path: string; remove: () => Pr
   return { path, remove: () => rm(path, { recursive: true, force: true }) };
 }
 
+export function createEditor(maxPixels: number, maxBytes = 64 * 1024 * 1024): PictureEditor {
+  return new PictureEditor({
+    limits: { maxPixels, setting: 'api.maxPixels' },
+    memory: new MemoryBudget({
+      ...{ maxBytes, commonShare: 1 / 8 },
+      setting: 'api.pictureMemoryBytes',
+    }),
+  });
+}
+
 export async function serveRoutes(routes: readonly Route[]): Promise<TestServer> {
   const app = express();
   for (const route of routes) mount(app, route);
@@ -42,8 +53,10 @@ export async function serveRoutes(routes: readonly Route[]): Promise<TestServer>
   });
   app.use((error: unknown, _req: Request, res: Response, next: NextFunction) => {
     if (res.headersSent) next(error);
-    else if (isAppError(error)) res.status(error.status).json({ error: error.code });
-    else res.status(500).json({ error: String(error) });
+    else if (isAppError(error)) {
+      res.setHeader('x-message', encodeURIComponent(error.message));
+      res.status(error.status).json({ error: error.code });
+    } else res.status(500).json({ error: String(error) });
   });
   const server = createServer(app);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

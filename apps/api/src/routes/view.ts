@@ -1,17 +1,18 @@
 import { basename } from 'node:path';
-import { isFileType } from '@tiercel/contracts';
-import { parseAnnotated, type FileStore } from '@tiercel/storage';
+import { AppError, isFileType } from '@tiercel/contracts';
+import type { PictureEditor, Transform } from '@tiercel/pictures';
+import { parseAnnotated, toSlashes, type FileStore } from '@tiercel/storage';
 import type { Request, Response } from 'express';
 import type { Route } from '../http/route.ts';
 import { contentOf, dispositionOf } from './view-content.ts';
-import { endEmpty, orNullIfRefused, queryOf } from './view-http.ts';
-import { transformPicture, type Transform } from './view-pictures.ts';
+import { endEmpty, queryOf } from './view-http.ts';
+import { withPicture } from './view-pictures.ts';
 import { sendFound } from './view-send.ts';
 
 export interface ViewDeps {
   readonly files: FileStore;
-  /** Largest picture that is decoded for `preview` and `channel`. */
-  readonly maxPixels: number;
+  /** Encodes pictures for `preview` and `channel`. */
+  readonly pictures: PictureEditor;
 }
 
 /** GET /view: stored files, as ComfyUI 0.3.64 serves them (transcript 15). */
@@ -26,34 +27,44 @@ async function view(deps: ViewDeps, req: Request, res: Response): Promise<void> 
     endEmpty(res, 404);
     return;
   }
-  const { name, type: annotation } = parseAnnotated(annotated);
+  const { name: written, type: annotation } = parseAnnotated(annotated);
+  const name = toSlashes(written);
   const type = annotation ?? query.get('type') ?? 'output';
-  if (name === '' || name.startsWith('/') || name.includes('..') || !isFileType(type)) {
-    endEmpty(res, 400);
-    return;
+  if (!isFileType(type)) {
+    throw new AppError('bad_request', 'type must be output, input or temp.');
+  }
+  if (name === '' || name.startsWith('/') || name.includes('..')) {
+    throw new AppError('bad_request', 'filename must be the name of a file in that folder.');
   }
   const filename = basename(name);
   const subfolder = query.get('subfolder') ?? '';
-  const found = await orNullIfRefused(deps.files.find({ filename, subfolder, type }));
-  if (found?.value == null) {
-    endEmpty(res, found === null ? 403 : 404);
+  const found = await deps.files.find({ filename, subfolder, type });
+  if (found === null) {
+    endEmpty(res, 404);
     return;
   }
 
   const transform = transformOf(query);
   if (transform === null) {
-    const content = contentOf(filename);
+    const content = contentOf(filename, req.get('sec-fetch-dest'));
     res.setHeader('Content-Type', content.type);
     res.setHeader('Content-Disposition', dispositionOf(filename, !content.isInert));
-    sendFound(req, res, found.value);
+    for (const [name, value] of Object.entries(content.headers ?? {})) res.setHeader(name, value);
+    sendFound(req, res, found, content.variant);
     return;
   }
-  const picture = await transformPicture(found.value.path, transform, deps.maxPixels);
-  res.setHeader('Content-Type', picture.type);
-  res.setHeader('Content-Disposition', dispositionOf(filename, false));
-  res.setHeader('X-Content-Type-Options', 'nosniff');
-  res.setHeader('Content-Length', picture.bytes.length);
-  res.end(picture.bytes);
+  const source = { name: filename, content: found.path };
+  await withPicture(
+    res,
+    (signal) => deps.pictures.transform(source, transform, signal),
+    (picture) => {
+      res.setHeader('Content-Type', picture.type);
+      res.setHeader('Content-Disposition', dispositionOf(filename, false));
+      res.setHeader('X-Content-Type-Options', 'nosniff');
+      res.setHeader('Content-Length', picture.bytes.length);
+      res.end(picture.bytes);
+    },
+  );
 }
 
 const DEFAULT_QUALITY = 90;

@@ -184,13 +184,18 @@ describe('all sockets together', () => {
     group.fallBehind();
     group.tellMissed({
       ...{ promptId: 'x', endId: '5-0', preview: undefined },
-      lines: [line('1-0.0', 'own'), { id: '2-0.0', frame: frame('bar', 'progress') }],
+      lines: [
+        line('1-0.0', 'own'),
+        { id: '2-0.0', frame: frame('bar', 'progress') },
+        { id: '2-0.1', frame: frame('blocked', 'execution_error') },
+      ],
       end: [
+        { id: '3-0.2', frame: frame('failed', 'execution_error') },
         { id: '3-0.0', frame: frame('stopped', 'execution_interrupted') },
         line('3-0.1', 'own, too'),
       ],
     });
     group.resume();
-    expect(recorder.told).toEqual(['bar', 'stopped']);
+    expect(recorder.told).toEqual(['bar', 'blocked', 'stopped']);
   });
 });

@@ -159,9 +159,10 @@ export class ClientGroup implements ChannelListener {
       if (member.kind !== 'behind') continue;
       const { knows } = member;
       if (endId !== undefined && !isNewer(endId, knows.endId)) continue;
-      const news = [...this.#newLines(knows, promptId, lines), ...end].filter(
-        ({ frame }) => this.#options.isEveryone !== true || isForEveryone(frame),
-      );
+      const news = [
+        ...this.#chooseLines(this.#newLines(knows, promptId, lines), { isOfEnd: false }),
+        ...this.#chooseLines(end, { isOfEnd: true }),
+      ];
       if (news.length > 0) {
         this.#send(session, news, undefined, endId === undefined ? undefined : promptId);
         if (preview !== undefined) session.sendPreview(preview);
@@ -261,6 +262,14 @@ export class ClientGroup implements ChannelListener {
     }
     if (endId !== undefined && isNewer(endId, knows.endId)) knows.endId = endId;
     this.#send(session, message.lines, preview, promptId);
+  }
+
+  #chooseLines(
+    lines: readonly EventLine[],
+    { isOfEnd }: { readonly isOfEnd: boolean },
+  ): readonly EventLine[] {
+    if (this.#options.isEveryone !== true) return lines;
+    return lines.filter(({ frame }) => isForEveryone(frame, { isOfEnd }));
   }
 
   /** What a socket has not been told of a running job. */

@@ -14,15 +14,19 @@ const PROGRESS_STATE = '{"type":"progress_state"';
 const REPORT = '{"type":"tiercel_report"';
 const PICTURE = `{"type":"${PICTURE_TYPE}"`;
 const INTERRUPTED = '{"type":"execution_interrupted"';
+const ERROR = '{"type":"execution_error"';
 
 /** Whether a frame may be dropped for a slow socket: `progress` and `progress_state`. */
 export function isProgressFrame(frame: string): boolean {
   return frame.startsWith(PROGRESS);
 }
 
-/** Whether every socket is sent a frame of a job without a client; who publishes it decides it for live ones. */
-export function isForEveryone(frame: string): boolean {
-  return frame.startsWith(PROGRESS) || frame.startsWith(INTERRUPTED);
+/**
+ * Whether every socket is sent a frame of a job without a client; who publishes it decides it for live ones.
+ * An error before the end says that a branch is blocked.
+ */
+export function isForEveryone(frame: string, { isOfEnd }: { readonly isOfEnd: boolean }): boolean {
+  return frame.startsWith(PROGRESS) || frame.startsWith(isOfEnd ? INTERRUPTED : ERROR);
 }
 
 /** The picture of a frame that stands for one. */

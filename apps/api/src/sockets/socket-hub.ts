@@ -1,11 +1,19 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { keyText, type EventLine, type ResultPicture } from '@tiercel/contracts';
+import {
+  AppError,
+  frameText,
+  keyText,
+  stringifyJson,
+  type EventLine,
+  type ResultPicture,
+} from '@tiercel/contracts';
 import type { EventReplay, EventSubscriber } from '@tiercel/events';
 import type { Reader } from '@tiercel/queue';
-import type { Logger } from '@tiercel/runtime';
+import { startInterval, type Logger } from '@tiercel/runtime';
 import { v4 as uuid } from 'uuid';
 import { WebSocketServer, type WebSocket } from 'ws';
+import { answerRaw } from '../http/raw-answer.ts';
 import { ClientGroup } from './client-group.ts';
 import { DeliveryLog } from './delivery-log.ts';
 import { GapRepair } from './gap-repair.ts';
@@ -22,8 +30,8 @@ interface SocketHubOptions {
   readonly previewsAlways: boolean;
   /** Of one frame. */
   readonly maxEventBytes: number;
-  readonly features: Readonly<Record<string, unknown>>;
-  readonly isOriginAllowed: (req: IncomingMessage) => boolean;
+  /** What the server can do; told to sockets that say first what they can. */
+  readonly features: () => Readonly<Record<string, unknown>>;
 }
 
 export interface SocketHubParts {
@@ -58,7 +66,6 @@ export class SocketHub {
   readonly #everyone: ClientGroup;
   readonly #status: StatusBroadcaster<SocketSession>;
   readonly #deliveries: DeliveryLog;
-  readonly #featuresFrame: string;
   #pinger: NodeJS.Timeout | undefined;
   #isStopping = false;
 
@@ -71,6 +78,9 @@ export class SocketHub {
       // Previews are compressed already, and a deflate context per socket costs 300 KB.
       perMessageDeflate: false,
       maxPayload: MAX_CLIENT_FRAME_BYTES,
+    });
+    this.#server.on('wsClientError', (error, socket) => {
+      answerRaw(socket, new AppError('bad_request', error.message));
     });
     this.#status = new StatusBroadcaster({
       intervalMs: options.statusIntervalMs,
@@ -86,7 +96,6 @@ export class SocketHub {
       maxBacklogCharacters: options.limits.closeBytes,
       isEveryone: true,
     });
-    this.#featuresFrame = JSON.stringify({ type: 'feature_flags', data: options.features });
   }
 
   get socketCount(): number {
@@ -109,7 +118,7 @@ export class SocketHub {
         refreshStatus: () => this.#refreshStatus(),
       }),
     );
-    this.#pinger = setInterval(() => {
+    this.#pinger = startInterval(() => {
       for (const session of this.#sessions.keys()) session.ping();
     }, options.pingIntervalMs);
     await this.#refreshStatus();
@@ -133,17 +142,16 @@ export class SocketHub {
     }
   }
 
-  /** An upgrade request for /ws. */
+  /** Why no socket is taken now; undefined: it is. */
+  findRefusal(): AppError | undefined {
+    if (!this.#isStopping && this.#sessions.size < this.#parts.options.maxSockets) return undefined;
+    const why = this.#isStopping ? 'This server is stopping.' : 'Too many sockets are open.';
+    return new AppError('too_many_sockets', why, { retryAfterSeconds: 5 });
+  }
+
+  /** An upgrade request for /ws that was not refused. */
   handleUpgrade(req: IncomingMessage, socket: Duplex, head: Buffer, clientId: string | null): void {
     const { options, readPicture, counters } = this.#parts;
-    if (!options.isOriginAllowed(req)) {
-      refuse(socket, '403 Forbidden');
-      return;
-    }
-    if (this.#isStopping || this.#sessions.size >= options.maxSockets) {
-      refuse(socket, '503 Service Unavailable', 'Retry-After: 5\r\n');
-      return;
-    }
     this.#server.handleUpgrade(req, socket, head, (webSocket) => {
       const isKnown = clientId !== null && clientId !== '';
       // A fresh id is 32 hex digits without dashes, as ComfyUI's.
@@ -169,7 +177,7 @@ export class SocketHub {
     });
     webSocket.on('message', (data, isBinary) => {
       session.isAlive = true;
-      if (!isBinary) session.readFrame(toText(data), this.#featuresFrame);
+      if (!isBinary) session.readFrame(toText(data), () => this.#featuresFrame());
     });
     webSocket.on('error', (error) => {
       log.debug({ err: error, client }, 'socket error');
@@ -230,6 +238,10 @@ export class SocketHub {
     return entry;
   }
 
+  #featuresFrame(): string {
+    return frameText('feature_flags', this.#parts.options.features(), stringifyJson);
+  }
+
   #close(session: SocketSession, client: string): void {
     this.#sessions.delete(session);
     this.#everyone.leave(session);
@@ -250,8 +262,4 @@ function noop(): void {
 
 function toText(data: unknown): string {
   return Buffer.isBuffer(data) ? data.toString('utf8') : '';
-}
-
-function refuse(socket: Duplex, status: string, headers = ''): void {
-  socket.end(`HTTP/1.1 ${status}\r\n${headers}Connection: close\r\nContent-Length: 0\r\n\r\n`);
 }

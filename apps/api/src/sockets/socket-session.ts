@@ -87,7 +87,7 @@ export class SocketSession {
    * The handshake: the first text frame of a socket may announce the client's features, and only then
    * are ours told. Later ones are ignored; what is not JSON does not count as the first (transcript 12).
    */
-  readFrame(text: string, serverFeaturesFrame: string): void {
+  readFrame(text: string, writeFeaturesFrame: () => string): void {
     if (this.#sawText) return;
     let message: unknown;
     try {
@@ -100,7 +100,7 @@ export class SocketSession {
     this.#hasAnnounced = true;
     this.#wantsMetadata = message.data.supports_preview_metadata === true;
     this.#wantsReport = message.data.supports_tiercel_report === true;
-    this.sendText(serverFeaturesFrame);
+    this.sendText(writeFeaturesFrame());
   }
 
   /** @param onFlushed called when the frame has been handed to the operating system */

@@ -1,3 +1,5 @@
+import { startTimer } from '@tiercel/runtime';
+
 /** Sockets served before the event loop gets its turn again. */
 const SLICE = 50;
 
@@ -49,7 +51,7 @@ export class StatusBroadcaster<S> {
     const sockets = this.#broadcast();
     // Nobody was told: who comes next hears the next change at once.
     if (sockets === 0) return undefined;
-    return setTimeout(() => {
+    return startTimer(() => {
       this.#timer = undefined;
       if (this.#sent !== this.#latest) this.update(this.#latest);
     }, this.#intervalMs);

@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { setTimeout } from 'node:timers/promises';
 import { raceAbort } from '@tiercel/nodes';
-import type { Redis } from '@tiercel/runtime';
+import { sleep, startInterval, type Redis } from '@tiercel/runtime';
 import { claimFlightScript } from './lua/claim-flight.ts';
 import { releaseFlightScript } from './lua/release-flight.ts';
 import { renewFlightScript } from './lua/renew-flight.ts';
@@ -66,7 +65,7 @@ export class Flights {
   }
 
   #lead(flight: string, token: string): Flight {
-    const renewal = setInterval(() => {
+    const renewal = startInterval(() => {
       renewFlightScript.run(this.#redis, { flight, token, lease_ms: this.#leaseMs }).then(
         (kept) => {
           if (!kept) clearInterval(renewal);
@@ -92,7 +91,7 @@ export class Flights {
     for (;;) {
       const state = await watchFlightScript.run(this.#redis, { entry, flight, leader });
       if (state !== 'flying') return state;
-      await setTimeout(POLL_MS, undefined, { signal });
+      await sleep(POLL_MS, signal);
     }
   }
 }

@@ -1,5 +1,5 @@
-import sharp from 'sharp';
 import { pythonFloat } from '@tiercel/contracts';
+import { shrinkPng } from '@tiercel/pictures';
 import { formatSize } from '../service/fit-size.ts';
 import type { ImageRequest } from '../service/image-service.ts';
 import { initOf } from '../service/obstacles.ts';
@@ -50,13 +50,10 @@ async function describeForm(
 ): Promise<Fields> {
   const scale = guidance === undefined ? {} : { guidance: pythonFloat(guidance) };
   if (init === undefined) return scale;
-  const limits = { fit: 'inside', withoutEnlargement: true } as const;
-  const { data, info } = await sharp(init)
-    .resize(MAX_INPUT_SIDE, MAX_INPUT_SIDE, limits)
-    .png()
-    .toBuffer({ resolveWithObject: true });
-  fit.note('init_image', formatSize({ width, height }), formatSize(info));
-  return { ...scale, input_image_0: new Blob([new Uint8Array(data)], { type: 'image/png' }) };
+  const input = await shrinkPng(init, MAX_INPUT_SIDE);
+  fit.note('init_image', formatSize({ width, height }), formatSize(input));
+  const file = new Blob([new Uint8Array(input.bytes)], { type: 'image/png' });
+  return { ...scale, input_image_0: file };
 }
 
 function choose(

@@ -4,6 +4,7 @@ import { describe, expect, test } from '@jest/globals';
 import { parseJson, toPythonJson, type ObjectInfo, type PromptGraph } from '@tiercel/contracts';
 import type { AttemptRequest } from '../backend.ts';
 import { CallerNames, recallNames } from './caller-names.ts';
+import { fileOf } from './comfy-client.test-parts.ts';
 import { pushInputs } from './push-inputs.ts';
 
 const OBJECT_INFO = {
@@ -19,7 +20,7 @@ const OBJECT_INFO = {
 
 /** What the caller's files hold; another name is that of a file with its name as content. */
 const CONTENTS: Readonly<Record<string, string>> = { 'one.png': 'same', 'two.png [input]': 'same' };
-const readInput = (name: string) => Promise.resolve(Buffer.from(CONTENTS[name] ?? name));
+const openInput = (name: string) => Promise.resolve(fileOf(Buffer.from(CONTENTS[name] ?? name)));
 const hashOf = (content: string) => createHash('sha256').update(content).digest('hex');
 
 /** The parts of a PNG that matter here: signature and one chunk. */
@@ -37,7 +38,7 @@ async function send(promptText: string): Promise<{ names: CallerNames; written: 
   const names = new CallerNames();
   const graph = parseJson(promptText) as unknown as PromptGraph;
   const sent = await pushInputs(graph, promptText, OBJECT_INFO, {
-    readInput,
+    openInput,
     push: () => Promise.resolve(),
     noteName: (renamed) => {
       names.note(renamed);
@@ -125,8 +126,8 @@ test('a worker that takes over learns the names from the prompt and the files th
     promptText: prompt,
   } as Partial<AttemptRequest> as AttemptRequest; // the only members that are read
   const names = await recallNames(request, OBJECT_INFO, {
-    readInput: (name) =>
-      name === 'gone.png' ? Promise.reject(new Error('deleted')) : readInput(name),
+    openInput: (name) =>
+      name === 'gone.png' ? Promise.reject(new Error('deleted')) : openInput(name),
   });
   const expected = load(`tiercel/${hashOf('gone.png')}.png`, 'one.png');
   expect(restore(names, written)).toEqual(png(toPythonJson(expected)));

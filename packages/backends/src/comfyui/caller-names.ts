@@ -1,7 +1,9 @@
-import { sliceMembers, toPythonJson, type ObjectInfo } from '@tiercel/contracts';
-import { rewritePngText, type NodeFiles } from '@tiercel/nodes';
+import { Readable } from 'node:stream';
+import { sliceMembers, toPythonJson, type NewOutput, type ObjectInfo } from '@tiercel/contracts';
+import { rewritePngText, rewritePngTextStream } from '@tiercel/pictures';
 import type { AttemptRequest } from '../backend.ts';
-import { pushInputs, type RenamedInput } from './push-inputs.ts';
+import type { InputFile } from './file-form.ts';
+import { pushInputs, type InputFiles, type RenamedInput } from './push-inputs.ts';
 import { readPythonJson } from './python-json.ts';
 
 /** A string that is the name of a pushed file (see pushInputs), as JSON text. */
@@ -32,9 +34,14 @@ export class CallerNames {
    * A file of a server with the caller's names in its text `prompt`. Whatever is no PNG, or names none
    * of the pushed files there, comes back as it is.
    */
-  restoreIn(file: Uint8Array): Uint8Array {
+  restoreIn(file: Uint8Array): Uint8Array;
+  restoreIn(file: NewOutput['bytes']): NewOutput['bytes'];
+  restoreIn(file: NewOutput['bytes']): NewOutput['bytes'] {
     if (this.#ofAny.size === 0) return file;
-    return rewritePngText(file, 'prompt', (text) => this.#restore(text));
+    const restore = (text: string) => this.#restore(text);
+    return file instanceof Uint8Array
+      ? rewritePngText(file, 'prompt', restore)
+      : rewritePngTextStream(file, 'prompt', restore);
   }
 
   #restore(promptText: string): string {
@@ -57,7 +64,7 @@ export class CallerNames {
 }
 
 /** In place of a file that is gone: no picture names its hash. */
-const NOTHING = new Uint8Array();
+const NOTHING: InputFile = { sizeBytes: 0, read: () => Readable.from([]) };
 
 /**
  * The names of a prompt that another worker has sent. An input that was deleted or replaced since is
@@ -66,11 +73,11 @@ const NOTHING = new Uint8Array();
 export async function recallNames(
   { graph, promptText }: AttemptRequest,
   objectInfo: ObjectInfo,
-  files: Pick<NodeFiles, 'readInput'>,
+  files: InputFiles,
 ): Promise<CallerNames> {
   const names = new CallerNames();
   await pushInputs(graph, promptText, objectInfo, {
-    readInput: (name) => files.readInput(name).catch(() => NOTHING),
+    openInput: (name) => files.openInput(name).catch(() => NOTHING),
     push: () => Promise.resolve(), // it is there already
     noteName: (renamed) => {
       names.note(renamed);

@@ -10,7 +10,10 @@ function server(name: string, module: string, modes: readonly string[]): Candida
       ...{ python_module: module, output_is_list: [], output_name: [] },
     },
   };
-  const nothing = { models: {}, embeddings: [], extensions: [], devices: [] };
+  const nothing = {
+    ...{ models: {}, embeddings: [], extensions: [], devices: [] },
+    ...{ system: {}, features: {}, nodeReplacements: {} },
+  };
   const abilities = { objectInfo, ...nothing };
   return { url: `http://${name}`, isHealthy: true, abilities, lastModels: '' };
 }

@@ -1,5 +1,5 @@
 import type { PromptGraph } from '@tiercel/contracts';
-import type { ServerAbilities } from './pool-server.ts';
+import type { ServerAbilities } from './server-catalogue.ts';
 import { findObstacle } from './requirements.ts';
 import type { SlotWish } from './slots.ts';
 

@@ -1,11 +1,18 @@
 import { randomUUID } from 'node:crypto';
+import { Readable } from 'node:stream';
 import { ComfyRequestError } from './comfy-errors.ts';
+import type { InputFile } from './file-form.ts';
 import type { PromptSubmission } from './prompt-submission.ts';
 
 /** A prompt of a node that runs for so long. */
 export function runMs(ms = 0, id: string = randomUUID()): PromptSubmission {
   const promptText = `{"1":{"class_type":"RunMs","inputs":{"ms":${ms}}},"2":{"class_type":"PreviewImage","inputs":{"images":["1",0]}}}`;
   return { promptText, promptId: id, clientId: 'worker-1' };
+}
+
+/** A file in memory, to be read in parts. */
+export function fileOf(bytes: Uint8Array): InputFile {
+  return { sizeBytes: bytes.length, read: () => Readable.from([bytes]) };
 }
 
 /** The error of a call that fails as calls of the client do. */

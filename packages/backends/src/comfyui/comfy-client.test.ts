@@ -1,16 +1,18 @@
 import { randomUUID } from 'node:crypto';
+import { EventEmitter, once } from 'node:events';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { stringifyJson } from '@tiercel/contracts';
 import {
   findDeadUrl,
   http,
+  serveHttp,
   startFakeComfyUi,
   stopEverything,
   until,
   type FakeComfyUi,
 } from '@tiercel/testkit';
 import { createComfyClient, type ComfyClient } from './comfy-client.ts';
-import { failureOf, runMs } from './comfy-client.test-parts.ts';
+import { failureOf, fileOf, runMs } from './comfy-client.test-parts.ts';
 
 let fake: FakeComfyUi;
 let client: ComfyClient;
@@ -121,38 +123,132 @@ describe('a prompt', () => {
 });
 
 describe('files', () => {
+  const download = (file: Parameters<ComfyClient['download']>[0], from = client) =>
+    from.download(file, async ({ bytes, mediaType }) => {
+      if (bytes instanceof Uint8Array) return { bytes, mediaType };
+      const parts: Uint8Array[] = [];
+      for await (const part of bytes) parts.push(part);
+      return { bytes: Buffer.concat(parts), mediaType };
+    });
+
   test('go up under a name and come down with their type', async () => {
     const bytes = new Uint8Array([137, 80, 78, 71, 0, 255]);
-    const file = { bytes, name: 'ä "1".png', subfolder: 'tiercel' };
+    const file = { content: bytes, name: 'ä "1".png', subfolder: 'tiercel' };
     const stored = await client.upload(file);
     expect(stored).toMatchObject({ subfolder: 'tiercel', type: 'input' });
-    const down = await client.download(stored);
+    const down = await download(stored);
     expect([...down.bytes]).toEqual([...bytes]);
     expect(down.mediaType).toBe('image/png');
-    const other = await client.upload({ ...file, bytes: new Uint8Array([1]) });
+    const other = await client.upload({ ...file, content: new Uint8Array([1]) });
     expect(other.filename).not.toBe(stored.filename);
-    expect(await client.upload({ ...file, bytes: new Uint8Array([2]), overwrite: true })).toEqual(
+    expect(await client.upload({ ...file, content: new Uint8Array([2]), overwrite: true })).toEqual(
       stored,
     );
   });
 
+  test('that are long go up while they are read', async () => {
+    const block = Buffer.alloc(512 * 1024, 7);
+    let received = 0;
+    const arrivals = new EventEmitter();
+    const server = await serveHttp((req, res) => {
+      const parts: Buffer[] = [];
+      req.on('data', (part: Buffer) => {
+        received += part.length;
+        parts.push(part);
+        arrivals.emit('part');
+      });
+      req.on('end', () => {
+        const body = Buffer.concat(parts);
+        expect(req.headers['content-length']).toBe(String(body.length));
+        expect(body.includes('name="image"; filename="long.mp4"')).toBe(true);
+        expect(body.includes('name="overwrite"\r\n\r\ntrue\r\n')).toBe(true);
+        res.end(JSON.stringify({ name: 'long.mp4', subfolder: 'tiercel', type: 'input' }));
+      });
+    });
+    const content = {
+      sizeBytes: 3 * block.length,
+      async *read() {
+        for (let sent = 0; sent < 3; sent += 1) {
+          // Only when the server has what was read before is there more to read.
+          while (received < sent * block.length) await once(arrivals, 'part');
+          yield block;
+        }
+      },
+    };
+    const long = createComfyClient({ baseUrl: server.url, timeoutMs: 10_000 });
+    const file = { content, name: 'long.mp4', subfolder: 'tiercel', overwrite: true };
+    expect(await long.upload(file)).toMatchObject({ filename: 'long.mp4', subfolder: 'tiercel' });
+    const stored = await client.upload({ ...file, content: fileOf(Buffer.from('short')) });
+    expect(Buffer.from((await download(stored)).bytes).toString()).toBe('short');
+  });
+
+  test('that are long are passed on while they come', async () => {
+    const block = Buffer.alloc(1024 * 1024, 7);
+    let sendRest = (): void => undefined;
+    const restWanted = new Promise<void>((resolve) => {
+      sendRest = resolve;
+    });
+    const server = await serveHttp((_req, res) => {
+      res.setHeader('content-type', 'video/mp4');
+      for (let sent = 0; sent < 12; sent += 1) res.write(block);
+      void restWanted.then(() => res.end(block));
+    });
+    const long = createComfyClient({ baseUrl: server.url, timeoutMs: 10_000 });
+    const file = { filename: 'long.mp4', subfolder: '', type: 'output' };
+    const size = await long.download(file, async ({ bytes }) => {
+      if (bytes instanceof Uint8Array) throw new Error('it was held whole');
+      let received = 0;
+      for await (const part of bytes) {
+        received += part.length;
+        // Only who has been given the beginning gets the rest.
+        if (received > 10 * block.length) sendRest();
+      }
+      return received;
+    });
+    expect(size).toBe(13 * block.length);
+  });
+
+  test('that break off, or are too long, late are bad output; what the user of one throws is thrown', async () => {
+    const block = Buffer.alloc(1024 * 1024, 7);
+    const server = await serveHttp((req, res) => {
+      for (let sent = 0; sent < 12; sent += 1) res.write(block);
+      if (req.url?.includes('cut') === true) {
+        res.write(block, () => res.destroy());
+      } else res.end();
+    });
+    const limits = { baseUrl: server.url, timeoutMs: 10_000 };
+    const named = (filename: string) => ({ filename, subfolder: '', type: 'output' });
+    const cut = failureOf(download(named('cut.mp4'), createComfyClient(limits)));
+    expect(await cut).toMatchObject({ class: 'bad_output' });
+    const small = createComfyClient({ ...limits, maxFileBytes: 10 * block.length });
+    expect((await failureOf(download(named('long.mp4'), small))).message).toContain(
+      'over 10485760',
+    );
+    const used = createComfyClient(limits).download(named('long.mp4'), async ({ bytes }) => {
+      for await (const part of bytes as AsyncIterable<Uint8Array>) {
+        throw new Error(`no room for ${part.length > 0 ? 'it' : 'nothing'}`);
+      }
+    });
+    await expect(used).rejects.toThrow('no room for it');
+  });
+
   test('that are missing, empty, too long or broken off are bad output', async () => {
     const gone = { filename: 'gone.png', subfolder: '', type: 'output' };
-    expect(await failureOf(client.download(gone))).toMatchObject({
+    expect(await failureOf(download(gone))).toMatchObject({
       class: 'bad_output',
       status: 404,
     });
     const stored = await client.upload({
-      bytes: new Uint8Array(5_000),
+      content: new Uint8Array(5_000),
       name: 'z.bin',
       subfolder: '',
     });
     const small = createComfyClient({ baseUrl: fake.url, timeoutMs: 1_000, maxFileBytes: 4_999 });
-    expect((await failureOf(small.download(stored))).message).toContain('over 4999 bytes');
+    expect((await failureOf(download(stored, small))).message).toContain('over 4999 bytes');
     await fake.sendGarbage({ kind: 'truncated', path: '/view' }, 1);
-    expect(await failureOf(client.download(stored))).toMatchObject({ class: 'bad_output' });
+    expect(await failureOf(download(stored))).toMatchObject({ class: 'bad_output' });
     await fake.failRoute('/view', { status: 200, body: '' }, 1);
-    expect(await failureOf(client.download(stored))).toMatchObject({ class: 'bad_output' });
+    expect(await failureOf(download(stored))).toMatchObject({ class: 'bad_output' });
   });
 });
 

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import {
   isFileType,
   isJsonObject,
@@ -5,16 +6,20 @@ import {
   type FileType,
   type JsonObject,
   type JsonValue,
+  type NodeInfo,
   type ObjectInfo,
   type OutputRef,
 } from '@tiercel/contracts';
+import type { StreamedBody } from '../exchange-http.ts';
 import {
   badOutput,
   exchange,
+  exchangeStream,
   readJsonAnswer,
   type ComfyAnswer,
   type ComfyRequest,
 } from './comfy-request.ts';
+import { streamForm, type InputFile } from './file-form.ts';
 import { readAccepted, readRejection, stringsOf, type SubmitAnswer } from './prompt-answer.ts';
 import { writeSubmission, type PromptSubmission } from './prompt-submission.ts';
 import { parseServerAddress } from './server-address.ts';
@@ -24,6 +29,8 @@ import { readUpstreamQueue, type UpstreamQueue } from './upstream-queue.ts';
 const MAX_JSON_BYTES = 128 * 1024 * 1024;
 /** Of one output: a long video. */
 const MAX_FILE_BYTES = 1024 * 1024 * 1024;
+/** A file up to this long is held whole, which is faster: most pictures. */
+const SHORT_FILE_BYTES = 8 * 1024 * 1024;
 /** Folders of models that are listed at once. */
 const FOLDERS_AT_ONCE = 4;
 
@@ -39,13 +46,20 @@ export interface ComfyClientOptions {
 }
 
 export interface Upload {
-  readonly bytes: Uint8Array;
+  readonly content: Uint8Array | InputFile;
   readonly name: string;
   readonly subfolder: string;
   /** Default input. */
   readonly type?: FileType;
   /** Default false: an equal name with other bytes gets a new name, which the answer tells. */
   readonly overwrite?: boolean;
+}
+
+/** A file on its way from a server. */
+export interface DownloadedFile {
+  /** The file, or its parts while they come: a long one is never held whole. */
+  readonly bytes: Uint8Array | AsyncIterable<Uint8Array>;
+  readonly mediaType: string;
 }
 
 /** A file as a server names it in what nodes show. */
@@ -96,6 +110,16 @@ export function createComfyClient(options: ComfyClientOptions) {
     if (!Array.isArray(value)) throw unexpected(`GET ${path}`);
     return stringsOf(value);
   };
+  /** Of a route that older versions do not have. */
+  const getObjectIfAny = async (path: string, call: Call): Promise<JsonObject> => {
+    const answer = await ask({ method: 'GET', path, accepts: [404] }, call);
+    if (answer.status === 404) return {};
+    const value = readJsonAnswer(server.host, `GET ${path}`, answer);
+    if (!isJsonObject(value)) throw unexpected(`GET ${path}`);
+    return value;
+  };
+  /** Parsing a catalogue takes a tenth of a second of everybody's: one that has not changed is not parsed again. */
+  let catalogue: { readonly digest: string; readonly classes: ObjectInfo } | undefined;
   const post = async (path: string, body: unknown, call: Call): Promise<void> => {
     await ask({ method: 'POST', path, body: stringifyJson(body) }, call);
   };
@@ -149,36 +173,43 @@ export function createComfyClient(options: ComfyClientOptions) {
     deleteHistory: (ids: readonly string[], ...call: Call) =>
       post('/history', { delete: ids }, call),
 
-    /** GET /view. A file that the server named and does not have is its bad output, not a wrong URL. */
-    download: async (
+    /**
+     * GET /view. A file that the server named and does not have is its bad output, not a wrong URL.
+     * @param use gets the file: whole when it is short, else in parts while they come. What it throws is thrown
+     */
+    download: <T>(
       { filename, subfolder, type }: RemoteFile,
-      ...call: Call
-    ): Promise<{ readonly bytes: Buffer; readonly mediaType: string }> => {
+      use: (file: DownloadedFile) => Promise<T>,
+      ...[signal, timeoutMs = options.timeoutMs]: Call
+    ): Promise<T> => {
       const query = { filename, subfolder, type };
-      const { status, bytes, mediaType } = await ask(
-        {
-          ...{ method: 'GET', path: '/view', query, accepts: [404], maxBytes: maxFileBytes },
-          allowsHtml: /\.html?$/i.test(filename),
-        },
-        call,
-      );
-      if (status === 404) {
-        throw badOutput(server.host, 'no longer has a file it named', undefined, status);
-      }
-      if (bytes.byteLength === 0) throw badOutput(server.host, 'named a file without a byte in it');
-      return { bytes, mediaType: mediaType === '' ? 'application/octet-stream' : mediaType };
+      const request: ComfyRequest = {
+        ...{ method: 'GET', path: '/view', query, accepts: [404], maxBytes: maxFileBytes },
+        allowsHtml: /\.html?$/i.test(filename),
+      };
+      return exchangeStream(server, request, { signal, timeoutMs }, async (answer) => {
+        const { status, mediaType } = answer;
+        if (status === 404) {
+          throw badOutput(server.host, 'no longer has a file it named', undefined, status);
+        }
+        const bytes = await holdShort(answer.body);
+        if (bytes instanceof Uint8Array && bytes.byteLength === 0) {
+          throw badOutput(server.host, 'named a file without a byte in it');
+        }
+        return use({
+          bytes,
+          mediaType: mediaType === '' ? 'application/octet-stream' : mediaType,
+        });
+      });
     },
 
     /** POST /upload/image, which takes any kind of file. @returns where it is, maybe under another name */
     upload: async (file: Upload, ...call: Call): Promise<OutputRef> => {
-      const form = new FormData();
-      form.set('image', new Blob([file.bytes]), file.name);
-      form.set('subfolder', file.subfolder);
       const folder = file.type ?? 'input';
-      form.set('type', folder);
-      form.set('overwrite', String(file.overwrite ?? false));
+      const overwrite = String(file.overwrite ?? false);
+      const body = writeForm(file, { subfolder: file.subfolder, type: folder, overwrite });
       const path = '/upload/image';
-      const answer = await ask({ method: 'POST', path, body: form, blame: 'caller' }, call);
+      const answer = await ask({ method: 'POST', path, body, blame: 'caller' }, call);
       const stored = readJsonAnswer(server.host, `POST ${path}`, answer);
       const { name, subfolder, type } = isJsonObject(stored) ? stored : {};
       if (typeof name !== 'string') throw unexpected(`POST ${path}`);
@@ -189,13 +220,27 @@ export function createComfyClient(options: ComfyClientOptions) {
       };
     },
 
-    /** GET /object_info, limits of 64 bits as bigint. Classes without `input` are left out. */
+    /**
+     * GET /object_info, limits of 64 bits as bigint. Classes without `input` are left out.
+     * @returns the same object while the server says the same
+     */
     objectInfo: async (...call: Call): Promise<ObjectInfo> => {
-      const classes = Object.entries(await getObject('/object_info', call)).filter(
-        ([, info]) => isJsonObject(info) && isJsonObject(info.input),
-      );
+      const answer = await ask({ method: 'GET', path: '/object_info' }, call);
+      const digest = createHash('sha256').update(answer.bytes).digest('base64');
+      if (catalogue?.digest === digest) return catalogue.classes;
+      const route = 'GET /object_info';
+      const classes = readJsonAnswer(server.host, route, answer);
+      if (!isJsonObject(classes)) throw unexpected(route);
       // ComfyUI writes all fields of a NodeInfo or leaves the class out; what we read ourselves is checked.
-      return Object.fromEntries(classes) as unknown as ObjectInfo;
+      catalogue = { digest, classes: withInputs(classes) as unknown as ObjectInfo };
+      return catalogue.classes;
+    },
+
+    /** GET /object_info/{class}; undefined when the server does not have it. */
+    nodeInfo: async (name: string, ...call: Call): Promise<NodeInfo | undefined> => {
+      const answer = await getObject(`/object_info/${encodeURIComponent(name)}`, call);
+      // As above.
+      return withInputs(answer)[name] as unknown as NodeInfo | undefined;
     },
 
     /** GET /models and each folder of it -> names of files. The time limit is for each of these calls. */
@@ -222,6 +267,12 @@ export function createComfyClient(options: ComfyClientOptions) {
 
     systemStats: (...call: Call) => getObject('/system_stats', call),
 
+    /** GET /features: what the frontend may rely on. */
+    features: (...call: Call) => getObjectIfAny('/features', call),
+
+    /** GET /node_replacements: old class -> what may take its place. */
+    nodeReplacements: (...call: Call) => getObjectIfAny('/node_replacements', call),
+
     /** POST /free, e.g. `{unload_models: true}`. */
     free: (body: JsonObject, ...call: Call) => post('/free', body, call),
 
@@ -233,4 +284,44 @@ export function createComfyClient(options: ComfyClientOptions) {
       return { queueRemaining: remaining };
     },
   };
+}
+
+/** The classes of a catalogue that can be read. */
+function withInputs(classes: JsonObject): JsonObject {
+  return Object.fromEntries(
+    Object.entries(classes).filter(([, info]) => isJsonObject(info) && isJsonObject(info.input)),
+  );
+}
+
+function writeForm(
+  { content, name }: Upload,
+  fields: Readonly<Record<string, string>>,
+): FormData | StreamedBody {
+  if (!(content instanceof Uint8Array)) {
+    return streamForm(fields, { field: 'image', name, content });
+  }
+  const form = new FormData();
+  form.set('image', new Blob([content]), name);
+  for (const [key, value] of Object.entries(fields)) form.set(key, value);
+  return form;
+}
+
+/** A short body whole; of a long one what has come, and then the rest. */
+async function holdShort(
+  body: AsyncIterable<Buffer>,
+): Promise<Uint8Array | AsyncIterable<Uint8Array>> {
+  const parts: Buffer[] = [];
+  let size = 0;
+  const rest = body[Symbol.asyncIterator]();
+  for (;;) {
+    const next = await rest.next();
+    if (next.done === true) return Buffer.concat(parts);
+    parts.push(next.value);
+    size += next.value.byteLength;
+    if (size > SHORT_FILE_BYTES) break;
+  }
+  return (async function* () {
+    yield* parts.splice(0);
+    yield* { [Symbol.asyncIterator]: () => rest };
+  })();
 }

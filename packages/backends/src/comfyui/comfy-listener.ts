@@ -9,5 +9,7 @@ export interface ComfySocketListener {
   onGap(): void;
   onMessage(message: ComfyMessage): void;
   onPreview(preview: ComfyPreview): void;
+  /** A frame came that could not be read. */
+  onGarbage(): void;
   onText(text: { readonly nodeId: string; readonly text: string }): void;
 }

@@ -1,7 +1,7 @@
 import { Agent as HttpAgent, type IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import type { JsonValue } from '@tiercel/contracts';
-import { exchangeHttp, HttpBreak } from '../exchange-http.ts';
+import { exchangeHttp, HttpBreak, type StreamedBody } from '../exchange-http.ts';
 import {
   classifyStatus,
   describeNoAnswer,
@@ -26,7 +26,7 @@ export interface ComfyRequest {
   readonly method: 'GET' | 'POST';
   readonly path: string;
   readonly query?: Readonly<Record<string, string>>;
-  readonly body?: string | FormData;
+  readonly body?: string | FormData | StreamedBody;
   readonly blame?: Blame;
   /** Statuses that are no failure; 2xx never is one. */
   readonly accepts?: readonly number[];
@@ -54,11 +54,62 @@ const agents = { http: new HttpAgent(KEPT), https: new HttpsAgent(KEPT) };
  * One HTTP exchange, read whole.
  * @throws ComfyRequestError, or the reason of the caller's signal
  */
-export async function exchange(
+export function exchange(
+  server: ServerAddress,
+  request: ComfyRequest,
+  limits: ExchangeLimits,
+): Promise<ComfyAnswer> {
+  return exchangeWith(server, request, limits, readWhole);
+}
+
+/** An answer whose body is read while it comes. */
+export interface ComfyStream extends Omit<ComfyAnswer, 'bytes'> {
+  /** @throws ComfyRequestError when there is too much of it, Error when it breaks off */
+  readonly body: AsyncIterable<Buffer>;
+}
+
+/**
+ * One HTTP exchange, whose body is read while it comes.
+ * @param use has done with the body when it resolves; what it throws is thrown
+ * @throws ComfyRequestError, or the reason of the caller's signal
+ */
+export async function exchangeStream<T>(
+  server: ServerAddress,
+  request: ComfyRequest,
+  limits: ExchangeLimits,
+  use: (answer: ComfyStream) => Promise<T>,
+): Promise<T> {
+  /** What the user of the body failed with: that says nothing about the server. */
+  let failure: { readonly error: unknown } | undefined;
+  try {
+    return await exchangeWith(server, request, limits, async (incoming, answer, where) => {
+      const source = { hasBroken: false };
+      const body = readParts(incoming, request.maxBytes, where, source);
+      try {
+        return await use({ ...answer, body });
+      } catch (error) {
+        if (!source.hasBroken && limits.signal?.aborted !== true) failure = { error };
+        throw error;
+      }
+    });
+  } catch (error) {
+    throw failure === undefined ? error : failure.error;
+  }
+}
+
+type BodyReader<T> = (
+  incoming: IncomingMessage,
+  answer: Omit<ComfyAnswer, 'bytes'>,
+  where: Where,
+  request: ComfyRequest,
+) => Promise<T>;
+
+async function exchangeWith<T>(
   server: ServerAddress,
   request: ComfyRequest,
   { signal, timeoutMs }: ExchangeLimits,
-): Promise<ComfyAnswer> {
+  readBody: BodyReader<T>,
+): Promise<T> {
   const { method, path, query, body } = request;
   const where = { host: server.host, route: `${method} ${path}` };
   try {
@@ -68,7 +119,7 @@ export async function exchange(
         // Some proxies refuse who does not name itself.
         headers: { 'user-agent': 'tiercel', ...server.headers },
       },
-      (answer) => readAnswer(answer, request, where),
+      (answer) => readAnswer(answer, request, where, readBody),
     );
   } catch (error) {
     if (error instanceof HttpBreak) throw describeBreak(error, where, timeoutMs);
@@ -98,11 +149,12 @@ function describeBreak(
   }
 }
 
-async function readAnswer(
+async function readAnswer<T>(
   incoming: IncomingMessage,
   request: ComfyRequest,
   where: Where,
-): Promise<ComfyAnswer> {
+  readBody: BodyReader<T>,
+): Promise<T> {
   const { statusCode: status = 0, headers } = incoming;
   const isOk = status >= 200 && status < 300;
   if (!isOk && request.accepts?.includes(status) !== true) {
@@ -120,12 +172,38 @@ async function readAnswer(
     incoming.destroy();
     throw badOutput(where.host, `answered ${where.route} with a web page`, undefined, status);
   }
-  const bytes = await readLimited(incoming, request.maxBytes);
-  if (bytes === undefined) {
-    const what = `answered ${where.route} with over ${request.maxBytes} bytes`;
-    throw badOutput(where.host, what, undefined, status);
+  return readBody(incoming, { status, mediaType }, where, request);
+}
+
+const readWhole: BodyReader<ComfyAnswer> = async (incoming, answer, where, { maxBytes }) => {
+  const bytes = await readLimited(incoming, maxBytes);
+  if (bytes === undefined) throw tooLong(where, maxBytes, answer.status);
+  return { ...answer, bytes };
+};
+
+/** @param source told when the body itself is at fault */
+async function* readParts(
+  incoming: IncomingMessage,
+  maxBytes: number,
+  where: Where,
+  source: { hasBroken: boolean },
+): AsyncGenerator<Buffer> {
+  let size = 0;
+  try {
+    for await (const part of incoming) {
+      const bytes = part as Buffer; // no encoding is set
+      size += bytes.byteLength;
+      if (size > maxBytes) throw tooLong(where, maxBytes, incoming.statusCode);
+      yield bytes;
+    }
+  } catch (error) {
+    source.hasBroken = true;
+    throw error;
   }
-  return { status, mediaType, bytes };
+}
+
+function tooLong({ host, route }: Where, maxBytes: number, status?: number): ComfyRequestError {
+  return badOutput(host, `answered ${route} with over ${maxBytes} bytes`, undefined, status);
 }
 
 /** @throws ComfyRequestError (bad_output) when the answer is not JSON */

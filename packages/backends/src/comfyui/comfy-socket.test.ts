@@ -44,6 +44,7 @@ function listen(
     onMessage: (message) => heard.messages.push(message),
     onPreview: (preview) => heard.previews.push(preview),
     onText: (text) => heard.texts.push(text),
+    onGarbage: () => undefined,
   };
   const clientId = options.clientId ?? randomUUID();
   const log = createLogger({ level: 'silent', name: 'test' });
@@ -118,6 +119,7 @@ describe('an open socket', () => {
       },
       onPreview: () => undefined,
       onText: () => undefined,
+      onGarbage: () => undefined,
     };
     const { socket, clientId } = listen({ listener: failing });
     await until(() => socket.isOpen);

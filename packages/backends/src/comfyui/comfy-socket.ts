@@ -1,5 +1,5 @@
 import { isJsonObject } from '@tiercel/contracts';
-import type { Logger } from '@tiercel/runtime';
+import { startInterval, startTimer, type Logger } from '@tiercel/runtime';
 import { WebSocket } from 'ws';
 import type { ComfySocketListener } from './comfy-listener.ts';
 import { FrameReader, type ComfyFrame } from './frame-reader.ts';
@@ -48,6 +48,7 @@ export class ComfySocket {
   #garbage = 0;
   #isOpen = false;
   #wasOpen = false;
+  #isRetired = false;
 
   /** @throws TypeError when `baseUrl` is no http(s) URL */
   constructor(options: ComfySocketOptions) {
@@ -64,6 +65,15 @@ export class ComfySocket {
   /** Frames that could not be read, since the start. */
   get garbageCount(): number {
     return this.#garbage;
+  }
+
+  /**
+   * Its client id is left to others: it hears on while the present connection lasts, and does not connect again.
+   * Nor does it end the connection by itself, as ComfyUI would then forget who listens under the id now.
+   */
+  retire(): void {
+    this.#isRetired = true;
+    clearTimeout(this.#retry);
   }
 
   /** Leaves the present connection for a new one; onGap and onOpen follow as after a loss. */
@@ -111,7 +121,7 @@ export class ComfySocket {
     };
     socket.on('open', () => {
       socket.send(FIRST_FRAME);
-      this.#heartbeat = setInterval(() => {
+      this.#heartbeat = startInterval(() => {
         this.#beat(socket);
       }, this.#options.pingIntervalMs);
     });
@@ -152,20 +162,24 @@ export class ComfySocket {
     if (this.#isOpen) log.warn(details, 'connection to ComfyUI server lost');
     else if (this.#failures === 0) log.warn(details, 'ComfyUI server cannot be connected');
     else log.debug(details, 'ComfyUI server cannot be connected');
-    const delayMs = Math.min(MAX_BACKOFF_MS, MIN_BACKOFF_MS * 2 ** this.#failures);
-    this.#failures = Math.min(this.#failures + 1, 10);
-    // Half of it by chance: the sockets of many workers do not come back in step.
-    this.#retry = setTimeout(
-      () => {
-        this.#connect();
-      },
-      delayMs * (0.5 + Math.random() / 2),
-    );
+    if (!this.#isRetired) this.#connectLater();
     if (!this.#isOpen) return;
     this.#isOpen = false;
     this.#tell(() => {
       listener.onGap();
     });
+  }
+
+  #connectLater(): void {
+    const delayMs = Math.min(MAX_BACKOFF_MS, MIN_BACKOFF_MS * 2 ** this.#failures);
+    this.#failures = Math.min(this.#failures + 1, 10);
+    // Half of it by chance: the sockets of many workers do not come back in step.
+    this.#retry = startTimer(
+      () => {
+        this.#connect();
+      },
+      delayMs * (0.5 + Math.random() / 2),
+    );
   }
 
   #take(frame: ComfyFrame): void {
@@ -197,6 +211,9 @@ export class ComfySocket {
         return;
       case 'garbage':
         this.#countGarbage();
+        this.#tell(() => {
+          listener.onGarbage();
+        });
     }
   }
 

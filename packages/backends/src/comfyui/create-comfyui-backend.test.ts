@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import type { NewOutput, PromptGraph } from '@tiercel/contracts';
-import { connectRedis, createLogger, systemClock } from '@tiercel/runtime';
+import { connectRedis, createLogger, NO_MASK, systemClock } from '@tiercel/runtime';
 import {
   http,
   onStopEverything,
@@ -36,9 +36,10 @@ async function createBackend(server: FakeComfyUi): Promise<ComfyUiBackend> {
   const backend = createComfyUiBackend({
     ...{ name: 'gpu', urls: [server.url], timeoutMs: 60_000, redis, log, clock: systemClock },
     clientId: `test-${randomUUID()}`,
+    secretKey: Buffer.alloc(32),
     prefix: `test-${randomUUID()}`,
     files: {
-      readInput: () => Promise.reject(new Error('no inputs here')),
+      openInput: () => Promise.reject(new Error('no inputs here')),
       saveOutput: ({ type, prefix }: NewOutput) =>
         Promise.resolve({ filename: `${prefix}.png`, subfolder: '', type }),
     },
@@ -59,7 +60,7 @@ function picture(seed: number, ms = 0): AttemptRequest {
   };
   return {
     ...{ promptId: `job-${seed}`, graph, promptText: JSON.stringify(graph), outputIds: ['2'] },
-    ...{ extraPnginfoText: undefined, note: undefined, secretsText: undefined },
+    ...{ extraDataText: '{}', note: undefined, secretsText: undefined },
     ...{ fallback: undefined, cache: undefined, deadlineMs: Date.now() + 60_000 },
   };
 }
@@ -73,6 +74,7 @@ const listener: AttemptListener = {
 function createContext(signal = new AbortController().signal): TierAttemptContext {
   return {
     ...{ signal, listener, remember: () => Promise.resolve(), claim: nothing },
+    mask: NO_MASK,
     recorded: Promise.resolve(),
     ...{ hasAlternative: false, expectedMs: undefined },
   };
@@ -89,6 +91,34 @@ describe('a server that writes history a moment after execution_success, as Comf
     const ids = prompts.map(({ promptId }) => promptId);
     await until(async () => (await server.state()).historyDeletes.length > 0);
     expect((await readHistoryIds(server)).filter((id) => ids.includes(id))).toEqual([]);
+  });
+});
+
+describe('the history of a server', () => {
+  const countReads = async (server: FakeComfyUi): Promise<number> => {
+    const { requests } = await server.state();
+    return Object.keys(requests).filter((route) => route.startsWith('GET /history/')).length;
+  };
+
+  test('is not read for a prompt whose frames all came', async () => {
+    const server = await startFakeComfyUi();
+    const backend = await createBackend(server);
+    const { outputs, meta } = await backend.run(picture(1), createContext());
+    expect([Object.keys(outputs), Object.keys(meta)]).toEqual([['2'], ['2']]);
+    expect(await countReads(server)).toBe(0);
+  });
+
+  test.each([
+    ['the socket broke meanwhile', (server: FakeComfyUi) => server.closeSockets()],
+    ['a frame could not be read', (server: FakeComfyUi) => server.sendGarbage({ kind: 'text' })],
+  ])('is read when %s', async (_, disturb) => {
+    const server = await startFakeComfyUi();
+    const backend = await createBackend(server);
+    const run = backend.run(picture(1, 1_000), createContext());
+    await until(async () => Object.keys((await server.state()).runs).length > 0);
+    await disturb(server);
+    expect(Object.keys((await run).outputs)).toEqual(['2']);
+    expect(await countReads(server)).toBeGreaterThan(0);
   });
 });
 
@@ -136,6 +166,25 @@ async function readRunning(server: FakeComfyUi): Promise<readonly unknown[]> {
 }
 
 describe('the two places of a server', () => {
+  test('are given back when it leaves the pool while they are being taken', async () => {
+    const [leaving, staying] = [await startFakeComfyUi(), await startFakeComfyUi()];
+    const backend = await createBackend(leaving);
+    // So that no run waits for ever for a place that was not given back.
+    const context = createContext(AbortSignal.timeout(20_000));
+    for (const seed of [1, 2]) {
+      backend.setServers([leaving.url]);
+      await backend.ready();
+      const run = backend.run(picture(seed), context);
+      backend.setServers([staying.url]);
+      await run;
+    }
+    expect((await leaving.state()).prompts).toEqual([]);
+    backend.setServers([leaving.url]);
+    await backend.ready();
+    await Promise.all([3, 4].map((seed) => backend.run(picture(seed), context)));
+    expect((await leaving.state()).prompts).toHaveLength(2);
+  });
+
   test('are free as soon as it is done, while outputs are still on their way', async () => {
     const server = await startFakeComfyUi();
     const backend = await createBackend(server);

@@ -1,34 +1,33 @@
 import { randomUUID } from 'node:crypto';
-import type { Device, JsonObject, ObjectInfo } from '@tiercel/contracts';
+import type { Device, JsonObject, LookWish, ObjectInfo, WireEvent } from '@tiercel/contracts';
 import { pictureKind } from '@tiercel/graph';
 import type { NodeFiles } from '@tiercel/nodes';
 import type { Clock, Logger, Redis } from '@tiercel/runtime';
-import type {
-  AttemptContext,
-  AttemptRequest,
-  AttemptResult,
-  Backend,
-  TierAttemptContext,
-} from '../backend.ts';
-import { AttemptError, goesOnElsewhere, mayTryNextTier } from '../failures.ts';
+import type { AttemptRequest, AttemptResult, Backend, TierAttemptContext } from '../backend.ts';
+import { AttemptError, goesOnElsewhere, isClaimLost, mayTryNextTier } from '../failures.ts';
 import { CallerNames, recallNames } from './caller-names.ts';
 import { ComfyRequestError } from './comfy-errors.ts';
 import { forgetPrompt } from './forget-prompt.ts';
 import { openServer } from './open-server.ts';
-import { describeOffer, readNote, supports, type Note } from './pool.ts';
+import { createOfferDescriber, readNote, supports, type Note } from './pool.ts';
 import type { PoolServer } from './pool-server.ts';
 import { PromptRun, type RunOptions } from './prompt-run.ts';
+import { toPublicUrl } from './public-url.ts';
+import type { InputFiles } from './push-inputs.ts';
 import { ServerSlots } from './slots.ts';
 import { submitPrompt, TRANSFER_TIMEOUT_MS } from './submit-prompt.ts';
 import { takePlace, type Place } from './take-place.ts';
 
 export interface ComfyUiBackendOptions {
   readonly name: string;
+  /** May hold logins. */
   readonly urls: readonly string[];
   readonly timeoutMs: number;
-  /** Unique per worker process: frames come to this client id. */
+  /** Unique per worker process: frames come to this client id, or to one that begins with it. */
   readonly clientId: string;
-  readonly files: Pick<NodeFiles, 'saveOutput' | 'readInput'>;
+  /** Of the installation: names servers whose URLs hold a login. */
+  readonly secretKey: Uint8Array;
+  readonly files: Pick<NodeFiles, 'saveOutput'> & InputFiles;
   readonly redis: Redis;
   readonly prefix: string;
   readonly clock: Clock;
@@ -45,11 +44,26 @@ export interface PoolOffer {
   readonly embeddings: readonly string[];
   readonly extensions: readonly string[];
   readonly devices: readonly (Device & { readonly server: string })[];
-  readonly servers: readonly { readonly url: string; readonly healthy: boolean }[];
+  readonly servers: readonly {
+    readonly url: string;
+    /** With the login, if it has one: to be sealed before it leaves the process. */
+    readonly address: string;
+    readonly healthy: boolean;
+  }[];
+  /** `system` of each server that is up, as it said last. */
+  readonly systems: readonly JsonObject[];
+  readonly features: readonly JsonObject[];
+  readonly nodeReplacements: readonly JsonObject[];
 }
 
 export interface ComfyUiBackend extends Backend {
   offer(): PoolOffer;
+  /** @param listener called when what the pool offers has changed */
+  onOffer(listener: () => void): void;
+  /** @param listener called with what a server says to everybody, in one of the workers that hear it */
+  onMessage(listener: (event: WireEvent) => void): void;
+  /** Looks at the servers again. Resolves when each has been asked from now on, or does not answer. */
+  look(wish: LookWish): Promise<void>;
   /** Passes POST /free on to every server. */
   free(body: JsonObject): Promise<void>;
   /** Resolves when every server has been asked once what it can do. */
@@ -70,11 +84,26 @@ const FORGET_RESULTS = { unload_models: false, free_memory: true };
 
 /** A pool of ComfyUI servers as one tier. */
 export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBackend {
-  const pool: PoolServer[] = options.urls.map((url) => openServer(url, options));
+  let tellOffer = (): void => undefined;
+  let tellMessage: (event: WireEvent) => void = () => undefined;
+  const open = (address: string): PoolServer =>
+    openServer(address, {
+      ...options,
+      onChange: () => {
+        tellOffer();
+      },
+      onMessage: (event) => {
+        tellMessage(event);
+      },
+    });
+  const pool: PoolServer[] = options.urls.map(open);
+  const describeOffer = createOfferDescriber();
   /** Taken off the pool, with prompts of ours still on them. */
   const leaving = new Set<PoolServer>();
   const slots = new ServerSlots(options.redis, options.prefix);
-  const find = (url: string) => [...pool, ...leaving].find((server) => server.url === url);
+  const nameOf = (url: string) => toPublicUrl(url, options.secretKey);
+  // A note of an earlier version names the server by its address.
+  const find = (noted: string) => [...pool, ...leaving].find(({ url }) => url === nameOf(noted));
 
   const run = async (
     request: AttemptRequest,
@@ -121,13 +150,18 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
   const runOn = async (
     { server, slot }: Place,
     request: AttemptRequest,
-    context: AttemptContext,
+    context: TierAttemptContext,
     found: Note | undefined,
   ): Promise<AttemptResult> => {
     const upstreamId = found?.id ?? randomUUID();
     const { client } = server;
-    /** Of the worker that sent the prompt and is gone; frames for this one's own id come by its own socket. */
-    const elder = found?.clientId === options.clientId ? undefined : found?.clientId;
+    // This worker had it before: whoever had it since has listened under the client id that it was sent with.
+    if (found !== undefined) server.leaveClientId(found.clientId);
+    const ownId = server.clientId;
+    /** Where the prompt's frames go; undefined when a note of an earlier version does not say. */
+    const clientId = found === undefined ? ownId : found.clientId;
+    const isOwn = (): boolean => clientId === server.clientId;
+    let stopListening: (() => void) | undefined;
     const callerNames =
       found === undefined
         ? new CallerNames()
@@ -147,19 +181,27 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
           slot.release().catch(() => undefined);
         },
         renewSocket: () => {
-          if (elder === undefined) server.renewSocket();
+          if (isOwn()) server.renewSocket();
         },
         noteSilence: () => {
-          if (elder !== undefined) server.renewInherited(elder);
+          if (clientId === undefined || isOwn()) return;
+          // This worker has left the id meanwhile, for the sake of another prompt.
+          if (stopListening === undefined) stopListening = server.listenAs(clientId);
+          else server.renewInherited(clientId);
         },
       },
       context,
       harvester: {
-        download: async (file) => {
-          const { bytes } = await client.download(file, context.signal, TRANSFER_TIMEOUT_MS);
-          return callerNames.restoreIn(bytes);
-        },
-        saveOutput: (output) => options.files.saveOutput(output),
+        download: (file, use) =>
+          client.download(
+            file,
+            ({ bytes }) => use(callerNames.restoreIn(bytes)),
+            context.signal,
+            TRANSFER_TIMEOUT_MS,
+          ),
+        // A name is no secret's place either, and the file would not be found under another one.
+        saveOutput: (output) =>
+          options.files.saveOutput({ ...output, prefix: context.mask.text(output.prefix) }),
       },
       kindOf: (nodeId, { mediaType }) => {
         const classType = request.graph[nodeId]?.class_type ?? '';
@@ -171,13 +213,14 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
       options: options.run,
     });
     server.attach(upstreamId, promptRun);
-    const stopListening = elder === undefined ? undefined : server.listenAs(elder);
+    const unmask = server.masks.add(context.mask);
+    if (clientId !== undefined && !isOwn()) stopListening = server.listenAs(clientId);
     let isInHistory = false;
     let isOver = true;
     try {
       if (found === undefined) {
-        const { clientId, files } = options;
-        const submission = { upstreamId, request, context, clientId, files, callerNames };
+        const { files } = options;
+        const submission = { upstreamId, request, context, clientId: ownId, files, callerNames };
         await submitPrompt(server, submission);
       } else {
         promptRun.onGap();
@@ -192,7 +235,9 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
       throw error;
     } finally {
       server.detach(upstreamId, promptRun);
+      unmask();
       stopListening?.();
+      if (isClaimLost(context.signal)) server.leaveClientId(clientId);
       if (!goesOnElsewhere(context.signal)) {
         // Not before the job's end is on record: should this worker die now, the next one reads it there.
         void (isOver ? context.recorded : Promise.resolve()).then(() =>
@@ -214,6 +259,15 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
     hasOtherServer: () => pool.some((server) => server.isHealthy && !server.isSuspect),
     run,
     offer: () => describeOffer(pool),
+    onOffer: (listener) => {
+      tellOffer = listener;
+    },
+    onMessage: (listener) => {
+      tellMessage = listener;
+    },
+    look: async (wish) => {
+      await Promise.all(pool.map((server) => server.look(wish)));
+    },
     free: async (body) => {
       await Promise.allSettled(pool.map((server) => server.client.free(body)));
     },
@@ -221,14 +275,15 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
       await Promise.all(pool.map((server) => server.ready()));
     },
     setServers: (urls) => {
-      const gone = pool.filter(({ url }) => !urls.includes(url));
-      const added = urls.filter((url) => !pool.some((server) => server.url === url));
-      const kept = pool.filter(({ url }) => urls.includes(url));
-      pool.splice(0, pool.length, ...kept, ...added.map((url) => openServer(url, options)));
+      const gone = pool.filter(({ address }) => !urls.includes(address));
+      const added = urls.filter((url) => !pool.some(({ address }) => address === url));
+      const kept = pool.filter(({ address }) => urls.includes(address));
+      pool.splice(0, pool.length, ...kept, ...added.map(open));
       for (const server of gone) {
         if (server.isBusy) leaving.add(server);
         else server.stop();
       }
+      tellOffer();
     },
     close: () => {
       for (const server of [...pool, ...leaving]) server.stop();

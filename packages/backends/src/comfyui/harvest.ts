@@ -1,4 +1,4 @@
-import type { NewOutput, OutputRef, UiOutput } from '@tiercel/contracts';
+import type { NewOutput, OutputNaming, OutputRef, UiOutput } from '@tiercel/contracts';
 import { isFileType } from '@tiercel/contracts';
 import { ComfyRequestError } from './comfy-errors.ts';
 
@@ -9,12 +9,16 @@ interface RemoteFile {
 }
 
 export interface Harvester {
-  download(file: RemoteFile): Promise<Uint8Array>;
+  /** @param use gets the content, whole or in parts while they come */
+  download<T>(file: RemoteFile, use: (bytes: NewOutput['bytes']) => Promise<T>): Promise<T>;
   saveOutput(output: NewOutput): Promise<OutputRef>;
 }
 
-/** `name_00012_.png`: ComfyUI's counter is replaced by ours. */
-const COUNTED = /^(.*?)_\d{5,}_?(\.\w+)$/s;
+/**
+ * `name_00012_.png`, `name_00012.mp4`, `name_00012-audio.mp4`: the counter is replaced by ours. ComfyUI's has five
+ * digits until it needs a sixth; a longer number is something else (a seed) and stays.
+ */
+const NUMBERED = /^(.*)_(?:\d{5}|[1-9]\d{5})(?!\d)([^./\\]*)(\.\w+)$/s;
 const PLAIN = /^(.*?)(\.\w+)$/s;
 /** Nodes that show 3D models name them by a bare string. */
 const MODEL_3D = /\.(obj|fbx|gltf|glb|usdz|stl|ply)$/i;
@@ -73,13 +77,22 @@ function isRemoteFile(item: unknown): item is RemoteFile {
 }
 
 async function store(file: RemoteFile, harvester: Harvester): Promise<OutputRef> {
-  const bytes = await harvester.download(file);
-  const [, stem = file.filename, extension = '.bin'] =
-    COUNTED.exec(file.filename) ?? PLAIN.exec(file.filename) ?? [];
-  return await harvester.saveOutput({
-    type: isFileType(file.type) ? file.type : 'output',
-    prefix: file.subfolder === '' ? stem : `${file.subfolder}/${stem}`,
-    extension,
-    bytes,
-  });
+  const { stem, extension, naming } = readName(file.filename);
+  return await harvester.download(file, (bytes) =>
+    harvester.saveOutput({
+      type: isFileType(file.type) ? file.type : 'output',
+      prefix: file.subfolder === '' ? stem : `${file.subfolder}/${stem}`,
+      ...{ extension, naming, bytes },
+    }),
+  );
+}
+
+function readName(filename: string): { stem: string; extension: string; naming: OutputNaming } {
+  const numbered = NUMBERED.exec(filename);
+  if (numbered !== null) {
+    const [, stem = '', after = '', extension = ''] = numbered;
+    return { stem, extension, naming: { kind: 'numbered', after } };
+  }
+  const [, stem = filename, extension = '.bin'] = PLAIN.exec(filename) ?? [];
+  return { stem, extension, naming: { kind: 'plain' } };
 }

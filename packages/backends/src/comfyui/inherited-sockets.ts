@@ -3,7 +3,7 @@ import type { ComfySocket } from './comfy-socket.ts';
 type Socket = Pick<ComfySocket, 'close' | 'renew'>;
 
 /**
- * Sockets under the client ids of workers that are gone: ComfyUI sends what a prompt tells to the client id
+ * Sockets under the client ids of workers that are gone, or were taken for gone: ComfyUI sends what a prompt tells to the client id
  * that it was submitted with, so whoever goes on with the prompt listens there too. One for each client id,
  * however many of its prompts are taken over: a second one would take the first one's frames.
  */

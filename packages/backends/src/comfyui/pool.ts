@@ -1,5 +1,6 @@
 import { isJsonObject, mergeModelLists, parseJson, type PromptRejection } from '@tiercel/contracts';
 import { mergeObjectInfo } from '@tiercel/graph';
+import { rememberLast } from '@tiercel/runtime';
 import type { AttemptRequest, Support } from '../backend.ts';
 import { JobError, serviceError } from '../failures.ts';
 import type { Candidate } from './choose-server.ts';
@@ -42,7 +43,7 @@ export function supports(request: AttemptRequest, pool: readonly PoolServer[]): 
   if (first === undefined || !obstacles.every((obstacle) => obstacle?.isCertain === true)) {
     return { ok: true };
   }
-  return { ok: false, reason: first.reason };
+  return { ok: false, reason: first.reason, node: first.node };
 }
 
 /** Whether the server has the prompt: running, waiting, or ended. */
@@ -66,32 +67,35 @@ export function rejectionError(rejection: PromptRejection): JobError {
   });
 }
 
-/** extra_data as it is passed on: workflow for the pictures' metadata, credentials for API nodes. */
-export function extraOf(request: AttemptRequest): string {
-  const { extraPnginfoText, secretsText } = request;
-  const members = [
-    ...(extraPnginfoText === undefined ? [] : [`"extra_pnginfo":${extraPnginfoText}`]),
-    ...(secretsText === undefined ? [] : [secretsText.slice(1, -1)]),
-  ];
-  return `{${members.join(',')}}`;
+/**
+ * What a pool offers. Classes and models of a server that is away stay on offer: its jobs wait for it or for
+ * another. The catalogue is merged anew only when that of a server has changed.
+ */
+export function createOfferDescriber(): (pool: readonly PoolServer[]) => PoolOffer {
+  const merge = rememberLast(mergeObjectInfo);
+  return (pool) => {
+    const known = pool.flatMap((server) =>
+      server.abilities === undefined
+        ? []
+        : [{ url: server.url, isHealthy: server.isHealthy, ...server.abilities }],
+    );
+    const up = known.filter(({ isHealthy }) => isHealthy);
+    return {
+      objectInfo: merge(known.map(({ objectInfo }) => objectInfo)),
+      models: mergeModelLists(known.map(({ models }) => models)),
+      embeddings: union(known.map(({ embeddings }) => embeddings)),
+      extensions: union(known.map(({ extensions }) => extensions)),
+      devices: up.flatMap(({ url, devices }) =>
+        devices.map((device) => ({ ...device, server: url })),
+      ),
+      servers: pool.map(({ url, address, isHealthy }) => ({ url, address, healthy: isHealthy })),
+      systems: up.map(({ system }) => system),
+      features: up.map(({ features }) => features),
+      nodeReplacements: known.map(({ nodeReplacements }) => nodeReplacements),
+    };
+  };
 }
 
-/** Classes and models of a server that is away stay on offer: its jobs wait for it or for another. */
-export function describeOffer(pool: readonly PoolServer[]): PoolOffer {
-  const known = pool.flatMap((server) =>
-    server.abilities === undefined
-      ? []
-      : [{ url: server.url, isHealthy: server.isHealthy, abilities: server.abilities }],
-  );
-  const union = (lists: readonly (readonly string[])[]) => [...new Set(lists.flat())].sort();
-  return {
-    objectInfo: mergeObjectInfo(known.map(({ abilities }) => abilities.objectInfo)),
-    models: mergeModelLists(known.map(({ abilities }) => abilities.models)),
-    embeddings: union(known.map(({ abilities }) => abilities.embeddings)),
-    extensions: union(known.map(({ abilities }) => abilities.extensions)),
-    devices: known.flatMap(({ url, isHealthy, abilities }) =>
-      isHealthy ? abilities.devices.map((device) => ({ ...device, server: url })) : [],
-    ),
-    servers: pool.map(({ url, isHealthy }) => ({ url, healthy: isHealthy })),
-  };
+function union(lists: readonly (readonly string[])[]): string[] {
+  return [...new Set(lists.flat())].sort();
 }

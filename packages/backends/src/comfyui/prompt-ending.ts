@@ -43,6 +43,16 @@ export function checkSucceeded(item: JsonObject, partial: PartialResult): void {
   throw new AttemptError('bad_output', 'the server kept no reason for a failed prompt');
 }
 
+/**
+ * Whether an `execution_error` only tells that a branch is blocked (a node gave an ExecutionBlocker with a
+ * message): the prompt goes on with its other branches and may well succeed. Raised exceptions have this type
+ * only with their module before it.
+ */
+export function isBlockedBranch(type: string, data: object): boolean {
+  if (type !== 'execution_error') return false;
+  return 'exception_type' in data && data.exception_type === 'ExecutionBlocked';
+}
+
 /** What `execution_error` or `execution_interrupted` of a server means for the job. */
 export function toEndingError(
   type: string,

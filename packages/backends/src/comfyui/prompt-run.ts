@@ -9,12 +9,14 @@ import { mapPromptId } from './id-map.ts';
 import {
   checkSucceeded,
   failedWith,
+  isBlockedBranch,
   isFinal,
   LostPrompt,
   toEndingError,
   type Ending,
 } from './prompt-ending.ts';
 import type { RunServer } from './run-server.ts';
+import { ShownNodes } from './shown-nodes.ts';
 import { SignWatch } from './sign-watch.ts';
 import { stopPrompt } from './stop-prompt.ts';
 
@@ -41,11 +43,13 @@ export class PromptRun {
   readonly #kindOf: (nodeId: string, picture: PreviewPicture) => PictureKind;
   readonly #options: RunOptions;
   readonly #relay: FrameRelay;
-  readonly #outputs = new Map<string, UiOutput>();
+  readonly #shown = new ShownNodes();
   #executed: string[] = [];
   #current: string | undefined;
   #hasSucceeded = false;
   #history: Promise<JsonObject | undefined> | undefined;
+  /** Frames may be missing: history tells what was shown. */
+  #isInDoubt = false;
   readonly #signs: SignWatch;
   #work: Promise<void> = Promise.resolve();
   #end: (ending: Ending) => void = () => undefined;
@@ -75,8 +79,17 @@ export class PromptRun {
     });
   }
 
-  /** A text frame that belongs to this prompt. Frames are handled one after the other. */
-  onFrame(type: string, data: object): void {
+  /**
+   * A text frame that belongs to this prompt. Frames are handled one after the other.
+   * @param isOurs whether it does, when that is not known yet
+   */
+  onFrame(type: string, data: object, isOurs?: Promise<boolean>): void {
+    if (isOurs !== undefined) {
+      this.#then(async () => {
+        if (await isOurs) await this.#handle(type, data);
+      });
+      return;
+    }
     if (type === 'execution_success') this.#hasSucceeded = true;
     if (type === 'executing' && 'node' in data && data.node === null) this.#onDone();
     this.#then(() => this.#handle(type, data));
@@ -85,7 +98,7 @@ export class PromptRun {
   /** The last frame: history has the prompt now, and not yet at `execution_success` (WIRE.md 2.11). */
   #onDone(): void {
     this.#server.leave();
-    if (!this.#hasSucceeded) return;
+    if (!this.#hasSucceeded || !this.#isInDoubt) return;
     // While the outputs are still on their way; asked again in the end if nothing comes of it.
     this.#history ??= this.#server.readHistory(this.#upstreamId).catch(() => undefined);
   }
@@ -126,7 +139,13 @@ export class PromptRun {
 
   /** Frames may have been missed: the server is asked at once. */
   onGap(): void {
+    this.#isInDoubt = true;
     this.#signs.wake();
+  }
+
+  /** A frame could not be read, perhaps one of this prompt. */
+  onGarbage(): void {
+    this.#isInDoubt = true;
   }
 
   /**
@@ -152,6 +171,7 @@ export class PromptRun {
       try {
         if (await this.#lookAfter()) {
           // History knew it before the socket did.
+          this.#isInDoubt = true;
           this.#server.renewSocket();
           return await this.#conclude();
         }
@@ -175,7 +195,7 @@ export class PromptRun {
     const place = await findPrompt(this.#server, this.#upstreamId);
     if (place.kind === 'queued') return false;
     if (place.kind === 'nowhere') throw new LostPrompt();
-    checkSucceeded(place.item, this.#partial());
+    checkSucceeded(place.item, this.#shown.read());
     return true;
   }
 
@@ -206,7 +226,15 @@ export class PromptRun {
       case 'execution_error':
       case 'execution_interrupted':
         this.#relay.flush();
-        this.#end(failedWith(toEndingError(type, source, this.#partial())));
+        if (isBlockedBranch(type, data)) {
+          this.#relayMapped(type, data);
+          return;
+        }
+        this.#end(failedWith(toEndingError(type, source, this.#shown.read())));
+        return;
+      case 'progress_state':
+        this.#shown.noteStates(source.nodes);
+        this.#relayMapped(type, data);
         return;
       default:
         this.#relayMapped(type, data);
@@ -223,34 +251,42 @@ export class PromptRun {
       typeof output === 'object' && output !== null
         ? await harvestOutput(output as UiOutput, this.#harvester)
         : null;
-    if (stored !== null) this.#outputs.set(nodeId, stored);
+    if (stored !== null) this.#shown.add(nodeId, stored);
     this.#executed.push(nodeId);
     this.#relayMapped('executed', { ...frame, output: stored });
   }
 
-  /** The end: what the socket did not tell is read from history. */
+  /** The end: what the socket may not have told is read from history. */
   async #conclude(): Promise<AttemptResult> {
     await this.#work;
-    const item = (await this.#history) ?? (await this.#server.readHistory(this.#upstreamId));
-    const outputs = isJsonObject(item?.outputs) ? item.outputs : {};
-    for (const [nodeId, output] of Object.entries(outputs)) {
-      if (this.#outputs.has(nodeId)) continue;
-      const node = { node: nodeId, display_node: nodeId };
-      await this.#harvest(nodeId, { ...node, output, prompt_id: this.#upstreamId });
-    }
+    const { outputs, meta } = this.#isToldWhole()
+      ? this.#shown.read()
+      : await this.#readWhatWasShown();
     this.#relay.flush();
     return {
-      outputs: Object.fromEntries(this.#outputs),
-      meta: (isJsonObject(item?.meta) ? item.meta : {}) as unknown as Record<string, NodeMeta>,
+      ...{ outputs, meta },
       model: null,
       droppedParams: [],
       sketch: false,
     };
   }
 
-  /** What it has shown so far. */
-  #partial(): PartialResult {
-    return { outputs: Object.fromEntries(this.#outputs), meta: {} };
+  /** A socket that was there all the time has told every output: a prompt with a client id shows each to it. */
+  #isToldWhole(): boolean {
+    return !this.#isInDoubt && this.#shown.isIdentified;
+  }
+
+  async #readWhatWasShown(): Promise<PartialResult> {
+    const item = (await this.#history) ?? (await this.#server.readHistory(this.#upstreamId));
+    const outputs = isJsonObject(item?.outputs) ? item.outputs : {};
+    for (const [nodeId, output] of Object.entries(outputs)) {
+      if (this.#shown.has(nodeId)) continue;
+      const node = { node: nodeId, display_node: nodeId };
+      await this.#harvest(nodeId, { ...node, output, prompt_id: this.#upstreamId });
+    }
+    // ComfyUI writes all members of a NodeMeta.
+    const meta = (isJsonObject(item?.meta) ? item.meta : {}) as unknown as Record<string, NodeMeta>;
+    return { outputs: this.#shown.outputs, meta };
   }
 
   /** Stopped from outside. */
@@ -259,7 +295,7 @@ export class PromptRun {
     const at = {
       nodeId: this.#current ?? null,
       nodeType: this.#current === undefined ? null : '',
-      ...{ executed: this.#executed, partial: this.#partial() },
+      ...{ executed: this.#executed, partial: this.#shown.read() },
     };
     const ended = this.#ended;
     const told = await stopPrompt(this.#server, this.#upstreamId, { reason, ended });

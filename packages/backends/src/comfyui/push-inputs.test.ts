@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { expect, test } from '@jest/globals';
 import { parseJson, type ObjectInfo, type PromptGraph } from '@tiercel/contracts';
+import { fileOf } from './comfy-client.test-parts.ts';
 import { pushInputs, type RenamedInput } from './push-inputs.ts';
 
 const OBJECT_INFO = {
@@ -16,7 +17,7 @@ const NAME = `tiercel/${createHash('sha256').update(BYTES).digest('hex')}.png`;
 async function push(promptText: string, renamed: RenamedInput[] = []): Promise<string> {
   const graph = parseJson(promptText) as unknown as PromptGraph;
   return await pushInputs(graph, promptText, OBJECT_INFO, {
-    readInput: () => Promise.resolve(BYTES),
+    openInput: () => Promise.resolve(fileOf(BYTES)),
     push: () => Promise.resolve(),
     noteName: (name) => renamed.push(name),
   });

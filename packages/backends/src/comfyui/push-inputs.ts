@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { extname } from 'node:path';
 import {
   isJsonObject,
+  joinMembers,
   sliceMembers,
   stringifyJson,
   type InputSpec,
@@ -12,11 +13,14 @@ import {
 } from '@tiercel/contracts';
 import { inputSpecs, isUploadInput } from '@tiercel/graph';
 import { JobError } from '../failures.ts';
+import type { InputFile } from './file-form.ts';
 
 /** Where pushed files lie in a server's input folder. */
 const FOLDER = 'tiercel';
 /** Load3D takes only what it lists, and it lists what is below `3d`; other nodes take any existing file. */
 const FOLDER_3D = '3d/tiercel';
+/** What a 3D loader is given for an empty scene. */
+const NO_MODEL = 'none';
 /** The files in the value of a LOAD_3D widget: what its viewer rendered. */
 const VIEWER_FILES: ReadonlySet<string> = new Set(['image', 'mask', 'normal', 'recording']);
 
@@ -28,10 +32,15 @@ export interface RenamedInput {
   readonly pushed: string;
 }
 
-export interface InputPusher {
-  readInput(annotatedName: string): Promise<Uint8Array>;
+/** Where the files lie that prompts name. */
+export interface InputFiles {
+  /** Rejects when there is no such file. */
+  openInput(annotatedName: string): Promise<InputFile>;
+}
+
+export interface InputPusher extends InputFiles {
   /** Brings a file to the server unless it is there. */
-  push(file: { name: string; subfolder: string; bytes: Uint8Array }): Promise<void>;
+  push(file: { name: string; subfolder: string; content: InputFile }): Promise<void>;
   /** Told of each name that is replaced. */
   noteName(renamed: RenamedInput): void;
 }
@@ -51,7 +60,7 @@ export async function pushInputs(
   for (const [nodeId, node] of Object.entries(graph)) {
     const info = objectInfo[node.class_type];
     if (info === undefined) continue;
-    for (const { name, spec } of inputSpecs(info)) {
+    for (const { name, spec } of inputSpecs(info, node.inputs)) {
       const value = node.inputs[name];
       if (value === undefined) continue;
       const pushed = await pushValue(value, spec, (file, folder) =>
@@ -81,10 +90,6 @@ function replaceInputs(
   return joinMembers(nodes);
 }
 
-function joinMembers(members: ReadonlyMap<string, string>): string {
-  return `{${[...members].map(([key, text]) => `${JSON.stringify(key)}:${text}`).join(',')}}`;
-}
-
 /** The value of an input with the names of its files replaced; the value itself when it names none. */
 async function pushValue(
   value: JsonValue,
@@ -100,7 +105,9 @@ async function pushValue(
     return Object.fromEntries(members);
   }
   if (!isUploadInput(spec) || typeof value !== 'string' || value === '') return value;
-  return await push(value, spec[1]?.file_upload === true ? FOLDER_3D : FOLDER);
+  if (spec[1]?.file_upload !== true) return await push(value, FOLDER);
+  if (value === NO_MODEL) return value;
+  return await push(value, FOLDER_3D);
 }
 
 async function pushOne(
@@ -109,18 +116,20 @@ async function pushOne(
   { nodeId, node }: { readonly nodeId: string; readonly node: PromptNode },
   pusher: InputPusher,
 ): Promise<string> {
-  let bytes: Uint8Array;
+  let content: InputFile;
+  let hash: string;
   try {
-    bytes = await pusher.readInput(annotatedName);
+    content = await pusher.openInput(annotatedName);
+    hash = await hashOf(content);
   } catch (cause) {
-    // The API saw the file when it took the prompt; it was deleted since.
+    // The API saw the file when it took the prompt; it was deleted since. A 3D model it did not look for.
     throw new JobError(
       'node_failed',
       {
         node_id: nodeId,
         node_type: node.class_type,
         executed: [],
-        exception_message: `Invalid file: ${annotatedName} (it was deleted since the prompt was queued)\n`,
+        exception_message: `Invalid file: ${annotatedName} (no such file; it may have been deleted since)\n`,
         exception_type: 'FileNotFoundError',
         traceback: [],
         current_inputs: {},
@@ -130,9 +139,15 @@ async function pushOne(
     );
   }
   const bare = annotatedName.replace(/ \[\w+\]$/, '');
-  const name = `${createHash('sha256').update(bytes).digest('hex')}${extname(bare)}`;
-  await pusher.push({ name, subfolder: folder, bytes });
+  const name = `${hash}${extname(bare)}`;
+  await pusher.push({ name, subfolder: folder, content });
   const pushed = `${folder}/${name}`;
   pusher.noteName({ nodeId, given: annotatedName, pushed });
   return pushed;
+}
+
+async function hashOf(file: InputFile): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const part of file.read()) hash.update(part);
+  return hash.digest('hex');
 }

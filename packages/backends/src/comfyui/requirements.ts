@@ -1,11 +1,13 @@
 import type { ObjectInfo, PromptGraph } from '@tiercel/contracts';
 import { choicesOf, inputSpecs, isJudgedByServer, isUploadInput } from '@tiercel/graph';
+import type { BlamedNode } from '../backend.ts';
 
 /** Inputs whose value names a model file; which one is loaded decides where a job is quickest. */
 const MODEL_INPUT = /_name$|^(ckpt|unet|vae|clip|lora|model)/;
 
 export interface ServerObstacle {
   readonly reason: string;
+  readonly node: BlamedNode;
   /** False when the server may take the choice all the same: its extension decides, not its catalogue. */
   readonly isCertain: boolean;
 }
@@ -20,20 +22,23 @@ export function findObstacle(
 ): ServerObstacle | undefined {
   let doubt: ServerObstacle | undefined;
   for (const [nodeId, node] of Object.entries(graph)) {
+    const blamed = { nodeId, classType: node.class_type };
     const info = Object.hasOwn(objectInfo, node.class_type)
       ? objectInfo[node.class_type]
       : undefined;
     if (info === undefined) {
       const reason = `node ${nodeId} has the unknown class ${node.class_type}`;
-      return { reason, isCertain: true };
+      return { reason, node: blamed, isCertain: true };
     }
-    const isCertain = !isJudgedByServer(info);
-    for (const { name, spec } of inputSpecs(info)) {
+    for (const input of inputSpecs(info, node.inputs)) {
+      const { name, spec } = input;
       const value = node.inputs[name];
       const choices = choicesOf(spec);
       if (choices === undefined || isUploadInput(spec) || typeof value !== 'string') continue;
       if (choices.includes(value)) continue;
-      const obstacle = { reason: `node ${nodeId} asks for ${name} ${value}`, isCertain };
+      const isCertain = !isJudgedByServer(info, input);
+      const reason = `node ${nodeId} asks for ${name} ${value}`;
+      const obstacle = { reason, node: blamed, isCertain };
       if (isCertain) return obstacle;
       doubt ??= obstacle;
     }

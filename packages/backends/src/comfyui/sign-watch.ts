@@ -1,3 +1,5 @@
+import { startTimer } from '@tiercel/runtime';
+
 /** Notices that a prompt has shown no sign of life for a while, or that signs of it may have been missed. */
 export class SignWatch {
   readonly #checkMs: number;
@@ -34,7 +36,7 @@ export class SignWatch {
       const before = this.#lastSign;
       let timer: NodeJS.Timeout | undefined;
       const pause = new Promise<'paused'>((resolve) => {
-        timer = setTimeout(() => {
+        timer = startTimer(() => {
           resolve('paused');
         }, this.#checkMs);
         timer.unref(); // it outlives the prompt by up to its length

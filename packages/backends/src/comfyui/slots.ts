@@ -1,5 +1,5 @@
 import { RedisNames } from '@tiercel/contracts';
-import { untilServed, type Redis } from '@tiercel/runtime';
+import { startTimer, untilServed, type Redis } from '@tiercel/runtime';
 import { LEASE_MS, RENEW_MS } from '../lease.ts';
 import { takeSlotScript } from './lua/take-slot.ts';
 
@@ -61,7 +61,7 @@ export class ServerSlots {
         this.#waiting.delete(wake);
         resolve();
       };
-      const timer = setTimeout(wake, maxMs);
+      const timer = startTimer(wake, maxMs);
       this.#waiting.add(wake);
     });
   }

@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { NodeFiles } from '@tiercel/nodes';
 import type { AttemptContext, AttemptRequest } from '../backend.ts';
 import { AttemptError, AttemptStopped, JobError } from '../failures.ts';
 import type { CallerNames } from './caller-names.ts';
 import { ComfyRequestError } from './comfy-errors.ts';
-import { extraOf, isThere, rejectionError, type Note } from './pool.ts';
+import { writeExtraData } from './extra-data.ts';
+import { isThere, rejectionError, type Note } from './pool.ts';
 import type { PoolServer } from './pool-server.ts';
-import { pushInputs } from './push-inputs.ts';
+import { pushInputs, type InputFiles } from './push-inputs.ts';
 
 /** Of one file, up or down: a long video on a slow line. */
 export const TRANSFER_TIMEOUT_MS = 300_000;
@@ -19,7 +19,7 @@ export interface Submission {
   readonly request: AttemptRequest;
   readonly context: AttemptContext;
   readonly clientId: string;
-  readonly files: Pick<NodeFiles, 'readInput'>;
+  readonly files: InputFiles;
   /** Learns the names that are replaced on the way. */
   readonly callerNames: CallerNames;
 }
@@ -36,15 +36,15 @@ export async function submitPrompt(server: PoolServer, submission: Submission): 
     request.promptText,
     abilities?.objectInfo ?? {},
     {
-      readInput: (name) => files.readInput(name),
+      openInput: (name) => files.openInput(name),
       noteName: (renamed) => {
         callerNames.note(renamed);
       },
-      push: ({ name, subfolder, bytes }) =>
+      push: ({ name, subfolder, content }) =>
         // Without the job's signal: other jobs may be waiting for the same transfer.
         server.pushOnce(`${subfolder}/${name}`, async () => {
           // Over what a transfer that broke off may have left under this name.
-          const file = { name, subfolder, bytes, overwrite: true };
+          const file = { name, subfolder, content, overwrite: true };
           await client.upload(file, undefined, TRANSFER_TIMEOUT_MS);
         }),
     },
@@ -61,7 +61,7 @@ export async function submitPrompt(server: PoolServer, submission: Submission): 
       promptId: upstreamId,
       promptText,
       clientId,
-      extraDataText: extraOf(request),
+      extraDataText: writeExtraData(request),
       outputIds: request.outputIds,
     });
     if (answer.kind === 'rejected') throw rejectionError(answer.rejection);

@@ -56,6 +56,8 @@ export async function takePlace(
       server.lastModels = models;
       return { server, slot: taken.slot };
     }
+    // The server left the pool meanwhile: nobody else would give this place back.
+    taken?.slot.release().catch(() => undefined);
     if (able.length === 0) {
       const full = [...tried.values()].find((error) => error.class === 'capacity');
       if (full !== undefined) throw full;

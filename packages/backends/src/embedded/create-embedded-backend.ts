@@ -37,11 +37,12 @@ export function createEmbeddedBackend(options: EmbeddedBackendOptions): Backend 
 function findObstacle(request: AttemptRequest, options: EmbeddedBackendOptions): Support {
   for (const id of listNeeded(request.graph, request.outputIds)) {
     const name = request.graph[id]?.class_type ?? '';
+    const node = { nodeId: id, classType: name };
     if (options.registry.get(name) === undefined) {
-      return { ok: false, reason: `node ${id} has the unknown class ${name}` };
+      return { ok: false, reason: `node ${id} has the unknown class ${name}`, node };
     }
     if (!options.sketches && sketchClasses.has(name)) {
-      return { ok: false, reason: `node ${id} (${name}) wants a model` };
+      return { ok: false, reason: `node ${id} (${name}) wants a model`, node };
     }
   }
   return { ok: true };

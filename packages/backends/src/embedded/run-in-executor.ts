@@ -1,3 +1,4 @@
+import { isAppError, sliceMembers } from '@tiercel/contracts';
 import {
   executeGraph,
   ExecutionInterrupted,
@@ -10,7 +11,10 @@ import type { AttemptContext, AttemptRequest } from '../backend.ts';
 import { AttemptError, AttemptStopped, JobError, serviceError } from '../failures.ts';
 
 /** What the executor of a process runs with; the same for every job. */
-export type Executor = Pick<ExecutionRequest, 'registry' | 'cache' | 'files' | 'maxPixels'>;
+export type Executor = Pick<
+  ExecutionRequest,
+  'registry' | 'cache' | 'files' | 'maxPixels' | 'memory'
+>;
 
 /**
  * Runs a job's graph here.
@@ -20,7 +24,7 @@ export type Executor = Pick<ExecutionRequest, 'registry' | 'cache' | 'files' | '
 export async function runInExecutor(
   request: AttemptRequest,
   { signal, listener }: Pick<AttemptContext, 'signal' | 'listener'>,
-  { registry, cache, files, maxPixels }: Executor,
+  { registry, cache, files, maxPixels, memory }: Executor,
   standIns?: ExecutionRequest['standIns'],
 ): Promise<GraphResult> {
   try {
@@ -28,14 +32,18 @@ export async function runInExecutor(
       promptId: request.promptId,
       graph: request.graph,
       promptText: request.promptText,
-      extraPnginfo: request.extraPnginfoText,
+      extraPnginfo: sliceMembers(request.extraDataText).get('extra_pnginfo'),
       outputs: request.outputIds,
       ...(standIns === undefined ? {} : { standIns }),
-      ...{ registry, cache, files, maxPixels, signal, listener },
+      ...{ registry, cache, files, maxPixels, memory, signal, listener },
     });
   } catch (error) {
     throw translateExecution(error);
   }
+}
+
+function isStorageFailure(error: unknown): boolean {
+  return isAppError(error) && error.code === 'storage_unavailable';
 }
 
 /** The executor's errors in the words of the tiers; anything else is an error of ours. */
@@ -49,7 +57,8 @@ function translateExecution(error: unknown): unknown {
     if (error.cause instanceof AttemptError) return error.cause;
     if (error.cause instanceof AttemptStopped) return error.cause;
     return new JobError(
-      'node_failed',
+      // Whatever the node does, its files cannot be kept now: not its fault.
+      isStorageFailure(error.cause) ? 'storage_unavailable' : 'node_failed',
       {
         node_id: error.nodeId,
         node_type: error.nodeType,

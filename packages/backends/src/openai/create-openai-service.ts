@@ -1,4 +1,5 @@
 import { isJsonObject, type JsonValue } from '@tiercel/contracts';
+import { invertToAlpha } from '@tiercel/pictures';
 import { formatSize } from '../service/fit-size.ts';
 import { bearer, callService, joinUrl, type ServiceCall } from '../service/http.ts';
 import type {
@@ -13,7 +14,6 @@ import { readLinkedPicture, readPictureText, type LinkContext } from '../service
 import { badOutput } from '../service/read-picture.ts';
 import { findRefusalInside, tryReadJson } from '../service/refusal.ts';
 import { runInTime } from '../service/run-in-time.ts';
-import { invertToAlpha } from './invert-to-alpha.ts';
 import { classifyOpenAi } from './openai-refusals.ts';
 import { chooseOpenAiSize } from './openai-sizes.ts';
 
@@ -84,7 +84,9 @@ async function toForm(
   for (const [name, value] of Object.entries(fields)) form.append(name, String(value));
   form.append('image', toPngFile(init), 'image.png');
   if (mask !== undefined) {
-    form.append('mask', toPngFile(await invertToAlpha(mask, signal)), 'mask.png');
+    const alpha = await invertToAlpha(mask);
+    signal.throwIfAborted();
+    form.append('mask', toPngFile(alpha), 'mask.png');
   }
   return form;
 }

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import type { AttemptReport } from '@tiercel/contracts';
-import type { Clock } from '@tiercel/runtime';
+import { startTimer, type Clock, type SecretMask } from '@tiercel/runtime';
 import type { AttemptRequest, AttemptResult, Backend, TierAttemptContext } from '../backend.ts';
 import { AttemptError, AttemptStopped, JobError, mayTryNextTier, Stopped } from '../failures.ts';
+import { runRedacted } from './redacted-run.ts';
 import { judgeFailure, type Verdict } from './verdict.ts';
 import type { BegunAttempt } from './tier-board.ts';
 
@@ -44,10 +45,12 @@ export class Attempt {
     tier: Tier;
     begun: BegunAttempt | undefined;
     request: AttemptRequest;
-    context: TierAttemptContext;
+    context: Omit<TierAttemptContext, 'mask'>;
     /** Undefined when the job ends before the tier's limit. */
     limitMs: number | undefined;
     clock: Clock;
+    /** Takes the secrets of the configuration out of errors. */
+    configMask: SecretMask;
   }) {
     this.tier = options.tier;
     this.#clock = options.clock;
@@ -62,16 +65,17 @@ export class Attempt {
   async #run(options: {
     begun: BegunAttempt | undefined;
     request: AttemptRequest;
-    context: TierAttemptContext;
+    context: Omit<TierAttemptContext, 'mask'>;
     limitMs: number | undefined;
+    configMask: SecretMask;
   }): Promise<AttemptEnd> {
-    const { begun, request, context, limitMs } = options;
+    const { begun, request, context, limitMs, configMask } = options;
     const { backend } = this.tier;
     const started = this.#clock.now();
     const limit =
       limitMs === undefined
         ? undefined
-        : setTimeout(() => {
+        : startTimer(() => {
             this.#controller.abort(new AttemptError('timeout', `no result within ${limitMs} ms`));
           }, limitMs);
     const stop = () => {
@@ -82,7 +86,7 @@ export class Attempt {
     const { signal } = this.#controller;
     let outcome: Outcome;
     try {
-      const result = await backend.run(request, { ...context, signal });
+      const result = await runRedacted(backend, request, { ...context, signal }, configMask);
       context.claim();
       outcome = { kind: 'done', result };
     } catch (error) {

@@ -1,5 +1,5 @@
 import type { FallbackPolicy } from '@tiercel/contracts';
-import type { Support } from '../backend.ts';
+import type { BlamedNode, Support } from '../backend.ts';
 
 /** What is known of a tier at the moment of choosing. Times are epoch milliseconds or durations in ms. */
 export interface TierFacts {
@@ -33,10 +33,12 @@ export interface JobFacts {
 
 type SkipKind = 'unsupported' | 'policy' | 'tried' | 'open' | 'deadline';
 
-interface SkippedTier {
+export interface SkippedTier {
   readonly tier: string;
   readonly kind: SkipKind;
   readonly reason: string;
+  /** `unsupported`: the node that is in the way. */
+  readonly node?: BlamedNode;
   /** `open`: when it may be asked again. */
   readonly retryAtMs?: number;
 }
@@ -61,7 +63,8 @@ export function chooseTiers(job: JobFacts, tiers: readonly TierFacts[], nowMs: n
   const capable = tiers.filter((tier) => {
     const { support } = tier;
     if (!support.ok) {
-      skipped.push({ tier: tier.name, kind: 'unsupported', reason: support.reason });
+      const { reason, node } = support;
+      skipped.push({ tier: tier.name, kind: 'unsupported', reason, ...(node && { node }) });
     }
     return support.ok;
   });

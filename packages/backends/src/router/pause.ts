@@ -1,6 +1,6 @@
-import { setTimeout } from 'node:timers/promises';
+import { sleep } from '@tiercel/runtime';
 
 /** Waits; ends early, without an error, when the signal is aborted. */
 export async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  await setTimeout(ms, undefined, { signal }).catch(() => undefined);
+  await sleep(ms, signal).catch(() => undefined);
 }

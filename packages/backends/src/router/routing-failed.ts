@@ -2,7 +2,7 @@ import type { AttemptReport, ServiceReport } from '@tiercel/contracts';
 import { lowerGraph } from '@tiercel/graph';
 import type { AttemptRequest } from '../backend.ts';
 import { AttemptError, JobError, serviceError } from '../failures.ts';
-import type { TierChoice } from './choose-tiers.ts';
+import type { SkippedTier, TierChoice } from './choose-tiers.ts';
 
 /** No tier served the job; `report` tells of all attempts made. */
 export class RoutingFailed extends Error {
@@ -22,8 +22,9 @@ export function describeAttempt(attempt: AttemptReport): string {
 }
 
 /**
- * What the caller is told when no tier served the job: the node that asked for the picture, the attempts and
- * what was not tried, in words for a person. Other errors than those of attempts stay as they are.
+ * What the caller is told when no tier served the job: one sentence with the node that is in the way of a
+ * prompt that none can do; else the attempts and what was not tried, in words for a person. The traceback
+ * has a line for each tier either way. Other errors than those of attempts stay as they are.
  */
 export function describeExhausted(
   error: unknown,
@@ -40,26 +41,35 @@ export function describeExhausted(
   const untried = run.choice.skipped
     .filter(({ kind }) => kind !== 'tried')
     .map(({ tier, reason }) => `${tier}: not tried: ${reason}\n`);
-  const [code, message] = headline(error, run.tier, tried.length > 0);
-  const { details } = serviceError(code, `${message}\n${[...tried, ...untried].join('')}`);
-  const blamed = run.request.graph;
-  const [stage] = lowerGraph(blamed, run.request.outputIds).stages;
+  const obstacle = tried.length === 0 ? findObstacle(run.choice) : undefined;
+  const [code, message] = headline(error, run.tier, { hasTried: tried.length > 0, obstacle });
+  const lines = [...tried, ...untried];
+  const isSaid = obstacle?.node !== undefined;
+  const { details } = serviceError(code, isSaid ? message : `${message}\n${lines.join('')}`);
+  const [stage] = lowerGraph(run.request.graph, run.request.outputIds).stages;
+  const blamed = obstacle?.node ?? stage;
   return new JobError(
     code,
     {
       ...details,
-      node_id: stage?.nodeId ?? '',
-      node_type: stage?.classType ?? '',
-      traceback: [...tried, ...untried],
+      node_id: blamed?.nodeId ?? '',
+      node_type: blamed?.classType ?? '',
+      traceback: lines,
     },
     { cause: error },
   );
 }
 
+/** What keeps the best tier from a prompt that none can do; a node in the way says more than none. */
+function findObstacle({ skipped }: TierChoice): SkippedTier | undefined {
+  if (!skipped.every(({ kind }) => kind === 'unsupported')) return undefined;
+  return skipped.find(({ node }) => node !== undefined) ?? skipped[0];
+}
+
 function headline(
   error: AttemptError | undefined,
   tier: string | undefined,
-  hasTried: boolean,
+  { hasTried, obstacle }: { hasTried: boolean; obstacle: SkippedTier | undefined },
 ): ['content_refused' | 'request_rejected' | 'no_tier', string] {
   if (error?.class === 'safety') {
     return ['content_refused', `${tier ?? 'The service'} refused the content of this prompt.`];
@@ -67,7 +77,7 @@ function headline(
   if (error?.class === 'caller') {
     return ['request_rejected', `${tier ?? 'The service'} rejected what this prompt asks for.`];
   }
-  return hasTried
-    ? ['no_tier', 'No tier could serve this job.']
-    : ['no_tier', 'No tier can run this prompt.'];
+  if (hasTried) return ['no_tier', 'No tier could serve this job.'];
+  const reason = obstacle === undefined ? '' : `: ${obstacle.reason}`;
+  return ['no_tier', `No tier can run this prompt${reason}.`];
 }

@@ -1,4 +1,5 @@
 import type { AttemptContext, AttemptRequest } from '../backend.ts';
+import { NO_MASK } from '@tiercel/runtime';
 import { AttemptStopped } from '../failures.ts';
 import { Attempt, type AttemptEnd, type Tier } from './attempt.ts';
 import { HeldListener } from './held-listener.ts';
@@ -96,6 +97,7 @@ function launch(
     // The job's own deadline is its caller's to enforce, and ends it in other words.
     limitMs: timeoutMs < request.deadlineMs - parts.clock.now() ? timeoutMs : undefined,
     clock: parts.clock,
+    configMask: parts.configMask ?? NO_MASK,
   });
   runner.attempt = attempt;
   race.join(attempt, listener);

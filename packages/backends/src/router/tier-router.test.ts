@@ -89,7 +89,7 @@ function route(
     promptId: 'x',
     graph: {},
     promptText: '{}',
-    extraPnginfoText: undefined,
+    extraDataText: '{}',
     outputIds: [],
     secretsText: undefined,
     note: undefined,
@@ -211,6 +211,26 @@ describe('one job', () => {
       'a: not tried: node 1 has the unknown class X',
     );
     expect(report.skipped).toEqual([{ tier: 'a', reason: 'node 1 has the unknown class X' }]);
+  });
+
+  test('that no tier can do is told in one sentence which node is in the way', async () => {
+    const idle = tier('a', serve, {
+      supports: () => ({ ok: false, reason: 'nothing is sampled' }),
+    });
+    const unable = tier('b', serve, {
+      supports: () => ({
+        ...{ ok: false, reason: 'node 7 (Fancy) is unheard of' },
+        node: { nodeId: '7', classType: 'Fancy' },
+      }),
+    });
+    const { cause } = await failureOf(route(createRouter([idle, unable])));
+    const { exception_message, node_id, node_type, traceback } = (cause as JobError).details;
+    expect(exception_message).toBe('No tier can run this prompt: node 7 (Fancy) is unheard of.');
+    expect([node_id, node_type]).toEqual(['7', 'Fancy']);
+    expect(traceback).toEqual([
+      'a: not tried: nothing is sampled\n',
+      'b: not tried: node 7 (Fancy) is unheard of\n',
+    ]);
   });
 
   test('that all tiers failed is told what each said, in words, without a stack', async () => {

@@ -1,5 +1,5 @@
 import type { FallbackPolicy, ServiceReport } from '@tiercel/contracts';
-import type { Clock, Logger } from '@tiercel/runtime';
+import type { Clock, Logger, SecretMask } from '@tiercel/runtime';
 import type { AttemptContext, AttemptRequest, AttemptResult } from '../backend.ts';
 import type { Tier } from './attempt.ts';
 import type { RouterObserver } from './observer.ts';
@@ -24,6 +24,8 @@ export interface RouterParts {
   readonly log: Logger;
   /** Undefined when no results are stored. */
   readonly stored: StoredResults | undefined;
+  /** Takes the secrets of the configuration out of errors; without it none are known. */
+  readonly configMask?: SecretMask;
 }
 
 export interface RoutedResult {

@@ -1,5 +1,6 @@
 import type { ParamChange } from '@tiercel/contracts';
-import { decodePicture, type ImageBatch } from '@tiercel/nodes';
+import type { FrameWork, ImageBatch } from '@tiercel/nodes';
+import { decodeFitted, inSlices, PictureError, toSamples } from '@tiercel/pictures';
 import { AttemptError } from '../failures.ts';
 import type { ImageRequest } from './image-service.ts';
 
@@ -9,14 +10,21 @@ export interface CheckedPictures {
   readonly changed: readonly ParamChange[];
 }
 
+/** What decoding an answer may take. */
+export interface CheckLimits extends FrameWork {
+  /** The largest picture that is decoded. */
+  readonly maxPixels: number;
+}
+
 /**
  * Decodes what a service answered and makes it the asked size.
- * @throws AttemptError bad_output when it is no picture, too few, or of one colour all over
+ * @throws AttemptError bad_output when it is no picture, too few, or of one colour all over; MemoryLimitError; the
+ *         reason of the signal
  */
 export async function checkPictures(
   files: readonly Uint8Array[],
   request: Pick<ImageRequest, 'width' | 'height' | 'batch'>,
-  maxPixels: number,
+  limits: CheckLimits,
 ): Promise<CheckedPictures> {
   const { width, height, batch } = request;
   if (files.length < batch) {
@@ -25,8 +33,8 @@ export async function checkPictures(
   const changed: ParamChange[] = [];
   const pictures: ImageBatch[] = [];
   for (const file of files.slice(0, batch)) {
-    const { picture, from } = await decode(file, request, maxPixels);
-    if (isOneColour(picture)) {
+    const { picture, from } = await decode(file, request, limits);
+    if (await isOneColour(picture, limits.signal)) {
       throw new AttemptError('bad_output', 'the picture is of one colour all over');
     }
     if (changed.length === 0 && (from.width !== width || from.height !== height)) {
@@ -40,22 +48,42 @@ export async function checkPictures(
 
 async function decode(
   file: Uint8Array,
-  size: { width: number; height: number },
-  maxPixels: number,
-): ReturnType<typeof decodePicture> {
+  size: { readonly width: number; readonly height: number },
+  { maxPixels, reserveMemory, signal }: CheckLimits,
+): Promise<{ picture: ImageBatch; from: { width: number; height: number } }> {
+  const { width, height } = size;
   try {
-    return await decodePicture(file, size, maxPixels);
+    const { frame, from } = await decodeFitted({ name: 'the answer', content: file }, size, {
+      limits: { maxPixels, setting: 'worker.maxPixels' },
+      reserve: reserveMemory,
+    });
+    const { data } = frame;
+    await reserveMemory(data.length * Float32Array.BYTES_PER_ELEMENT);
+    const frames = [await toSamples(data, signal)];
+    return { picture: { kind: 'image', width, height, channels: 3, frames }, from };
   } catch (cause) {
-    throw new AttemptError('bad_output', 'the answer is not a picture', { cause });
+    if (cause instanceof PictureError)
+      throw new AttemptError('bad_output', cause.message, { cause });
+    throw cause;
   }
 }
 
 /** No model paints one colour: a refused or broken picture does look like that. */
-function isOneColour({ frames, channels }: ImageBatch): boolean {
+async function isOneColour(
+  { frames, channels }: ImageBatch,
+  signal: AbortSignal,
+): Promise<boolean> {
   const [frame] = frames;
   if (frame === undefined) return true;
-  for (let i = channels; i < frame.length; i += 1) {
-    if (frame[i] !== frame[i % channels]) return false;
-  }
-  return true;
+  let isUniform = true;
+  await inSlices(
+    frame.length,
+    (start, end) => {
+      for (let i = start; i < end && isUniform; i += 1) {
+        if (frame[i] !== frame[i % channels]) isUniform = false;
+      }
+    },
+    signal,
+  );
+  return isUniform;
 }

@@ -1,6 +1,6 @@
 import type { Omittable } from '@tiercel/contracts';
 import { listNeeded, lowerGraph, type Lowering, type SampleStage } from '@tiercel/graph';
-import type { AttemptRequest, AttemptResult, Backend, Support } from '../backend.ts';
+import type { AttemptRequest, AttemptResult, Backend, BlamedNode, Support } from '../backend.ts';
 import { runInExecutor, type Executor } from '../embedded/run-in-executor.ts';
 import type { ImageService, ImageWish } from './image-service.ts';
 import { ServiceRun, takesInit } from './service-run.ts';
@@ -65,12 +65,15 @@ function findObstacle(
   options: ServiceBackendOptions,
 ): Support {
   const { registry, service, mayOmit, checkpoints } = options;
-  const no = (reason: string): Support => ({ ok: false, reason });
+  const no = (reason: string, node?: BlamedNode): Support => ({
+    ...{ ok: false, reason },
+    ...(node && { node: { nodeId: node.nodeId, classType: node.classType } }),
+  });
   if (lowering.stages.length === 0) return no('nothing in the graph samples a picture');
   const obstacle = lowering.obstacles.find(
     ({ kind }) => kind === 'custom' || kind === 'shape' || !mayOmit.has(kind),
   );
-  if (obstacle !== undefined) return no(obstacle.reason);
+  if (obstacle !== undefined) return no(obstacle.reason, obstacle);
   const served = new Set([
     ...lowering.descriptive,
     ...lowering.passThrough.keys(),
@@ -79,16 +82,18 @@ function findObstacle(
   for (const id of listNeeded(request.graph, request.outputIds)) {
     const name = request.graph[id]?.class_type ?? '';
     if (!served.has(id) && registry.get(name) === undefined) {
-      return no(`node ${id} (${name}) is of a class that only ComfyUI can run`);
+      const node = { nodeId: id, classType: name };
+      return no(`node ${id} (${name}) is of a class that only ComfyUI can run`, node);
     }
   }
   for (const stage of lowering.stages) {
     const { checkpoint } = stage.request;
     if (checkpoint !== undefined && checkpoints?.has(checkpoint) === false) {
-      return no(`node ${stage.nodeId} wants the checkpoint ${checkpoint}`);
+      return no(`node ${stage.nodeId} wants the checkpoint ${checkpoint}`, stage);
     }
     const reason = service.findObstacle(toWish(stage));
-    if (reason !== undefined) return no(`node ${stage.nodeId} (${stage.classType}): ${reason}`);
+    if (reason !== undefined)
+      return no(`node ${stage.nodeId} (${stage.classType}): ${reason}`, stage);
   }
   return { ok: true };
 }

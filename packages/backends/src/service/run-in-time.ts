@@ -1,8 +1,6 @@
+import { startTimer } from '@tiercel/runtime';
 import { AttemptError } from '../failures.ts';
 import type { ServiceContext } from './image-service.ts';
-
-/** What setTimeout can wait; beyond it fires at once. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /**
  * Runs a service's call, however many requests it makes, under one time limit. The signal that `run` gets
@@ -20,13 +18,10 @@ export async function runInTime<T>(
   const abort = (): void => {
     stop.abort(context.signal.reason);
   };
-  const timer = setTimeout(
-    () => {
-      const limit = `${vendor} did not answer within ${context.timeoutMs} ms`;
-      stop.abort(new AttemptError('timeout', limit));
-    },
-    Math.min(context.timeoutMs, MAX_TIMER_MS),
-  );
+  const timer = startTimer(() => {
+    const limit = `${vendor} did not answer within ${context.timeoutMs} ms`;
+    stop.abort(new AttemptError('timeout', limit));
+  }, context.timeoutMs);
   context.signal.addEventListener('abort', abort);
   try {
     return await run(stop.signal);

@@ -62,7 +62,7 @@ export class ServiceRun {
   /** One sampler: what its latent holds goes to the service, what comes back is its latent. */
   async sample(stage: SampleStage, value: unknown, node: NodeContext): Promise<Latent> {
     const latent = readLatent({ value }, 'value');
-    const request = await toRequest(stage, latent);
+    const request = await toRequest(stage, latent, node);
     const steps = request.steps ?? SHOWN_STEPS;
     const show = (fraction: number, isEstimated: boolean, preview?: PreviewPicture) => {
       if (node.signal.aborted) return;
@@ -82,7 +82,9 @@ export class ServiceRun {
       };
       const context = { ...limits, onProgress };
       const served = await generateWithin(this.#service, request, context, this.#maySplit);
-      const checked = await checkPictures(served.images, request, this.#maxPixels);
+      const { signal, reserveMemory } = node;
+      const checkLimits = { signal, reserveMemory, maxPixels: this.#maxPixels };
+      const checked = await checkPictures(served.images, request, checkLimits);
       for (const param of findDropped(request, this.#service.honours)) this.#dropped.add(param);
       for (const param of served.dropped) this.#dropped.add(param);
       const isSizeTold = served.changed.some(({ param }) => param === 'size');
@@ -113,7 +115,11 @@ export function takesInit({ init, masked, request }: SampleStage): boolean {
   return init !== 'empty' && (request.denoise < 1 || masked);
 }
 
-async function toRequest(stage: SampleStage, latent: Latent): Promise<ImageRequest> {
+async function toRequest(
+  stage: SampleStage,
+  latent: Latent,
+  node: NodeContext,
+): Promise<ImageRequest> {
   const { request } = stage;
   const { width, height } = latent;
   const hasInit = takesInit(stage);
@@ -123,7 +129,7 @@ async function toRequest(stage: SampleStage, latent: Latent): Promise<ImageReque
     height,
     batch: latent.frames.length,
     denoise: hasInit ? request.denoise : 1,
-    init: hasInit ? await renderPngs(latent) : undefined,
-    mask: await renderMaskPng(latent),
+    init: hasInit ? await renderPngs(latent, node) : undefined,
+    mask: await renderMaskPng(latent, node),
   };
 }

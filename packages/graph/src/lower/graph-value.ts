@@ -1,3 +1,4 @@
+import type { Sigmas } from '../sigmas.ts';
 import type { SampleRequest } from './lowering.ts';
 import type { NodeName } from './obstacle-list.ts';
 
@@ -23,16 +24,6 @@ export interface Conditioning {
   readonly kind: 'conditioning';
   readonly text: string;
   readonly guidance: number | undefined;
-}
-
-/** Steps `from` to `to` of a schedule of `steps` steps that begins at `denoise` of the whole noise. */
-export interface Sigmas {
-  readonly kind: 'sigmas';
-  readonly scheduler: string | undefined;
-  readonly steps: number;
-  readonly denoise: number;
-  readonly from: number;
-  readonly to: number;
 }
 
 export interface Guider {

@@ -1,3 +1,4 @@
+import { joinTexts } from '../join-texts.ts';
 import { BROKEN, type Conditioning, type GraphValue } from './graph-value.ts';
 import type { Handler } from './lower-values.ts';
 import type { NodeReader } from './node-reader.ts';
@@ -16,15 +17,9 @@ const encodeFlux: Handler = (node) => {
   return [{ kind: 'conditioning', text, guidance: node.number('guidance') }];
 };
 
-/** Several encoders mostly get the same text, or one gets a summary: what adds nothing is left out. */
 function readTexts(node: NodeReader, inputs: readonly string[]): Conditioning {
-  const texts: string[] = [];
-  for (const input of inputs) {
-    const text = takeEmbeddings(node, node.text(input) ?? '').trim();
-    if (text === '' || texts.some((known) => known.includes(text))) continue;
-    texts.push(text);
-  }
-  return { kind: 'conditioning', text: texts.join(', '), guidance: undefined };
+  const texts = inputs.map((input) => takeEmbeddings(node, node.text(input) ?? ''));
+  return { kind: 'conditioning', text: joinTexts(texts), guidance: undefined };
 }
 
 /** The text without its embeddings, each an obstacle. */
@@ -39,6 +34,65 @@ function takeEmbeddings(node: NodeReader, text: string): string {
   node.object('embedding', `uses the embedding "${name}", which image services do not have`);
   const kept = text.split(',').map((part) => part.replace(EMBEDDING, '').trim());
   return kept.filter((part) => part !== '').join(', ');
+}
+
+/** @param pictures inputs, or groups of them, that prompt beside the text */
+function encodeWithPictures(text: string, pictures: readonly string[]): Handler {
+  return (node) => {
+    noteReference(node, pictures);
+    return [readTexts(node, [text])];
+  };
+}
+
+/** A positive and a negative prompt at once, and pictures that prompt beside them. */
+export function encodePair(node: NodeReader): readonly [Conditioning, Conditioning] {
+  noteReference(node, ['images']);
+  return [readTexts(node, ['prompt']), readTexts(node, ['negative_prompt'])];
+}
+
+function noteReference(node: NodeReader, pictures: readonly string[]): void {
+  if (!pictures.some((input) => node.has(input) || node.hasMember(input))) return;
+  node.object('clip_vision', 'is prompted by a picture, which image services cannot');
+}
+
+/** Hands on its conditionings; the pictures prompt beside them. */
+function refer(inputs: readonly string[], pictures: readonly string[]): Handler {
+  return (node) => {
+    noteReference(node, pictures);
+    return inputs.map((input) => node.conditioning(input));
+  };
+}
+
+/** Made by nothing in the graph that a service could be told. */
+const fixedPrompt: Handler = (node) => {
+  node.object('shape', 'has a prompt that is no text, which image services cannot');
+  return [{ kind: 'conditioning', text: '', guidance: undefined }];
+};
+
+const LIMITS = ['mask', 'hooks', 'timesteps'];
+
+/** Weighs its prompts, or limits them to a part of the picture, of the steps, or of the model. */
+function setProperties(...inputs: readonly string[]): Handler {
+  return (node) => {
+    noteLimits(node);
+    return inputs.map((input) => node.conditioning(input));
+  };
+}
+
+/** The same, beside prompts that are there already. */
+function setAndCombine(...pairs: readonly (readonly [first: string, second: string])[]): Handler {
+  return (node) => {
+    noteLimits(node);
+    return pairs.map(([first, second]) =>
+      joinConditionings(node, node.conditioning(first), node.conditioning(second)),
+    );
+  };
+}
+
+function noteLimits(node: NodeReader): void {
+  const isWeighed = node.has('strength') && node.number('strength') !== 1;
+  if (!isWeighed && !LIMITS.some((input) => node.has(input))) return;
+  node.object('area', 'limits or weighs its prompt, which image services cannot');
 }
 
 /** Two prompts as one. */
@@ -83,12 +137,14 @@ const limitToArea =
     return [node.conditioning(input)];
   };
 
-const weighPrompt: Handler = (node) => {
-  if (node.number('strength') !== 1) {
-    node.object('area', 'weighs its prompt against others, which image services cannot');
-  }
-  return [node.conditioning('conditioning')];
-};
+const weighPrompt =
+  (weight: string): Handler =>
+  (node) => {
+    if (node.number(weight) !== 1) {
+      node.object('area', 'weighs its prompt against others, which image services cannot');
+    }
+    return [node.conditioning('conditioning')];
+  };
 
 const limitToSteps: Handler = (node) => {
   if (node.number('start') !== 0 || node.number('end') !== 1) {
@@ -123,6 +179,20 @@ export const conditioningHandlers: readonly (readonly [string, Handler])[] = [
   ['CLIPTextEncodeHiDream', encode('llama', 't5xxl', 'clip_g', 'clip_l')],
   ['CLIPTextEncodeLumina2', encode('user_prompt')],
   ['CLIPTextEncodePixArtAlpha', encode('text')],
+  ['CLIPTextEncodeControlnet', (node) => [node.conditioning('conditioning')]],
+  ['CLIPTextEncodeKandinsky5', encode('qwen25_7b', 'clip_l')],
+  ['PhotoMakerEncode', encodeWithPictures('text', ['image'])],
+  ['TextEncodeQwenImageEdit', encodeWithPictures('prompt', ['image'])],
+  ['TextEncodeQwenImageEditPlus', encodeWithPictures('prompt', ['image1', 'image2', 'image3'])],
+  ['TextEncodeZImageOmni', encodeWithPictures('prompt', ['image1', 'image2', 'image3'])],
+  ['TextEncodeJoyImageEdit', encodeWithPictures('prompt', ['images'])],
+  ['TextEncodeBooguEdit', encodePair],
+  ['ReferenceLatent', refer(['conditioning'], ['latent'])],
+  ['HiDreamO1ReferenceImages', refer(['positive', 'negative'], ['images'])],
+  ['PiDConditioning', refer(['positive'], ['latent'])],
+  ['StableCascade_StageB_Conditioning', refer(['conditioning'], ['stage_c'])],
+  ['FluxKontextMultiReferenceLatentMethod', refer(['conditioning'], [])],
+  ['LotusConditioning', fixedPrompt],
   ['FluxGuidance', setGuidance],
   ['FluxDisableGuidance', dropGuidance],
   ['ConditioningCombine', join('conditioning_1', 'conditioning_2')],
@@ -132,8 +202,25 @@ export const conditioningHandlers: readonly (readonly [string, Handler])[] = [
   ['ConditioningSetTimestepRange', limitToSteps],
   ['ConditioningSetArea', limitToArea('conditioning')],
   ['ConditioningSetAreaPercentage', limitToArea('conditioning')],
-  ['ConditioningSetAreaStrength', weighPrompt],
+  ['ConditioningSetAreaStrength', weighPrompt('strength')],
   ['ConditioningSetMask', limitToArea('conditioning')],
+  ['ConditioningMultiply', weighPrompt('multiplier')],
+  ['ConditioningSetProperties', setProperties('cond_NEW')],
+  ['PairConditioningSetProperties', setProperties('positive_NEW', 'negative_NEW')],
+  ['ConditioningSetPropertiesAndCombine', setAndCombine(['cond', 'cond_NEW'])],
+  [
+    'PairConditioningSetPropertiesAndCombine',
+    setAndCombine(['positive', 'positive_NEW'], ['negative', 'negative_NEW']),
+  ],
+  ['ConditioningSetDefaultCombine', setAndCombine(['cond', 'cond_DEFAULT'])],
+  [
+    'PairConditioningSetDefaultCombine',
+    setAndCombine(['positive', 'positive_DEFAULT'], ['negative', 'negative_DEFAULT']),
+  ],
+  [
+    'PairConditioningCombine',
+    setAndCombine(['positive_A', 'positive_B'], ['negative_A', 'negative_B']),
+  ],
   ['GLIGENTextBoxApply', limitToArea('conditioning_to')],
   ['ControlNetApply', applyControlNet('conditioning')],
   ['ControlNetApplyAdvanced', applyControlNet('positive', 'negative')],

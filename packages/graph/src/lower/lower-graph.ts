@@ -19,6 +19,8 @@ const describers: ReadonlyMap<string, Handler> = new Map([
   ...conditioningHandlers,
   ...samplingPartHandlers,
 ]);
+/** They describe when what they hand on does. */
+const PASSING: ReadonlySet<string> = new Set(['Reroute', 'ComfySwitchNode']);
 const otherHandlers: ReadonlyMap<string, Handler> = new Map([...valueHandlers, ...pixelHandlers]);
 
 /**
@@ -30,31 +32,37 @@ export function lowerGraph(graph: PromptGraph, outputIds: readonly string[]): Lo
   const nodes = orderNodes(graph, outputIds);
   const obstacles = new ObstacleList();
   const ledger: SamplerLedger = { drafts: new Map(), idle: new Map() };
-  const { describing } = interpret(nodes, obstacles, ledger);
-  const plan = planStages([...ledger.drafts.values()], obstacles);
+  const { describing, ignored } = interpret(nodes, obstacles, ledger);
+  const reached = findReached(nodes, outputIds, ignored);
+  const drafts = [...ledger.drafts.values()].filter(({ nodeId }) => reached.has(nodeId));
+  const plan = planStages(drafts, obstacles);
   const passThrough = new Map([...ledger.idle, ...plan.merged]);
   const latentInputs = new Map([
     ...passThrough,
     ...plan.stages.map(({ nodeId, latentInput }) => [nodeId, latentInput] as const),
   ]);
-  const needed = findNeeded(nodes, outputIds, { describing, latentInputs });
+  const needed = findNeeded(nodes, outputIds, { describing, latentInputs, ignored });
   const isNeeded = (nodeId: string) => needed.has(nodeId);
   return {
     stages: plan.stages.filter(({ nodeId }) => isNeeded(nodeId)),
     descriptive: new Set([...nodes.keys()].filter((nodeId) => !isNeeded(nodeId))),
     passThrough: new Map([...passThrough].filter(([nodeId]) => isNeeded(nodeId))),
-    obstacles: obstacles.list(),
+    obstacles: obstacles.list().filter(({ nodeId }) => reached.has(nodeId)),
   };
 }
+
+/** Node id -> the input that its run does not look at (the branch that a switch leaves out). */
+type IgnoredInputs = ReadonlyMap<string, string>;
 
 /** Runs every node's handler; what they find goes into the obstacles and the ledger. */
 function interpret(
   nodes: ReadonlyMap<string, GraphNode>,
   obstacles: ObstacleList,
   ledger: SamplerLedger,
-): { readonly describing: ReadonlySet<string> } {
+): { readonly describing: ReadonlySet<string>; readonly ignored: IgnoredInputs } {
   const results = new Map<string, readonly GraphValue[] | Unknown>();
   const describing = new Set<string>();
+  const ignored = new Map<string, string>();
   const samplers = new Map(createSamplerHandlers(ledger));
   const context: ReaderContext = {
     resolve(from, slot) {
@@ -64,6 +72,7 @@ function interpret(
     },
     obstacles,
     texts: new TextBudget(),
+    ignore: (nodeId, input) => ignored.set(nodeId, input),
   };
   for (const node of nodes.values()) {
     const { nodeId, classType } = node;
@@ -75,10 +84,10 @@ function interpret(
     const result = handle ? handle(reader) : lookPast(reader, obstacles);
     if (handle) for (const source of reader.foreignModels()) obstacles.addCustom(source);
     results.set(nodeId, result);
-    const isReroute = !('kind' in result) && result[0] !== undefined && isModelSide(result[0]);
-    if (describe || (classType === 'Reroute' && isReroute)) describing.add(nodeId);
+    const carriesModel = !('kind' in result) && result[0] !== undefined && isModelSide(result[0]);
+    if (describe || (PASSING.has(classType) && carriesModel)) describing.add(nodeId);
   }
-  return { describing };
+  return { describing, ignored };
 }
 
 /** A sampler's second output is its picture without leftover noise: it has to be made. */
@@ -101,6 +110,23 @@ function lookPast(node: NodeReader, obstacles: ObstacleList): Unknown {
   return { kind: 'unknown', nodeId, classType, origin };
 }
 
+/** What is behind the branches that switches take. */
+function findReached(
+  nodes: ReadonlyMap<string, GraphNode>,
+  outputIds: readonly string[],
+  ignored: IgnoredInputs,
+): ReadonlySet<string> {
+  const reached = new Set<string>();
+  const open = [...outputIds];
+  for (let nodeId = open.pop(); nodeId !== undefined; nodeId = open.pop()) {
+    const node = nodes.get(nodeId);
+    if (node === undefined || reached.has(nodeId)) continue;
+    reached.add(nodeId);
+    for (const { input, from } of node.links) if (ignored.get(nodeId) !== input) open.push(from);
+  }
+  return reached;
+}
+
 /** The nodes that pixels, or whatever else the outputs show, come through. */
 function findNeeded(
   nodes: ReadonlyMap<string, GraphNode>,
@@ -108,6 +134,7 @@ function findNeeded(
   known: {
     readonly describing: ReadonlySet<string>;
     readonly latentInputs: ReadonlyMap<string, string>;
+    readonly ignored: IgnoredInputs;
   },
 ): ReadonlySet<string> {
   const needed = new Set<string>();
@@ -119,7 +146,8 @@ function findNeeded(
     // Of a sampler's inputs only the latent reaches the run: the request has told all else.
     const latentInput = known.latentInputs.get(nodeId);
     for (const { input, from } of node.links) {
-      if (latentInput === undefined || input === latentInput) open.push(from);
+      const isRead = latentInput === undefined || input === latentInput;
+      if (isRead && known.ignored.get(nodeId) !== input) open.push(from);
     }
   }
   return needed;

@@ -36,6 +36,29 @@ const applyHypernetwork: Handler = (node) => {
   return [readModel(node)];
 };
 
+const mergeModels: Handler = (node) => {
+  node.object('custom', 'merges two models, which image services cannot');
+  return [{ kind: 'model', checkpoint: node.checkpoint('model1') }];
+};
+
+/** Goes through the model, and without strength it is none. */
+const controlModel: Handler = (node) => {
+  if (node.number('strength') !== 0) {
+    node.object('controlnet', 'applies a ControlNet, which image services cannot');
+  }
+  return [readModel(node)];
+};
+
+const styleModel: Handler = (node) => {
+  node.object('clip_vision', 'takes its style from a picture, which image services cannot');
+  return [readModel(node)];
+};
+
+const hookClip: Handler = (node) => {
+  if (node.has('hooks')) node.object('lora', 'applies a LoRA, which image services cannot');
+  return [AID];
+};
+
 /** A LoRA of no strength at all is none. */
 function applyLora(strengths: readonly string[]): Handler {
   return (node) => {
@@ -64,6 +87,11 @@ const HARMLESS_PATCHES = [
   'LazyCache',
   'TomePatchModel',
   'HyperTile',
+  'ModelSamplingStableCascade',
+  'ModelAttentionBackend',
+  'FluxKVCache',
+  'ChromaRadianceOptions',
+  'SelectModelDevice',
 ];
 
 const MODEL_PATCHES = [
@@ -88,6 +116,15 @@ const MODEL_PATCHES = [
   'DifferentialDiffusion',
   'UNetSelfAttentionMultiply',
   'UNetCrossAttentionMultiply',
+  'UNetTemporalAttentionMultiply',
+  'LatentApplyOperationCFG',
+  'CFGOverride',
+  'ModelNoiseScale',
+  'TemporalScoreRescaling',
+  'NAGuidance',
+  'ScaleROPE',
+  'HiDreamO1PatchSeamSmoothing',
+  'SUPIRApply',
 ];
 
 /** Loaders whose file says nothing to an image service, and changes of CLIP that it cannot see. */
@@ -107,6 +144,26 @@ const AID_LOADERS = [
   'CLIPVisionLoader',
   'CLIPVisionEncode',
   'GLIGENLoader',
+  'PhotoMakerLoader',
+  'ModelPatchLoader',
+  'UpscaleModelLoader',
+  'CLIPMergeSimple',
+  'CLIPMergeSubtract',
+  'CLIPMergeAdd',
+  'SelectCLIPDevice',
+  'SelectVAEDevice',
+  'LatentOperationTonemapReinhard',
+  'LatentOperationSharpen',
+  'CreateHookLora',
+  'CreateHookLoraModelOnly',
+  'CreateHookModelAsLora',
+  'CreateHookModelAsLoraModelOnly',
+  'SetHookKeyframes',
+  'CreateHookKeyframe',
+  'CreateHookKeyframesInterpolated',
+  'CombineHooks2',
+  'CombineHooks4',
+  'CombineHooks8',
 ];
 
 /** Nodes that load and change models. */
@@ -119,6 +176,18 @@ export const modelHandlers: readonly (readonly [string, Handler])[] = [
   ['ImageOnlyCheckpointLoader', loadVideoModel],
   ['LoraLoader', applyLora(['strength_model', 'strength_clip'])],
   ['LoraLoaderModelOnly', applyLora(['strength_model'])],
+  ['LoraLoaderBypass', applyLora(['strength_model', 'strength_clip'])],
+  ['LoraLoaderBypassModelOnly', applyLora(['strength_model'])],
+  ['ModelMergeSimple', mergeModels],
+  ['ModelMergeBlocks', mergeModels],
+  ['ModelMergeSubtract', mergeModels],
+  ['ModelMergeAdd', mergeModels],
+  ['QwenImageDiffsynthControlnet', controlModel],
+  ['ZImageFunControlnet', controlModel],
+  ['AnimaLLLiteApply', controlModel],
+  ['USOStyleReference', styleModel],
+  ['SetClipHooks', hookClip],
+  ['ConditioningTimestepsRange', () => [AID, AID, AID]],
   ['HypernetworkLoader', applyHypernetwork],
   ['CLIPAttentionMultiply', patchClip],
   ...AID_LOADERS.map((name) => [name, loadAid] as const),

@@ -1,4 +1,5 @@
-import type { GraphValue, Pixels } from './graph-value.ts';
+import { BROKEN, unsizedPixels, type GraphValue, type Pixels } from './graph-value.ts';
+import { encodePair } from './lower-conditioning.ts';
 import type { Handler } from './lower-values.ts';
 import type { NodeReader } from './node-reader.ts';
 
@@ -44,6 +45,36 @@ const inpaintModelConditioning: Handler = (node) => [
   // The mask is left out only when the graph says so.
   encode(node, readFlag(node, 'noise_mask') ?? true),
 ];
+
+/** Starts from noise in the picture's size; the picture itself goes through the model. */
+function editPicture(input: string): Handler {
+  return (node) => {
+    node.object('controlnet', 'edits a picture, which image services cannot');
+    const picture = node.pixels(input);
+    const scale = node.has('scale_ratio') ? node.knownNumber('scale_ratio') : 1;
+    const grow = (side: number | undefined) =>
+      side === undefined || scale === undefined ? undefined : toCells(Math.round(side * scale));
+    const size = { width: grow(picture.width), height: grow(picture.height), batch: picture.batch };
+    const latent: Pixels = { ...unsizedPixels('empty'), ...size };
+    return [node.conditioning('positive'), node.conditioning('negative'), latent];
+  };
+}
+
+/** Prompts and a latent of its own. A side of 0 is that of its first picture. */
+const editFlow: Handler = (node) => {
+  const side = (input: string) => node.knownNumber(input) || undefined;
+  const size = { width: side('width'), height: side('height') };
+  const latent = { ...unsizedPixels('empty'), ...size, batch: node.knownNumber('batch_size') };
+  return [...encodePair(node), latent];
+};
+
+/** A picture and its layers, one after the other. */
+const makeLayers: Handler = (node) => {
+  const [empty] = makeEmpty(CELL)(node);
+  const [layers, count] = [node.knownNumber('layers'), node.knownNumber('batch_size')];
+  const batch = layers === undefined || count === undefined ? undefined : (layers + 1) * count;
+  return [empty?.kind === 'pixels' ? { ...empty, batch } : BROKEN];
+};
 
 function readFlag(node: NodeReader, input: string): boolean | undefined {
   return node.has(input) ? node.boolean(input) : undefined;
@@ -130,12 +161,19 @@ export const pixelHandlers: readonly (readonly [string, Handler])[] = [
   ['EmptySD3LatentImage', makeEmpty(CELL)],
   ['EmptyHunyuanImageLatent', makeEmpty(32)],
   ['EmptyChromaRadianceLatentImage', makeEmpty(1)],
+  ['EmptyFlux2LatentImage', makeEmpty(16)],
+  ['EmptyHiDreamO1LatentImage', makeEmpty(32)],
+  ['EmptyQwenImageLayeredLatentImage', makeLayers],
+  ['StableCascade_EmptyLatentImage', (node) => makeEmpty(CELL)(node).flatMap((x) => [x, x])],
   ['EmptyImage', makeEmpty(1, 'image')],
   ['ImageScale', scaleImage],
   ['VAEEncode', (node) => [encode(node, false)]],
   ['VAEEncodeTiled', (node) => [encode(node, false)]],
   ['VAEEncodeForInpaint', (node) => [encode(node, true)]],
   ['InpaintModelConditioning', inpaintModelConditioning],
+  ['InstructPixToPixConditioning', editPicture('pixels')],
+  ['SD_4XUpscale_Conditioning', editPicture('images')],
+  ['TextEncodeMageFlowEdit', editFlow],
   ['SetLatentNoiseMask', setMask],
   ['LatentUpscale', upscaleLatent],
   ['LatentUpscaleBy', upscaleLatentBy],

@@ -1,4 +1,5 @@
-import type { GraphValue, Guider, SampleWish, SamplingDraft, Sigmas } from './graph-value.ts';
+import { summariseSigmas, type Sigmas } from '../sigmas.ts';
+import type { GraphValue, Guider, SampleWish, SamplingDraft } from './graph-value.ts';
 import type { Handler } from './lower-values.ts';
 import type { NodeReader } from './node-reader.ts';
 
@@ -150,11 +151,10 @@ function readGuider(guider: Guider | undefined) {
 
 function readSigmas(sigmas: Sigmas | undefined) {
   if (sigmas === undefined) return { scheduler: undefined, steps: undefined, denoise: 1 };
-  const { scheduler, steps, denoise, from, to } = sigmas;
-  const share = steps > 0 ? (steps - from) / steps : 0;
-  return { scheduler, steps: to - from, denoise: denoise * share };
+  const { scheduler, steps, denoise } = summariseSigmas(sigmas);
+  return { scheduler, steps, denoise };
 }
 
 function leavesNoise(sigmas: Sigmas | undefined): boolean {
-  return sigmas !== undefined && sigmas.to < sigmas.steps;
+  return sigmas !== undefined && summariseSigmas(sigmas).leavesNoise;
 }

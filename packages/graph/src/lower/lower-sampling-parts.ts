@@ -1,61 +1,57 @@
-import { BROKEN, type GraphValue, type Sigmas } from './graph-value.ts';
+import {
+  createCutSigmas,
+  createSigmas,
+  createTurboSigmas,
+  parseSigmas,
+  splitSigmas,
+  splitSigmasByDenoise,
+  type Sigmas,
+} from '../sigmas.ts';
+import { BROKEN, type GraphValue } from './graph-value.ts';
 import type { Handler } from './lower-values.ts';
 import type { NodeReader } from './node-reader.ts';
 
-const SD_TURBO_STEPS = 10;
-
+/** A schedule of so many steps. Made only where the steps and the denoise can be told. */
 function schedule(
-  scheduler: string | undefined,
-  steps: number | undefined,
-  denoise: number | undefined,
+  node: NodeReader,
+  create: (steps: number, denoise: number) => Sigmas,
+  denoise = node.number('denoise'),
 ): readonly [GraphValue] {
-  if (steps === undefined || denoise === undefined) return [BROKEN];
-  const to = denoise > 0 ? Math.max(0, steps) : 0;
-  return [{ kind: 'sigmas', scheduler, steps: to, denoise: Math.min(1, denoise), from: 0, to }];
+  const steps = node.number('steps');
+  return [steps === undefined || denoise === undefined ? BROKEN : create(steps, denoise)];
 }
 
 /** Cuts its schedule out of a longer one: all its steps are run. */
-const basicScheduler: Handler = (node) =>
-  schedule(node.text('scheduler'), node.number('steps'), node.number('denoise'));
+const basicScheduler: Handler = (node) => {
+  const name = node.text('scheduler');
+  return schedule(node, (steps, denoise) => createSigmas(name, steps, denoise));
+};
 
 const fixedScheduler =
   (name: string): Handler =>
   (node) =>
-    schedule(name, node.number('steps'), 1);
+    schedule(node, (steps, denoise) => createSigmas(name, steps, denoise), 1);
 
 /** Its steps are those of the whole schedule, of which a denoise below 1 runs the last part. */
 const cutScheduler =
   (name: string): Handler =>
+  (node) =>
+    schedule(node, (steps, denoise) => createCutSigmas(name, steps, denoise));
+
+const turboScheduler: Handler = (node) => schedule(node, createTurboSigmas);
+
+const manualSigmas: Handler = (node) => {
+  const text = node.text('sigmas');
+  return [text === undefined ? BROKEN : parseSigmas(text)];
+};
+
+/** @param input the number that says where */
+const split =
+  (input: string, apply: (sigmas: Sigmas, value: number) => readonly [Sigmas, Sigmas]): Handler =>
   (node) => {
-    const [steps, denoise] = [node.number('steps'), node.number('denoise')];
-    if (steps === undefined || denoise === undefined) return [BROKEN];
-    return schedule(name, Math.round(steps * Math.min(1, denoise)), denoise);
+    const [sigmas, value] = [node.value('sigmas', 'sigmas'), node.number(input)];
+    return sigmas && value !== undefined ? apply(sigmas, value) : [BROKEN, BROKEN];
   };
-
-const turboScheduler: Handler = (node) => {
-  const [steps, denoise] = [node.number('steps'), node.number('denoise')];
-  if (steps === undefined || denoise === undefined) return [BROKEN];
-  return schedule('sd_turbo', Math.min(steps, Math.trunc(SD_TURBO_STEPS * denoise)), denoise);
-};
-
-const splitSigmas: Handler = (node) => {
-  const [sigmas, step] = [node.value('sigmas', 'sigmas'), node.number('step')];
-  return sigmas && step !== undefined ? splitAt(sigmas, sigmas.from + step) : [BROKEN, BROKEN];
-};
-
-const splitSigmasDenoise: Handler = (node) => {
-  const [sigmas, denoise] = [node.value('sigmas', 'sigmas'), node.number('denoise')];
-  if (!sigmas || denoise === undefined) return [BROKEN, BROKEN];
-  return splitAt(sigmas, sigmas.to - Math.round((sigmas.to - sigmas.from) * denoise));
-};
-
-function splitAt(sigmas: Sigmas, step: number): readonly [GraphValue, GraphValue] {
-  const at = Math.min(sigmas.to, Math.max(sigmas.from, step));
-  return [
-    { ...sigmas, to: at },
-    { ...sigmas, from: at },
-  ];
-}
 
 const refuseSigmas: Handler = (node) => {
   node.object('shape', 'changes the noise schedule by hand, which image services cannot');
@@ -72,17 +68,16 @@ const basicGuider: Handler = (node) => [
   },
 ];
 
-const cfgGuider: Handler = (node) => [readGuider(node)];
-
-function readGuider(node: NodeReader): GraphValue {
-  return {
+/** Its negative may be missing, or go through a model of its own: a service has one model for both. */
+const cfgGuider: Handler = (node) => [
+  {
     kind: 'guider',
     checkpoint: node.checkpoint('model'),
     positive: node.conditioning('positive'),
-    negative: node.conditioning('negative').text,
+    negative: node.has('negative') ? node.conditioning('negative').text : '',
     cfg: node.number('cfg'),
-  };
-}
+  },
+];
 
 const refuseGuider: Handler = (node) => {
   node.object(
@@ -109,6 +104,8 @@ const SAMPLER_CLASSES: readonly (readonly [string, string])[] = [
   ['SamplerDPMAdaptative', 'dpm_adaptive'],
   ['SamplerER_SDE', 'er_sde'],
   ['SamplerSASolver', 'sa_solver'],
+  ['SamplerSEEDS2', 'seeds_2'],
+  ['SamplerLCM', 'lcm'],
 ];
 
 const refuseSampler: Handler = (node) => {
@@ -122,6 +119,7 @@ export const samplingPartHandlers: readonly (readonly [string, Handler])[] = [
   ['DisableNoise', () => [{ kind: 'noise', seed: undefined }]],
   ['BasicGuider', basicGuider],
   ['CFGGuider', cfgGuider],
+  ['DualModelGuider', cfgGuider],
   ['DualCFGGuider', refuseGuider],
   ['PerpNegGuider', refuseGuider],
   ['KSamplerSelect', (node) => [{ kind: 'sampler', name: node.text('sampler_name') }]],
@@ -138,8 +136,11 @@ export const samplingPartHandlers: readonly (readonly [string, Handler])[] = [
   ['AlignYourStepsScheduler', cutScheduler('align_your_steps')],
   ['GITSScheduler', cutScheduler('gits')],
   ['OptimalStepsScheduler', cutScheduler('optimal_steps')],
-  ['SplitSigmas', splitSigmas],
-  ['SplitSigmasDenoise', splitSigmasDenoise],
+  ['Flux2Scheduler', fixedScheduler('flux2')],
+  ['Ideogram4Scheduler', fixedScheduler('ideogram4')],
+  ['ManualSigmas', manualSigmas],
+  ['SplitSigmas', split('step', splitSigmas)],
+  ['SplitSigmasDenoise', split('denoise', splitSigmasByDenoise)],
   ['FlipSigmas', refuseSigmas],
   ['SetFirstSigma', refuseSigmas],
   ['ExtendIntermediateSigmas', refuseSigmas],

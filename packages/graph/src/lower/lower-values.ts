@@ -15,6 +15,14 @@ export type Handler = (node: NodeReader) => readonly GraphValue[];
 /** A primitive hands on what it holds; a reroute what it is linked to, whatever its input is called. */
 const passValue: Handler = (node) => [node.read('value') ?? [...node.linked()][0] ?? BROKEN];
 
+/** Hands on the branch that is chosen; which one only the run may tell. */
+const passChosen: Handler = (node) => {
+  const isOn = node.boolean('switch');
+  if (isOn === undefined) return [BROKEN];
+  node.ignore(isOn ? 'on_false' : 'on_true');
+  return [node.read(isOn ? 'on_true' : 'on_false') ?? BROKEN];
+};
+
 const passLink: Handler = (node) => [[...node.linked()][0] ?? BROKEN];
 
 /** A string node: known when all its inputs are, else made by whichever of them only the run can tell. */
@@ -44,6 +52,7 @@ export const valueHandlers: readonly (readonly [string, Handler])[] = [
   ['PrimitiveBoolean', passValue],
   ['PrimitiveNode', passValue],
   ['Reroute', passLink],
+  ['ComfySwitchNode', passChosen],
   [
     'StringConcatenate',
     compute(['string_a', 'string_b', 'delimiter'], (a = '', b = '', delimiter = '') =>

@@ -21,6 +21,8 @@ export interface ReaderContext {
   readonly resolve: (from: string, slot: number) => GraphValue | undefined;
   readonly obstacles: ObstacleList;
   readonly texts: TextBudget;
+  /** Told of an input that the run will not look at. */
+  readonly ignore: (nodeId: string, input: string) => void;
 }
 
 /** Types of values that the embedded executor has, too. */
@@ -52,6 +54,11 @@ export class NodeReader implements NodeName {
   /** Whether the input is there, as a value or as a link. */
   has(input: string): boolean {
     return Object.hasOwn(this.#node.inputs, input);
+  }
+
+  /** Whether a group of inputs (`images.image_1`) has a member. */
+  hasMember(group: string): boolean {
+    return Object.keys(this.#node.inputs).some((input) => input.startsWith(`${group}.`));
   }
 
   /** Undefined for an input that is missing or that no node can take. */
@@ -141,6 +148,11 @@ export class NodeReader implements NodeName {
     const origin = value?.kind === 'unknown' ? value.origin : 'image';
     if (value === undefined || isModelSide(value)) this.#refuse(input);
     return unsizedPixels(origin);
+  }
+
+  /** The run leaves this input alone: what it is linked to need not be made for it. */
+  ignore(input: string): void {
+    this.#context.ignore(this.nodeId, input);
   }
 
   /** @param what see ObstacleList.add */

@@ -1,6 +1,14 @@
 import { randomInt } from 'node:crypto';
 import type { NodeDefinition } from '../node-definition.ts';
+import { composeNodes } from './compose-nodes.ts';
 import { createFileNodes } from './file-nodes.ts';
+import { filterNodes } from './filter-nodes.ts';
+import { latentEditNodes } from './latent-edit-nodes.ts';
+import { logicNodes } from './logic-nodes.ts';
+import { numberNodes } from './number-nodes.ts';
+import { resizeNodes } from './resize-nodes.ts';
+import { createShowNodes } from './show-nodes.ts';
+import { textNodes } from './text-nodes.ts';
 import { emptyLatentNodes } from './empty-latent-nodes.ts';
 import { imageEditNodes } from './image-edit-nodes.ts';
 import { imageNodes } from './image-nodes.ts';
@@ -8,7 +16,10 @@ import { inpaintNodes } from './inpaint-nodes.ts';
 import { latentBatchNodes } from './latent-batch-nodes.ts';
 import { latentNodes } from './latent-nodes.ts';
 import { maskNodes } from './mask-nodes.ts';
+import { picturePromptNodes } from './picture-prompt-nodes.ts';
+import { createModelSideNodes, touchesModel } from './model-side-nodes.ts';
 import { samplerNodes } from './sampler-nodes.ts';
+import { samplingPartNodes } from './sampling-part-nodes.ts';
 import { stringNodes } from './string-nodes.ts';
 import { valueNodes } from './value-nodes.ts';
 
@@ -20,19 +31,42 @@ function createSuffix(): string {
   );
 }
 
+const fixedNodes: readonly NodeDefinition[] = [
+  ...imageNodes,
+  ...imageEditNodes,
+  ...maskNodes,
+  ...valueNodes,
+  ...samplerNodes,
+  ...samplingPartNodes,
+  ...stringNodes,
+  ...emptyLatentNodes,
+  ...latentNodes,
+  ...latentBatchNodes,
+  ...inpaintNodes,
+  ...picturePromptNodes,
+  ...resizeNodes,
+  ...composeNodes,
+  ...filterNodes,
+  ...latentEditNodes,
+  ...numberNodes,
+  ...textNodes,
+  ...logicNodes,
+];
+const modelSideNodes = createModelSideNodes(
+  new Set(fixedNodes.map(({ class_type }) => class_type)),
+);
+
 /** The built-in nodes. PreviewImage's file prefix is drawn once per call, as ComfyUI's once per process. */
 export function createBuiltinNodes(previewSuffix = createSuffix()): NodeDefinition[] {
   return [
     ...createFileNodes(previewSuffix),
-    ...imageNodes,
-    ...imageEditNodes,
-    ...maskNodes,
-    ...valueNodes,
-    ...samplerNodes,
-    ...stringNodes,
-    ...emptyLatentNodes,
-    ...latentNodes,
-    ...latentBatchNodes,
-    ...inpaintNodes,
+    ...createShowNodes(previewSuffix),
+    ...fixedNodes,
+    ...modelSideNodes,
   ];
 }
+
+/** Classes that a real backend serves better: here only the sketch generator stands behind them. */
+export const sketchClasses: ReadonlySet<string> = new Set(
+  [...fixedNodes, ...modelSideNodes].filter(touchesModel).map(({ class_type }) => class_type),
+);

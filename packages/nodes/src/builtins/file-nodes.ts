@@ -1,7 +1,6 @@
 import { sliceMembers, stringifyJson, toPythonJson, type UiOutput } from '@tiercel/contracts';
-import { toBytes } from '../image/create-image.ts';
-import { decodeImage } from '../image/decode.ts';
-import { encodePng } from '../image/png.ts';
+import { encodePng, MemoryLimitError, streamPng } from '@tiercel/pictures';
+import { loadPicture } from '../image/load-picture.ts';
 import type { NodeContext, NodeDefinition } from '../node-definition.ts';
 import { NodeError } from '../node-error.ts';
 import { readImage, readText } from '../read-input.ts';
@@ -17,18 +16,21 @@ const loadImage: NodeDefinition = {
   output: ['IMAGE', 'MASK'],
   fingerprint: (inputs, context) => context.fingerprintInput(readText(inputs, 'image')),
   async run(inputs, context) {
-    const name = readText(inputs, 'image');
-    const file = await readFile(name, context);
-    const { image, mask } = await decodeImage(file, context.maxPixels);
+    const file = await readFile(readText(inputs, 'image'), context);
+    const { image, mask } = await loadPicture(file, context);
     return { outputs: [image, mask] };
   },
 };
 
 /** An input file. @throws NodeError when there is none of that name */
-export async function readFile(name: string, context: NodeContext): Promise<Uint8Array> {
+export async function readFile(
+  name: string,
+  context: NodeContext,
+): Promise<{ readonly name: string; readonly bytes: Uint8Array }> {
   try {
-    return await context.readInput(name);
+    return { name, bytes: await context.readInput(name) };
   } catch (cause) {
+    if (cause instanceof MemoryLimitError || context.signal.aborted) throw cause;
     throw new NodeError(`Invalid image file: ${name}`, {
       exceptionType: 'FileNotFoundError',
       cause,
@@ -49,8 +51,10 @@ function createTextChunks(
   return chunks;
 }
 
+const STREAMED_SAMPLES = 4 * 1024 * 1024;
+
 /** Stores every frame as a PNG, one counter each, and lists the files as ComfyUI's `ui.images`. */
-async function saveFrames(
+export async function saveFrames(
   image: ImageBatch,
   context: NodeContext,
   options: { type: 'output' | 'temp'; prefix: string; level: number },
@@ -60,8 +64,11 @@ async function saveFrames(
   const files = [];
   for (const [index, frame] of image.frames.entries()) {
     context.signal.throwIfAborted();
-    const raw = { width, height, channels, data: toBytes(frame) };
-    const bytes = await encodePng(raw, { level: options.level, text });
+    const raw = { width, height, channels, data: frame };
+    const settings = { level: options.level, text, signal: context.signal };
+    // A large one is written as it is encoded: the file never lies in memory.
+    const isLarge = frame.length > STREAMED_SAMPLES;
+    const bytes = isLarge ? streamPng(raw, settings) : await encodePng(raw, settings);
     const prefix = options.prefix.replaceAll('%batch_num%', String(index));
     files.push(
       await context.saveOutput({

@@ -1,11 +1,13 @@
+import { inRows, inSlices } from '@tiercel/pictures';
 import { checkPixels } from '../image/create-image.ts';
-import { cropPlane, scaleImage } from '../image/scale-image.ts';
-import { interpolate } from '../image/interpolate.ts';
+import { makeFrames, SAMPLE_BYTES, type FrameWork } from '../image/frame-work.ts';
+import { cropFrames, scaleImage } from '../image/scale-image.ts';
 import type { NodeDefinition } from '../node-definition.ts';
 import { readBoolean, readImage, readMask, readNumber, readText } from '../read-input.ts';
 import type { ImageBatch } from '../values.ts';
 import { blendPixel } from './blend-modes.ts';
 import { addAlpha } from './image-nodes.ts';
+import { stretchMask } from './mask-pixels.ts';
 
 const MAX_SIDE = 16_384;
 const offset = (step: number) => ['INT', { default: 0, min: 0, max: MAX_SIDE, step }] as const;
@@ -27,16 +29,14 @@ const imageCrop: NodeDefinition = {
     },
   },
   output: ['IMAGE'],
-  run(inputs) {
+  async run(inputs, context) {
     const image = readImage(inputs, 'image');
     const x = Math.min(readNumber(inputs, 'x'), image.width - 1);
     const y = Math.min(readNumber(inputs, 'y'), image.height - 1);
     const width = Math.min(readNumber(inputs, 'width'), image.width - x);
     const height = Math.min(readNumber(inputs, 'height'), image.height - y);
-    const frames = image.frames.map(
-      (samples) => cropPlane({ ...image, samples }, { x, y, width, height }).samples,
-    );
-    return Promise.resolve({ outputs: [{ ...image, width, height, frames } satisfies ImageBatch] });
+    const frames = await cropFrames(image, { x, y, width, height }, context);
+    return { outputs: [{ ...image, width, height, frames } satisfies ImageBatch] };
   },
 };
 
@@ -51,26 +51,45 @@ const imageFlip: NodeDefinition = {
     },
   },
   output: ['IMAGE'],
-  run(inputs) {
+  async run(inputs, context) {
     const image = readImage(inputs, 'image');
-    const upsideDown = readText(inputs, 'flip_method').startsWith('x');
-    const { width, height, channels } = image;
-    const frames = image.frames.map((frame) => {
-      const flipped = new Float32Array(frame.length);
-      for (let y = 0; y < height; y += 1) {
+    const flipped = await flipImage(image, readText(inputs, 'flip_method'), context);
+    return { outputs: [flipped] };
+  },
+};
+
+/**
+ * @param method `x-axis: vertically` or `y-axis: horizontally`
+ * @throws as makeFrames
+ */
+export async function flipImage(
+  image: ImageBatch,
+  method: string,
+  work: FrameWork,
+): Promise<ImageBatch> {
+  const upsideDown = method.startsWith('x');
+  const { width, height, channels } = image;
+  const stride = width * channels;
+  const frames = await makeFrames(image.frames, stride * height, work, (frame, flipped) =>
+    inRows(
+      image,
+      (y) => {
+        if (upsideDown) {
+          const from = (height - 1 - y) * stride;
+          flipped.set(frame.subarray(from, from + stride), y * stride);
+          return;
+        }
         for (let x = 0; x < width; x += 1) {
-          const from =
-            ((upsideDown ? height - 1 - y : y) * width + (upsideDown ? x : width - 1 - x)) *
-            channels;
+          const from = (y * width + width - 1 - x) * channels;
           const to = (y * width + x) * channels;
           for (let c = 0; c < channels; c += 1) flipped[to + c] = frame[from + c] ?? 0;
         }
-      }
-      return flipped;
-    });
-    return Promise.resolve({ outputs: [{ ...image, frames } satisfies ImageBatch] });
-  },
-};
+      },
+      work.signal,
+    ),
+  );
+  return { ...image, frames };
+}
 
 const repeatImageBatch: NodeDefinition = {
   class_type: 'RepeatImageBatch',
@@ -128,32 +147,52 @@ const imageBlend: NodeDefinition = {
   },
   output: ['IMAGE'],
   async run(inputs, context) {
-    const [first, given] = matchChannels(readImage(inputs, 'image1'), readImage(inputs, 'image2'));
+    const [first, given] = await matchChannels(
+      readImage(inputs, 'image1'),
+      readImage(inputs, 'image2'),
+      context,
+    );
     const { width, height } = first;
     const isSame = given.width === width && given.height === height;
-    const second = isSame
-      ? given
-      : await scaleImage(given, { width, height, method: 'bicubic', crop: 'center' });
+    const options = { width, height, method: 'bicubic', crop: 'center' } as const;
+    const second = isSame ? given : await scaleImage(given, options, context);
     const factor = readNumber(inputs, 'blend_factor');
     const blend = blendPixel(readText(inputs, 'blend_mode'));
     const count = Math.max(first.frames.length, second.frames.length);
     checkPixels(width, height, count, context.maxPixels);
-    const frames = Array.from({ length: count }, (_, index) => {
+    const { min, max } = Math; // bound once: a look-up in every turn is slow inside vm contexts (Jest)
+    const frames: Float32Array[] = [];
+    for (let index = 0; index < count; index += 1) {
       const a = first.frames[index % first.frames.length] ?? new Float32Array();
       const b = second.frames[index % second.frames.length] ?? new Float32Array();
-      return a.map((value, i) => {
-        const mixed = value * (1 - factor) + blend(value, b[i] ?? 0) * factor;
-        return Math.min(1, Math.max(0, mixed));
-      });
-    });
+      await context.reserveMemory(a.length * SAMPLE_BYTES);
+      const blended = new Float32Array(a.length);
+      await inSlices(
+        a.length,
+        (start, end) => {
+          for (let i = start; i < end; i += 1) {
+            const value = a[i] ?? 0;
+            const mixed = value * (1 - factor) + blend(value, b[i] ?? 0) * factor;
+            blended[i] = min(1, max(0, mixed));
+          }
+        },
+        context.signal,
+      );
+      frames.push(blended);
+    }
     const sketch = first.sketch ?? second.sketch;
     return { outputs: [{ ...first, frames, sketch } satisfies ImageBatch] };
   },
 };
 
 /** Two batches with as many channels: an opaque alpha for the one that has none. */
-function matchChannels(a: ImageBatch, b: ImageBatch): readonly [ImageBatch, ImageBatch] {
-  return a.channels === b.channels ? [a, b] : [addAlpha(a), addAlpha(b)];
+async function matchChannels(
+  a: ImageBatch,
+  b: ImageBatch,
+  work: FrameWork,
+): Promise<readonly [ImageBatch, ImageBatch]> {
+  if (a.channels === b.channels) return [a, b];
+  return [await addAlpha(a, work), await addAlpha(b, work)];
 }
 
 const imageCompositeMasked: NodeDefinition = {
@@ -171,55 +210,73 @@ const imageCompositeMasked: NodeDefinition = {
     optional: { mask: ['MASK'] },
   },
   output: ['IMAGE'],
-  async run(inputs) {
-    const [destination, given] = matchChannels(
+  async run(inputs, context) {
+    const [destination, given] = await matchChannels(
       readImage(inputs, 'destination'),
       readImage(inputs, 'source'),
+      context,
     );
-    const { width, height, channels } = destination;
+    const { width, height } = destination;
+    const options = { width, height, method: 'bilinear', crop: 'disabled' } as const;
     const source = readBoolean(inputs, 'resize_source')
-      ? await scaleImage(given, { width, height, method: 'bilinear', crop: 'disabled' })
+      ? await scaleImage(given, options, context)
       : given;
-    const left = Math.min(readNumber(inputs, 'x'), width);
-    const top = Math.min(readNumber(inputs, 'y'), height);
-    const masks = await readMaskFor(
-      source,
-      inputs.mask === undefined ? undefined : readMask(inputs, 'mask'),
-    );
-    const frames = destination.frames.map((frame, index) => {
-      const result = frame.slice();
-      const paint = source.frames[index % source.frames.length];
+    const at = {
+      left: Math.min(readNumber(inputs, 'x'), width),
+      top: Math.min(readNumber(inputs, 'y'), height),
+    };
+    const masks =
+      inputs.mask === undefined
+        ? undefined
+        : await stretchMask(readMask(inputs, 'mask'), source, context);
+    const frames: Float32Array[] = [];
+    for (const [index, frame] of destination.frames.entries()) {
+      const paint = source.frames[index % source.frames.length] ?? new Float32Array();
       const mask = masks?.[index % masks.length];
-      const right = Math.min(width, left + source.width);
-      const bottom = Math.min(height, top + source.height);
-      for (let y = top; y < bottom; y += 1) {
-        for (let x = left; x < right; x += 1) {
-          const from = (y - top) * source.width + (x - left);
-          const share = mask ? (mask[from] ?? 0) : 1;
-          const to = (y * width + x) * channels;
-          for (let c = 0; c < channels; c += 1) {
-            result[to + c] =
-              share * (paint?.[from * channels + c] ?? 0) + (1 - share) * (frame[to + c] ?? 0);
-          }
-        }
-      }
-      return result;
-    });
+      frames.push(await composite({ destination, frame, source, paint, mask, at }, context));
+    }
     const sketch = destination.sketch ?? source.sketch;
     return { outputs: [{ ...destination, frames, sketch } satisfies ImageBatch] };
   },
 };
 
-async function readMaskFor(
-  { width, height }: ImageBatch,
-  mask: ReturnType<typeof readMask> | undefined,
-): Promise<readonly Float32Array[] | undefined> {
-  if (mask === undefined) return undefined;
-  const frames: Float32Array[] = [];
-  for (const samples of mask.frames) {
-    frames.push(await interpolate({ ...mask, channels: 1, samples }, width, height, 'bilinear'));
-  }
-  return frames;
+/** One frame with another one painted over it, where the mask lets it. */
+async function composite(
+  parts: {
+    readonly destination: ImageBatch;
+    readonly frame: Float32Array;
+    readonly source: ImageBatch;
+    readonly paint: Float32Array;
+    readonly mask: Float32Array | undefined;
+    readonly at: { readonly left: number; readonly top: number };
+  },
+  { reserveMemory, signal }: FrameWork,
+): Promise<Float32Array> {
+  const { destination, frame, source, paint, mask, at } = parts;
+  const { width, height, channels } = destination;
+  const stride = width * channels;
+  const right = Math.min(width, at.left + source.width);
+  const bottom = Math.min(height, at.top + source.height);
+  await reserveMemory(frame.length * SAMPLE_BYTES);
+  const result = new Float32Array(frame.length);
+  await inRows(
+    destination,
+    (y) => {
+      result.set(frame.subarray(y * stride, (y + 1) * stride), y * stride);
+      if (y < at.top || y >= bottom) return;
+      for (let x = at.left; x < right; x += 1) {
+        const from = (y - at.top) * source.width + (x - at.left);
+        const share = mask ? (mask[from] ?? 0) : 1;
+        const to = (y * width + x) * channels;
+        for (let c = 0; c < channels; c += 1) {
+          result[to + c] =
+            share * (paint[from * channels + c] ?? 0) + (1 - share) * (frame[to + c] ?? 0);
+        }
+      }
+    },
+    signal,
+  );
+  return result;
 }
 
 export const imageEditNodes: readonly NodeDefinition[] = [

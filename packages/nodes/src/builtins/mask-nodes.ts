@@ -1,10 +1,13 @@
-import { decodeImage } from '../image/decode.ts';
+import { createPacer, inSlices } from '@tiercel/pictures';
 import { checkPixels } from '../image/create-image.ts';
-import { cropPlane } from '../image/scale-image.ts';
+import { makeFrames, mapSamples, SAMPLE_BYTES, type FrameWork } from '../image/frame-work.ts';
+import { loadPicture } from '../image/load-picture.ts';
+import { cropFrames } from '../image/scale-image.ts';
 import type { NodeDefinition } from '../node-definition.ts';
 import { readImage, readMask, readNumber, readText } from '../read-input.ts';
 import type { ImageBatch, MaskBatch } from '../values.ts';
 import { readFile } from './file-nodes.ts';
+import { spreadMask } from './mask-pixels.ts';
 
 const MODULE = 'comfy_extras.nodes_mask';
 const MAX_SIDE = 16_384;
@@ -13,13 +16,21 @@ const side = (least: number) =>
   ['INT', { default: least === 0 ? 0 : 512, min: least, max: MAX_SIDE, step: 1 }] as const;
 
 /** One channel of a picture; a picture without alpha has none of it. */
-function takeChannel({ width, height, channels, frames }: ImageBatch, name: string): MaskBatch {
+async function takeChannel(
+  { width, height, channels, frames }: ImageBatch,
+  name: string,
+  work: FrameWork,
+): Promise<MaskBatch> {
   const channel = CHANNELS.findIndex((candidate) => candidate === name);
-  const taken = frames.map((frame) => {
-    const samples = new Float32Array(width * height);
-    for (let i = 0; i < samples.length; i += 1) samples[i] = frame[i * channels + channel] ?? 0;
-    return samples;
-  });
+  const taken = await makeFrames(frames, width * height, work, (frame, samples) =>
+    inSlices(
+      samples.length,
+      (start, end) => {
+        for (let i = start; i < end; i += 1) samples[i] = frame[i * channels + channel] ?? 0;
+      },
+      work.signal,
+    ),
+  );
   return { kind: 'mask', width, height, frames: taken };
 }
 
@@ -38,11 +49,11 @@ const loadImageMask: NodeDefinition = {
   fingerprint: (inputs, context) => context.fingerprintInput(readText(inputs, 'image')),
   async run(inputs, context) {
     const file = await readFile(readText(inputs, 'image'), context);
-    const { image, mask } = await decodeImage(file, context.maxPixels);
+    const { image, mask } = await loadPicture(file, context);
     const { width, height } = image;
     const first = { ...image, frames: image.frames.slice(0, 1) };
     const channel = readText(inputs, 'channel');
-    if (channel !== 'alpha') return { outputs: [takeChannel(first, channel)] };
+    if (channel !== 'alpha') return { outputs: [await takeChannel(first, channel, context)] };
     // What decoding gives for an opaque picture has a size of its own.
     const isOpaque = mask.width !== width || mask.height !== height;
     const frames = isOpaque ? [new Float32Array(width * height)] : mask.frames.slice(0, 1);
@@ -57,10 +68,10 @@ const imageToMask: NodeDefinition = {
   python_module: MODULE,
   input: { required: { image: ['IMAGE'], channel: [CHANNELS] } },
   output: ['MASK'],
-  run: (inputs) =>
-    Promise.resolve({
-      outputs: [takeChannel(readImage(inputs, 'image'), readText(inputs, 'channel'))],
-    }),
+  async run(inputs, context) {
+    const image = readImage(inputs, 'image');
+    return { outputs: [await takeChannel(image, readText(inputs, 'channel'), context)] };
+  },
 };
 
 const maskToImage: NodeDefinition = {
@@ -70,27 +81,20 @@ const maskToImage: NodeDefinition = {
   python_module: MODULE,
   input: { required: { mask: ['MASK'] } },
   output: ['IMAGE'],
-  run(inputs, context) {
-    const { width, height, frames } = readMask(inputs, 'mask');
-    checkPixels(width, height, frames.length, context.maxPixels);
-    const image: ImageBatch = {
-      kind: 'image',
-      width,
-      height,
-      channels: 3,
-      frames: frames.map((frame) => {
-        const rgb = new Float32Array(frame.length * 3);
-        frame.forEach((value, i) => rgb.fill(value, i * 3, i * 3 + 3));
-        return rgb;
-      }),
-    };
-    return Promise.resolve({ outputs: [image] });
+  async run(inputs, context) {
+    const mask = readMask(inputs, 'mask');
+    checkPixels(mask.width, mask.height, mask.frames.length, context.maxPixels);
+    return { outputs: [await spreadMask(mask, context)] };
   },
 };
 
 /** A mask with each sample changed by itself. */
-function mapMask(mask: MaskBatch, change: (value: number) => number): MaskBatch {
-  return { ...mask, frames: mask.frames.map((frame) => frame.map(change)) };
+async function mapMask(
+  mask: MaskBatch,
+  work: FrameWork,
+  change: (value: number) => number,
+): Promise<MaskBatch> {
+  return { ...mask, frames: await mapSamples(mask.frames, work, change) };
 }
 
 const invertMask: NodeDefinition = {
@@ -99,8 +103,9 @@ const invertMask: NodeDefinition = {
   python_module: MODULE,
   input: { required: { mask: ['MASK'] } },
   output: ['MASK'],
-  run: (inputs) =>
-    Promise.resolve({ outputs: [mapMask(readMask(inputs, 'mask'), (value) => 1 - value)] }),
+  async run(inputs, context) {
+    return { outputs: [await mapMask(readMask(inputs, 'mask'), context, (value) => 1 - value)] };
+  },
 };
 
 const thresholdMask: NodeDefinition = {
@@ -114,10 +119,10 @@ const thresholdMask: NodeDefinition = {
     },
   },
   output: ['MASK'],
-  run(inputs) {
+  async run(inputs, context) {
     const limit = readNumber(inputs, 'value');
-    const mask = mapMask(readMask(inputs, 'mask'), (value) => (value > limit ? 1 : 0));
-    return Promise.resolve({ outputs: [mask] });
+    const mask = readMask(inputs, 'mask');
+    return { outputs: [await mapMask(mask, context, (value) => (value > limit ? 1 : 0))] };
   },
 };
 
@@ -129,16 +134,14 @@ const cropMask: NodeDefinition = {
     required: { mask: ['MASK'], x: side(0), y: side(0), width: side(1), height: side(1) },
   },
   output: ['MASK'],
-  run(inputs) {
+  async run(inputs, context) {
     const mask = readMask(inputs, 'mask');
     const x = Math.min(readNumber(inputs, 'x'), mask.width);
     const y = Math.min(readNumber(inputs, 'y'), mask.height);
     const width = Math.min(readNumber(inputs, 'width'), mask.width - x);
     const height = Math.min(readNumber(inputs, 'height'), mask.height - y);
-    const frames = mask.frames.map(
-      (samples) => cropPlane({ ...mask, channels: 1, samples }, { x, y, width, height }).samples,
-    );
-    return Promise.resolve({ outputs: [{ ...mask, width, height, frames } satisfies MaskBatch] });
+    const frames = await cropFrames(mask, { x, y, width, height }, context);
+    return { outputs: [{ ...mask, width, height, frames } satisfies MaskBatch] };
   },
 };
 
@@ -157,46 +160,76 @@ const growMask: NodeDefinition = {
   async run(inputs, context) {
     const mask = readMask(inputs, 'mask');
     const expand = readNumber(inputs, 'expand');
+    const how = { isTapered: inputs.tapered_corners !== false, isShrinking: expand < 0 };
+    // Growing further than across changes nothing.
+    const rounds = Math.min(Math.abs(expand), mask.width + mask.height);
     const frames: Float32Array[] = [];
     for (const frame of mask.frames) {
-      let grown = frame;
-      // Growing further than across changes nothing.
-      const rounds = Math.min(Math.abs(expand), mask.width + mask.height);
-      for (let round = 0; round < rounds; round += 1) {
-        // A large mask takes long: others get their turn, and an interrupt is heard.
-        await context.sleep(0);
-        const isTapered = inputs.tapered_corners !== false;
-        grown = growOnce({ ...mask, samples: grown }, { isTapered, isShrinking: expand < 0 });
-      }
-      frames.push(grown);
+      await context.reserveMemory(frame.length * SAMPLE_BYTES * Math.min(2, rounds));
+      frames.push(await grow({ ...mask, samples: frame }, rounds, how, context.signal));
     }
     return { outputs: [{ ...mask, frames } satisfies MaskBatch] };
   },
 };
 
-/** Each sample becomes the greatest (or least) of those around it: all eight, or four when tapered. */
-function growOnce(
+interface Growth {
+  readonly isTapered: boolean;
+  readonly isShrinking: boolean;
+}
+
+/** Round after round, until one changes nothing. Two frames take turns: inputs are never changed. */
+async function grow(
   { width, height, samples }: { width: number; height: number; samples: Float32Array },
-  how: { readonly isTapered: boolean; readonly isShrinking: boolean },
-): Float32Array {
-  const grown = new Float32Array(samples.length);
-  const pick = how.isShrinking ? Math.min : Math.max;
-  for (let y = 0; y < height; y += 1) {
-    for (let x = 0; x < width; x += 1) {
-      let best = samples[y * width + x] ?? 0;
-      for (let dy = -1; dy <= 1; dy += 1) {
-        for (let dx = -1; dx <= 1; dx += 1) {
-          if (how.isTapered && dx !== 0 && dy !== 0) continue;
-          // What lies outside counts as its mirror image, so it adds nothing.
-          const [nx, ny] = [x + dx, y + dy];
-          if (nx < 0 || ny < 0 || nx >= width || ny >= height) continue;
-          best = pick(best, samples[ny * width + nx] ?? 0);
-        }
-      }
-      grown[y * width + x] = best;
+  rounds: number,
+  how: Growth,
+  signal: AbortSignal,
+): Promise<Float32Array> {
+  const pace = createPacer(signal);
+  let from = samples;
+  let spare: Float32Array | undefined;
+  for (let round = 0; round < rounds; round += 1) {
+    const to = spare ?? new Float32Array(samples.length);
+    let hasChanged = false;
+    for (let y = 0; y < height; y += 1) {
+      if (growRow({ width, height, samples: from }, to, y, how)) hasChanged = true;
+      const pause = pace();
+      if (pause) await pause;
     }
+    spare = from === samples ? undefined : from;
+    from = to;
+    if (!hasChanged) break;
   }
-  return grown;
+  return from;
+}
+
+/**
+ * Each sample of a row becomes the greatest (or least) of those around it: all eight, or four when tapered.
+ * @returns whether any is another one now
+ */
+function growRow(
+  { width, height, samples }: { width: number; height: number; samples: Float32Array },
+  grown: Float32Array,
+  y: number,
+  how: Growth,
+): boolean {
+  const pick = how.isShrinking ? Math.min : Math.max;
+  let hasChanged = false;
+  for (let x = 0; x < width; x += 1) {
+    const own = samples[y * width + x] ?? 0;
+    let best = own;
+    for (let dy = -1; dy <= 1; dy += 1) {
+      for (let dx = -1; dx <= 1; dx += 1) {
+        if (how.isTapered && dx !== 0 && dy !== 0) continue;
+        // What lies outside counts as its mirror image, so it adds nothing.
+        const [nx, ny] = [x + dx, y + dy];
+        if (nx < 0 || ny < 0 || nx >= width || ny >= height) continue;
+        best = pick(best, samples[ny * width + nx] ?? 0);
+      }
+    }
+    if (best !== own) hasChanged = true;
+    grown[y * width + x] = best;
+  }
+  return hasChanged;
 }
 
 export const maskNodes: readonly NodeDefinition[] = [

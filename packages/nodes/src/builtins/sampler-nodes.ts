@@ -1,15 +1,22 @@
+import { summariseSigmas } from '@tiercel/graph';
 import { embeddedModels } from '../embedded-models.ts';
-import type { NodeDefinition } from '../node-definition.ts';
+import type { NodeContext, NodeDefinition, NodeInputs } from '../node-definition.ts';
 import {
+  readBoolean,
   readConditioning,
+  readGuider,
   readInteger,
   readLatent,
   readModel,
+  readNoise,
   readNumber,
+  readSampler,
+  readSigmas,
   readText,
 } from '../read-input.ts';
 import { sampleSketch } from '../sketch/sample.ts';
-import type { Conditioning, ModelHandle } from '../values.ts';
+import type { Conditioning, Latent, ModelHandle } from '../values.ts';
+import { declareNode } from './declare-node.ts';
 
 const MAX_SEED = 0xffff_ffff_ffff_ffffn;
 const SAMPLERS = [
@@ -72,7 +79,7 @@ const checkpointLoaderSimple: NodeDefinition = {
   class_type: 'CheckpointLoaderSimple',
   display_name: 'Load Checkpoint',
   category: 'loaders',
-  input: { required: { ckpt_name: [embeddedModels.checkpoints, {}] } },
+  input: { required: { ckpt_name: [embeddedModels.checkpoints ?? [], {}] } },
   output: ['MODEL', 'CLIP', 'VAE'],
   run(inputs) {
     const checkpoint = readText(inputs, 'ckpt_name');
@@ -176,34 +183,98 @@ const kSampler: NodeDefinition = {
   },
   output: ['LATENT'],
   async run(inputs, context) {
-    const style = [
-      readModel(inputs, 'model').checkpoint,
-      readText(inputs, 'sampler_name'),
-      readText(inputs, 'scheduler'),
-    ].join(' ');
-    const recipe = {
-      prompt: readConditioning(inputs, 'positive').text,
-      negative: readConditioning(inputs, 'negative').text,
+    const painting = {
+      ...readPrompts(inputs),
+      ...readMethod(inputs),
       seed: readInteger(inputs, 'seed'),
       steps: readNumber(inputs, 'steps'),
-      cfg: readNumber(inputs, 'cfg'),
-      style,
+      denoise: readNumber(inputs, 'denoise'),
     };
-    const latent = readLatent(inputs, 'latent_image');
-    const denoise = readNumber(inputs, 'denoise');
-    return { outputs: [await sampleSketch(latent, { recipe, denoise, context })] };
+    return { outputs: [await paint(inputs, painting, context)] };
   },
 };
+
+/** `steps` are those of the whole schedule, of which this runs `start_at_step` to `end_at_step`. */
+const kSamplerAdvanced = declareNode('KSamplerAdvanced', async (inputs, context) => {
+  const total = readNumber(inputs, 'steps');
+  const start = readNumber(inputs, 'start_at_step');
+  const painting = {
+    ...readPrompts(inputs),
+    ...readMethod(inputs),
+    seed: readText(inputs, 'add_noise') === 'disable' ? 0 : readInteger(inputs, 'noise_seed'),
+    steps: Math.max(0, Math.min(readNumber(inputs, 'end_at_step'), total) - start),
+    denoise: total > 0 ? Math.max(0, (total - start) / total) : 0,
+  };
+  return { outputs: [await paint(inputs, painting, context)] };
+});
+
+const samplerCustom = declareNode('SamplerCustom', async (inputs, context) => {
+  const painting = {
+    ...readPrompts(inputs),
+    ...readSchedule(inputs),
+    seed: readBoolean(inputs, 'add_noise') ? readInteger(inputs, 'noise_seed') : 0,
+  };
+  const latent = await paint(inputs, painting, context);
+  return { outputs: [latent, latent] };
+});
+
+const samplerCustomAdvanced = declareNode('SamplerCustomAdvanced', async (inputs, context) => {
+  const { checkpoint, prompt, negative, cfg } = readGuider(inputs, 'guider');
+  const painting = {
+    ...{ checkpoint, prompt, negative, cfg },
+    ...readSchedule(inputs),
+    seed: readNoise(inputs, 'noise').seed ?? 0,
+  };
+  const latent = await paint(inputs, painting, context);
+  return { outputs: [latent, latent] };
+});
+
+/** What a sampler of any class comes to. */
+interface Painting {
+  readonly checkpoint: string;
+  readonly prompt: string;
+  readonly negative: string;
+  readonly cfg: number;
+  /** Names of the sampler and the schedule. */
+  readonly method: string;
+  readonly seed: number | bigint;
+  /** That are run. */
+  readonly steps: number;
+  /** How much of the latent below is covered. */
+  readonly denoise: number;
+}
+
+function readPrompts(inputs: NodeInputs) {
+  return {
+    checkpoint: readModel(inputs, 'model').checkpoint,
+    prompt: readConditioning(inputs, 'positive').text,
+    negative: readConditioning(inputs, 'negative').text,
+    cfg: readNumber(inputs, 'cfg'),
+  };
+}
+
+function readMethod(inputs: NodeInputs) {
+  return { method: `${readText(inputs, 'sampler_name')} ${readText(inputs, 'scheduler')}` };
+}
+
+function readSchedule(inputs: NodeInputs) {
+  const { scheduler = '', steps, denoise } = summariseSigmas(readSigmas(inputs, 'sigmas'));
+  return { method: `${readSampler(inputs, 'sampler').name} ${scheduler}`, steps, denoise };
+}
+
+function paint(inputs: NodeInputs, painting: Painting, context: NodeContext): Promise<Latent> {
+  const { checkpoint, method, denoise, ...recipe } = painting;
+  const latent = readLatent(inputs, 'latent_image');
+  if (recipe.steps <= 0) return Promise.resolve(latent);
+  const style = `${checkpoint} ${method}`;
+  return sampleSketch(latent, { recipe: { ...recipe, style }, denoise, context });
+}
 
 export const samplerNodes: readonly NodeDefinition[] = [
   checkpointLoaderSimple,
   clipTextEncode,
   kSampler,
+  kSamplerAdvanced,
+  samplerCustom,
+  samplerCustomAdvanced,
 ];
-
-/** Classes that a real backend serves better: here only the sketch generator stands behind them. */
-export const sketchClasses: ReadonlySet<string> = new Set([
-  ...samplerNodes.map(({ class_type }) => class_type),
-  ...['VAEDecode', 'VAEDecodeTiled', 'VAEEncode', 'VAEEncodeTiled'],
-  ...['VAEEncodeForInpaint', 'InpaintModelConditioning'],
-]);

@@ -7,7 +7,8 @@ import { declareNode } from './declare-node.ts';
 /** Of a text that nodes make: a chain of them could otherwise double it until the memory is full. */
 const MAX_CHARS = 10_000_000;
 
-function give(value: string | number | undefined) {
+/** A text, or what is counted of one. @throws NodeError when it is too long, or undefined for that reason */
+export function giveText(value: string | number | undefined) {
   if (value === undefined || (typeof value === 'string' && value.length > MAX_CHARS)) {
     throw new NodeError(`The text would be longer than ${MAX_CHARS} characters.`, {
       exceptionType: 'ValueError',
@@ -18,23 +19,23 @@ function give(value: string | number | undefined) {
 
 export const stringNodes: readonly NodeDefinition[] = [
   declareNode('StringConcatenate', (inputs) =>
-    give(
+    giveText(
       [readText(inputs, 'string_a'), readText(inputs, 'string_b')].join(
         readText(inputs, 'delimiter'),
       ),
     ),
   ),
   declareNode('StringSubstring', (inputs) =>
-    give(
+    giveText(
       sliceText(readText(inputs, 'string'), readNumber(inputs, 'start'), readNumber(inputs, 'end')),
     ),
   ),
-  declareNode('StringLength', (inputs) => give(countCharacters(readText(inputs, 'string')))),
+  declareNode('StringLength', (inputs) => giveText(countCharacters(readText(inputs, 'string')))),
   declareNode('StringTrim', (inputs) =>
-    give(trimText(readText(inputs, 'string'), readText(inputs, 'mode'))),
+    giveText(trimText(readText(inputs, 'string'), readText(inputs, 'mode'))),
   ),
   declareNode('StringReplace', (inputs) =>
-    give(
+    giveText(
       replaceText(readText(inputs, 'string'), {
         find: readText(inputs, 'find'),
         replacement: readText(inputs, 'replace'),
@@ -43,6 +44,6 @@ export const stringNodes: readonly NodeDefinition[] = [
     ),
   ),
   declareNode('CaseConverter', (inputs) =>
-    give(convertCase(readText(inputs, 'string'), readText(inputs, 'mode'))),
+    giveText(convertCase(readText(inputs, 'string'), readText(inputs, 'mode'))),
   ),
 ];

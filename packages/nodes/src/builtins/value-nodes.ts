@@ -1,8 +1,7 @@
 import { isLink, parseJson, pythonFloat, sliceMembers, stringifyJson } from '@tiercel/contracts';
-import { imageClasses } from '@tiercel/graph';
 import { describeValue, isPicture } from '../describe-value.ts';
 import type { NodeContext, NodeDefinition } from '../node-definition.ts';
-import { declareNode } from './declare-node.ts';
+import { declareNode, findClass } from './declare-node.ts';
 
 const passValue: NodeDefinition['run'] = (inputs) => Promise.resolve({ outputs: [inputs.value] });
 
@@ -13,13 +12,13 @@ const previewAny: NodeDefinition = {
   python_module: 'comfy_extras.nodes_preview_any',
   output_node: true,
   input: { required: { source: ['*', {}] } },
-  output: [],
+  output: ['STRING'],
   // 7 and 7.0 are one value here and two texts.
   fingerprint: (_, context) => isFloatInput('source', context),
   run: ({ source }, context) => {
     const isFloat = typeof source === 'number' && isFloatInput('source', context);
     const text = isFloat ? pythonFloat(source) : toPythonText(source);
-    return Promise.resolve({ outputs: [], ui: { text: [text] } });
+    return Promise.resolve({ outputs: [text], ui: { text: [text] } });
   },
 };
 
@@ -35,12 +34,11 @@ function isFloatInput(
   if (!isLink(value)) return /[.e]/i.test(written);
   const [from, slot] = value;
   const className = parseJson(sliceMembers(nodes.get(from) ?? '{}').get('class_type') ?? '""');
-  const isKnown = typeof className === 'string' && Object.hasOwn(imageClasses, className);
-  return isKnown && imageClasses[className]?.output[slot] === 'FLOAT';
+  return typeof className === 'string' && findClass(className)?.output[slot] === 'FLOAT';
 }
 
 /** A value as Python's str() prints it. */
-function toPythonText(value: unknown): string {
+export function toPythonText(value: unknown): string {
   if (typeof value === 'string') return value;
   if (typeof value === 'boolean') return value ? 'True' : 'False';
   if (value === undefined || value === null) return 'None';

@@ -102,6 +102,25 @@ describe('failure', () => {
   });
 });
 
+test('a node that cannot say which of its inputs it needs has failed, and they are not made', async () => {
+  const torn: NodeDefinition = {
+    class_type: 'Torn',
+    input: { required: { image: ['IMAGE', { lazy: true }] } },
+    output: [],
+    output_node: true,
+    needs: () => {
+      throw new Error('which one?');
+    },
+    run: () => Promise.resolve({ outputs: [] }),
+  };
+  const bench = createBench({ plugins: [torn] });
+  const graph = { a: empty(), x: { class_type: 'Torn', inputs: { image: ['a', 0] } } };
+  expect(await failure(bench.run(graph, ['x']))).toMatchObject({
+    ...{ nodeId: 'x', exceptionMessage: 'which one?\n', executed: [] },
+  });
+  expect(bench.log).not.toContain('started a');
+});
+
 describe('an abort', () => {
   test('ends a sampler at its next step', async () => {
     const bench = createBench({ plugins: await loadPlugins(pluginDir) });

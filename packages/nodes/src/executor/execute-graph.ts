@@ -5,8 +5,8 @@ import {
   type PromptGraph,
   type UiOutput,
 } from '@tiercel/contracts';
+import { createPacer, type MemoryBudget } from '@tiercel/pictures';
 import type { NodeDefinition, ReportedPreview } from '../node-definition.ts';
-import { createPacer } from '../pacer.ts';
 import type { NodeRegistry } from '../registry.ts';
 import { computeCacheKeys } from './cache-keys.ts';
 import { findCachedResults } from './cached-results.ts';
@@ -14,7 +14,8 @@ import { ExecutionInterrupted, type GraphResult } from './execution-errors.ts';
 import { checkGraph, readGraphNodes, type GraphNode } from './graph-nodes.ts';
 import type { CachedResult, NodeCache } from './node-cache.ts';
 import { raceAbort } from './race-abort.ts';
-import { runNode } from './run-node.ts';
+import { openRunMemory } from './run-memory.ts';
+import { listNeeds, runNode } from './run-node.ts';
 import { createRunState } from './run-state.ts';
 import { createSchedule } from './schedule.ts';
 
@@ -39,7 +40,11 @@ export interface StoredNodePicture {
 /** The only way to files. Names are annotated as in ComfyUI: `name.png [input]`. */
 export interface NodeFiles {
   saveOutput(output: NewOutput): Promise<OutputRef>;
-  readInput(annotatedName: string): Promise<Uint8Array>;
+  /** @param beforeRead told the size in bytes of the file; it is read when that resolves */
+  readInput(
+    annotatedName: string,
+    beforeRead?: (sizeBytes: number) => Promise<void>,
+  ): Promise<Uint8Array>;
   /** A cache key for an input file; rejects when it does not exist. */
   fingerprint(annotatedName: string): Promise<string>;
   outputExists(output: OutputRef): Promise<boolean>;
@@ -61,6 +66,8 @@ export interface ExecutionRequest {
   readonly files: NodeFiles;
   readonly signal: AbortSignal;
   readonly maxPixels: number;
+  /** What all jobs of the process may take for their pictures. */
+  readonly memory: MemoryBudget;
   readonly listener: ExecutorListener;
 }
 
@@ -82,32 +89,40 @@ export async function executeGraph(request: ExecutionRequest): Promise<GraphResu
   const { keys, cached } = await prepare(request, nodes);
   listener.cached([...cached.keys()]);
 
-  const state = createRunState(nodes, outputs, cached);
-  const schedule = createSchedule(nodes, outputs, (id) => cached.has(id));
-  const pace = createPacer();
-  for (let id = schedule.next(); id !== undefined; id = schedule.next()) {
-    const node = nodes.get(id);
-    if (!node) break; // checkGraph has seen every scheduled node
-    const key = keys.get(id);
-    // Looked up again: an equal node of this prompt, or another job, may have run meanwhile.
-    const known = cached.get(id) ?? (key === undefined ? undefined : cache.get(key));
-    if (known) {
-      listener.executed(id, known.ui ?? null, true);
-      state.record(node, known);
-    } else {
-      listener.nodeStarted(id);
-      const result = await runNode(node, request, state);
-      if (key !== undefined) cache.set(key, result);
-      state.markExecuted(id);
-      if (result.ui) listener.executed(id, result.ui, false);
-      state.record(node, result);
+  const memory = openRunMemory(request.memory, request.signal);
+  try {
+    const state = createRunState(nodes, outputs, cached);
+    const schedule = createSchedule(nodes, outputs, (id) => cached.has(id));
+    const pace = createPacer();
+    for (let id = schedule.next(); id !== undefined; id = schedule.next()) {
+      const node = nodes.get(id);
+      if (!node) break; // checkGraph has seen every scheduled node
+      const key = keys.get(id);
+      // Looked up again: an equal node of this prompt, or another job, may have run meanwhile.
+      const known = cached.get(id) ?? (key === undefined ? undefined : cache.get(key));
+      if (known) {
+        listener.executed(id, known.ui ?? null, true);
+        state.record(node, known, 'cached');
+      } else if (schedule.defer(id, listNeeds(node, request, state))) {
+        continue;
+      } else {
+        listener.nodeStarted(id);
+        const result = await runNode(node, { request, state, memory });
+        if (key !== undefined) cache.set(key, result);
+        state.markExecuted(id);
+        if (result.ui) listener.executed(id, result.ui, false);
+        state.record(node, result, 'made');
+      }
+      await memory.settle(state.heldBytes);
+      listener.nodeFinished(id);
+      schedule.finish(id);
+      const pause = pace();
+      if (pause) await pause;
     }
-    listener.nodeFinished(id);
-    schedule.finish(id);
-    const pause = pace();
-    if (pause) await pause;
+    return state.result();
+  } finally {
+    memory.close();
   }
-  return state.result();
 }
 
 /** Cache keys and cached results; plug-ins take part (fingerprint), so this too ends at an abort. */

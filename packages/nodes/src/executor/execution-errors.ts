@@ -24,7 +24,7 @@ export class NodeExecutionError extends Error {
   readonly nodeId: string;
   readonly nodeType: string;
   readonly executed: readonly string[];
-  /** Ends with a newline, as in ComfyUI. */
+  /** Ends with a newline, as in ComfyUI, unless it is a sentence of our own. */
   readonly exceptionMessage: string;
   readonly exceptionType: string;
   readonly traceback: readonly string[];
@@ -38,6 +38,8 @@ export class NodeExecutionError extends Error {
     nodeType: string;
     exceptionMessage: string;
     exceptionType: string;
+    /** Whether the message is a sentence of ours for the caller, and not what a node threw. */
+    isSentence: boolean;
     currentInputs: Readonly<Record<string, readonly unknown[]>>;
     currentOutputs: readonly string[];
     partial: GraphResult;
@@ -48,7 +50,9 @@ export class NodeExecutionError extends Error {
     this.nodeId = facts.nodeId;
     this.nodeType = facts.nodeType;
     this.executed = facts.partial.executed;
-    this.exceptionMessage = `${facts.exceptionMessage}\n`;
+    this.exceptionMessage = facts.isSentence
+      ? facts.exceptionMessage
+      : `${facts.exceptionMessage}\n`;
     this.exceptionType = facts.exceptionType;
     this.traceback = [
       `  Node ${facts.nodeId}, in ${facts.nodeType}\n`,

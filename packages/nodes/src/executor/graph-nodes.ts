@@ -1,14 +1,16 @@
-import { isLink, type JsonValue, type PromptGraph } from '@tiercel/contracts';
+import { isLink, type InputSpec, type JsonValue, type PromptGraph } from '@tiercel/contracts';
 import { coerceInput, CoercionError } from '@tiercel/graph';
 import type { NodeDefinition } from '../node-definition.ts';
 import { NodeError } from '../node-error.ts';
-import type { NodeRegistry } from '../registry.ts';
+import type { DeclaredInputs, NodeRegistry } from '../registry.ts';
 import { GraphError } from './execution-errors.ts';
 
 export interface InputLink {
   readonly name: string;
   readonly from: string;
   readonly slot: number;
+  /** Its source is run only when the node says that it needs it. */
+  readonly lazy: boolean;
 }
 
 /** A node of the prompt, its inputs sorted into values and links. */
@@ -19,6 +21,8 @@ export interface GraphNode {
   /** Widget values, coerced to their declared types; undeclared ones as they came. */
   readonly values: ReadonlyMap<string, JsonValue>;
   readonly links: readonly InputLink[];
+  /** What the class declares, for these values. */
+  readonly declared: DeclaredInputs;
   /** A value that could not be coerced: the node cannot run. */
   readonly problem: NodeError | undefined;
 }
@@ -38,16 +42,17 @@ export function readGraphNodes(
   for (const [id, { class_type, inputs }] of Object.entries(graph)) {
     const definition = find(id, class_type);
     if (!definition) continue;
-    const specs = registry.specsOf(class_type);
+    const declared = registry.inputsOf(class_type, inputs);
     const values = new Map<string, JsonValue>();
     const links: InputLink[] = [];
     let problem: NodeError | undefined;
     for (const [name, value] of Object.entries(inputs)) {
       if (isLink(value)) {
-        links.push({ name, from: value[0], slot: value[1] });
+        const lazy = isLazy(definition, declared.get(name)?.spec);
+        links.push({ name, from: value[0], slot: value[1], lazy });
         continue;
       }
-      const spec = specs.get(name);
+      const spec = declared.get(name)?.spec;
       try {
         values.set(name, spec ? coerceInput(spec, value) : value);
       } catch (cause) {
@@ -58,9 +63,14 @@ export function readGraphNodes(
         });
       }
     }
-    nodes.set(id, { id, classType: class_type, definition, values, links, problem });
+    nodes.set(id, { id, classType: class_type, definition, values, links, declared, problem });
   }
   return nodes;
+}
+
+/** A node that cannot say what it needs needs all. */
+function isLazy(definition: NodeDefinition, spec: InputSpec | undefined): boolean {
+  return definition.needs !== undefined && spec?.[1]?.lazy === true;
 }
 
 /**

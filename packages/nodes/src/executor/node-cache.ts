@@ -1,4 +1,5 @@
 import type { UiOutput } from '@tiercel/contracts';
+import { walkValue } from './walk-value.ts';
 
 /** The result of one node. */
 export interface CachedResult {
@@ -64,21 +65,15 @@ export class NodeCache {
 
 /** Roughly what a value holds in memory; an object met twice counts once. */
 function estimateBytes(root: unknown): number {
-  const seen = new Set<unknown>();
-  const stack: unknown[] = [root];
   let bytes = 0;
-  while (stack.length > 0) {
-    const value = stack.pop();
-    if (typeof value === 'string') bytes += value.length * 2;
-    if (typeof value !== 'object' || value === null || seen.has(value)) continue;
-    seen.add(value);
-    bytes += OBJECT_BYTES;
-    if (ArrayBuffer.isView(value)) {
-      if (!seen.has(value.buffer)) bytes += value.buffer.byteLength;
-      seen.add(value.buffer);
-    } else {
-      for (const item of Object.values(value)) stack.push(item);
-    }
-  }
+  walkValue(root, {
+    value: (value) => {
+      if (typeof value === 'string') bytes += value.length * 2;
+      if (typeof value === 'object' && value !== null) bytes += OBJECT_BYTES;
+    },
+    buffer: ({ byteLength }) => {
+      bytes += byteLength;
+    },
+  });
   return bytes;
 }

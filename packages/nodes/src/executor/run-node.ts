@@ -1,6 +1,7 @@
-import { stringifyJson } from '@tiercel/contracts';
+import { isAppError, stringifyJson } from '@tiercel/contracts';
 import { pictureKind } from '@tiercel/graph';
-import { setTimeout } from 'node:timers/promises';
+import { MemoryLimitError, PictureError } from '@tiercel/pictures';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describeValue } from '../describe-value.ts';
 import type { NodeContext, NodeInputs, NodeResult } from '../node-definition.ts';
 import { NodeError } from '../node-error.ts';
@@ -10,28 +11,37 @@ import { ExecutionInterrupted, NodeExecutionError } from './execution-errors.ts'
 import type { GraphNode } from './graph-nodes.ts';
 import type { CachedResult } from './node-cache.ts';
 import { raceAbort } from './race-abort.ts';
+import type { RunMemory } from './run-memory.ts';
 import type { RunState } from './run-state.ts';
 
 /** Where pictures lie that nodes send to sockets. */
 const SENT_PICTURES = 'sent/picture';
+
+/** What the platform's timers can wait. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+/** The run that a node belongs to. */
+export interface NodeRun {
+  readonly request: ExecutionRequest;
+  readonly state: RunState;
+  readonly memory: RunMemory;
+}
 
 /**
  * Runs one node.
  * @throws NodeExecutionError whatever the node throws or returns wrongly
  * @throws ExecutionInterrupted as soon as the run is aborted, even if the node goes on
  */
-export async function runNode(
-  node: GraphNode,
-  request: ExecutionRequest,
-  state: RunState,
-): Promise<CachedResult> {
+export async function runNode(node: GraphNode, run: NodeRun): Promise<CachedResult> {
+  const { request, state, memory } = run;
   const { signal } = request;
   const isAborted = () => signal.aborted; // asked again after each await
   if (isAborted()) throw new ExecutionInterrupted(node, state.result());
-  const call = createContext(node, request, state);
+  const call = createContext(node, run);
   let inputs: NodeInputs = {};
   const work = async () => {
     inputs = gatherInputs(node, request, state);
+    if (isLazy(node)) askNeeds(node, inputs); // one that cannot say what it needs has failed
     const verdict = await node.definition.validate?.(inputs);
     if (verdict !== undefined && verdict !== true) {
       throw new NodeError(`Custom validation failed: ${verdict}`, { exceptionType: 'ValueError' });
@@ -39,9 +49,14 @@ export async function runNode(
     return checkResult(await node.definition.run(inputs, call.context), node);
   };
   try {
-    const { outputs, ui } = await raceAbort(work(), signal);
+    const running = work();
+    memory.follow(running);
+    const { outputs, ui } = await raceAbort(running, signal);
     const sketch = state.takesSketch(node) || outputs.some(isSketch);
-    return { outputs, ui: ui && Object.keys(ui).length > 0 ? ui : undefined, sketch };
+    const result = { outputs, ui: ui && Object.keys(ui).length > 0 ? ui : undefined, sketch };
+    // What a node has made counts even if it did not ask.
+    await memory.settle(state.heldBytesWith(result));
+    return result;
   } catch (error) {
     if (isAborted()) throw new ExecutionInterrupted(node, state.result());
     throw describeFailure(error, { node, inputs, state });
@@ -50,23 +65,66 @@ export async function runNode(
   }
 }
 
+/** Ids of nodes whose results this one turns out to need, of those that it is linked to lazily. */
+export function listNeeds(
+  node: GraphNode,
+  request: ExecutionRequest,
+  state: RunState,
+): readonly string[] {
+  if (!isLazy(node)) return [];
+  try {
+    const needed = askNeeds(node, readInputs(node, request, state));
+    return node.links.filter(({ lazy, name }) => lazy && needed.has(name)).map(({ from }) => from);
+  } catch {
+    return []; // its run meets the same trouble, and reports it
+  }
+}
+
+function isLazy({ links }: GraphNode): boolean {
+  return links.some(({ lazy }) => lazy);
+}
+
+function askNeeds({ definition }: GraphNode, inputs: NodeInputs): ReadonlySet<string> {
+  return new Set(definition.needs?.(inputs));
+}
+
 function gatherInputs(node: GraphNode, request: ExecutionRequest, state: RunState): NodeInputs {
+  const inputs = readInputs(node, request, state);
+  const lazy = new Set(node.links.filter((link) => link.lazy).map(({ name }) => name));
+  for (const name of listRequired(node, request)) {
+    if (Object.hasOwn(inputs, name) || lazy.has(name)) continue;
+    throw new NodeError(`Required input is missing: ${name}`, { exceptionType: 'TypeError' });
+  }
+  return inputs;
+}
+
+/** What the node is given: values, results of nodes that have run, hidden inputs. */
+function readInputs(node: GraphNode, request: ExecutionRequest, state: RunState): NodeInputs {
   if (node.problem) throw node.problem;
-  const { required = {}, hidden = {} } = node.definition.input;
-  const specs = request.registry.specsOf(node.classType);
+  const { input, takesAllInputs = false } = node.definition;
+  const { hidden = {} } = input;
   const inputs = new Map<string, unknown>();
   // Values that the class does not declare (frontends send `upload: "image"`) are not given to it.
-  for (const [name, value] of node.values) if (specs.has(name)) inputs.set(name, value);
-  for (const link of node.links) inputs.set(link.name, state.follow(link));
-  for (const name of Object.keys(required)) {
-    if (inputs.has(name)) continue;
-    throw new NodeError(`Required input is missing: ${name}`, { exceptionType: 'TypeError' });
+  for (const [name, value] of node.values) {
+    if (takesAllInputs || node.declared.has(name)) inputs.set(name, value);
+  }
+  for (const link of node.links) {
+    if (!link.lazy || state.isMade(link.from)) inputs.set(link.name, state.follow(link));
   }
   for (const [name, kind] of Object.entries(hidden)) {
     if (kind === 'UNIQUE_ID') inputs.set(name, node.id);
     else inputs.set(name, kind === 'PROMPT' ? request.promptText : (request.extraPnginfo ?? null));
   }
   return Object.fromEntries(inputs);
+}
+
+/** What runs in the place of a node wants no more than it says. */
+function listRequired({ classType, definition, declared }: GraphNode, request: ExecutionRequest) {
+  if (definition !== request.registry.get(classType)) {
+    return Object.keys(definition.input.required ?? {});
+  }
+  const inputs = [...declared.values()];
+  return inputs.filter(({ section }) => section === 'required').map(({ name }) => name);
 }
 
 /** A plug-in may return anything. */
@@ -105,13 +163,16 @@ function isUi(ui: unknown): boolean {
 /** The node's context, and a switch that ends its use: an abandoned node must not report or store any more. */
 function createContext(
   node: GraphNode,
-  request: ExecutionRequest,
-  state: RunState,
+  { request, state, memory }: NodeRun,
 ): { context: NodeContext; close: () => void } {
   const { signal, files, listener } = request;
   let closed = false;
   const check = () => {
     if (closed || signal.aborted) throw new ExecutionInterrupted(node, state.result());
+  };
+  const reserveMemory = async (bytes: number) => {
+    check();
+    await memory.reserve(bytes);
   };
   const context: NodeContext = {
     nodeId: node.id,
@@ -139,10 +200,13 @@ function createContext(
       check();
       return files.saveOutput(output);
     },
-    readInput: (name) => files.readInput(name),
+    reserveMemory,
+    readInput: (name) => files.readInput(name, reserveMemory),
     async sleep(durationMs) {
       check();
-      await setTimeout(durationMs, undefined, { signal });
+      // No job runs so long (queue.jobTimeoutMs); over it the timer would fire at once.
+      const boundedMs = Math.min(durationMs, LONGEST_TIMER_MS);
+      await sleep(boundedMs, undefined, { signal });
     },
   };
   return {
@@ -165,7 +229,12 @@ function describeFailure(
     nodeId: node.id,
     nodeType: node.classType,
     exceptionMessage: error instanceof Error ? error.message : String(error),
-    exceptionType: error instanceof Error ? error.name : 'Exception',
+    exceptionType: isAppError(error)
+      ? error.code
+      : error instanceof Error
+        ? error.name
+        : 'Exception',
+    isSentence: error instanceof PictureError || error instanceof MemoryLimitError,
     currentInputs: Object.fromEntries(shown),
     currentOutputs: state.nodeIds,
     partial: state.result(),

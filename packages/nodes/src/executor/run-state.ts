@@ -3,6 +3,7 @@ import { NodeError } from '../node-error.ts';
 import type { GraphResult } from './execution-errors.ts';
 import type { GraphNode, InputLink } from './graph-nodes.ts';
 import type { CachedResult } from './node-cache.ts';
+import { collectBuffers } from './walk-value.ts';
 
 /** What one run knows so far: results still needed by later nodes, and what is shown to the user. */
 export interface RunState {
@@ -10,10 +11,17 @@ export interface RunState {
   readonly nodeIds: readonly string[];
   /** The value at the other end of a link. @throws NodeError when the node returned too few outputs */
   follow(link: InputLink): unknown;
+  /** Whether the node has run, or was in the cache. */
+  isMade(id: string): boolean;
   /** Whether a sketch goes into this node. */
   takesSketch(node: GraphNode): boolean;
   markExecuted(id: string): void;
-  record(node: GraphNode, result: CachedResult): void;
+  /** @param origin whether this run made the result, or found it in the cache, which counts its memory itself */
+  record(node: GraphNode, result: CachedResult, origin: 'made' | 'cached'): void;
+  /** Memory of the samples that this run made and still needs. */
+  readonly heldBytes: number;
+  /** The same with this result, too. */
+  heldBytesWith(result: CachedResult): number;
   result(): GraphResult;
 }
 
@@ -28,6 +36,15 @@ export function createRunState(
   const meta = new Map<string, NodeMeta>();
   const executed: string[] = [];
   let sketch = false;
+  /** Buffers of results that this run made, by node. */
+  const made = new Map<string, readonly ArrayBufferLike[]>();
+  const countBytes = (more: readonly ArrayBufferLike[] = []) => {
+    let bytes = 0;
+    for (const { byteLength } of new Set([...[...made.values()].flat(), ...more])) {
+      bytes += byteLength;
+    }
+    return bytes;
+  };
 
   return {
     nodeIds: [...nodes.keys()],
@@ -38,10 +55,17 @@ export function createRunState(
         exceptionType: 'IndexError',
       });
     },
+    isMade: (id) => results.has(id),
     takesSketch: (node) => node.links.some(({ from }) => results.get(from)?.sketch),
     markExecuted: (id) => executed.push(id),
-    record(node, result) {
+    get heldBytes() {
+      return countBytes();
+    },
+    heldBytesWith: ({ outputs: values }) => countBytes(collectBuffers(values)),
+    record(node, result, origin) {
       results.set(node.id, result);
+      const buffers = origin === 'made' ? collectBuffers(result.outputs) : [];
+      if (buffers.length > 0) made.set(node.id, buffers);
       if (result.ui) {
         shown.set(node.id, result.ui);
         meta.set(node.id, plainMeta(node.id));
@@ -51,7 +75,9 @@ export function createRunState(
       for (const from of new Set(node.links.map((link) => link.from))) {
         const left = (readers.get(from) ?? 0) - 1;
         readers.set(from, left);
-        if (left === 0) results.delete(from);
+        if (left > 0) continue;
+        results.delete(from);
+        made.delete(from);
       }
     },
     result: () => ({

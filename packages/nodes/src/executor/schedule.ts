@@ -17,6 +17,11 @@ export interface Schedule {
   next(): string | undefined;
   /** Marks a node as run, which frees those that wait for it. */
   finish(id: string): void;
+  /**
+   * Puts a node back that turns out to need more (links that are lazy): it is handed out again when these
+   * have run. False when all of them have.
+   */
+  defer(id: string, sources: readonly string[]): boolean;
 }
 
 /** Distance to an output node at which ComfyUI's preference ends (VAELoader -> VAEDecode -> preview). */
@@ -33,12 +38,14 @@ export function createSchedule(
   outputs: readonly string[],
   isCached: (id: string) => boolean,
 ): Schedule {
-  const waiting = discover(nodes, outputs, isCached);
+  const waiting = new Map<string, Waiting>();
+  discover(waiting, nodes, outputs, isCached);
   const byOrder = [...waiting.values()];
   const ranks = rankByDistance(byOrder, waiting, nodes);
   const ready = Array.from({ length: FAR + 1 }, () => createMinHeap());
   const release = (node: Waiting) => ready[ranks.get(node.id) ?? FAR]?.push(node.order);
   for (const node of byOrder) if (node.blockedBy === 0) release(node);
+  const finished = new Set<string>();
 
   return {
     next() {
@@ -48,7 +55,19 @@ export function createSchedule(
       }
       return undefined;
     },
+    defer(id, sources) {
+      const node = waiting.get(id);
+      const missing = new Set(sources.filter((from) => !isCached(from) && !finished.has(from)));
+      if (node === undefined || missing.size === 0) return false;
+      const found = discover(waiting, nodes, [...missing], isCached, finished);
+      byOrder.push(...found);
+      for (const from of missing) waiting.get(from)?.dependents.push(id);
+      node.blockedBy = missing.size;
+      for (const added of found) if (added.blockedBy === 0) release(added);
+      return true;
+    },
     finish(id) {
+      finished.add(id);
       for (const dependent of waiting.get(id)?.dependents ?? []) {
         const node = waiting.get(dependent);
         if (!node) continue;
@@ -59,32 +78,38 @@ export function createSchedule(
   };
 }
 
+/** Adds the roots and what they need to those that wait; returns what was not among them. */
 function discover(
+  waiting: Map<string, Waiting>,
   nodes: ReadonlyMap<string, GraphNode>,
-  outputs: readonly string[],
+  roots: readonly string[],
   isCached: (id: string) => boolean,
-): Map<string, Waiting> {
-  const waiting = new Map<string, Waiting>();
-  for (const output of outputs) {
-    const stack = [output];
+  finished: ReadonlySet<string> = new Set(),
+): readonly Waiting[] {
+  const found: Waiting[] = [];
+  for (const root of roots) {
+    const stack = [root];
     for (let id = stack.pop(); id !== undefined; id = stack.pop()) {
       if (waiting.has(id)) continue;
-      const links = isCached(id) ? [] : (nodes.get(id)?.links ?? []);
-      const sources = new Set(links.map((link) => link.from).filter((from) => !isCached(from)));
-      waiting.set(id, {
+      const links = isCached(id) ? [] : (nodes.get(id)?.links ?? []).filter(({ lazy }) => !lazy);
+      const isRun = (from: string) => isCached(from) || finished.has(from);
+      const sources = new Set(links.map((link) => link.from).filter((from) => !isRun(from)));
+      const node = {
         id,
         order: waiting.size,
         sources: [...sources],
         dependents: [],
         blockedBy: sources.size,
-      });
+      };
+      waiting.set(id, node);
+      found.push(node);
       stack.push(...sources);
     }
   }
-  for (const node of waiting.values()) {
+  for (const node of found) {
     for (const source of node.sources) waiting.get(source)?.dependents.push(node.id);
   }
-  return waiting;
+  return found;
 }
 
 /** 0 for output nodes, 1 for what feeds one, 2 for what feeds a feeder; the rest is not in the map. */

@@ -5,6 +5,7 @@ import {
   type PromptGraph,
   type UiOutput,
 } from '@tiercel/contracts';
+import { MemoryBudget } from '@tiercel/pictures';
 import { createBuiltinNodes } from '../builtins/create-builtin-nodes.ts';
 import type { NodeDefinition, PreviewImageBytes } from '../node-definition.ts';
 import { createRegistry } from '../registry.ts';
@@ -12,12 +13,15 @@ import { executeGraph, type ExecutionRequest } from './execute-graph.ts';
 import type { GraphResult } from './execution-errors.ts';
 import { NodeCache } from './node-cache.ts';
 
+const MEMORY_BYTES = 1024 * 1024 * 1024;
+
 /** Test support: a small file store and a log of what the listener hears. */
 export interface Bench {
   readonly log: string[];
   readonly shown: Map<string, UiOutput | null>;
   readonly previews: PreviewImageBytes[];
-  readonly saved: NewOutput[];
+  readonly saved: (NewOutput & { readonly bytes: Uint8Array })[];
+  readonly memory: MemoryBudget;
   readonly inputs: Map<string, Uint8Array>;
   readonly missing: Set<string>;
   readonly cache: NodeCache;
@@ -36,7 +40,12 @@ export function createBench(
   const log: string[] = [];
   const shown = new Map<string, UiOutput | null>();
   const previews: PreviewImageBytes[] = [];
-  const saved: NewOutput[] = [];
+  const saved: Bench['saved'] = [];
+  const memory = new MemoryBudget({
+    maxBytes: MEMORY_BYTES,
+    commonShare: 3 / 8,
+    setting: 'worker.pictureMemoryBytes',
+  });
   const inputs = new Map<string, Uint8Array>();
   const missing = new Set<string>();
 
@@ -50,6 +59,7 @@ export function createBench(
     shown,
     previews,
     saved,
+    memory,
     inputs,
     missing,
     cache,
@@ -66,11 +76,13 @@ export function createBench(
         cache,
         signal: new AbortController().signal,
         maxPixels: 16_777_216,
+        memory,
         files: {
-          saveOutput(output) {
-            saved.push(output);
+          async saveOutput(output) {
+            const bytes = await readWhole(output.bytes);
+            saved.push({ ...output, bytes });
             const filename = `${output.prefix}_${String(saved.length).padStart(5, '0')}_.png`;
-            return Promise.resolve({ filename, subfolder: '', type: output.type });
+            return { filename, subfolder: '', type: output.type };
           },
           readInput,
           fingerprint: async (name) => String((await readInput(name)).length),
@@ -94,6 +106,13 @@ export function createBench(
       });
     },
   };
+}
+
+async function readWhole(bytes: NewOutput['bytes']): Promise<Uint8Array> {
+  if (bytes instanceof Uint8Array) return bytes;
+  const parts: Uint8Array[] = [];
+  for await (const part of bytes) parts.push(part);
+  return Buffer.concat(parts);
 }
 
 /** Resolves when the log has the line. */

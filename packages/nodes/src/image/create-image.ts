@@ -1,14 +1,14 @@
-import { NodeError } from '../node-error.ts';
+import { checkPictureSize } from '@tiercel/pictures';
 import type { ImageBatch } from '../values.ts';
 
-/** @throws NodeError when `count` pictures of that size are over the limit (all in pixels) */
+/** The setting that bounds the pixels of nodes, for messages. */
+export const PIXELS_SETTING = 'worker.maxPixels';
+
+/** @throws PictureError when `count` pictures of that size are over the limit (all in pixels) */
 export function checkPixels(width: number, height: number, count: number, maxPixels: number): void {
-  if (width * height * count > maxPixels) {
-    throw new NodeError(
-      `${count} picture(s) of ${width}x${height} are more than the ${maxPixels} pixels allowed here.`,
-      { exceptionType: 'ValueError' },
-    );
-  }
+  const limits = { maxPixels, setting: PIXELS_SETTING };
+  const what = count === 1 ? 'The picture' : 'The batch';
+  checkPictureSize(what, { width, height, frames: count }, limits);
 }
 
 /**
@@ -37,26 +37,4 @@ export function createImage(options: {
     frames.push(samples);
   }
   return { kind: 'image', width, height, channels, frames };
-}
-
-// Bound once: looking up a global in every turn of a pixel loop is slow inside vm contexts (Jest).
-const { fround } = Math;
-
-/** 0..1 samples to bytes: clipped, then truncated in single precision, as ComfyUI saves pictures. */
-export function toBytes(samples: Float32Array): Uint8Array {
-  const bytes = new Uint8Array(samples.length);
-  for (let i = 0; i < samples.length; i += 1) {
-    const value = fround(255 * (samples[i] ?? 0));
-    bytes[i] = value > 255 ? 255 : value > 0 ? value : 0; // also turns NaN into 0
-  }
-  return bytes;
-}
-
-const UNIT = Float32Array.from({ length: 256 }, (_, i) => i / 255);
-
-/** Bytes to samples in 0..1. */
-export function toSamples(bytes: Uint8Array): Float32Array {
-  const samples = new Float32Array(bytes.length);
-  for (let i = 0; i < bytes.length; i += 1) samples[i] = UNIT[bytes[i] ?? 0] ?? 0;
-  return samples;
 }

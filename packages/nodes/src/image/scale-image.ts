@@ -1,6 +1,12 @@
+import {
+  inRows,
+  interpolate,
+  resizeLanczos,
+  type InterpolationMethod,
+  type Plane,
+} from '@tiercel/pictures';
 import type { ImageBatch } from '../values.ts';
-import { interpolate, type InterpolationMethod, type Plane } from './interpolate.ts';
-import { resizeLanczos } from './lanczos.ts';
+import { SAMPLE_BYTES, type FrameWork } from './frame-work.ts';
 
 export type ScaleMethod = InterpolationMethod | 'lanczos';
 export const SCALE_METHODS: readonly ScaleMethod[] = [
@@ -15,59 +21,105 @@ export function isScaleMethod(value: string): value is ScaleMethod {
   return SCALE_METHODS.some((method) => method === value);
 }
 
+/** Frames of one size: of a picture, or of a mask, which has one channel. */
+interface Frames {
+  readonly width: number;
+  readonly height: number;
+  readonly channels?: number;
+  readonly frames: readonly Float32Array[];
+}
+
+export interface ScaleOptions {
+  /** Pixels. */
+  readonly width: number;
+  readonly height: number;
+  readonly method: ScaleMethod;
+  readonly crop: string;
+}
+
 /**
  * Resizes a batch; `crop: 'center'` first cuts it to the wanted aspect ratio.
  * Results may leave 0..1 (bicubic overshoots), as in ComfyUI.
+ * @throws MemoryLimitError; the reason of the signal
  */
 export async function scaleImage(
   image: ImageBatch,
-  options: { width: number; height: number; method: ScaleMethod; crop: string },
+  options: ScaleOptions,
+  work: FrameWork,
 ): Promise<ImageBatch> {
-  const { width, height, method } = options;
+  const { width, height } = options;
+  return { ...image, width, height, frames: await scaleFrames(image, options, work) };
+}
+
+/** The frames of a batch resized. @throws as scaleImage */
+export async function scaleFrames(
+  batch: Frames,
+  { width, height, method, crop }: ScaleOptions,
+  work: FrameWork,
+): Promise<Float32Array[]> {
+  const { channels = 1 } = batch;
   const done = new Map<Float32Array, Float32Array>(); // equal frames are often the same object
   const frames: Float32Array[] = [];
-  for (const samples of image.frames) {
+  for (const samples of batch.frames) {
     let scaled = done.get(samples);
     if (!scaled) {
-      const whole: Plane = {
-        width: image.width,
-        height: image.height,
-        channels: image.channels,
-        samples,
-      };
-      const plane = options.crop === 'center' ? cropToAspect(whole, width / height) : whole;
+      const whole: Plane = { width: batch.width, height: batch.height, channels, samples };
+      await work.reserveMemory(width * height * channels * SAMPLE_BYTES);
+      const plane = crop === 'center' ? await cropToAspect(whole, width / height, work) : whole;
       scaled =
         method === 'lanczos'
-          ? await resizeLanczos(plane, width, height)
-          : await interpolate(plane, width, height, method);
+          ? await resizeLanczos(plane, width, height, work.signal)
+          : await interpolate(plane, width, height, method, work.signal);
       done.set(samples, scaled);
     }
     frames.push(scaled);
   }
-  return { ...image, width, height, frames };
+  return frames;
 }
 
-function cropToAspect(plane: Plane, aspect: number): Plane {
+function cropToAspect(plane: Plane, aspect: number, work: FrameWork): Promise<Plane> {
   const { width, height } = plane;
   const current = width / height;
   const x = current > aspect ? roundHalfEven((width - width * (aspect / current)) / 2) : 0;
   const y = current < aspect ? roundHalfEven((height - height * (current / aspect)) / 2) : 0;
-  return cropPlane(plane, { x, y, width: width - 2 * x, height: height - 2 * y });
+  return cropPlane(plane, { x, y, width: width - 2 * x, height: height - 2 * y }, work);
 }
 
-export function cropPlane(
+/** A part of a plane; the plane itself when it is all of it. @throws MemoryLimitError; the reason of the signal */
+export async function cropPlane(
   plane: Plane,
   box: { x: number; y: number; width: number; height: number },
-): Plane {
+  { reserveMemory, signal }: FrameWork,
+): Promise<Plane> {
   const { channels } = plane;
   const { x, y, width, height } = box;
   if (width === plane.width && height === plane.height) return plane;
+  await reserveMemory(width * height * channels * SAMPLE_BYTES);
   const samples = new Float32Array(width * height * channels);
-  for (let row = 0; row < height; row += 1) {
-    const from = ((y + row) * plane.width + x) * channels;
-    samples.set(plane.samples.subarray(from, from + width * channels), row * width * channels);
-  }
+  await inRows(
+    box,
+    (row) => {
+      const from = ((y + row) * plane.width + x) * channels;
+      samples.set(plane.samples.subarray(from, from + width * channels), row * width * channels);
+    },
+    signal,
+  );
   return { width, height, channels, samples };
+}
+
+/** A part of every frame of a batch; the batch's own frames when it is all of them. @throws as cropPlane */
+export async function cropFrames(
+  batch: Frames,
+  box: { x: number; y: number; width: number; height: number },
+  work: FrameWork,
+): Promise<Float32Array[]> {
+  const { width, height, channels = 1 } = batch;
+  const cropped = new Map<Float32Array, Float32Array>(); // equal frames are often the same object
+  for (const samples of new Set(batch.frames)) {
+    const part = await cropPlane({ width, height, channels, samples }, box, work);
+    cropped.set(samples, part.samples);
+  }
+  return batch.frames.map((samples) => cropped.get(samples) ?? samples);
 }
 
 /** Python's round(): halves go to the even neighbour. */

@@ -1,5 +1,4 @@
-import { interpolate } from '../image/interpolate.ts';
-import { createPacer } from '../pacer.ts';
+import { createPacer, inRows, interpolate } from '@tiercel/pictures';
 import { layeredNoise } from './random.ts';
 import type { Scene } from './scene.ts';
 
@@ -11,29 +10,33 @@ const GLOW = 0.55;
 /** Where the glow is no longer seen, in radii of the sun. */
 const GLOW_REACH = 10;
 
+/** What a point of a ridge costs, in samples of a picture. */
+const NOISE_COST = 100;
+
 // Bound once: looking up a global in every turn of a pixel loop is slow inside vm contexts (Jest).
 const { exp, max, min, sqrt } = Math;
 
-/** Paints a scene: interleaved RGB samples in 0..1. */
+/** Paints a scene: interleaved RGB samples in 0..1. @throws the reason of the signal */
 export async function paintScene(
   scene: Scene,
   width: number,
   height: number,
+  signal: AbortSignal,
 ): Promise<Float32Array> {
-  const pace = createPacer();
-  const canvas = await paintSky(scene, width, height);
+  const pace = createPacer(signal);
+  const canvas = await paintSky(scene, { width, height }, signal);
   const { sun, ridges, mist, contrast } = scene;
   const sunX = sun.x * width;
   const sunY = sun.y * height;
   const sunRadius = Math.max(1, sun.radius * height);
   const fadeDepth = -5 / height;
+  const hills: { color: (typeof ridges)[number]['color']; profile: Float32Array }[] = [];
+  for (const ridge of ridges) {
+    const profile = await traceRidge(ridge, { width, height, octaves: scene.octaves, signal });
+    hills.push({ color: ridge.color, profile });
+  }
   // From the nearest to the farthest: what lies behind an opaque ridge is never looked at.
-  const hills = ridges
-    .map((ridge) => ({
-      color: ridge.color,
-      profile: traceRidge(ridge, width, height, scene.octaves),
-    }))
-    .reverse();
+  hills.reverse();
 
   for (let y = 0; y < height; y += 1) {
     const dy = (y / height - 0.5) * 2;
@@ -83,7 +86,11 @@ function clamp(value: number): number {
   return value < 0 ? 0 : value > 1 ? 1 : value;
 }
 
-async function paintSky(scene: Scene, width: number, height: number): Promise<Float32Array> {
+async function paintSky(
+  scene: Scene,
+  { width, height }: { width: number; height: number },
+  signal: AbortSignal,
+): Promise<Float32Array> {
   const scale = Math.min(1, SKY_GRID / Math.max(width, height));
   const gridWidth = Math.max(1, Math.round(width * scale));
   const gridHeight = Math.max(1, Math.round(height * scale));
@@ -115,22 +122,26 @@ async function paintSky(scene: Scene, width: number, height: number): Promise<Fl
     width,
     height,
     'bilinear',
+    signal,
   );
 }
 
 /** The upper edge of a ridge for every column, in pixels from the top. */
-function traceRidge(
+async function traceRidge(
   ridge: Scene['ridges'][number],
-  width: number,
-  height: number,
-  octaves: number,
-): Float32Array {
+  picture: { width: number; height: number; octaves: number; signal: AbortSignal },
+): Promise<Float32Array> {
+  const { width, height, octaves, signal } = picture;
   const profile = new Float32Array(width);
-  for (let x = 0; x < width; x += 1) {
-    const along = (x / width) * ridge.frequency * Math.max(1, width / height);
-    const rise = layeredNoise(along, 0.5, ridge.seed, octaves + 2) - 0.5;
-    profile[x] = (ridge.base - rise * ridge.relief * 2) * height;
-  }
+  await inRows(
+    { width: NOISE_COST, height: width },
+    (x) => {
+      const along = (x / width) * ridge.frequency * max(1, width / height);
+      const rise = layeredNoise(along, 0.5, ridge.seed, octaves + 2) - 0.5;
+      profile[x] = (ridge.base - rise * ridge.relief * 2) * height;
+    },
+    signal,
+  );
   return profile;
 }
 

@@ -36,8 +36,9 @@ export async function sampleSketch(
   const scale = Math.min(1, PREVIEW_SIDE / Math.max(latent.width, latent.height));
   const width = Math.max(1, Math.round(latent.width * scale));
   const height = Math.max(1, Math.round(latent.height * scale));
-  const target = await renderLatent(frames[0] ?? [], width, height);
-  const state = await startState(latent, { denoise, width, height, seed: recipe.seed });
+  const target = await renderLatent(frames[0] ?? [], { width, height }, context);
+  const start = { denoise, width, height, seed: recipe.seed };
+  const state = await startState(latent, start, context);
   const stride = Math.ceil(recipe.steps / MAX_PREVIEWS);
   for (let step = 1; step <= recipe.steps; step += 1) {
     const share = 1 / (recipe.steps - step + 1);
@@ -72,12 +73,13 @@ function keepVisible(layers: readonly LatentLayer[]): readonly LatentLayer[] {
 async function startState(
   latent: Latent,
   options: { denoise: number; width: number; height: number; seed: number | bigint },
+  context: NodeContext,
 ): Promise<Float32Array> {
   const { denoise, width, height } = options;
   const random = createRandom(`noise ${String(options.seed)}`);
   const noise = new Float32Array(width * height * 3);
   for (let i = 0; i < noise.length; i += 1) noise[i] = random();
   if (denoise >= 1) return noise;
-  const start = await renderLatent(latent.frames[0] ?? [], width, height);
+  const start = await renderLatent(latent.frames[0] ?? [], { width, height }, context);
   return noise.map((value, i) => value * denoise + (start[i] ?? 0) * (1 - denoise));
 }

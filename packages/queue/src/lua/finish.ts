@@ -42,6 +42,7 @@ export const finishScript = new RedisScript({
       'meta',
       'report',
       'outputs_count',
+      'previewable_count',
       'preview_output',
       'failure',
       'terminal_frame',
@@ -68,15 +69,16 @@ export const finishScript = new RedisScript({
 -- ARGV[10] meta          JSON
 -- ARGV[11] report        JSON
 -- ARGV[12] outputs_count
--- ARGV[13] preview_output JSON, or ''
--- ARGV[14] failure       JSON, or ''
--- ARGV[15] terminal_frame
--- ARGV[16] idle_frame    executing with node null
--- ARGV[17] max_batches    kept of the job's events
--- ARGV[18] max_event_bytes kept of the job's events
--- ARGV[19] events_ttl_s
--- ARGV[20] worker
--- ARGV[21] next_claim    id for the claim of the permit's next job; '' to take none
+-- ARGV[13] previewable_count  of these outputs, those that frontends can show
+-- ARGV[14] preview_output JSON, or ''
+-- ARGV[15] failure       JSON, or ''
+-- ARGV[16] terminal_frame
+-- ARGV[17] idle_frame    executing with node null
+-- ARGV[18] max_batches   kept of the job's events
+-- ARGV[19] max_event_bytes  kept of the job's events
+-- ARGV[20] events_ttl_s
+-- ARGV[21] worker
+-- ARGV[22] next_claim    id for the claim of the permit's next job; '' to take none
 -- Returns {0} when the claim is void
 --       | {1, a successor in its lane became ready (0|1), next job as in LUA_TAKE}
 ${LUA_NOW}
@@ -105,7 +107,7 @@ redis.call('ZADD', history_key, now, m)
 local unlocked = free_lane(tenant, lane)
 redis.call('HSET', job_key(id), 'state', outcome, 'unlocked', unlocked, 'started', started, 'ended', ended,
   'outputs', outputs, 'messages', messages, 'meta', meta, 'report', report, 'outputs_count', outputs_count,
-  'preview_output', preview_output, 'error', failure, 'secrets', '')
+  'previewable_count', previewable_count, 'preview_output', preview_output, 'error', failure, 'secrets', '')
 local left = tell_status()
 local status_frame = '{"type":"status","data":{"status":{"exec_info":{"queue_remaining":' .. left .. '}}}}'
 local limits = { batches = tonumber(max_batches), bytes = tonumber(max_event_bytes), seconds = events_ttl_s }

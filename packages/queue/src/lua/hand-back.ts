@@ -12,7 +12,7 @@ export const handBackScript = new RedisScript({
   lua: lua`
 -- ARGV[1] prefix
 -- ARGV[2] id      of the job
--- ARGV[3] claim
+-- ARGV[3] claim   '' for a job that an earlier version took
 -- ARGV[4] counts  1: the run counts as an attempt
 -- Returns 1 when a permit must be added, else 0
 ${LUA_STATUS}
@@ -21,7 +21,7 @@ ${LUA_ROOM}
 ${luaNames('job', 'permits', 'created')}
 local state, holder, permit, m, tenant, lane, created, number, unlocked, bytes = unpack(redis.call('HMGET',
   job_key(id), 'state', 'claim', 'permit', 'm', 'tenant', 'lane', 'created', 'number', 'unlocked', 'bytes'))
-if holder ~= claim then return 0 end
+if (holder or '') ~= claim then return 0 end
 -- Sent again: it is back already, and nobody has taken it since.
 if state == 'pending' then return tonumber(unlocked) end
 if state ~= 'running' then return 0 end

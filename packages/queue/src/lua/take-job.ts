@@ -41,10 +41,9 @@ export interface TakenJob {
 
 /**
  * take_next(permit, worker, claim) gives a permit the first ready job of the tenant whose turn it is by weighted
- * fair share; take_again(permit, worker, claim, id) gives it the job that it had already, one attempt later.
- * taken_by(claim, id) is what either has replied for this claim; nil when it is void. All answer nil or
- * {id, prompt, extra, targets, client, number, tenant, created, attempt, cancel, secrets, note, taken,
- * handed_back}.
+ * fair share; take_again(permit, worker, claim, id) gives it the job that it had already, one attempt later unless
+ * this very claim has it. taken_by(claim, id) is the job of a claim; nil when it is void. All answer nil or
+ * {id, prompt, extra, targets, client, number, tenant, created, attempt, cancel, secrets, note, taken, ...}.
  * Taking changes no count, so no `status` is told. Wants `now`.
  */
 export const LUA_TAKE = lua`
@@ -52,26 +51,29 @@ ${LUA_MEMBERS}
 ${LUA_ROOM}
 ${luaNames('job', 'pending', 'running', 'permits', 'ready', 'tenants', 'vtime', 'weights')}
 ${luaNames('lane', 'lanes', 'created')}
-local function read_taken(id)
+local function read(id)
   return redis.call('HMGET', job_key(id), 'id', 'prompt', 'extra', 'targets', 'client', 'number', 'tenant',
-    'created', 'attempt', 'cancel', 'secrets', 'note', 'taken', 'handed_back')
+    'created', 'attempt', 'cancel', 'secrets', 'note', 'taken', 'state', 'permit', 'claim', 'lane', 'bytes',
+    'handed_back')
 end
+local ATTEMPT, TAKEN, STATE, PERMIT, CLAIM, LANE, BYTES, CREATED = 9, 13, 14, 15, 16, 17, 18, 8
 local function taken_by(claim, id)
-  local state, holder = unpack(redis.call('HMGET', job_key(id), 'state', 'claim'))
-  if state ~= 'running' or holder ~= claim then return nil end
-  return read_taken(id)
+  local job = read(id)
+  return job[STATE] == 'running' and job[CLAIM] == claim and job or nil
 end
-local function give(permit, worker, claim, id)
-  redis.call('HINCRBY', job_key(id), 'attempt', 1)
+local function give(permit, worker, claim, id, job)
+  job[ATTEMPT] = job[ATTEMPT] + 1
+  job[TAKEN] = now
   redis.call('HSET', job_key(id), 'state', 'running', 'permit', permit, 'claim', claim, 'worker', worker,
-    'taken', now, 'batch', 0)
+    'attempt', job[ATTEMPT], 'taken', now, 'batch', 0)
   redis.call('ZADD', running_key, now, id)
-  return read_taken(id)
+  return job
 end
 local function take_again(permit, worker, claim, id)
-  local state, holder = unpack(redis.call('HMGET', job_key(id), 'state', 'permit'))
-  if state ~= 'running' or holder ~= permit then return nil end
-  return give(permit, worker, claim, id)
+  local job = read(id)
+  if job[STATE] ~= 'running' or job[PERMIT] ~= permit then return nil end
+  if job[CLAIM] == claim then return job end
+  return give(permit, worker, claim, id, job)
 end
 local function next_ready()
   while true do
@@ -93,19 +95,19 @@ local function take_next(permit, worker, claim)
     local m = next_ready()
     if not m then return nil end
     local id = id_of(m)
-    local lane, created, bytes = unpack(redis.call('HMGET', job_key(id), 'lane', 'created', 'bytes'))
+    local job = read(id)
     redis.call('ZREM', pending_key, m)
-    give_room_back(bytes)
+    give_room_back(job[BYTES])
     redis.call('ZREM', created_key('pending'), m)
     -- Without a record (somebody deleted it by hand) there is nothing to run.
-    if created then
-      if lane ~= '' then
-        redis.call('ZREM', lane_key(lane), m)
-        redis.call('HSET', lanes_key, lane, id)
+    if job[CREATED] then
+      if job[LANE] ~= '' then
+        redis.call('ZREM', lane_key(job[LANE]), m)
+        redis.call('HSET', lanes_key, job[LANE], id)
       end
-      redis.call('ZADD', created_key('running'), created, m)
+      redis.call('ZADD', created_key('running'), job[CREATED], m)
       redis.call('HSET', permits_key, permit, id)
-      return give(permit, worker, claim, id)
+      return give(permit, worker, claim, id, job)
     end
   end
 end
@@ -119,7 +121,7 @@ export function parseTaken(
   if (!Array.isArray(reply)) return undefined;
   const texts = reply as (string | null)[];
   const [id, prompt, extra, targets, client, number, tenant, created, attempt, ...rest] = texts;
-  const [cancel, secrets, note, taken, handedBack] = rest;
+  const [cancel, secrets, note, taken, , , , , , handedBack] = rest;
   return {
     id: promptId(id ?? ''),
     permit: permitId(permit),

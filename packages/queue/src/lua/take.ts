@@ -16,7 +16,7 @@ ${LUA_NOW}
 ${LUA_TAKE}
 local given = redis.call('HGET', permits_key, permit)
 if given then
-  local job = taken_by(claim, given) or take_again(permit, worker, claim, given)
+  local job = take_again(permit, worker, claim, given)
   if job then return job end
 end
 return take_next(permit, worker, claim)

@@ -1,5 +1,16 @@
 import { z } from 'zod';
-import { bytes, count, MIB, ms } from './value-kinds.ts';
+import { corsOrigin, hostHeaderName } from './address-kinds.ts';
+import {
+  atMost,
+  bytes,
+  count,
+  DAY_MS,
+  HOUR_MS,
+  MAX_PIXELS,
+  MIB,
+  MINUTE_MS,
+  ms,
+} from './value-kinds.ts';
 
 /** What a ComfyUI frontend of any era loads besides its API (WIRE.md 1.1, 1.2, 6.18). */
 const FRONTEND_PATHS = [
@@ -53,9 +64,17 @@ const proxySchema = z
 
 export const apiSchema = z
   .strictObject({
-    maxBodyBytes: bytes(100 * MIB).describe('Largest JSON body'),
+    maxBodyBytes: bytes(100 * MIB).describe(
+      'Largest body of POST /prompt, /queue and /history; on other routes JSON bodies end at 1 MiB',
+    ),
+    maxJsonValues: count(1_000_000).describe(
+      'Most values (members, elements, objects and lists together) in one JSON body',
+    ),
     maxUploadBytes: bytes(100 * MIB).describe('Largest upload; told to clients as max_upload_size'),
-    maxPixels: count(268_402_689).describe('Largest picture that /view and /upload/mask decode'),
+    maxPixels: count(MAX_PIXELS).describe('Largest picture that /view and /upload/mask decode'),
+    pictureMemoryBytes: bytes(640 * MIB).describe(
+      'Memory for pictures that /view and /upload/mask encode, per process; who needs more than is free waits',
+    ),
     maxPromptNodes: count(10_000).describe('Most nodes in one prompt'),
     maxSockets: count(10_000).describe(
       'Open WebSocket and event-stream connections per API process',
@@ -75,17 +94,33 @@ export const apiSchema = z
     progressBufferBytes: bytes(4 * MIB).describe(
       'Unsent bytes above which a socket or an event stream is sent no progress',
     ),
-    pingIntervalMs: ms(20_000).describe(
+    pingIntervalMs: ms(20_000, HOUR_MS).describe(
       'Pings to sockets; a peer silent for two of them is dropped',
     ),
-    statusIntervalMs: ms(100).describe('Shortest time between two status broadcasts of a process'),
-    corsOrigin: z
-      .string()
-      .min(1)
+    statusIntervalMs: ms(100, MINUTE_MS).describe(
+      'Shortest time between two status broadcasts of a process',
+    ),
+    allowedHosts: z
+      .array(hostHeaderName)
+      .default([])
+      .describe(
+        'Names, besides `localhost` and loopback addresses, that callers may reach the API by (the `Host` header): that of a proxy before it, say; `*` is any',
+      ),
+    corsOrigin: corsOrigin
       .optional()
-      .describe('Sent as Access-Control-Allow-Origin; switches the same-origin check off'),
+      .describe(
+        'The one foreign origin whose pages may use the API, sent as Access-Control-Allow-Origin; `*` is any',
+      ),
+    firstWorkerWaitMs: ms(10_000, MINUTE_MS).describe(
+      'How long POST /prompt waits for the first worker of a new system before it is refused',
+    ),
+    drainDelayMs: atMost(z.number().int().min(0), 10 * MINUTE_MS, 10 * MINUTE_MS)
+      .default(0)
+      .describe(
+        'After SIGTERM the API goes on for this long, with /health/ready at 503, so that load balancers find other processes first',
+      ),
     proxy: proxySchema,
-    proxyTimeoutMs: ms(30_000).describe(
+    proxyTimeoutMs: ms(30_000, DAY_MS).describe(
       'A proxied server must begin its answer within this time, and never pause for longer',
     ),
   })

@@ -34,6 +34,9 @@ export interface DocumentedSetting {
 const PATTERNS: Readonly<Record<string, string>> = {
   '^(rediss?|unix):\\/\\/': 'URL with `redis://`, `rediss://` or `unix://`',
   '^https?:\\/\\/\\S+$': 'URL with `http://` or `https://`',
+  '^[^\\p{Cc}]+$': 'text',
+  '^(?:\\*|null|[a-z][a-z\\d+.-]*:\\/\\/[\\w.:[\\]-]+\\/?)$':
+    'origin such as `https://pages.example`, `*` or `null`',
   '^[\\w.-]{1,64}$': '1 to 64 letters, digits, dots, dashes or underscores',
 };
 
@@ -79,7 +82,10 @@ function showValues(setting: Setting): string {
   const { minimum, exclusiveMinimum, maximum } = setting;
   // The largest safe integer is the format's own limit, not one of ours.
   if (maximum !== undefined && maximum !== Number.MAX_SAFE_INTEGER) {
-    return `${kind}, ${minimum ?? 0} to ${maximum}`;
+    if (exclusiveMinimum === 0 && setting.type !== 'integer') {
+      return `${kind} above 0, up to ${maximum}`;
+    }
+    return `${kind}, ${minimum ?? (exclusiveMinimum === undefined ? 0 : exclusiveMinimum + 1)} to ${maximum}`;
   }
   if (exclusiveMinimum !== undefined) return `${kind} above ${exclusiveMinimum}`;
   return minimum === undefined ? kind : `${kind} from ${minimum}`;

@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { serverUrl } from './value-kinds.ts';
+import { comfyUiUrl, hostName, redisUrl } from './address-kinds.ts';
+import { shortName } from './value-kinds.ts';
 
 const wholeNumber = (min: number, max: number) =>
   z
@@ -10,7 +11,7 @@ const wholeNumber = (min: number, max: number) =>
 
 /** The environment. Wrong values stop the start; they never fall back to the default. */
 export const envSchema = z.object({
-  HOST: z.string().min(1).default('127.0.0.1').describe('Address the API listens on'),
+  HOST: hostName.default('127.0.0.1').describe('Address the API listens on'),
   PORT: wholeNumber(0, 65_535)
     .default(8188)
     .describe('Port the API listens on; 0 takes a free one'),
@@ -19,20 +20,11 @@ export const envSchema = z.object({
     .min(1)
     .default('./data')
     .describe('Files, settings and the data of a Redis that Tiercel starts'),
-  REDIS_URL: z
-    .string()
-    .regex(/^(rediss?|unix):\/\//, 'must start with redis://, rediss:// or unix://')
-    .refine((url) => url.startsWith('unix:') || URL.canParse(url), 'is not a valid URL')
-    .optional()
-    .describe('The Redis to use; without it one is started'),
-  COMFYUI_URL: serverUrl
+  REDIS_URL: redisUrl.optional().describe('The Redis to use; without it one is started'),
+  COMFYUI_URL: comfyUiUrl
     .optional()
     .describe('A ComfyUI server that serves everything when the file names no tiers'),
-  REDIS_PREFIX: z
-    .string()
-    .regex(/^[\w.-]{1,64}$/)
-    .default('tiercel')
-    .describe('Start of every Redis key and channel'),
+  REDIS_PREFIX: shortName.default('tiercel').describe('Start of every Redis key and channel'),
   TIERCEL_CONFIG: z
     .string()
     .optional()

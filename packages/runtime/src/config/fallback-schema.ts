@@ -1,6 +1,6 @@
 import { FALLBACK_POLICIES, OMITTABLE } from '@tiercel/contracts';
 import { z } from 'zod';
-import { bytes, count, MIB, ms } from './value-kinds.ts';
+import { bytes, count, DAY_MS, LONGEST_JOB_MS, MIB, ms } from './value-kinds.ts';
 
 export const fallbackSchema = z
   .strictObject({
@@ -16,12 +16,12 @@ export const fallbackSchema = z
       .describe(
         `What image services may leave out of a graph, reported as degraded: ${OMITTABLE.join(', ')}`,
       ),
-    patienceMs: ms(60_000).describe(
+    patienceMs: ms(60_000, LONGEST_JOB_MS).describe(
       'How long a job waits for a paused tier when no other can serve it',
     ),
     breakerFailures: count(3).describe('Failures in a row after which a tier is paused'),
-    breakerOpenMs: ms(5_000).describe('First pause; each failed try after it doubles it'),
-    breakerMaxOpenMs: ms(60_000).describe('Longest pause after failures'),
+    breakerOpenMs: ms(5_000, DAY_MS).describe('First pause; each failed try after it doubles it'),
+    breakerMaxOpenMs: ms(60_000, DAY_MS).describe('Longest pause after failures'),
   })
   .prefault({});
 
@@ -32,7 +32,7 @@ export const cacheSchema = z
       .default(true)
       .describe('Whether results of image services answer for equal later jobs'),
     maxBytes: bytes(1024 * MIB).describe('Files that stored results may refer to, together'),
-    maxAgeMs: ms(86_400_000).describe('How long a result answers for equal jobs'),
-    degradedMaxAgeMs: ms(300_000).describe('The same for degraded results'),
+    maxAgeMs: ms(DAY_MS, 365 * DAY_MS).describe('How long a result answers for equal jobs'),
+    degradedMaxAgeMs: ms(300_000, 365 * DAY_MS).describe('The same for degraded results'),
   })
   .prefault({});

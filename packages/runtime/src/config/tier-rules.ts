@@ -1,3 +1,5 @@
+import { findHeaderProblem } from './address-kinds.ts';
+
 /** Drivers of tiers: what a tier of each must and may name besides its name. */
 export const TIER_DRIVERS = [
   'openai',
@@ -81,4 +83,19 @@ export function findTierProblems(
       field === 'urls' ? `${tier.driver} takes no servers` : `${tier.driver} takes no ${field}`;
     return [{ field, message }];
   });
+}
+
+/** What is wrong with a key: most are sent as they are, Automatic1111's is a login. */
+export function findKeyProblem(tier: {
+  readonly driver: TierDriver;
+  readonly apiKey?: string | undefined;
+}): string | undefined {
+  const { driver, apiKey } = tier;
+  if (apiKey === undefined) return undefined;
+  if (driver === 'automatic1111') {
+    return /^[^:\r\n]+:[^\r\n]*$/.test(apiKey)
+      ? undefined
+      : 'must be user:password in one line, as --api-auth has it';
+  }
+  return findHeaderProblem(apiKey);
 }

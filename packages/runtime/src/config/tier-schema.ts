@@ -1,14 +1,12 @@
 import { z } from 'zod';
-import { findTierProblems, TIER_DRIVERS } from './tier-rules.ts';
-import { serverUrl } from './value-kinds.ts';
+import { findQueryProblem, normalizeUrl, printableText, serverUrl } from './address-kinds.ts';
+import { findKeyProblem, findTierProblems, TIER_DRIVERS } from './tier-rules.ts';
+import { duration, LONGEST_JOB_MS, shortName } from './value-kinds.ts';
 
 /** One entry of `tiers`. */
 export const tierSchema = z
   .strictObject({
-    name: z
-      .string()
-      .regex(/^[\w.-]{1,64}$/, 'must be 1 to 64 letters, digits, dots, dashes or underscores')
-      .describe('How reports, history and logs name the tier; no two may be the same'),
+    name: shortName.describe('How reports, history and logs name the tier; no two may be the same'),
     driver: z
       .enum(TIER_DRIVERS)
       .describe(
@@ -27,16 +25,11 @@ export const tierSchema = z
       .describe(
         '`openai`, `cloudflare`, `pollinations`: the key; `automatic1111`: `user:password`. Best as `${NAME}` from the environment',
       ),
-    accountId: z.string().min(1).optional().describe('`cloudflare`: the account'),
-    model: z
-      .string()
-      .min(1)
+    accountId: printableText.optional().describe('`cloudflare`: the account'),
+    model: printableText
       .optional()
       .describe('`openai`, `cloudflare`, `pollinations`, `turbo`; `automatic1111`: the checkpoint'),
-    timeoutMs: z
-      .number()
-      .int()
-      .positive()
+    timeoutMs: duration(LONGEST_JOB_MS)
       .optional()
       .describe(
         'Limit for one attempt; without it 60000 for image services, 600000 for `comfyui` and `embedded`',
@@ -49,9 +42,7 @@ export const tierSchema = z
       .describe(
         'Attempts at once on this tier, across all workers; without it 1 for `automatic1111`, else no limit',
       ),
-    quality: z
-      .string()
-      .regex(/^[\w.-]{1,64}$/)
+    quality: shortName
       .optional()
       .describe(
         'Tiers with the same word are equally good: one in place of another is not degraded',
@@ -73,8 +64,18 @@ export const tierSchema = z
     for (const { field, message } of findTierProblems(tier)) {
       context.addIssue({ code: 'custom', path: [field], message });
     }
-    if (new Set(tier.urls).size < tier.urls.length) {
+    if (new Set(tier.urls.map(normalizeUrl)).size < tier.urls.length) {
       context.addIssue({ code: 'custom', path: ['urls'], message: 'names a server twice' });
+    }
+    const keyProblem = findKeyProblem(tier);
+    if (keyProblem !== undefined) {
+      context.addIssue({ code: 'custom', path: ['apiKey'], message: keyProblem });
+    }
+    for (const [index, url] of tier.driver === 'comfyui' ? tier.urls.entries() : []) {
+      const message = findQueryProblem(url);
+      if (message !== undefined) {
+        context.addIssue({ code: 'custom', path: ['urls', index], message });
+      }
     }
   });
 export type TierConfig = z.infer<typeof tierSchema>;

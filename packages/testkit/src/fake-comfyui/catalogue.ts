@@ -4,6 +4,7 @@ import { parseJson, type InputSpec, type NodeInfo, type ObjectInfo } from '@tier
 import type { FakeFiles } from './files.ts';
 import { colourOf } from './pictures.ts';
 import type { NodeValue, RunNode } from './node-class.ts';
+import { API_NODES } from './nodes-api.ts';
 import { IMAGE_NODES } from './nodes-image.ts';
 import { MEDIA_NODES } from './nodes-media.ts';
 import { SAMPLING_NODES } from './nodes-sampling.ts';
@@ -16,13 +17,14 @@ const RUNNERS: Readonly<Record<string, RunNode>> = {
   ...IMAGE_NODES,
   ...SAMPLING_NODES,
   ...MEDIA_NODES,
+  ...API_NODES,
 };
 
 /** The node classes of one server: what /object_info tells of them, and how they run. */
 export class Catalogue {
   readonly #settings: FakeSettings;
   readonly #files: FakeFiles;
-  readonly #classes: ObjectInfo;
+  readonly #own: ObjectInfo;
 
   constructor(settings: FakeSettings, files: FakeFiles) {
     this.#settings = settings;
@@ -33,7 +35,12 @@ export class Catalogue {
       if (info === undefined) throw new Error(`the fake ComfyUI has no node class ${name}`);
       return [name, info] as const;
     });
-    this.#classes = { ...Object.fromEntries(chosen), ...settings.extraClasses };
+    this.#own = Object.fromEntries(chosen);
+  }
+
+  /** Extensions may be added at any time. */
+  get #classes(): ObjectInfo {
+    return { ...this.#own, ...this.#settings.extraClasses };
   }
 
   /** With the choices of now: models, uploads. */

@@ -1,5 +1,6 @@
 import { isJsonObject, type JsonObject, type PromptRejection } from '@tiercel/contracts';
 import { answerWith, type RouteEffect } from './faults.ts';
+import type { FakeComfyUiOptions } from './options.ts';
 import type { FakeWorld } from './world.ts';
 
 /**
@@ -48,6 +49,15 @@ export type FakeControl =
   /** Interrupts of a running prompt are answered and lost, as in ComfyUI's race with its start. */
   | { readonly action: 'ignoreInterrupts'; readonly times: number }
   | { readonly action: 'duplicateFrames' }
+  /** From now on it has this too: models, classes (`extraClasses`), and what else options say it offers. */
+  | { readonly action: 'offer'; readonly options: FakeComfyUiOptions }
+  /** A message to all its sockets, or to those of one client id, as an extension sends it at any time. */
+  | {
+      readonly action: 'sendMessage';
+      readonly type: string;
+      readonly data: JsonObject;
+      readonly to?: string;
+    }
   /** No more faults. What was lost stays lost; silenced sockets are cut. */
   | { readonly action: 'reset' };
 
@@ -121,6 +131,12 @@ export function applyControl(world: FakeWorld, control: FakeControl): void {
       return;
     case 'duplicateFrames':
       sockets.duplicates = true;
+      return;
+    case 'offer':
+      Object.assign(world.settings, control.options);
+      return;
+    case 'sendMessage':
+      sockets.send(control.type, control.data, control.to);
       return;
     case 'reset':
       faults.reset();

@@ -8,6 +8,7 @@ import { encodeProgressText } from './frames-out.ts';
 import type { Journal } from './journal.ts';
 import { NodeCache } from './node-cache.ts';
 import {
+  isOfKind,
   NodeFailure,
   type NodeContext,
   type NodeInputs,
@@ -152,10 +153,32 @@ export class Executor {
     }
     this.#world.journal.record({ kind: 'node', promptId, nodeId });
     const runner = this.#world.catalogue.runner(prompt[nodeId]?.class_type ?? '');
-    const result: NodeResult = await runner(inputs, this.#makeContext(run, nodeId, progress));
+    const blocker = Object.values(inputs).find((value) => isOfKind(value, 'blocked'));
+    const result: NodeResult =
+      blocker === undefined
+        ? await runner(inputs, this.#makeContext(run, nodeId, progress))
+        : this.#block(run, nodeId, blocker.message);
     this.#cache.set(nodeId, { outputs: result.outputs ?? [], ui: result.ui });
     if (result.ui !== undefined) tellExecuted(result.ui);
     progress.finish(nodeId);
+  }
+
+  /** A node that gets a blocker does not run; the first one after it tells its message, and the prompt goes on. */
+  #block(run: Run, nodeId: string, message: string | null): NodeResult {
+    const { promptId, prompt } = run.item;
+    const classType = prompt[nodeId]?.class_type ?? '';
+    if (message !== null) {
+      // Without a timestamp, and to everybody when the prompt has no client.
+      const about = { prompt_id: promptId, node_id: nodeId, node_type: classType, executed: [] };
+      const nothing = { traceback: [], current_inputs: [], current_outputs: [] };
+      const exception = {
+        exception_message: `Execution Blocked: ${message}`,
+        exception_type: 'ExecutionBlocked',
+      };
+      this.#world.sockets.send('execution_error', { ...about, ...exception, ...nothing }, run.sid);
+    }
+    const outputs = this.#world.catalogue.find(classType)?.output ?? [];
+    return { outputs: outputs.map(() => ({ kind: 'blocked', message: null })) };
   }
 
   #makeContext(run: Run, nodeId: string, progress: RunProgress): NodeContext {
@@ -194,7 +217,14 @@ export class Executor {
       ([name, value]): [string, NodeValue | undefined] =>
         isLink(value) ? [name, this.#cache.get(value[0])?.outputs[value[1]]] : [name, value],
     );
-    const hidden = info?.input.hidden?.unique_id === undefined ? [] : [['unique_id', nodeId]];
+    const known: Readonly<Record<string, JsonValue | undefined>> = {
+      UNIQUE_ID: nodeId,
+      AUTH_TOKEN_COMFY_ORG: run.item.extraData.auth_token_comfy_org ?? null,
+      API_KEY_COMFY_ORG: run.item.extraData.api_key_comfy_org ?? null,
+    };
+    const hidden = Object.entries(info?.input.hidden ?? {}).flatMap(([name, kind]) =>
+      typeof kind === 'string' && known[kind] !== undefined ? [[name, known[kind]]] : [],
+    );
     return Object.fromEntries([...inputs, ...hidden]) as NodeInputs; // pairs of such names and values
   }
 

@@ -55,6 +55,16 @@ export class FakeFiles {
     return { filename, subfolder, type };
   }
 
+  /** Writes exactly this file of the output folder; the name may have a subfolder. */
+  saveAs(name: string, bytes: Buffer): OutputRef {
+    const filename = basename(name);
+    const subfolder = name.slice(0, -filename.length).replace(/\/$/, '');
+    const folder = this.#resolve('output', subfolder);
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(join(folder, filename), bytes);
+    return { filename, subfolder, type: 'output' };
+  }
+
   /** Writes another file of the same name but for its extension. */
   saveBeside(saved: OutputRef, extension: string, bytes: Buffer): OutputRef {
     const filename = saved.filename.replace(/[^.]+$/, extension);

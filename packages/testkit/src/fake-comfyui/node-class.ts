@@ -15,7 +15,9 @@ export type NodeValue =
       readonly seed: string;
     }
   | { readonly kind: 'file'; readonly name: string; readonly bytes: Buffer }
-  | { readonly kind: 'opaque'; readonly type: string; readonly name: string };
+  | { readonly kind: 'opaque'; readonly type: string; readonly name: string }
+  /** ComfyUI's ExecutionBlocker: whatever gets it does not run; a message is told once. */
+  | { readonly kind: 'blocked'; readonly message: string | null };
 
 export interface ImageValue {
   readonly kind: 'image';
@@ -84,7 +86,7 @@ export function readKind<K extends 'image' | 'latent' | 'file'>(
   throw new NodeFailure('AttributeError', `no ${kind} was given`);
 }
 
-export function isOfKind<K extends 'image' | 'latent' | 'file'>(
+export function isOfKind<K extends 'image' | 'latent' | 'file' | 'blocked'>(
   value: NodeValue | undefined,
   kind: K,
 ): value is Extract<NodeValue, { kind: K }> {

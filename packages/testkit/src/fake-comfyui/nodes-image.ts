@@ -108,6 +108,11 @@ export const IMAGE_NODES: Readonly<Record<string, RunNode>> = {
     }
     return {};
   },
+  /** Blocks what comes after it, with a message unless that is empty. */
+  BlockBranch: (inputs) => {
+    const message = readText(inputs.message);
+    return { outputs: [{ kind: 'blocked', message: message === '' ? null : message }] };
+  },
   /** Works for `ms` milliseconds; an interrupt ends it at once. 0: not even a timer. */
   RunMs: async (inputs, context) => {
     const end = performance.now() + readNumber(inputs.ms);

@@ -79,6 +79,11 @@ export const MEDIA_NODES: Readonly<Record<string, RunNode>> = {
       outputs: [{ kind: 'opaque', type: 'VHS_FILENAMES', name: file.filename }],
     };
   },
+  /** Names its file as it is told, as the savers of some extensions do, and puts it over one of that name. */
+  SaveAs: (inputs, context) => {
+    const bytes = Buffer.from(readText(inputs.content));
+    return { ui: { files: [context.files.saveAs(readText(inputs.filename), bytes)] } };
+  },
   SaveAudio: (inputs, context) => ({
     ui: { audio: [save(context, inputs, 'flac', inputs.audio)] },
   }),

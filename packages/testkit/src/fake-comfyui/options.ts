@@ -29,10 +29,27 @@ export interface FakeComfyUiOptions {
   readonly previewBytes?: number;
   /** Merged into the device of /system_stats. */
   readonly device?: JsonObject;
+  /** Merged into `system` of /system_stats: versions. */
+  readonly system?: JsonObject;
+  /** Merged into /features. */
+  readonly features?: JsonObject;
+  /** What /node_replacements tells; default: no such route, as before ComfyUI 0.24. They are not applied. */
+  readonly nodeReplacements?: JsonObject | null;
+  /** Id -> entry of /global_subgraphs with its `data`; default: no such route. */
+  readonly subgraphs?: Readonly<Record<string, JsonObject>> | null;
+  readonly i18n?: JsonObject;
+  /** Pack -> names of its example workflows; each is served. */
+  readonly workflowTemplates?: Readonly<Record<string, readonly string[]>>;
+  /** `folder/file` -> what /view_metadata tells of it. */
+  readonly modelMetadata?: Readonly<Record<string, JsonObject>>;
+  /** Models with a preview picture: `folder/file`, in the first folder of that name. */
+  readonly modelPreviews?: readonly string[];
   /** Refuses a prompt_id that is not a canonical lowercase UUID, as ComfyUI 0.38 does; default false. */
   readonly requiresUuid?: boolean;
   /** JSON without Python's spaces, for tests that compare texts; default false. */
   readonly compactJson?: boolean;
+  /** `user:password` that every request must carry, as behind a proxy that asks for it; default: nobody asks. */
+  readonly login?: string;
   /** Whether history outlives the process, which it does not in ComfyUI; default false. */
   readonly keepsHistory?: boolean;
 }
@@ -46,8 +63,10 @@ export function completeOptions(options: FakeComfyUiOptions, folder: string): Fa
   return {
     ...{ name: 'fake', port: 0, classes: [], extraClasses: {}, models: {}, embeddings: [] },
     ...{ checkpoints: [DEFAULT_CHECKPOINT], extensions: ['/extensions/fake/x.js'] },
+    ...{ system: {}, features: {}, nodeReplacements: null, subgraphs: null },
+    ...{ modelMetadata: {}, modelPreviews: [], i18n: {}, workflowTemplates: {} },
     ...{ stepMs: 2, loadMs: 0, historyMs: 0, previewBytes: 0, device: {} },
-    ...{ requiresUuid: false, keepsHistory: false, compactJson: false, folder },
+    ...{ requiresUuid: false, keepsHistory: false, compactJson: false, login: '', folder },
     ...options,
   };
 }

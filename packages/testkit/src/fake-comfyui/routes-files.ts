@@ -22,7 +22,6 @@ export function fileRoutes(world: FakeWorld): Route[] {
     ),
     route('POST', /^\/upload\/image$/, upload),
     route('POST', /^\/upload\/mask$/, upload),
-    route('GET', /^\/view_metadata\/[^/]+$/, () => empty(404)),
   ];
 }
 

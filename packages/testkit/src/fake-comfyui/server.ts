@@ -108,6 +108,12 @@ function isForeign({ headers: { origin, host } }: IncomingMessage): boolean {
   return origin !== undefined && URL.canParse(origin) && new URL(origin).host !== host;
 }
 
+/** A proxy in front asks for a login, and this request has another or none. */
+function isLockedOut({ settings }: FakeWorld, { headers }: IncomingMessage): boolean {
+  const expected = `Basic ${Buffer.from(settings.login).toString('base64')}`;
+  return settings.login !== '' && headers.authorization !== expected;
+}
+
 async function serveRequest(
   world: FakeWorld,
   routes: readonly Route[],
@@ -121,6 +127,11 @@ async function serveRequest(
   if (body === undefined) return; // the client has gone
   if (path === '/__control' || path === '/__state') {
     send(response, answerTest(world, path, body));
+    return;
+  }
+  if (isLockedOut(world, incoming)) {
+    const refusal = text(401, 'Unauthorized');
+    send(response, { ...refusal, headers: { ...refusal.headers, 'www-authenticate': 'Basic' } });
     return;
   }
   const key = `${method} ${path}`;
@@ -194,7 +205,15 @@ async function acceptSocket(
   if (effect?.kind === 'slow') await sleep(effect.ms);
   const isSocketPath = new URL(url, 'http://x').pathname === '/ws';
   const refusal =
-    effect?.kind === 'answer' ? effect.status : isForeign(request) ? 403 : isSocketPath ? 0 : 404;
+    effect?.kind === 'answer'
+      ? effect.status
+      : isLockedOut(world, request)
+        ? 401
+        : isForeign(request)
+          ? 403
+          : isSocketPath
+            ? 0
+            : 404;
   if (effect?.kind === 'swallow' || effect?.kind === 'truncate') {
     socket.destroy();
   } else if (refusal !== 0) {

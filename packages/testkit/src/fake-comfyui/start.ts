@@ -46,6 +46,8 @@ export interface FakeComfyUi {
   ): Promise<void>;
   rejectPrompts(rejection: PromptRejection, times?: number): Promise<void>;
   outOfMemory(nodeId?: string): Promise<void>;
+  offer(options: FakeComfyUiOptions): Promise<void>;
+  sendMessage(type: string, data: JsonObject, to?: string): Promise<void>;
   sendGarbage(what: FakeGarbage, times?: number): Promise<void>;
   hangRoute(path: string, times?: number): Promise<void>;
   pauseExecution(): Promise<void>;
@@ -116,6 +118,9 @@ export async function startFakeComfyUi(options: FakeComfyUiOptions = {}): Promis
       control({ action: 'failRoute', path, ...answer, ...often(times) }),
     rejectPrompts: (rejection, times) =>
       control({ action: 'rejectPrompts', rejection, ...often(times) }),
+    offer: (added) => control({ action: 'offer', options: added }),
+    sendMessage: (type, data, to) =>
+      control({ action: 'sendMessage', type, data, ...(to === undefined ? {} : { to }) }),
     outOfMemory: (nodeId) =>
       control({ action: 'outOfMemory', ...(nodeId === undefined ? {} : { nodeId }) }),
     sendGarbage: (what, times) => control({ action: 'sendGarbage', what, ...often(times) }),

@@ -1,0 +1,228 @@
+import { Worker } from 'node:worker_threads';
+import { AppError, type ErrorCode, type JsonObject } from '@tiercel/contracts';
+import type { Logger } from '@tiercel/runtime';
+import type { Catalogue } from '../catalogue.ts';
+import type { LookAgain } from '../look-again.ts';
+import { examineEdit, type ExaminedEdit } from './examine-edit.ts';
+import { examinePrompt, type ExaminedPrompt, type PromptRules } from './examine-prompt.ts';
+import type { Body } from './read-blocks.ts';
+
+export interface ThreadData {
+  readonly dataDir: string;
+  readonly maxNodes: number;
+  readonly maxValues: number;
+}
+
+/** What the thread examines, one after the other. */
+export type ThreadTask =
+  | {
+      readonly kind: 'prompt';
+      readonly id: number;
+      readonly blocks: Blocks;
+      readonly usageSource: string | undefined;
+    }
+  | { readonly kind: 'edit'; readonly id: number; readonly blocks: Blocks };
+
+export type ThreadRequest =
+  | ThreadTask
+  | { readonly kind: 'catalogue'; readonly text: string; readonly nodeReplacements: JsonObject }
+  /** The answer to `doubtful`; what was found is told before it. */
+  | { readonly kind: 'looked'; readonly id: number; readonly hasServers: boolean };
+
+export interface ThreadReply {
+  readonly id: number;
+  /** Not the end: the servers of these classes are to be looked at again. */
+  readonly doubtful?: readonly string[];
+  readonly examined?: ExaminedPrompt | ExaminedEdit;
+  readonly refused?: { readonly code: ErrorCode; readonly message: string };
+  /** An error of ours, as text for the log. */
+  readonly failed?: string;
+}
+
+type Blocks = readonly Uint8Array<ArrayBuffer>[];
+
+/** Memory is given back when no large body has come for this long. */
+const IDLE_MS = 60_000;
+/** A body of 100 MiB with all the values it may have takes a third of this. */
+const MAX_HEAP_MB = 1_536;
+
+/** Reads what prompts and edits of the queue say: small bodies at once, large ones in another thread. */
+export class BodyExaminer {
+  readonly #catalogue: Catalogue;
+  readonly #looks: Pick<LookAgain, 'ask'>;
+  readonly #data: ThreadData;
+  readonly #fileExists: PromptRules['fileExists'];
+  readonly #log: Logger;
+  #thread: JsonThread | undefined;
+
+  constructor(dependencies: {
+    catalogue: Catalogue;
+    looks: Pick<LookAgain, 'ask'>;
+    fileExists: PromptRules['fileExists'];
+    data: ThreadData;
+    log: Logger;
+  }) {
+    this.#catalogue = dependencies.catalogue;
+    this.#looks = dependencies.looks;
+    this.#fileExists = dependencies.fileExists;
+    this.#data = dependencies.data;
+    this.#log = dependencies.log;
+  }
+
+  /** @throws AppError bad_json, bad_request, body_too_large, prompt_too_large */
+  async examinePrompt(body: Body, usageSource: string | undefined): Promise<ExaminedPrompt> {
+    if (body.kind === 'small') {
+      const { maxNodes, maxValues } = this.#data;
+      return await examinePrompt(
+        { bytes: body.bytes, usageSource },
+        {
+          ...{ maxNodes, maxValues },
+          classes: () => this.#catalogue,
+          lookAgain: (classNames) => this.#looks.ask(classNames),
+          fileExists: this.#fileExists,
+        },
+      );
+    }
+    const thread = this.#ensureThread();
+    thread.tellCatalogue();
+    const { blocks } = body;
+    return (await thread.ask({ kind: 'prompt', blocks, usageSource })) as ExaminedPrompt; // of its kind
+  }
+
+  /** @throws AppError bad_json, bad_request, body_too_large */
+  async examineEdit(body: Body): Promise<ExaminedEdit> {
+    if (body.kind === 'small') return examineEdit(body.bytes, this.#data.maxValues);
+    return (await this.#ensureThread().ask({
+      kind: 'edit',
+      blocks: body.blocks,
+    })) as ExaminedEdit; // of its kind
+  }
+
+  async stop(): Promise<void> {
+    await this.#thread?.stop();
+  }
+
+  #ensureThread(): JsonThread {
+    this.#thread ??= new JsonThread({
+      catalogue: this.#catalogue,
+      looks: this.#looks,
+      data: this.#data,
+      log: this.#log,
+      onEnd: () => {
+        this.#thread = undefined;
+      },
+    });
+    return this.#thread;
+  }
+}
+
+interface Waiting {
+  readonly resolve: (examined: ExaminedPrompt | ExaminedEdit) => void;
+  readonly reject: (error: Error) => void;
+}
+
+interface ThreadDeps {
+  readonly catalogue: Catalogue;
+  readonly looks: Pick<LookAgain, 'ask'>;
+  readonly data: ThreadData;
+  readonly log: Logger;
+  readonly onEnd: () => void;
+}
+
+/** What is asked of the thread, without its number. */
+type Question<Task = ThreadTask> = Task extends ThreadTask ? Omit<Task, 'id'> : never;
+
+/** One life of the thread. */
+class JsonThread {
+  readonly #worker: Worker;
+  readonly #catalogue: Catalogue;
+  readonly #looks: Pick<LookAgain, 'ask'>;
+  readonly #log: Logger;
+  readonly #onEnd: () => void;
+  readonly #waiting = new Map<number, Waiting>();
+  readonly #idle: NodeJS.Timeout;
+  #lastId = 0;
+  #catalogueKey = '';
+
+  constructor({ catalogue, looks, data, log, onEnd }: ThreadDeps) {
+    this.#catalogue = catalogue;
+    this.#looks = looks;
+    this.#log = log;
+    this.#onEnd = onEnd;
+    this.#worker = new Worker(new URL('./json-thread.js', import.meta.url), {
+      workerData: data,
+      resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MB },
+    });
+    this.#worker.unref();
+    this.#worker.on('message', (reply: ThreadReply) => {
+      if (reply.doubtful === undefined) this.#settle(reply);
+      else void this.#lookAgain(reply.id, reply.doubtful);
+    });
+    this.#worker.on('error', (error: NodeJS.ErrnoException) => {
+      this.#end(error);
+    });
+    this.#idle = setTimeout(() => {
+      if (this.#waiting.size > 0) this.#idle.refresh();
+      else void this.stop();
+    }, IDLE_MS);
+    this.#idle.unref();
+  }
+
+  /** Only when it has changed: it may hold thousands of classes. */
+  tellCatalogue(): void {
+    const { key, nodeReplacements } = this.#catalogue;
+    if (key === this.#catalogueKey) return;
+    this.#catalogueKey = key;
+    this.#post({ kind: 'catalogue', text: this.#catalogue.classesText(), nodeReplacements });
+  }
+
+  /** The blocks are given away. */
+  ask(question: Question): Promise<ExaminedPrompt | ExaminedEdit> {
+    this.#idle.refresh();
+    this.#lastId += 1;
+    const id = this.#lastId;
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject });
+      const transferred = question.blocks.map(({ buffer }) => buffer);
+      this.#worker.postMessage({ ...question, id } satisfies ThreadTask, transferred);
+    });
+  }
+
+  async #lookAgain(id: number, classNames: readonly string[]): Promise<void> {
+    const hasServers = await this.#looks.ask(classNames);
+    this.tellCatalogue();
+    this.#post({ kind: 'looked', id, hasServers });
+  }
+
+  async stop(): Promise<void> {
+    this.#end(new Error('stopped'));
+    await this.#worker.terminate();
+  }
+
+  #post(request: ThreadRequest): void {
+    this.#worker.postMessage(request);
+  }
+
+  #settle({ id, examined, refused, failed }: ThreadReply): void {
+    const waiting = this.#waiting.get(id);
+    this.#waiting.delete(id);
+    if (examined !== undefined) waiting?.resolve(examined);
+    else if (refused !== undefined) waiting?.reject(new AppError(refused.code, refused.message));
+    else waiting?.reject(new Error(failed));
+  }
+
+  #end(error: NodeJS.ErrnoException): void {
+    clearTimeout(this.#idle);
+    this.#onEnd();
+    const isMemory = error.code === 'ERR_WORKER_OUT_OF_MEMORY';
+    if (this.#waiting.size > 0) this.#log.warn({ err: error }, 'reading large bodies failed');
+    for (const { reject } of this.#waiting.values()) {
+      reject(
+        isMemory
+          ? new AppError('body_too_large', 'The body takes too much memory to be read.')
+          : new AppError('internal', 'The body could not be read.', { cause: error }),
+      );
+    }
+    this.#waiting.clear();
+  }
+}

@@ -1,0 +1,228 @@
+import { createHash } from 'node:crypto';
+import {
+  FALLBACK_POLICIES,
+  AppError,
+  isFallbackPolicy,
+  isJsonObject,
+  joinMembers,
+  keyText,
+  promptId,
+  SECRET_MEMBERS,
+  sliceMembers,
+  stringifyJson,
+  type JsonObject,
+  type JsonValue,
+  type PromptId,
+} from '@tiercel/contracts';
+import { rejectMissingPrompt } from '@tiercel/graph';
+import { v4 as uuid } from 'uuid';
+import { judgePrompt, type JudgeDeps } from './judge-prompt.ts';
+import { decodeBody, parseBody } from './parse-body.ts';
+
+const MAX_ID_LENGTH = 1_024;
+
+export interface PromptRules extends JudgeDeps {
+  readonly maxNodes: number;
+  readonly maxValues: number;
+}
+
+/** A POST /prompt, as far as it is read here. */
+export interface PromptRequest {
+  readonly bytes: Uint8Array;
+  /** What the request names as its program, in its header Comfy-Usage-Source. */
+  readonly usageSource: string | undefined;
+}
+
+/** Who a prompt is. */
+interface PromptIdentity {
+  readonly id: PromptId;
+  /** Whether the caller chose it. */
+  readonly isOwnId: boolean;
+  /** SHA-256 of the body. */
+  readonly bodyHash: string;
+}
+
+/** JSON text, or its bytes when it comes from another thread. */
+export type LongText = string | Uint8Array<ArrayBuffer>;
+
+/** What the body of a POST /prompt comes to, in texts that are stored or sent as they are. */
+export type ExaminedPrompt =
+  | {
+      readonly kind: 'rejected';
+      /** Undefined when the body holds no prompt at all. */
+      readonly identity: PromptIdentity | undefined;
+      /** Whether it brought a number of its own. */
+      readonly isNumbered: boolean;
+      /** The body of the 400. */
+      readonly rejectionText: LongText;
+    }
+  | {
+      readonly kind: 'valid';
+      readonly identity: PromptIdentity;
+      readonly number: number | undefined;
+      readonly front: boolean;
+      readonly clientId: string | undefined;
+      readonly promptText: LongText;
+      /** extra_data with client_id, without secrets. */
+      readonly extraText: LongText;
+      readonly secretsText: string | undefined;
+      readonly outputIds: readonly string[];
+      readonly nodeErrorsText: string;
+      readonly workflowId: string | undefined;
+    };
+
+/**
+ * Reads and validates the body of a POST /prompt. Runs in the API's own thread for small bodies, and in
+ * another one for large.
+ * @throws AppError bad_json, bad_request, body_too_large, prompt_too_large
+ */
+export async function examinePrompt(
+  { bytes, usageSource }: PromptRequest,
+  rules: PromptRules,
+): Promise<ExaminedPrompt> {
+  const text = decodeBody(bytes);
+  const body = parseBody(text, rules.maxValues);
+  if (!isJsonObject(body) || body.prompt === undefined) {
+    const rejectionText = stringifyJson(rejectMissingPrompt(body));
+    return { kind: 'rejected', identity: undefined, isNumbered: false, rejectionText };
+  }
+  const identity = {
+    id: readPromptId(body),
+    isOwnId: body.prompt_id !== undefined,
+    bodyHash: createHash('sha256').update(bytes).digest('base64'),
+  };
+  const number = readNumber(body);
+  checkSize(body.prompt, rules.maxNodes);
+  const targets = readTargets(body);
+  const members = sliceMembers(text);
+  const given = { prompt: body.prompt, text: members.get('prompt') ?? '{}', targets };
+  const { promptText, validated } = await judgePrompt(given, rules);
+  if (!validated.ok) {
+    const rejectionText = stringifyJson(validated.rejection);
+    return { kind: 'rejected', identity, isNumbered: number !== undefined, rejectionText };
+  }
+  const extra = readExtra(body, members, usageSource);
+  return {
+    kind: 'valid',
+    ...{ identity, number },
+    front: isTruthy(body.front),
+    clientId: extra.clientId,
+    promptText,
+    extraText: extra.text,
+    secretsText: extra.secrets,
+    outputIds: validated.outputs,
+    nodeErrorsText: stringifyJson(validated.nodeErrors),
+    workflowId: readWorkflowId(body),
+  };
+}
+
+function readPromptId(body: JsonObject): PromptId {
+  const given = body.prompt_id;
+  if (given === undefined || given === null) return promptId(uuid());
+  const text = typeof given === 'string' ? given : stringifyJson(given);
+  if (text.length > MAX_ID_LENGTH) {
+    throw new AppError('bad_request', `prompt_id is longer than ${MAX_ID_LENGTH} characters.`);
+  }
+  return promptId(text);
+}
+
+/** Python's float(): numbers, numeric strings, booleans. */
+function readNumber(body: JsonObject): number | undefined {
+  const given = body.number;
+  if (given === undefined) return undefined;
+  const isNumeric =
+    typeof given === 'number' ||
+    typeof given === 'bigint' ||
+    typeof given === 'boolean' ||
+    (typeof given === 'string' && given.trim() !== '');
+  const value = isNumeric ? Number(given) : NaN;
+  if (!Number.isFinite(value)) {
+    throw new AppError('bad_request', 'number must be a finite number.');
+  }
+  return value;
+}
+
+function isTruthy(value: JsonValue | undefined): boolean {
+  return Array.isArray(value) ? value.length > 0 : Boolean(value);
+}
+
+function readTargets(body: JsonObject): string[] | undefined {
+  const given = body.partial_execution_targets;
+  if (given === undefined || given === null) return undefined;
+  if (!Array.isArray(given)) {
+    throw new AppError('bad_request', 'partial_execution_targets must be a list of node ids.');
+  }
+  return given.map((id: JsonValue) => (typeof id === 'string' ? id : stringifyJson(id)));
+}
+
+function checkSize(prompt: JsonValue | undefined, maxNodes: number): void {
+  if (!isJsonObject(prompt)) return;
+  const nodes = Object.keys(prompt).length;
+  if (nodes <= maxNodes) return;
+  throw new AppError(
+    'prompt_too_large',
+    `The prompt has ${nodes} nodes; the limit is ${maxNodes}.`,
+  );
+}
+
+interface Extra {
+  readonly text: string;
+  readonly clientId: string | undefined;
+  readonly secrets: string | undefined;
+}
+
+/**
+ * extra_data as it will be shown: with client_id, without credentials, all else as written.
+ * @param usageSource ComfyUI (0.24) takes it unless the body says it
+ */
+function readExtra(
+  body: JsonObject,
+  members: ReadonlyMap<string, string>,
+  usageSource: string | undefined,
+): Extra {
+  const given = body.extra_data;
+  if (given !== undefined && given !== null && !isJsonObject(given)) {
+    throw new AppError('bad_request', 'extra_data must be an object.');
+  }
+  if (given !== undefined && given !== null) checkRouting(given);
+  const parts = sliceMembers(members.get('extra_data') ?? '{}');
+  const secret = SECRET_MEMBERS.flatMap((name) => {
+    const value = parts.get(name);
+    parts.delete(name);
+    return value === undefined ? [] : [`${JSON.stringify(name)}:${value}`];
+  });
+  if (usageSource !== undefined && usageSource !== '' && !parts.has('comfy_usage_source')) {
+    parts.set('comfy_usage_source', JSON.stringify(usageSource));
+  }
+  const clientText = members.get('client_id');
+  if (clientText !== undefined) parts.set('client_id', clientText);
+  // As ComfyUI: a client_id beside the prompt wins over one in extra_data, even a null.
+  const inner = isJsonObject(given) ? given.client_id : undefined;
+  const client = body.client_id === undefined ? inner : body.client_id;
+  return {
+    text: joinMembers(parts),
+    clientId:
+      client === undefined || client === null
+        ? undefined
+        : keyText(typeof client === 'string' ? client : stringifyJson(client)),
+    secrets: secret.length === 0 ? undefined : `{${secret.join(',')}}`,
+  };
+}
+
+/** What the caller says about tiers and stored results: a word that means nothing is no default. */
+function checkRouting({ fallback, cache }: JsonObject): void {
+  if (fallback !== undefined && fallback !== null && !isFallbackPolicy(fallback)) {
+    const words = FALLBACK_POLICIES.join(', ');
+    throw new AppError('bad_request', `extra_data.fallback must be one of: ${words}.`);
+  }
+  if (cache !== undefined && cache !== null && typeof cache !== 'boolean') {
+    throw new AppError('bad_request', 'extra_data.cache must be true or false.');
+  }
+}
+
+function readWorkflowId(body: JsonObject): string | undefined {
+  const path = ['extra_data', 'extra_pnginfo', 'workflow', 'id'];
+  let value: JsonValue | undefined = body;
+  for (const name of path) value = isJsonObject(value) ? value[name] : undefined;
+  return typeof value === 'string' && value !== '' ? keyText(value) : undefined;
+}

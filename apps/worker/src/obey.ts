@@ -1,0 +1,22 @@
+import type { ComfyUiBackend } from '@tiercel/backends';
+import { isJsonObject, parseJson } from '@tiercel/contracts';
+import type { ControlMessage } from '@tiercel/events';
+import type { Announcer } from './announcer.ts';
+
+/**
+ * Does what an order to all workers asks for.
+ * @throws SyntaxError when the order holds what is no JSON
+ */
+export async function obey(
+  message: ControlMessage,
+  pools: readonly Pick<ComfyUiBackend, 'free' | 'look'>[],
+  announcer: Pick<Announcer, 'tellLook'>,
+): Promise<void> {
+  if (message.type === 'look') {
+    await Promise.all(pools.map((pool) => pool.look(message.wish)));
+    announcer.tellLook(message.id);
+    return;
+  }
+  const body = parseJson(message.body);
+  if (isJsonObject(body)) await Promise.all(pools.map((pool) => pool.free(body)));
+}

@@ -1,0 +1,74 @@
+import { PictureError } from '../picture-error.ts';
+import { runNative } from '../work/native-turns.ts';
+import { decodeAnimation } from './apng.ts';
+import { decodeBmp } from './bmp.ts';
+import { openPicture, type RawFrame } from './open-picture.ts';
+import { orientFrame } from './orient-frame.ts';
+import { unreadable, type PictureHeader, type PictureSource } from './read-header.ts';
+
+/**
+ * Decodes the frames of a picture in memory, upright, as 8-bit samples with colours as they are stored. A frame is
+ * only good until the next one is asked for.
+ * @param source its content is bytes
+ * @param header what readHeader said of it
+ * @throws PictureError unreadable; the reason of the signal
+ */
+export async function* decodeFrames(
+  source: PictureSource,
+  header: PictureHeader,
+  signal?: AbortSignal,
+): AsyncGenerator<RawFrame> {
+  try {
+    yield* decode(source, header, signal);
+  } catch (cause) {
+    if (signal?.aborted || cause instanceof PictureError) throw cause;
+    throw unreadable(source.name, header.format, cause);
+  }
+}
+
+async function* decode(
+  { content }: PictureSource,
+  header: PictureHeader,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<RawFrame> {
+  const { format, width, height, orientation, pages, bmp, animation } = header;
+  const maxPixels = width * height * pages.length;
+  if (bmp !== undefined && typeof content !== 'string') {
+    yield await decodeBmp(content, bmp, signal);
+    return;
+  }
+  if (animation !== undefined) {
+    for await (const frame of decodeAnimation(animation, signal)) {
+      yield await orientFrame(frame, orientation, signal);
+    }
+    return;
+  }
+  if (pages.length > 1 && format !== 'tiff') {
+    // Frames build on one another, so all are decoded at once: a column of them.
+    const column = await readRaw(openPicture(content, { pages: 'all', maxPixels }), maxPixels);
+    const frameHeight = column.height / pages.length;
+    const bytes = column.width * frameHeight * column.channels;
+    for (const page of pages.keys()) {
+      const data = column.data.subarray(page * bytes, (page + 1) * bytes);
+      yield await orientFrame({ ...column, height: frameHeight, data }, orientation, signal);
+    }
+    return;
+  }
+  for (const page of pages) {
+    signal?.throwIfAborted();
+    const picture = openPicture(content, { maxPixels, ...(page > 0 && { pages: page }) });
+    yield await readRaw(picture.autoOrient(), width * height);
+  }
+}
+
+async function readRaw(picture: ReturnType<typeof openPicture>, pixels: number): Promise<RawFrame> {
+  const { data, info } = await runNative(pixels, () =>
+    picture.toColourspace('srgb').raw({ depth: 'uchar' }).toBuffer({ resolveWithObject: true }),
+  );
+  return {
+    width: info.width,
+    height: info.height,
+    channels: info.channels,
+    data,
+  };
+}

@@ -1,0 +1,25 @@
+import { openBlack, openPicture } from '../decode/open-picture.ts';
+import { runNative } from '../work/native-turns.ts';
+
+/**
+ * A mask as services want it that take it from the alpha of a picture: see-through where the mask is white, black
+ * elsewhere.
+ * @param mask PNG of our own
+ * @returns PNG of the same size
+ */
+export async function invertToAlpha(mask: Uint8Array): Promise<Uint8Array> {
+  const { width, height } = await openPicture(mask).metadata();
+  return runNative(width * height, async () => {
+    const alpha = await openPicture(mask)
+      .removeAlpha()
+      .toColourspace('b-w')
+      .extractChannel(0)
+      .negate()
+      .raw()
+      .toBuffer();
+    return openBlack(width, height)
+      .joinChannel(alpha, { raw: { width, height, channels: 1 } })
+      .png()
+      .toBuffer();
+  });
+}

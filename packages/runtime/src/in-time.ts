@@ -1,0 +1,21 @@
+import { startTimer } from './timers.ts';
+
+/** What was waited for took longer than its limit. It may still come to its end, unheard. */
+export const LATE = Symbol('late');
+
+/** Waits for something, but no longer than `limitMs`. @throws what it throws within that time */
+export async function inTime<T>(work: Promise<T>, limitMs: number): Promise<T | typeof LATE> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<typeof LATE>((resolve) => {
+    timer = startTimer(() => {
+      resolve(LATE);
+    }, limitMs);
+  });
+  // Nobody listens any more when it fails after its time.
+  work.catch(() => undefined);
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

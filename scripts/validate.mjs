@@ -1,0 +1,92 @@
+// npm run -s validate: says of prompt files whether a ComfyUI with this catalogue would take them. One line
+// of JSON a file; exit code 1 when any would be refused. Needs no server and no Redis.
+import { readFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { ensureBuilt, ensureInstalled, fail, reportOnStderr } from './bootstrap.mjs';
+
+const USAGE = `usage: npm run -s validate -- --object-info FILE PROMPT.json...
+  --object-info FILE  what the server answers to GET /object_info; - reads it from standard input
+  PROMPT.json         a prompt in ComfyUI's API format, or a whole body of POST /prompt`;
+
+const { objectInfoFile, promptFiles } = readArguments();
+reportOnStderr();
+await ensureInstalled();
+await ensureBuilt();
+const { isJsonObject, parseJson, stringifyJson } =
+  await import('../packages/contracts/dist/index.js');
+const { validatePrompt } = await import('../packages/graph/dist/index.js');
+
+const objectInfo = readCatalogue(objectInfoFile);
+for (const file of promptFiles) {
+  const result = await judge(file);
+  if (!result.ok) process.exitCode = 1;
+  console.log(stringifyJson({ file, ...result }));
+}
+
+function readArguments() {
+  let parsed;
+  try {
+    const options = { 'object-info': { type: 'string' }, help: { type: 'boolean', short: 'h' } };
+    parsed = parseArgs({ options, allowPositionals: true });
+  } catch (error) {
+    fail(`${error.message}\n${USAGE}`, 64);
+  }
+  const { values, positionals } = parsed;
+  if (values.help) {
+    console.log(USAGE);
+    process.exit(0);
+  }
+  if (values['object-info'] === undefined) fail(`--object-info is missing\n${USAGE}`, 64);
+  if (positionals.length === 0) fail(`no prompt is given\n${USAGE}`, 64);
+  return { objectInfoFile: values['object-info'], promptFiles: positionals };
+}
+
+function readCatalogue(path) {
+  let catalogue;
+  try {
+    catalogue = readJson(path === '-' ? 0 : path);
+  } catch (error) {
+    fail(`Cannot read ${path === '-' ? 'the catalogue' : path}: ${describe(error)}`, 66);
+  }
+  const isCatalogue =
+    isJsonObject(catalogue) &&
+    Object.values(catalogue).some((info) => isJsonObject(info) && isJsonObject(info.input));
+  if (!isCatalogue) fail(`${path} is no catalogue: GET /object_info answers with one.`, 66);
+  return catalogue;
+}
+
+async function judge(file) {
+  let body;
+  try {
+    body = readJson(file);
+  } catch (error) {
+    return refuse('invalid_json', `The file cannot be read: ${describe(error)}`);
+  }
+  const isBody = isJsonObject(body) && isJsonObject(body.prompt) && !('class_type' in body.prompt);
+  const targets = isBody ? body.partial_execution_targets : undefined;
+  const result = await validatePrompt(isBody ? body.prompt : body, {
+    objectInfo,
+    ...(Array.isArray(targets) ? { targets: targets.map(String) } : {}),
+    fileExists: async (name, listed) => mayExist(name, listed),
+  });
+  if (result.ok) return { ok: true, error: null, node_errors: result.nodeErrors };
+  return { ok: false, ...result.rejection };
+}
+
+/** The list names what lies in the input folder itself; of other folders only the server knows. */
+function mayExist(annotatedName, listed) {
+  const isElsewhere = /[\\/]/.test(annotatedName) || /\[\w+\]$/.test(annotatedName);
+  return listed === undefined || isElsewhere || listed.includes(annotatedName);
+}
+
+function refuse(type, message) {
+  return { ok: false, error: { type, message, details: '', extra_info: {} }, node_errors: {} };
+}
+
+function readJson(path) {
+  return parseJson(readFileSync(path, 'utf8').replace(/^\uFEFF/, ''));
+}
+
+function describe(error) {
+  return error instanceof SyntaxError ? `it is not JSON (${error.message})` : error.message;
+}
