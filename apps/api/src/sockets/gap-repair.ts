@@ -69,7 +69,7 @@ export class GapRepair implements GapListener {
         if (told === undefined) continue;
         this.#from = undefined;
         const ms = Date.now() - this.#since;
-        log.warn({ ms, ...told }, 'the subscription had a gap; sockets are up to date again');
+        log.info({ ms, ...told }, 'the subscription had a gap; sockets are up to date again');
         await refreshStatus();
       } catch (error) {
         log.debug({ err: error }, 'the records cannot be read yet');
