@@ -13,7 +13,7 @@ import { lastMessage, post, slow, waitForEnd } from './prompts.ts';
 
 /** What becomes of a prompt on a ComfyUI server when the worker that sent it dies (issue 3). */
 
-const SHORT_LOCK = 'queue: { lockMs: 1000 }\n';
+const SHORT_LOCK = 'queue: { lockMs: 2500 }\n';
 
 /** The last step of the sampler that a socket was told. */
 function lastStep(socket: EventRecorder): number {

@@ -318,7 +318,7 @@ describe('stored results', () => {
 describe('when a process dies', () => {
   test('a worker killed in the middle of a call loses no job', async () => {
     const { api, primary, system } = await startFallbackSystem({
-      config: 'queue: { lockMs: 1000 }\n',
+      config: 'queue: { lockMs: 2500 }\n',
     });
     primary.setFault('hang');
     const id = await post(api, textToImage());

@@ -23,7 +23,7 @@ import {
 /** Invariants 1, 2 and 4: with real processes, killed at the worst moments. */
 
 const NODES = { NODES_DIR: 'tests/fixtures/nodes' };
-const QUICK_LOCKS = 'queue: { lockMs: 1000 }\n';
+const QUICK_LOCKS = 'queue: { lockMs: 2500 }\n';
 
 afterEach(stopEverything);
 

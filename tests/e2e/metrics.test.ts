@@ -31,7 +31,7 @@ beforeAll(async () => {
     apis: 2,
     workers: 0,
     env: { NODES_DIR: 'tests/fixtures/nodes', WORKER_CONCURRENCY: '2' },
-    configYaml: 'queue: { maxPending: 3, lockMs: 1000 }\n',
+    configYaml: 'queue: { maxPending: 3, lockMs: 2500 }\n',
   });
   apis = system.apis.map((process) => ({ process, url: process.url }));
   workers = [await startScrapedWorker(), await startScrapedWorker()];

@@ -17,7 +17,7 @@ import { post, slow, waitForEnd } from './prompts.ts';
 /** What a client sees of a job's progress never goes back, whatever becomes of its attempts. */
 
 const NODES = { NODES_DIR: 'tests/fixtures/nodes' };
-const SHORT_LOCK = 'queue: { lockMs: 1000 }\n';
+const SHORT_LOCK = 'queue: { lockMs: 2500 }\n';
 
 afterEach(stopEverything);
 

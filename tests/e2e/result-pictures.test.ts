@@ -174,7 +174,7 @@ describe('a result picture', () => {
 
   test('is sent once although its worker is killed and the job runs again', async () => {
     const system = await startSystem({
-      ...{ env: NODES, configYaml: 'queue: { lockMs: 1000 }\n' },
+      ...{ env: NODES, configYaml: 'queue: { lockMs: 2500 }\n' },
     });
     const socket = await connectSocket(system.url, { clientId: 'c' });
     const id = await post(http(system.url), sendPictures({ count: 20, delay: 0.05 }), {

@@ -52,7 +52,7 @@ beforeAll(async () => {
   const [user, password] = LOGIN.split(':').map(encodeURIComponent);
   const address = server.url.replace('://', `://${user}:${password}@`);
   system = await startSystem({
-    configYaml: `tiers: [{ name: gpu, driver: comfyui, urls: ['${address}'] }]\nqueue: { lockMs: 1000 }\n`,
+    configYaml: `tiers: [{ name: gpu, driver: comfyui, urls: ['${address}'] }]\nqueue: { lockMs: 2500 }\n`,
     env: { LOG_LEVEL: 'trace' },
   });
   api = http(system.url);
