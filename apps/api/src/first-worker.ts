@@ -26,10 +26,10 @@ export class FirstWorker {
 
   /**
    * Resolves when prompts can be validated.
-   * @param gone aborted when nobody waits for the answer any more
+   * @param whenGone makes a signal that is aborted when nobody waits for the answer any more
    * @throws AppError no_worker_known when that takes too long, or too many wait for it
    */
-  async wait(gone: AbortSignal): Promise<void> {
+  async wait(whenGone: () => AbortSignal): Promise<void> {
     if (await this.#catalogue.isKnown()) return;
     if (this.#held >= MAX_HELD) throw notYet(5);
     this.#held += 1;
@@ -38,7 +38,8 @@ export class FirstWorker {
       late.abort();
     }, this.#waitMs);
     try {
-      if (!(await this.#catalogue.whenKnown(AbortSignal.any([gone, late.signal])))) throw notYet(5);
+      if (!(await this.#catalogue.whenKnown(AbortSignal.any([whenGone(), late.signal]))))
+        throw notYet(5);
     } finally {
       clearTimeout(timer);
       this.#held -= 1;

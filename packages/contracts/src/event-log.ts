@@ -33,28 +33,24 @@ ${luaNames('events', 'state', 'ends', 'pictures')}
 ${luaNames('job_channel', 'client_channel', 'everyone_channel')}
 local MAX_SLOTS, MAX_ENDS, MAX_PICTURES = 300, 10000, 1000
 
-local function keep_in_stream(id, entry, fields, bytes, limits)
+-- Returns the bytes of the stream afterwards. An entry for each batch at most: none is too many before the limit.
+local function keep_in_stream(id, batch, fields, bytes, limits)
+  local entry = batch .. '-0'
   redis.call('XADD', events_key(id), entry, unpack(fields))
-  local total = redis.call('HINCRBY', state_key(id), 'bytes', bytes)
-  while total > limits.bytes or redis.call('XLEN', events_key(id)) > limits.batches do
+  while bytes > limits.bytes or
+      tonumber(batch) > limits.batches and redis.call('XLEN', events_key(id)) > limits.batches do
     local oldest = redis.call('XRANGE', events_key(id), '-', '+', 'COUNT', 1)[1]
-    if oldest[1] == entry then return end
-    local freed = 0
-    for i = 2, #oldest[2], 2 do freed = freed + #oldest[2][i] end
+    if oldest[1] == entry then break end
+    for i = 2, #oldest[2], 2 do bytes = bytes - #oldest[2][i] end
     redis.call('XDEL', events_key(id), oldest[1])
-    total = redis.call('HINCRBY', state_key(id), 'bytes', -freed)
   end
+  return string.format('%.0f', bytes)
 end
 
 -- A graph of thousands of nodes gets no slots for further ones.
-local function keep_in_slots(id, slots)
-  local is_full = redis.call('HLEN', state_key(id)) > MAX_SLOTS
-  for i = 1, #slots, 2 do
-    local is_of_a_node = string.find(slots[i], ' ', 1, true)
-    if not is_full or not is_of_a_node or redis.call('HEXISTS', state_key(id), slots[i]) == 1 then
-      redis.call('HSET', state_key(id), slots[i], slots[i + 1])
-    end
-  end
+local function has_room(id, slot)
+  if not string.find(slot, ' ', 1, true) then return true end
+  return redis.call('HLEN', state_key(id)) <= MAX_SLOTS or redis.call('HEXISTS', state_key(id), slot) == 1
 end
 
 local function keep_unsent(client_id, pictures, limits)
@@ -67,15 +63,10 @@ local function keep_unsent(client_id, pictures, limits)
   redis.call('EXPIRE', pictures_key(client_id), limits.seconds)
 end
 
-local function next_batch(id)
-  local batch = redis.call('HINCRBY', state_key(id), 'batch', 1)
-  if batch > 1 then return batch end
-  -- Entries of an earlier version are numbered by the clock: go on behind them.
+-- Entries of an earlier version are numbered by the clock: the first batch goes on behind them.
+local function newest_entry(id)
   local newest = redis.call('XREVRANGE', events_key(id), '+', '-', 'COUNT', 1)[1]
-  if not newest then return batch end
-  batch = tonumber(string.match(newest[1], '^%d+')) + 1
-  redis.call('HSET', state_key(id), 'batch', string.format('%.0f', batch))
-  return batch
+  return newest and string.match(newest[1], '^%d+') or 0
 end
 
 -- client: 'n' = none given, 'y' .. id = given.
@@ -84,32 +75,37 @@ end
 -- limits: { batches, bytes, seconds } of what is kept; seconds after the end, and of unsent pictures.
 local function emit(id, kind, client, limits, frames)
   local has_client, client_id = string.sub(client, 1, 1) == 'y', string.sub(client, 2)
-  local entry = string.format('%.0f-0', next_batch(id))
+  local last_batch, kept_bytes = unpack(redis.call('HMGET', state_key(id), 'batch', 'bytes'))
+  local batch = string.format('%.0f', tonumber(last_batch or newest_entry(id)) + 1)
+  local state = { 'batch', batch }
   local head = kind .. ' ' .. cjson.encode(id)
   if kind == 'T' and not (has_client and client_id == '') then
     local place = redis.call('XADD', ends_key, 'MAXLEN', '~', MAX_ENDS, '*', 'id', id, 'client', client)
     head = head .. ' ' .. place
   end
   local lines, wide = { head }, { head }
-  local fields, slots, pictures, bytes = {}, {}, {}, 0
+  local fields, pictures, bytes = {}, {}, tonumber(kept_bytes or 0)
   for i, frame in ipairs(frames) do
     local text, mark, slot = frame[1], string.sub(frame[2], 1, 1), string.sub(frame[2], 2)
-    local line = mark == '-' and '- ' .. text or entry .. '.' .. (i - 1) .. ' ' .. text
+    local line = mark == '-' and '- ' .. text or batch .. '-0.' .. (i - 1) .. ' ' .. text
     if mark == '' or mark == '+' then
       fields[#fields + 1] = i - 1
       fields[#fields + 1] = text
       bytes = bytes + #text
     end
-    if mark == '=' or mark == '+' then
-      slots[#slots + 1] = slot
-      slots[#slots + 1] = line
+    if (mark == '=' or mark == '+') and has_room(id, slot) then
+      state[#state + 1] = slot
+      state[#state + 1] = line
     end
     if string.sub(slot, 1, 8) == 'picture ' then pictures[#pictures + 1] = line end
     lines[#lines + 1] = line
     if frame[3] == 1 then wide[#wide + 1] = line end
   end
-  if #fields > 0 then keep_in_stream(id, entry, fields, bytes, limits) end
-  if #slots > 0 then keep_in_slots(id, slots) end
+  if #fields > 0 then
+    state[#state + 1] = 'bytes'
+    state[#state + 1] = keep_in_stream(id, batch, fields, bytes, limits)
+  end
+  redis.call('HSET', state_key(id), unpack(state))
   if kind == 'T' then
     redis.call('EXPIRE', events_key(id), limits.seconds)
     redis.call('EXPIRE', state_key(id), limits.seconds)

@@ -48,7 +48,7 @@ export function createPromptRoutes(deps: PromptDependencies): Route[] {
 async function postPrompt(req: Request, res: Response, deps: PromptDependencies): Promise<void> {
   const { producer } = deps;
   const body = await readBlocks(req, deps.maxBodyBytes);
-  await deps.firstWorker.wait(goneSignal(res));
+  await deps.firstWorker.wait(() => goneSignal(res));
   const source = req.headers[USAGE_SOURCE];
   const usageSource = typeof source === 'string' ? source : undefined;
   const examined = await deps.examiner.examinePrompt(body, usageSource);
