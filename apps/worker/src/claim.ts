@@ -1,6 +1,6 @@
-import { Stopped, type StopReason } from '@tiercel/backends';
 import type { ClaimId } from '@tiercel/contracts';
 import { createClaimId, type TakenJob } from '@tiercel/queue';
+import { Stopped, type StopReason } from '@tiercel/routing';
 
 /**
  * A worker's right to run a job now, as long as nobody else has taken the job: permit, job and attempt. What

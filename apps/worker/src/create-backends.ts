@@ -1,15 +1,9 @@
-import {
-  createComfyUiBackend,
-  createEmbeddedBackend,
-  createServiceBackend,
-  toPublicUrl,
-  type Backend,
-  type ComfyUiBackend,
-  type Tier,
-} from '@tiercel/backends';
+import { type ComfyUiBackend, createComfyUiBackend, toPublicUrl } from '@tiercel/comfyui';
 import { AppError, type WorkerId } from '@tiercel/contracts';
+import { createServiceBackend } from '@tiercel/image-services';
 import {
   createBuiltinNodes,
+  createEmbeddedBackend,
   createRegistry,
   loadPlugins,
   NodeCache,
@@ -17,12 +11,13 @@ import {
   type NodeRegistry,
 } from '@tiercel/nodes';
 import { MemoryBudget } from '@tiercel/pictures';
+import type { Backend, Tier } from '@tiercel/routing';
 import {
   inTime,
   LATE,
+  type RunningProcess,
   systemClock,
   TIER_RULES,
-  type RunningProcess,
   type TierConfig,
 } from '@tiercel/runtime';
 import type { FileStore } from '@tiercel/storage';

@@ -5,7 +5,7 @@ import {
   createPollinationsService,
   createTurboService,
   type ImageService,
-} from '@tiercel/backends';
+} from '@tiercel/image-services';
 import { systemClock, TIER_RULES, type TierConfig, type TierDriver } from '@tiercel/runtime';
 
 type ServiceDriver = Exclude<TierDriver, 'comfyui' | 'embedded'>;

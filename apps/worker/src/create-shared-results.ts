@@ -1,4 +1,5 @@
-import { ResultCache, SharedResults } from '@tiercel/backends';
+import { outputKeys } from '@tiercel/nodes';
+import { ResultCache, SharedResults } from '@tiercel/routing';
 import type { RunningProcess } from '@tiercel/runtime';
 import type { FileStore } from '@tiercel/storage';
 import type { Backends } from './create-backends.ts';
@@ -25,8 +26,10 @@ export function createSharedResults(
   });
   return new SharedResults({
     cache,
-    registry,
-    files,
+    outputKeys: ({ graph, promptText, outputIds }) => {
+      const { signal } = new AbortController();
+      return outputKeys({ graph, promptText, outputs: outputIds, registry, files, signal });
+    },
     sizeOf: async (ref) => (await files.find(ref))?.size ?? 0,
   });
 }

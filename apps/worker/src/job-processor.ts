@@ -1,35 +1,35 @@
-import {
-  JobError,
-  NOTHING,
-  RoutingFailed,
-  serviceError,
-  Stopped,
-  type AttemptContext,
-  type TierRouter,
-} from '@tiercel/backends';
-import {
-  type JobResult,
-  type PermitId,
-  type ServiceReport,
-  type TerminalEvent,
-  type WorkerId,
+import type {
+  JobResult,
+  PermitId,
+  ServiceReport,
+  TerminalEvent,
+  WorkerId,
 } from '@tiercel/contracts';
 import type { EventPublisher, ToldBefore } from '@tiercel/events';
 import {
-  createClaimId,
   type Consumer,
+  createClaimId,
   type FinishReply,
   type NextTaker,
   type PermitLease,
   type TakenJob,
 } from '@tiercel/queue';
 import {
+  type AttemptContext,
+  JobError,
+  NOTHING,
+  RoutingFailed,
+  serviceError,
+  Stopped,
+  type TierRouter,
+} from '@tiercel/routing';
+import {
+  type Clock,
   clockFrom,
   isRedisUnavailable,
+  type Logger,
   startTimer,
   untilServed,
-  type Clock,
-  type Logger,
 } from '@tiercel/runtime';
 import { Claim } from './claim.ts';
 import { JobReporter } from './job-reporter.ts';

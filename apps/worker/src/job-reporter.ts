@@ -1,15 +1,15 @@
 import {
   isJsonObject,
-  PICTURE_TYPE,
-  plainNode,
   type JobEvent,
   type JsonValue,
+  PICTURE_TYPE,
+  plainNode,
   type ServiceReport,
   type UiOutput,
   type WireEvent,
 } from '@tiercel/contracts';
-import type { AttemptListener, PreviewPicture, StoredPicture } from '@tiercel/backends';
 import type { EventPublisher, EventScope, ToldBefore } from '@tiercel/events';
+import type { AttemptListener, PreviewPicture, StoredPicture } from '@tiercel/routing';
 import type { Clock, Logger } from '@tiercel/runtime';
 import { ToldProgress } from './told-progress.ts';
 

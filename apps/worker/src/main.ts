@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
-import { TierBoard, TierRouter } from '@tiercel/backends';
 import { SECRET_MEMBERS, workerId } from '@tiercel/contracts';
 import { AnnouncementBoard, EventPublisher, EventSubscriber } from '@tiercel/events';
 import {
@@ -11,6 +10,7 @@ import {
   Producer,
   Sweeper,
 } from '@tiercel/queue';
+import { TierBoard, TierRouter } from '@tiercel/routing';
 import {
   blockedMs,
   createSecretMask,

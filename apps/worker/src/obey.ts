@@ -1,4 +1,4 @@
-import type { ComfyUiBackend } from '@tiercel/backends';
+import type { ComfyUiBackend } from '@tiercel/comfyui';
 import { isJsonObject, parseJson } from '@tiercel/contracts';
 import type { ControlMessage } from '@tiercel/events';
 import type { Announcer } from './announcer.ts';

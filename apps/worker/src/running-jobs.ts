@@ -1,5 +1,5 @@
-import type { StopReason } from '@tiercel/backends';
 import type { PermitId, PromptId } from '@tiercel/contracts';
+import type { StopReason } from '@tiercel/routing';
 import type { Claim } from './claim.ts';
 
 /** How long a bell that found nobody is remembered. */

@@ -1,14 +1,14 @@
+import { type AttemptReport, isAppError, type TerminalEvent } from '@tiercel/contracts';
+import type { TakenJob } from '@tiercel/queue';
 import {
   AttemptStopped,
   describeAttempt,
   JobError,
   NOTHING,
-  serviceError,
   type PartialResult,
+  serviceError,
   type StopReason,
-} from '@tiercel/backends';
-import { isAppError, type AttemptReport, type TerminalEvent } from '@tiercel/contracts';
-import type { TakenJob } from '@tiercel/queue';
+} from '@tiercel/routing';
 
 /** How a run that did not succeed is told: execution_interrupted or execution_error. */
 export function describeFailure(

@@ -1,10 +1,10 @@
-import type { RouterObserver, Tier, TierBoard } from '@tiercel/backends';
 import {
+  type BreakerState,
   countAttempt,
   createTierCounts,
-  type BreakerState,
   type TierCounts,
 } from '@tiercel/contracts';
+import type { RouterObserver, Tier, TierBoard } from '@tiercel/routing';
 import type { Clock, TierReading } from '@tiercel/runtime';
 
 /** Counts what the router does, by tier. */

@@ -1,6 +1,6 @@
-import type { AttemptRequest } from '@tiercel/backends';
 import { isFallbackPolicy, isJsonObject, parseJson, type PromptGraph } from '@tiercel/contracts';
 import { openSecrets, type TakenJob } from '@tiercel/queue';
+import type { AttemptRequest } from '@tiercel/routing';
 
 /** A queued job as tiers see it. The API has validated its texts. */
 export function toAttemptRequest(

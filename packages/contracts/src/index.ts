@@ -1,3 +1,4 @@
+export type { AttemptClass } from './attempt-class.ts';
 export {
   announcementSchema,
   deviceSchema,
@@ -57,6 +58,7 @@ export type { InputSpec, NodeInfo, ObjectInfo } from './node-info.ts';
 export {
   FILE_TYPES,
   isFileType,
+  listOutputFiles,
   type FileType,
   type NewOutput,
   type OutputNaming,

@@ -41,3 +41,23 @@ export interface NewOutput {
   readonly width?: number;
   readonly height?: number;
 }
+
+/** The stored files that a node's `ui` names, under whatever key. */
+export function listOutputFiles(ui: UiOutput | undefined): OutputRef[] {
+  return Object.values(ui ?? {})
+    .flatMap((items) => (Array.isArray(items) ? (items as unknown[]) : []))
+    .filter(isOutputRef);
+}
+
+function isOutputRef(value: unknown): value is OutputRef {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    'filename' in value &&
+    typeof value.filename === 'string' &&
+    'subfolder' in value &&
+    typeof value.subfolder === 'string' &&
+    'type' in value &&
+    isFileType(value.type)
+  );
+}

@@ -1,6 +1,10 @@
 export { createBuiltinNodes, sketchClasses } from './builtins/create-builtin-nodes.ts';
+export {
+  createEmbeddedBackend,
+  type EmbeddedBackendOptions,
+} from './driver/create-embedded-backend.ts';
+export { runInExecutor, type Executor } from './driver/run-in-executor.ts';
 export { embeddedModels } from './embedded-models.ts';
-export { listOutputFiles } from './executor/cached-results.ts';
 export {
   executeGraph,
   type ExecutionRequest,
@@ -16,7 +20,6 @@ export {
 } from './executor/execution-errors.ts';
 export { NodeCache } from './executor/node-cache.ts';
 export { outputKeys, type OutputKeysRequest } from './executor/output-keys.ts';
-export { raceAbort } from './executor/race-abort.ts';
 export type {
   FingerprintContext,
   HiddenInput,

@@ -39,3 +39,4 @@ export {
 } from './supervised.ts';
 export { serveMetrics } from './metrics-server.ts';
 export { sleep, startInterval, startTimer } from './timers.ts';
+export { raceAbort } from './race-abort.ts';

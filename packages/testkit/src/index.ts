@@ -10,6 +10,7 @@ export {
 } from './fake-services/automatic1111.ts';
 export { startFakeCloudflare, type FakeCloudflareOptions } from './fake-services/cloudflare.ts';
 export type { FakeServiceOrder, FakeServiceState } from './fake-services/control.ts';
+export { expectedClass, type Expectation } from './fake-services/expected-classes.ts';
 export { FAKE_FAULTS, type FakeFault, type FakeFaultName } from './fake-services/faults.ts';
 export { startFakeOpenAi, type FakeOpenAiOptions } from './fake-services/openai.ts';
 export {
@@ -19,6 +20,7 @@ export {
 export type { FakeService, FakeServiceOptions } from './fake-services/service.ts';
 export { startFakeTurbo } from './fake-services/turbo.ts';
 export type { WireFile, WireRequest } from './fake-services/wire.ts';
+export { fileOf } from './file-of.ts';
 export { isAlive } from './is-alive.ts';
 export type { Frame, PreviewFrame, ProgressTextFrame, TextFrame, UnknownFrame } from './frames.ts';
 export { startRedisProxy, type RedisProxy } from './redis-proxy.ts';

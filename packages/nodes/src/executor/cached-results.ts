@@ -1,4 +1,4 @@
-import { isFileType, type OutputRef, type UiOutput } from '@tiercel/contracts';
+import { listOutputFiles, type OutputRef } from '@tiercel/contracts';
 import type { CachedResult, NodeCache } from './node-cache.ts';
 
 /**
@@ -22,24 +22,4 @@ export async function findCachedResults(
     else cache.delete(key);
   }
   return found;
-}
-
-/** The stored files that a node's `ui` names, under whatever key. */
-export function listOutputFiles(ui: UiOutput | undefined): OutputRef[] {
-  return Object.values(ui ?? {})
-    .flatMap((items) => (Array.isArray(items) ? (items as unknown[]) : []))
-    .filter(isOutputRef);
-}
-
-function isOutputRef(value: unknown): value is OutputRef {
-  return (
-    typeof value === 'object' &&
-    value !== null &&
-    'filename' in value &&
-    typeof value.filename === 'string' &&
-    'subfolder' in value &&
-    typeof value.subfolder === 'string' &&
-    'type' in value &&
-    isFileType(value.type)
-  );
 }

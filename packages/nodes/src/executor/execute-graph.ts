@@ -6,6 +6,7 @@ import {
   type UiOutput,
 } from '@tiercel/contracts';
 import { createPacer, type MemoryBudget } from '@tiercel/pictures';
+import { raceAbort } from '@tiercel/runtime';
 import type { NodeDefinition, ReportedPreview } from '../node-definition.ts';
 import type { NodeRegistry } from '../registry.ts';
 import { computeCacheKeys } from './cache-keys.ts';
@@ -13,7 +14,6 @@ import { findCachedResults } from './cached-results.ts';
 import { ExecutionInterrupted, type GraphResult } from './execution-errors.ts';
 import { checkGraph, readGraphNodes, type GraphNode } from './graph-nodes.ts';
 import type { CachedResult, NodeCache } from './node-cache.ts';
-import { raceAbort } from './race-abort.ts';
 import { openRunMemory } from './run-memory.ts';
 import { listNeeds, runNode } from './run-node.ts';
 import { createRunState } from './run-state.ts';

@@ -1,8 +1,8 @@
+import { raceAbort } from '@tiercel/runtime';
 import type { FingerprintContext, NodeDefinition, NodeInputs } from '../node-definition.ts';
 import { computeCacheKeys } from './cache-keys.ts';
 import type { ExecutionRequest, NodeFiles } from './execute-graph.ts';
 import { readGraphNodes } from './graph-nodes.ts';
-import { raceAbort } from './race-abort.ts';
 
 export type OutputKeysRequest = Pick<
   ExecutionRequest,

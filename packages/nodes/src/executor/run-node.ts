@@ -1,6 +1,7 @@
 import { isAppError, stringifyJson } from '@tiercel/contracts';
 import { pictureKind } from '@tiercel/graph';
 import { MemoryLimitError, PictureError } from '@tiercel/pictures';
+import { raceAbort } from '@tiercel/runtime';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describeValue } from '../describe-value.ts';
 import type { NodeContext, NodeInputs, NodeResult } from '../node-definition.ts';
@@ -10,7 +11,6 @@ import type { ExecutionRequest } from './execute-graph.ts';
 import { ExecutionInterrupted, NodeExecutionError } from './execution-errors.ts';
 import type { GraphNode } from './graph-nodes.ts';
 import type { CachedResult } from './node-cache.ts';
-import { raceAbort } from './race-abort.ts';
 import type { RunMemory } from './run-memory.ts';
 import type { RunState } from './run-state.ts';
 

@@ -1,0 +1,311 @@
+import { randomUUID } from 'node:crypto';
+import type { Device, JsonObject, LookWish, ObjectInfo, WireEvent } from '@tiercel/contracts';
+import { pictureKind } from '@tiercel/graph';
+import {
+  AttemptError,
+  type AttemptRequest,
+  type AttemptResult,
+  type Backend,
+  goesOnElsewhere,
+  isClaimLost,
+  mayTryNextTier,
+  type TierAttemptContext,
+} from '@tiercel/routing';
+import type { Clock, Logger, Redis } from '@tiercel/runtime';
+import { CallerNames, recallNames } from './caller-names.ts';
+import { ComfyRequestError } from './comfy-errors.ts';
+import { forgetPrompt } from './forget-prompt.ts';
+import { openServer } from './open-server.ts';
+import { createOfferDescriber, readNote, supports, type Note } from './pool.ts';
+import type { PoolServer } from './pool-server.ts';
+import { PromptRun, type RunOptions } from './prompt-run.ts';
+import { toPublicUrl } from './public-url.ts';
+import type { Harvester } from './harvest.ts';
+import type { InputFiles } from './push-inputs.ts';
+import { ServerSlots } from './slots.ts';
+import { submitPrompt, TRANSFER_TIMEOUT_MS } from './submit-prompt.ts';
+import { takePlace, type Place } from './take-place.ts';
+
+export interface ComfyUiBackendOptions {
+  readonly name: string;
+  /** May hold logins. */
+  readonly urls: readonly string[];
+  readonly timeoutMs: number;
+  /** Unique per worker process: frames come to this client id, or to one that begins with it. */
+  readonly clientId: string;
+  /** Of the installation: names servers whose URLs hold a login. */
+  readonly secretKey: Uint8Array;
+  readonly files: Pick<Harvester, 'saveOutput'> & InputFiles;
+  readonly redis: Redis;
+  readonly prefix: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly run: RunOptions;
+  /** How long a job waits for a server that can run it when none is up. */
+  readonly unavailableMs: number;
+}
+
+/** What the pool offers, for the worker's announcement. */
+export interface PoolOffer {
+  readonly objectInfo: ObjectInfo;
+  readonly models: Readonly<Record<string, readonly string[]>>;
+  readonly embeddings: readonly string[];
+  readonly extensions: readonly string[];
+  readonly devices: readonly (Device & { readonly server: string })[];
+  readonly servers: readonly {
+    readonly url: string;
+    /** With the login, if it has one: to be sealed before it leaves the process. */
+    readonly address: string;
+    readonly healthy: boolean;
+  }[];
+  /** `system` of each server that is up, as it said last. */
+  readonly systems: readonly JsonObject[];
+  readonly features: readonly JsonObject[];
+  readonly nodeReplacements: readonly JsonObject[];
+}
+
+export interface ComfyUiBackend extends Backend {
+  offer(): PoolOffer;
+  /** @param listener called when what the pool offers has changed */
+  onOffer(listener: () => void): void;
+  /** @param listener called with what a server says to everybody, in one of the workers that hear it */
+  onMessage(listener: (event: WireEvent) => void): void;
+  /** Looks at the servers again. Resolves when each has been asked from now on, or does not answer. */
+  look(wish: LookWish): Promise<void>;
+  /** Passes POST /free on to every server. */
+  free(body: JsonObject): Promise<void>;
+  /** Resolves when every server has been asked once what it can do. */
+  ready(): Promise<void>;
+  /** Servers come and go while jobs run: a removed one keeps what it has and gets nothing more. */
+  setServers(urls: readonly string[]): void;
+  close(): void;
+}
+
+/** Servers of the pool that one attempt may lose before the tier gives up. */
+const MAX_SERVERS = 3;
+
+/**
+ * A server whose output folder was tidied up still names the files of nodes that it has cached. Models stay
+ * loaded.
+ */
+const FORGET_RESULTS = { unload_models: false, free_memory: true };
+
+/** A pool of ComfyUI servers as one tier. */
+export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBackend {
+  let tellOffer = (): void => undefined;
+  let tellMessage: (event: WireEvent) => void = () => undefined;
+  const open = (address: string): PoolServer =>
+    openServer(address, {
+      ...options,
+      onChange: () => {
+        tellOffer();
+      },
+      onMessage: (event) => {
+        tellMessage(event);
+      },
+    });
+  const pool: PoolServer[] = options.urls.map(open);
+  const describeOffer = createOfferDescriber();
+  /** Taken off the pool, with prompts of ours still on them. */
+  const leaving = new Set<PoolServer>();
+  const slots = new ServerSlots(options.redis, options.prefix);
+  const nameOf = (url: string) => toPublicUrl(url, options.secretKey);
+  // A note of an earlier version names the server by its address.
+  const find = (noted: string) => [...pool, ...leaving].find(({ url }) => url === nameOf(noted));
+
+  const run = async (
+    request: AttemptRequest,
+    context: TierAttemptContext,
+  ): Promise<AttemptResult> => {
+    let note = readNote(request.note);
+    const tried = new Map<string, AttemptError>();
+    for (let lost = 0; ; lost += 1) {
+      if (lost > 0) context.listener.runBegins();
+      const noted = note === undefined ? undefined : find(note.server);
+      const lease = randomUUID();
+      const place =
+        noted === undefined
+          ? await takePlace(pool, slots, lease, {
+              graph: request.graph,
+              signal: context.signal,
+              tried,
+              // Another tier serves the job sooner than a server that is away.
+              unavailableMs: context.hasAlternative ? 0 : options.unavailableMs,
+              tier: options.name,
+              clock: options.clock,
+            })
+          : { server: noted, slot: await slots.acquireOver(noted.url, lease, context.signal) };
+      try {
+        const result = await runOn(place, request, context, noted === undefined ? undefined : note);
+        place.server.noteSuccess();
+        return result;
+      } catch (error) {
+        noteFailure(place.server, error, context.signal);
+        if (!(error instanceof AttemptError) || context.signal.aborted) throw error;
+        if (lost + 1 >= MAX_SERVERS || !mayTryNextTier(error.class)) throw error;
+        if (isFileGone(error)) {
+          await place.server.client.free(FORGET_RESULTS).catch(() => undefined);
+        } else {
+          tried.set(place.server.url, error);
+        }
+        note = undefined;
+      } finally {
+        place.slot.release().catch(() => undefined);
+      }
+    }
+  };
+
+  const runOn = async (
+    { server, slot }: Place,
+    request: AttemptRequest,
+    context: TierAttemptContext,
+    found: Note | undefined,
+  ): Promise<AttemptResult> => {
+    const upstreamId = found?.id ?? randomUUID();
+    const { client } = server;
+    // This worker had it before: whoever had it since has listened under the client id that it was sent with.
+    if (found !== undefined) server.leaveClientId(found.clientId);
+    const ownId = server.clientId;
+    /** Where the prompt's frames go; undefined when a note of an earlier version does not say. */
+    const clientId = found === undefined ? ownId : found.clientId;
+    const isOwn = (): boolean => clientId === server.clientId;
+    let stopListening: (() => void) | undefined;
+    const callerNames =
+      found === undefined
+        ? new CallerNames()
+        : await recallNames(request, server.abilities?.objectInfo ?? {}, options.files);
+    const promptRun = new PromptRun({
+      upstreamId,
+      promptId: request.promptId,
+      server: {
+        readHistory: (id) => client.readHistory(id),
+        readQueue: () => client.readQueue(),
+        interrupt: (id) => client.interrupt(id),
+        deletePending: (id) => client.deletePending(id),
+        abandon: () => {
+          server.abandon(upstreamId);
+        },
+        leave: () => {
+          slot.release().catch(() => undefined);
+        },
+        renewSocket: () => {
+          if (isOwn()) server.renewSocket();
+        },
+        noteSilence: () => {
+          if (clientId === undefined || isOwn()) return;
+          // This worker has left the id meanwhile, for the sake of another prompt.
+          if (stopListening === undefined) stopListening = server.listenAs(clientId);
+          else server.renewInherited(clientId);
+        },
+      },
+      context,
+      harvester: {
+        download: (file, use) =>
+          client.download(
+            file,
+            ({ bytes }) => use(callerNames.restoreIn(bytes)),
+            context.signal,
+            TRANSFER_TIMEOUT_MS,
+          ),
+        // A name is no secret's place either, and the file would not be found under another one.
+        saveOutput: (output) =>
+          options.files.saveOutput({ ...output, prefix: context.mask.text(output.prefix) }),
+      },
+      kindOf: (nodeId, { mediaType }) => {
+        const classType = request.graph[nodeId]?.class_type ?? '';
+        const info = server.abilities?.objectInfo[classType];
+        // A node that the server made while it ran, of a class that nobody can tell: samplers draw JPEGs.
+        if (info === undefined) return mediaType === 'image/png' ? 'result' : 'sampling';
+        return pictureKind(info);
+      },
+      options: options.run,
+    });
+    server.attach(upstreamId, promptRun);
+    const unmask = server.masks.add(context.mask);
+    if (clientId !== undefined && !isOwn()) stopListening = server.listenAs(clientId);
+    let isInHistory = false;
+    let isOver = true;
+    try {
+      if (found === undefined) {
+        const { files } = options;
+        const submission = { upstreamId, request, context, clientId: ownId, files, callerNames };
+        await submitPrompt(server, submission);
+      } else {
+        promptRun.onGap();
+      }
+      const result = await promptRun.finish();
+      isInHistory = true;
+      return result;
+    } catch (error) {
+      isOver = !(error instanceof AttemptError);
+      // Whatever it still does with the prompt is of no use to anybody.
+      if (!isOver && !context.signal.aborted) server.abandon(upstreamId);
+      throw error;
+    } finally {
+      server.detach(upstreamId, promptRun);
+      unmask();
+      stopListening?.();
+      if (isClaimLost(context.signal)) server.leaveClientId(clientId);
+      if (!goesOnElsewhere(context.signal)) {
+        // Not before the job's end is on record: should this worker die now, the next one reads it there.
+        void (isOver ? context.recorded : Promise.resolve()).then(() =>
+          forgetPrompt(server, upstreamId, isInHistory),
+        );
+      }
+      if (leaving.has(server) && !server.isBusy) {
+        leaving.delete(server);
+        server.stop();
+      }
+    }
+  };
+
+  return {
+    name: options.name,
+    driver: 'comfyui',
+    timeoutMs: options.timeoutMs,
+    supports: (request) => supports(request, pool),
+    hasOtherServer: () => pool.some((server) => server.isHealthy && !server.isSuspect),
+    run,
+    offer: () => describeOffer(pool),
+    onOffer: (listener) => {
+      tellOffer = listener;
+    },
+    onMessage: (listener) => {
+      tellMessage = listener;
+    },
+    look: async (wish) => {
+      await Promise.all(pool.map((server) => server.look(wish)));
+    },
+    free: async (body) => {
+      await Promise.allSettled(pool.map((server) => server.client.free(body)));
+    },
+    ready: async () => {
+      await Promise.all(pool.map((server) => server.ready()));
+    },
+    setServers: (urls) => {
+      const gone = pool.filter(({ address }) => !urls.includes(address));
+      const added = urls.filter((url) => !pool.some(({ address }) => address === url));
+      const kept = pool.filter(({ address }) => urls.includes(address));
+      pool.splice(0, pool.length, ...kept, ...added.map(open));
+      for (const server of gone) {
+        if (server.isBusy) leaving.add(server);
+        else server.stop();
+      }
+      tellOffer();
+    },
+    close: () => {
+      for (const server of [...pool, ...leaving]) server.stop();
+    },
+  };
+}
+
+/** What is the server's fault: also that the attempt on it ran out of time, not that it was stopped. */
+function noteFailure(server: PoolServer, error: unknown, signal: AbortSignal): void {
+  const failure: unknown = signal.aborted ? signal.reason : error;
+  if (!(failure instanceof AttemptError) || isFileGone(failure)) return;
+  if (mayTryNextTier(failure.class)) server.noteFailure(failure);
+}
+
+function isFileGone(error: AttemptError): boolean {
+  return error instanceof ComfyRequestError && error.class === 'bad_output' && error.status === 404;
+}

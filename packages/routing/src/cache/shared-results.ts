@@ -1,0 +1,112 @@
+import { listOutputFiles, type NodeMeta, type OutputRef } from '@tiercel/contracts';
+import { lowerGraph } from '@tiercel/graph';
+import type { AttemptRequest, Backend } from '../backend.ts';
+import type { StoredResult, StoredResults, Turn } from '../router/stored-results.ts';
+import type { CacheKey } from './cache-key.ts';
+import type { CachedJob } from './cached-job.ts';
+import { isCacheable } from './is-cacheable.ts';
+import type { ResultCache } from './result-cache.ts';
+
+export interface SharedResultsOptions {
+  readonly cache: ResultCache;
+  /** What each output node shows, as keys by node id: equal keys, equal pictures. Undefined: not to be told. */
+  outputKeys(request: AttemptRequest): Promise<ReadonlyMap<string, string> | undefined>;
+  /** Bytes of a stored file; 0 when it is gone. */
+  sizeOf(ref: OutputRef): Promise<number>;
+}
+
+/** Without users everybody who can reach the API is one tenant. */
+const SCOPE = 'open';
+
+/** The result cache as the router uses it: which jobs are equal, and whose turn it is. */
+export class SharedResults implements StoredResults {
+  readonly #options: SharedResultsOptions;
+  /** By graph: the keys of a job are the same on every tier. */
+  readonly #outputs = new WeakMap<object, Promise<CacheKey['outputs'] | undefined>>();
+
+  constructor(options: SharedResultsOptions) {
+    this.#options = options;
+  }
+
+  async find(request: AttemptRequest, backend: Backend): Promise<StoredResult | undefined> {
+    const key = await this.#keyOf(request, backend);
+    const found = key === undefined ? undefined : await this.#options.cache.find(key);
+    return found === undefined ? undefined : toStored(found);
+  }
+
+  async takeTurn(request: AttemptRequest, backend: Backend, signal: AbortSignal): Promise<Turn> {
+    const key = await this.#keyOf(request, backend);
+    if (key === undefined) return { kind: 'run', end: () => Promise.resolve() };
+    const { cache } = this.#options;
+    for (;;) {
+      const flight = await cache.claim(key);
+      if (flight.kind === 'leader') {
+        const end = async (stored: StoredResult | undefined) => {
+          try {
+            if (stored !== undefined) await this.#store(key, backend, stored);
+          } finally {
+            await flight.done();
+          }
+        };
+        return { kind: 'run', end };
+      }
+      if ((await flight.wait(signal)) === 'leader_gone') continue;
+      const found = await cache.find(key);
+      if (found !== undefined) return { kind: 'found', stored: toStored(found) };
+    }
+  }
+
+  async #store(key: CacheKey, backend: Backend, { result, degraded }: StoredResult): Promise<void> {
+    const files = Object.values(result.outputs).flatMap(listOutputFiles);
+    const sizes = await Promise.all(files.map((ref) => this.#options.sizeOf(ref)));
+    const job: CachedJob = {
+      outputs: result.outputs,
+      report: {
+        served_by: { tier: backend.name, driver: backend.driver, model: result.model },
+        degraded,
+        dropped_params: result.droppedParams,
+        changed: result.changedParams ?? [],
+        omitted: result.omitted ?? [],
+      },
+    };
+    const bytes = sizes.reduce((sum, size) => sum + size, 0);
+    await this.#options.cache.store(key, job, { bytes, degraded });
+  }
+
+  async #keyOf(request: AttemptRequest, backend: Backend): Promise<CacheKey | undefined> {
+    const { graph } = request;
+    const outputs = this.#outputs.get(graph) ?? this.#readKeys(request);
+    this.#outputs.set(graph, outputs);
+    const keys = await outputs;
+    if (keys === undefined) return undefined;
+    const { name: tier, cacheModel: model = '' } = backend;
+    return { scope: SCOPE, tier, model, outputs: keys };
+  }
+
+  async #readKeys(request: AttemptRequest): Promise<CacheKey['outputs'] | undefined> {
+    const { graph, outputIds, cache } = request;
+    const { stages } = lowerGraph(graph, outputIds);
+    const extraData = cache === undefined ? undefined : { cache };
+    if (!isCacheable({ stages, extraData })) return undefined;
+    return await this.#options.outputKeys(request);
+  }
+}
+
+function toStored({ outputs, report }: CachedJob): StoredResult {
+  const meta = Object.keys(outputs).map((id): [string, NodeMeta] => [
+    id,
+    { node_id: id, display_node: id, parent_node: null, real_node_id: id },
+  ]);
+  return {
+    degraded: report.degraded,
+    result: {
+      outputs,
+      meta: Object.fromEntries(meta),
+      model: report.served_by.model,
+      droppedParams: report.dropped_params,
+      changedParams: report.changed,
+      omitted: report.omitted,
+      sketch: report.sketch === true,
+    },
+  };
+}

@@ -1,0 +1,34 @@
+export type {
+  AttemptContext,
+  AttemptListener,
+  AttemptRequest,
+  AttemptResult,
+  Backend,
+  BlamedNode,
+  PreviewPicture,
+  StoredPicture,
+  Support,
+  TierAttemptContext,
+} from './backend.ts';
+export { ResultCache } from './cache/result-cache.ts';
+export { SharedResults } from './cache/shared-results.ts';
+export {
+  AttemptError,
+  AttemptStopped,
+  goesOnElsewhere,
+  isClaimLost,
+  JobError,
+  mayTryNextTier,
+  NOTHING,
+  type PartialResult,
+  PAUSES_MS,
+  serviceError,
+  Stopped,
+  type StopReason,
+} from './failures.ts';
+export { LEASE_MS, RENEW_MS } from './lease.ts';
+export type { Tier } from './router/attempt.ts';
+export type { RouterObserver } from './router/observer.ts';
+export { describeAttempt, RoutingFailed } from './router/routing-failed.ts';
+export { TierBoard } from './router/tier-board.ts';
+export { type RoutedResult, TierRouter } from './router/tier-router.ts';

@@ -1,0 +1,129 @@
+import { NO_MASK } from '@tiercel/runtime';
+import type { AttemptContext, AttemptRequest } from '../backend.ts';
+import { AttemptStopped } from '../failures.ts';
+import { Attempt, type AttemptEnd, type Tier } from './attempt.ts';
+import { HeldListener } from './held-listener.ts';
+import { p50, p95 } from './latency.ts';
+import { pause } from './pause.ts';
+import type { BegunAttempt, TierState } from './tier-board.ts';
+import { writeNote } from './tier-note.ts';
+import type { RouterParts } from './tier-router.ts';
+
+interface Hand {
+  readonly parts: RouterParts;
+  readonly request: AttemptRequest;
+  readonly context: AttemptContext;
+  readonly first: { readonly tier: Tier; readonly begun: BegunAttempt | undefined };
+  /** The tier that a second attempt would go to. */
+  readonly next: Tier | undefined;
+  readonly states: ReadonlyMap<string, TierState>;
+}
+
+/**
+ * One attempt, and with hedging a second one elsewhere when the first takes longer than 95 of 100 recent
+ * ones did. The first to have its result wins; the other is cancelled. Returns how each ended.
+ */
+export async function runAttempts(hand: Hand): Promise<AttemptEnd[]> {
+  const { parts, context, first, next } = hand;
+  const race = new Race();
+  const attempt = launch(hand, first, race, { isHeld: false });
+  const recentMs = hand.states.get(first.tier.backend.name)?.recentMs ?? [];
+  const afterMs = first.tier.hedge && next !== undefined ? p95(recentMs) : undefined;
+  const leftMs = hand.request.deadlineMs - parts.clock.now();
+  if (next === undefined || afterMs === undefined || afterMs >= leftMs)
+    return [await attempt.ended];
+
+  const timer = new AbortController();
+  const early = await Promise.race([attempt.ended, pause(afterMs, timer.signal)]);
+  timer.abort();
+  if (early !== undefined || context.signal.aborted) return [early ?? (await attempt.ended)];
+  const begun =
+    next.backend.isLocal === true ? undefined : await beginSecond(hand, next, attempt.id);
+  if (begun === 'no-room') return [await attempt.ended];
+  const second = launch(hand, { tier: next, begun }, race, { isHeld: true });
+  // What the caller is to blame for is told at once, not overruled by luck elsewhere.
+  for (const [one, other] of [
+    [attempt, second],
+    [second, attempt],
+  ] as const) {
+    void one.ended.then(({ outcome }) => {
+      if (outcome.kind === 'failed' && outcome.final) other.outrun();
+    });
+  }
+  return await Promise.all([attempt.ended, second.ended]);
+}
+
+/** The first attempt goes on whatever becomes of the second. */
+async function beginSecond(
+  { parts, context }: Hand,
+  { backend: { name }, concurrency }: Tier,
+  lease: string,
+): Promise<BegunAttempt | 'no-room'> {
+  try {
+    const begun = await parts.board.begin(name, lease, concurrency, context.signal);
+    if (begun === 'full') await parts.board.leave(name, lease);
+    return typeof begun === 'object' ? begun : 'no-room';
+  } catch {
+    return 'no-room';
+  }
+}
+
+function launch(
+  { parts, request, context, next, states }: Hand,
+  { tier, begun }: Hand['first'],
+  race: Race,
+  { isHeld }: { isHeld: boolean },
+): Attempt {
+  const { name, timeoutMs } = tier.backend;
+  const listener = new HeldListener(context.listener, { isHeld });
+  const runner: { attempt?: Attempt } = {};
+  const attempt = new Attempt({
+    tier,
+    begun,
+    request,
+    context: {
+      signal: context.signal,
+      recorded: context.recorded,
+      listener,
+      // The job has one note: it is that of the attempt which began first.
+      remember: (note) => (isHeld ? Promise.resolve() : context.remember(writeNote(name, note))),
+      hasAlternative: next !== undefined && next !== tier,
+      expectedMs: p50(states.get(name)?.recentMs ?? []),
+      claim: () => {
+        race.win(runner.attempt);
+        listener.release();
+      },
+    },
+    // The job's own deadline is its caller's to enforce, and ends it in other words.
+    limitMs: timeoutMs < request.deadlineMs - parts.clock.now() ? timeoutMs : undefined,
+    clock: parts.clock,
+    configMask: parts.configMask ?? NO_MASK,
+  });
+  runner.attempt = attempt;
+  race.join(attempt, listener);
+  return attempt;
+}
+
+/** Two attempts at most, of which one may store its result. */
+class Race {
+  readonly #attempts = new Map<Attempt, HeldListener>();
+  #winner: Attempt | undefined;
+
+  join(attempt: Attempt, listener: HeldListener): void {
+    this.#attempts.set(attempt, listener);
+  }
+
+  /** @throws AttemptStopped when another one has won */
+  win(attempt: Attempt | undefined): void {
+    if (attempt === undefined) return; // it ended before it was launched: nobody to race with
+    this.#winner ??= attempt;
+    if (this.#winner !== attempt) {
+      throw new AttemptStopped({ nodeId: null, nodeType: null, executed: [] });
+    }
+    for (const [other, listener] of this.#attempts) {
+      if (other === attempt) continue;
+      listener.silence();
+      other.outrun();
+    }
+  }
+}

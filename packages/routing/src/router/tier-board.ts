@@ -1,0 +1,135 @@
+import type { RedisNames } from '@tiercel/contracts';
+import { type Clock, type Redis, untilServed } from '@tiercel/runtime';
+import { keepLease, LEASE_MS } from '../lease.ts';
+import { beginAttemptScript, ENTER_ANYHOW, NO_LIMIT } from './lua/begin-attempt.ts';
+import { endAttemptScript } from './lua/end-attempt.ts';
+import { readTiersScript, type TierRow } from './lua/read-tiers.ts';
+import type { BreakerPolicy, Verdict } from './verdict.ts';
+
+/** A tier as the board knows it. */
+export interface TierState {
+  /** Epoch ms by this process's clock; 0 when the breaker is closed. */
+  readonly openUntilMs: number;
+  readonly probing: boolean;
+  readonly reason: string;
+  readonly running: number;
+  readonly waiting: number;
+  /** Durations of recent successful attempts in ms, newest first. */
+  readonly recentMs: readonly number[];
+}
+
+/** A begun attempt: it holds a place, and perhaps the breaker's probe, until it ends. */
+export interface BegunAttempt {
+  end(verdict: Verdict): Promise<void>;
+}
+
+/** Successful attempts whose durations are kept. */
+const SAMPLES = 64;
+/** What was read is used for this long: `begin` checks again, so it can only cost a detour. */
+const FRESH_MS = 200;
+/** State of a tier that nobody uses goes after a day. */
+const IDLE_MS = 86_400_000;
+
+/**
+ * The state of all tiers, shared by all workers through Redis: what one learns serves all. Redis' clock rules:
+ * durations go there and come back, and only here become times of this process's clock.
+ */
+export class TierBoard {
+  readonly #redis: Redis;
+  readonly #names: RedisNames;
+  readonly #clock: Clock;
+  readonly #breaker: BreakerPolicy;
+  #read: { atMs: number; tiers: string; states: ReadonlyMap<string, TierState> } | undefined;
+
+  constructor(dependencies: {
+    redis: Redis;
+    names: RedisNames;
+    clock: Clock;
+    breaker: BreakerPolicy;
+  }) {
+    this.#redis = dependencies.redis;
+    this.#names = dependencies.names;
+    this.#clock = dependencies.clock;
+    this.#breaker = dependencies.breaker;
+  }
+
+  /**
+   * States at most 200 ms old. With a signal it waits while Redis cannot serve.
+   * @throws the signal's reason when it is aborted meanwhile
+   */
+  async read(
+    tiers: readonly string[],
+    signal?: AbortSignal,
+  ): Promise<ReadonlyMap<string, TierState>> {
+    const now = this.#clock.now();
+    const key = tiers.join(' ');
+    if (this.#read?.tiers === key && now - this.#read.atMs < FRESH_MS) return this.#read.states;
+    const { prefix } = this.#names;
+    const ask = (): Promise<readonly TierRow[]> =>
+      readTiersScript.run(this.#redis, { prefix, tiers });
+    const rows = signal === undefined ? await ask() : await untilServed(ask, { signal });
+    const readAt = this.#clock.now();
+    const states = new Map<string, TierState>();
+    for (const [index, name] of tiers.entries()) {
+      const row = rows[index];
+      if (row === undefined) continue;
+      const { openForMs, ...state } = row;
+      states.set(name, { ...state, openUntilMs: openForMs === undefined ? 0 : readAt + openForMs });
+    }
+    this.#read = { atMs: now, tiers: key, states };
+    return states;
+  }
+
+  /** What is read next is new: something was learnt that the last reading did not know. */
+  forget(): void {
+    this.#read = undefined;
+  }
+
+  /**
+   * Takes a place on a tier, one step for all workers. `full` notes that `lease` waits there; ask again
+   * with the same lease, and `leave` when giving up. `over` enters in any case: the tier has the job already.
+   * @throws the signal's reason when it is aborted while Redis cannot serve
+   */
+  async begin(
+    tier: string,
+    lease: string,
+    concurrency: number | 'over' | undefined,
+    signal: AbortSignal,
+  ): Promise<BegunAttempt | 'open' | 'full'> {
+    const limit = concurrency === 'over' ? ENTER_ANYHOW : (concurrency ?? NO_LIMIT);
+    const { prefix } = this.#names;
+    const values = { prefix, tier, lease, lease_ms: LEASE_MS, limit };
+    const answer = await untilServed(() => beginAttemptScript.run(this.#redis, values), { signal });
+    if (answer === 'open' || answer === 'full') return answer;
+    const stop = keepLease(this.#redis, this.#names.tierRunning(tier), lease);
+    return {
+      end: async (verdict) => {
+        stop();
+        const isNews = answer === 'probe' || verdict.kind === 'count' || verdict.kind === 'open';
+        // Commands keep their order: who reads from now on reads what this leaves behind.
+        if (isNews) this.forget();
+        await this.#end(tier, lease, verdict);
+        // A reading that was under way is of before.
+        if (isNews) this.forget();
+      },
+    };
+  }
+
+  /** Waits no longer for a place. */
+  async leave(tier: string, lease: string): Promise<void> {
+    await this.#redis.zrem(this.#names.tierWaiting(tier), lease);
+  }
+
+  async #end(tier: string, lease: string, verdict: Verdict): Promise<void> {
+    const { failures, openMs, maxOpenMs } = this.#breaker;
+    await endAttemptScript.run(this.#redis, {
+      prefix: this.#names.prefix,
+      ...{ tier, lease, verdict: verdict.kind },
+      took_ms: verdict.kind === 'good' ? verdict.ms : '',
+      open_ms: verdict.kind === 'open' ? Math.max(0, verdict.untilMs - this.#clock.now()) : '',
+      reason: 'reason' in verdict ? verdict.reason : '',
+      ...{ failures, first_pause_ms: openMs, longest_pause_ms: maxOpenMs },
+      ...{ samples: SAMPLES, idle_ms: IDLE_MS },
+    });
+  }
+}
