@@ -3,6 +3,7 @@ import { parseJson, RedisNames, type Announcement, type Device } from '@tiercel/
 import { AnnouncementBoard, EventSubscriber, type LiveAnnouncement } from '@tiercel/events';
 import { connectRedis, createLogger, type Redis } from '@tiercel/runtime';
 import { startTestRedis, stopEverything, until, type TestRedis } from '@tiercel/testkit';
+import { announceWorker, nodeClass } from './catalogue.test-parts.ts';
 import { Catalogue } from './catalogue.ts';
 
 const log = createLogger({ level: 'silent', name: 'test' });
@@ -16,13 +17,15 @@ let server: TestRedis;
 let redis: Redis;
 let ear: Redis;
 let board: AnnouncementBoard;
+let subscriber: EventSubscriber;
 let catalogue: Catalogue | undefined;
 
 beforeAll(async () => {
   server = await startTestRedis();
-  redis = connectRedis(server.url, 'commands', log);
+  redis = connectRedis(server.url, 'patient', log);
   ear = connectRedis(server.url, 'subscriber', log);
   board = new AnnouncementBoard(redis, names);
+  subscriber = new EventSubscriber({ ...{ ear, redis, names, log }, processId: 'test' });
 });
 beforeEach(() => server.flush());
 afterEach(() => catalogue?.stop());
@@ -32,39 +35,20 @@ afterAll(async () => {
   await stopEverything();
 });
 
-/** One class of a worker's catalogue, as JSON text, so that numbers keep their digits. */
-function nodeClass(name: string, required: string, optional = '{}'): string {
-  return `"${name}":{"name":"${name}","input":{"required":${required},"optional":${optional}},"output":[],"output_node":false}`;
-}
-
-/** The catalogue's hash is its text: tests name which one comes first in order. */
-async function announce(
+const announce = (
   workerId: string,
   classes: readonly string[],
-  change: Partial<Announcement> = {},
-): Promise<void> {
-  const hash = `hash-of-${workerId}`;
-  await board.putCatalogue(hash, `{${classes.join(',')}}`);
-  const announcement: Announcement = {
-    ...{ workerId, host: 'h', pid: 1, startedAt: 1, concurrency: 1, running: 0 },
-    ...{ catalogueHash: hash, models: {}, embeddings: [], devices: [], tiers: [] },
-    ...change,
-  };
-  await board.announce(announcement, true);
-}
+  change?: Partial<Announcement>,
+): Promise<void> => announceWorker(board, workerId, classes, change);
 
 function create(from: AnnouncementBoard, files: readonly string[] = []): Catalogue {
   catalogue = new Catalogue({ board: from, listInputFiles: () => Promise.resolve(files), log });
   return catalogue;
 }
 
-function createSubscriber(): EventSubscriber {
-  return new EventSubscriber({ ...{ ear, redis, names, log }, processId: 'test' });
-}
-
 async function open(files: readonly string[] = []): Promise<Catalogue> {
   const opened = create(board, files);
-  await opened.start(createSubscriber());
+  await opened.start(subscriber);
   return opened;
 }
 
@@ -167,7 +151,7 @@ describe('a worker that announces itself', () => {
     }
     const opened = create(new SlowBoard(redis, names));
     const heard = new Promise((done) => ear.once('message', done));
-    const started = opened.start(createSubscriber());
+    const started = opened.start(subscriber);
     await heard;
     letGo();
     await started;
