@@ -149,6 +149,12 @@ describe('a socket', () => {
     }
     await other.waitForText('executing', ended('y'));
     expect(nodesOf(other)).toEqual(['y null']);
+
+    const [leaving, staying] = mine as [(typeof mine)[0], (typeof mine)[0]];
+    await leaving.close();
+    await until(() => hub.socketCount === 2);
+    await (await run('z', 'me')).finish();
+    await staying.waitForText('executing', ended('z'));
   });
 
   test('hears of the progress of jobs that are nobody’s', async () => {

@@ -249,6 +249,23 @@ describe('pictures that are results', () => {
     expect(most).toBe(1);
   });
 
+  test('are read only when the socket has taken what went before', async () => {
+    const order: string[] = [];
+    const opened = await open({
+      readPicture: ({ file }) => {
+        order.push('the picture is read');
+        return Promise.resolve(Buffer.from(file.filename));
+      },
+    });
+    const { session } = opened;
+    session.sendTogether(() => {
+      session.sendText(long('a', 200 * KB), () => order.push('the text has left'));
+      session.sendPicture(picture('x.png'), () => undefined);
+    });
+    expect(await received(opened)).toEqual(['a', 'x.png']);
+    expect(order).toEqual(['the text has left', 'the picture is read']);
+  });
+
   test('that are gone are passed over, and count as told', async () => {
     const opened = await open({
       readPicture: ({ file }) =>
@@ -297,6 +314,30 @@ describe('pictures that are results', () => {
     for (let n = 0; n < 5; n += 1) session.sendText(long('c', 100 * KB));
     await client.closed;
     expect(counters.read().slowClosed.socket).toBe(1);
+  });
+});
+
+describe('what was on its way when the client went', () => {
+  /** More than the operating systems of both sides take. */
+  const HUGE_BYTES = 50_000_000;
+
+  test.each(['text', 'picture'])('counts as not told: a %s', async (kind) => {
+    const { session, client } = await open({
+      readPicture: () => Promise.resolve(Buffer.alloc(HUGE_BYTES)),
+    });
+    client.pause();
+    const told: string[] = [];
+    const noting = (name: string) => () => told.push(name);
+    session.sendText(frame('before'), noting('before'));
+    if (kind === 'text') session.sendText(long('huge', HUGE_BYTES), noting('huge'));
+    else session.sendPicture(picture('huge'), noting('huge'));
+    await until(() => told.length > 0);
+    await turn();
+    session.sendText(frame('behind it'), noting('behind it'));
+    client.terminate();
+    await until(() => !session.isOpen);
+    await turn();
+    expect(told).toEqual(['before']);
   });
 });
 
