@@ -1,46 +1,33 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { RedisNames } from '@tiercel/contracts';
-import { AnnouncementBoard, EventSubscriber } from '@tiercel/events';
-import { connectRedis, createLogger, type Redis } from '@tiercel/runtime';
 import { startTestRedis, stopEverything, type TestRedis } from '@tiercel/testkit';
-import { announceWorker, nodeClass } from './catalogue.test-parts.ts';
-import { Catalogue } from './catalogue.ts';
+import { announceWorker, nodeClass, openBoard, type BoardParts } from './catalogue.test-parts.ts';
+import type { Catalogue } from './catalogue.ts';
 import { FirstWorker } from './first-worker.ts';
 
-const log = createLogger({ level: 'silent', name: 'test' });
-const names = new RedisNames('first-worker-test');
 const LONG_MS = 3_600_000;
 const MAX_HELD = 1_000;
 
 let server: TestRedis;
-let redis: Redis;
-let ear: Redis;
-let board: AnnouncementBoard;
-let subscriber: EventSubscriber;
+let parts: BoardParts;
 let catalogue: Catalogue;
 
 beforeAll(async () => {
   server = await startTestRedis();
-  redis = connectRedis(server.url, 'patient', log);
-  ear = connectRedis(server.url, 'subscriber', log);
-  board = new AnnouncementBoard(redis, names);
-  subscriber = new EventSubscriber({ ...{ ear, redis, names, log }, processId: 'test' });
+  parts = openBoard(server.url);
 });
 beforeEach(async () => {
   await server.flush();
-  catalogue = new Catalogue({ board, listInputFiles: () => Promise.resolve([]), log });
-  await catalogue.start(subscriber);
+  catalogue = await parts.startCatalogue();
 });
 afterEach(() => {
   catalogue.stop();
 });
 afterAll(async () => {
-  redis.disconnect();
-  ear.disconnect();
+  parts.close();
   await stopEverything();
 });
 
-const announce = () => announceWorker(board, 'a', [nodeClass('N', '{}')]);
+const announce = () => announceWorker(parts.board, 'a', [nodeClass('N', '{}')]);
 const stays = () => new AbortController().signal;
 const refusal = (retryAfterSeconds: number) => ({ code: 'no_worker_known', retryAfterSeconds });
 
@@ -92,7 +79,7 @@ describe('on a system that has never had a worker', () => {
 
 test('on a system that has had one, nobody waits, whether one is up or not', async () => {
   await announce();
-  await board.withdraw('a');
+  await parts.board.withdraw('a');
   const firstWorker = new FirstWorker(catalogue, LONG_MS);
   await firstWorker.require();
   await firstWorker.wait(stays());

@@ -11,26 +11,25 @@ import {
   jest,
   test,
 } from '@jest/globals';
-import { RedisNames, type LookWish } from '@tiercel/contracts';
-import { AnnouncementBoard, EventSubscriber } from '@tiercel/events';
-import { connectRedis, createLogger, type Redis } from '@tiercel/runtime';
+import type { LookWish } from '@tiercel/contracts';
 import { makeTempFolder, startTestRedis, stopEverything, type TestRedis } from '@tiercel/testkit';
 import { build } from 'esbuild';
-import { announceWorker, nodeClass } from '../catalogue.test-parts.ts';
-import { Catalogue } from '../catalogue.ts';
+import {
+  announceWorker,
+  log,
+  nodeClass,
+  openBoard,
+  type BoardParts,
+} from '../catalogue.test-parts.ts';
+import type { Catalogue } from '../catalogue.ts';
 import { BodyExaminer } from './body-examiner.ts';
 import type { ExaminedPrompt, LongText } from './examine-prompt.ts';
 import type { Body } from './read-blocks.ts';
 
-const log = createLogger({ level: 'silent', name: 'test' });
-const names = new RedisNames('examiner-test');
 const SEED = '18446744073709551615';
 
 let server: TestRedis;
-let redis: Redis;
-let ear: Redis;
-let board: AnnouncementBoard;
-let subscriber: EventSubscriber;
+let parts: BoardParts;
 let catalogue: Catalogue;
 let threadUrl: URL;
 let examiner: BodyExaminer;
@@ -48,18 +47,14 @@ beforeAll(async () => {
   });
   threadUrl = pathToFileURL(outfile);
   server = await startTestRedis();
-  redis = connectRedis(server.url, 'patient', log);
-  ear = connectRedis(server.url, 'subscriber', log);
-  board = new AnnouncementBoard(redis, names);
-  subscriber = new EventSubscriber({ ...{ ear, redis, names, log }, processId: 'test' });
+  parts = openBoard(server.url);
 });
 beforeEach(async () => {
   await server.flush();
   looked.length = 0;
   look = () => Promise.resolve(false);
   await announce(['Known']);
-  catalogue = new Catalogue({ board, listInputFiles: () => Promise.resolve([]), log });
-  await catalogue.start(subscriber);
+  catalogue = await parts.startCatalogue();
   examiner = create(threadUrl);
 });
 afterEach(async () => {
@@ -67,8 +62,7 @@ afterEach(async () => {
   await examiner.stop();
 });
 afterAll(async () => {
-  redis.disconnect();
-  ear.disconnect();
+  parts.close();
   await stopEverything();
 });
 
@@ -95,7 +89,7 @@ function announce(classes: readonly string[]): Promise<void> {
       '"output_node":true',
     ),
   );
-  return announceWorker(board, `w-${classes.join('-')}`, texts);
+  return announceWorker(parts.board, `w-${classes.join('-')}`, texts);
 }
 
 const FORMS = ['small', 'large'] as const;
