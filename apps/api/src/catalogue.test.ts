@@ -1,70 +1,50 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { parseJson, RedisNames, type Announcement, type Device } from '@tiercel/contracts';
-import { AnnouncementBoard, EventSubscriber, type LiveAnnouncement } from '@tiercel/events';
-import { connectRedis, createLogger, type Redis } from '@tiercel/runtime';
+import { parseJson, type Announcement, type Device } from '@tiercel/contracts';
+import { AnnouncementBoard, type LiveAnnouncement } from '@tiercel/events';
 import { startTestRedis, stopEverything, until, type TestRedis } from '@tiercel/testkit';
+import {
+  announceWorker,
+  log,
+  nodeClass,
+  openBoard,
+  type BoardParts,
+} from './catalogue.test-parts.ts';
 import { Catalogue } from './catalogue.ts';
 
-const log = createLogger({ level: 'silent', name: 'test' });
-const names = new RedisNames('catalogue-test');
 const DEVICE: Device = {
   ...{ name: 'cuda:0', type: 'cuda', index: 0 },
   ...{ vram_total: 8, vram_free: 4, torch_vram_total: 2, torch_vram_free: 1 },
 };
 
 let server: TestRedis;
-let redis: Redis;
-let ear: Redis;
-let board: AnnouncementBoard;
+let parts: BoardParts;
 let catalogue: Catalogue | undefined;
 
 beforeAll(async () => {
   server = await startTestRedis();
-  redis = connectRedis(server.url, 'commands', log);
-  ear = connectRedis(server.url, 'subscriber', log);
-  board = new AnnouncementBoard(redis, names);
+  parts = openBoard(server.url);
 });
 beforeEach(() => server.flush());
 afterEach(() => catalogue?.stop());
 afterAll(async () => {
-  redis.disconnect();
-  ear.disconnect();
+  parts.close();
   await stopEverything();
 });
 
-/** One class of a worker's catalogue, as JSON text, so that numbers keep their digits. */
-function nodeClass(name: string, required: string, optional = '{}'): string {
-  return `"${name}":{"name":"${name}","input":{"required":${required},"optional":${optional}},"output":[],"output_node":false}`;
-}
-
-/** The catalogue's hash is its text: tests name which one comes first in order. */
-async function announce(
+const announce = (
   workerId: string,
   classes: readonly string[],
-  change: Partial<Announcement> = {},
-): Promise<void> {
-  const hash = `hash-of-${workerId}`;
-  await board.putCatalogue(hash, `{${classes.join(',')}}`);
-  const announcement: Announcement = {
-    ...{ workerId, host: 'h', pid: 1, startedAt: 1, concurrency: 1, running: 0 },
-    ...{ catalogueHash: hash, models: {}, embeddings: [], devices: [], tiers: [] },
-    ...change,
-  };
-  await board.announce(announcement, true);
-}
+  change?: Partial<Announcement>,
+): Promise<void> => announceWorker(parts.board, workerId, classes, change);
 
 function create(from: AnnouncementBoard, files: readonly string[] = []): Catalogue {
   catalogue = new Catalogue({ board: from, listInputFiles: () => Promise.resolve(files), log });
   return catalogue;
 }
 
-function createSubscriber(): EventSubscriber {
-  return new EventSubscriber({ ...{ ear, redis, names, log }, processId: 'test' });
-}
-
 async function open(files: readonly string[] = []): Promise<Catalogue> {
-  const opened = create(board, files);
-  await opened.start(createSubscriber());
+  const opened = create(parts.board, files);
+  await opened.start(parts.subscriber);
   return opened;
 }
 
@@ -165,9 +145,9 @@ describe('a worker that announces itself', () => {
         return read;
       }
     }
-    const opened = create(new SlowBoard(redis, names));
-    const heard = new Promise((done) => ear.once('message', done));
-    const started = opened.start(createSubscriber());
+    const opened = create(new SlowBoard(parts.redis, parts.names));
+    const heard = new Promise((done) => parts.ear.once('message', done));
+    const started = opened.start(parts.subscriber);
     await heard;
     letGo();
     await started;
@@ -176,11 +156,14 @@ describe('a worker that announces itself', () => {
   });
 
   test('just before the first look at the catalogue is in what every route reads', async () => {
-    const opened = create(board);
+    const opened = create(parts.board);
     await announce('a', [nodeClass('N', '{}')], { embeddings: ['e'], devices: [DEVICE] });
     expect(await readClass(opened, 'N')).toMatchObject({ name: 'N' });
-    expect(await create(board).objectInfoText()).toContain('"N"');
-    expect(await create(board).offer()).toMatchObject({ embeddings: ['e'], devices: [DEVICE] });
+    expect(await create(parts.board).objectInfoText()).toContain('"N"');
+    expect(await create(parts.board).offer()).toMatchObject({
+      embeddings: ['e'],
+      devices: [DEVICE],
+    });
   });
 });
 

@@ -1,9 +1,10 @@
-import { createServer, get } from 'node:http';
+import { createServer, get, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, test } from '@jest/globals';
+import { AppError } from '@tiercel/contracts';
 import type { Response } from 'express';
-import { http, onStopEverything, stopEverything, until } from '@tiercel/testkit';
-import { streamJsonText } from './answer.ts';
+import { http, onStopEverything, serveHttp, stopEverything, until } from '@tiercel/testkit';
+import { sendEmpty, sendError, sendJson, sendText, streamJsonText } from './answer.ts';
 
 afterEach(stopEverything);
 
@@ -76,5 +77,83 @@ describe('an answer that is made while it is sent', () => {
       throw new Error('Redis is gone');
     });
     await expect(http(url).get('/')).rejects.toThrow();
+  });
+});
+
+describe('an answer', () => {
+  async function ask(answer: (res: ServerResponse) => void, method = 'GET') {
+    const { url } = await serveHttp((_req, res) => {
+      answer(res);
+    });
+    return await http(url).request(method, '/');
+  }
+
+  test('that is JSON or text has its type and its length in bytes', async () => {
+    const json = await ask((res) => {
+      sendJson(res, { cat: '猫' }, 201);
+    });
+    expect([json.status, json.text]).toEqual([201, '{"cat":"猫"}']);
+    expect(json.headers).toMatchObject({
+      ...{ 'content-type': 'application/json; charset=utf-8', 'content-length': '13' },
+    });
+    const text = await ask((res) => {
+      sendText(res, '猫', { status: 404 });
+    });
+    expect([text.status, text.text]).toEqual([404, '猫']);
+    expect(text.headers).toMatchObject({
+      ...{ 'content-type': 'text/plain; charset=utf-8', 'content-length': '3' },
+    });
+    const page = await ask((res) => {
+      sendText(res, '<p>', { type: 'text/html' });
+    });
+    expect([page.status, page.headers['content-type']]).toEqual([200, 'text/html']);
+  });
+
+  test.each(['GET', 'HEAD'])(
+    'to %s that is empty has no type, and a length of nothing',
+    async (method) => {
+      for (const status of [200, 404] as const) {
+        const { text, headers } = await ask((res) => {
+          sendEmpty(res, status);
+        }, method);
+        expect([text, headers['content-length'], headers['content-type']]).toEqual([
+          '',
+          '0',
+          undefined,
+        ]);
+      }
+    },
+  );
+
+  test('204 has not even a length', async () => {
+    const { status, headers } = await ask((res) => {
+      sendEmpty(res, 204);
+    });
+    expect(status).toBe(204);
+    expect(headers).not.toHaveProperty('content-length');
+    expect(headers).not.toHaveProperty('transfer-encoding');
+  });
+
+  test('that refuses has ComfyUI’s shape, tells nothing of the cause, and is taken for nothing else', async () => {
+    const cause = new Error('/secret/path');
+    const error = new AppError('server_late', 'Too late.', { cause, retryAfterSeconds: 7 });
+    const answer = await ask((res) => {
+      sendError(res, error);
+    });
+    expect(answer.json()).toEqual({
+      error: { type: 'server_late', message: 'Too late.', details: '', extra_info: {} },
+      node_errors: {},
+    });
+    expect(answer.status).toBe(504);
+    expect(answer.headers).toMatchObject({
+      ...{ 'retry-after': '7', 'x-content-type-options': 'nosniff' },
+    });
+  });
+
+  test('to a body that is too large ends the connection: the rest of it is not read', async () => {
+    const answer = await ask((res) => {
+      sendError(res, new AppError('body_too_large', 'Too large.'));
+    });
+    expect(answer).toMatchObject({ status: 413, headers: { connection: 'close' } });
   });
 });

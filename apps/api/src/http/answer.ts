@@ -1,7 +1,6 @@
-import { AppError, parseJson, type JsonValue, type PromptError } from '@tiercel/contracts';
+import type { AppError, PromptError } from '@tiercel/contracts';
 import type { ServerResponse } from 'node:http';
 import type { Writable } from 'node:stream';
-import type { Request } from 'express';
 
 const JSON_TYPE = 'application/json; charset=utf-8';
 
@@ -69,8 +68,21 @@ export function drained(stream: Writable): Promise<void> {
   });
 }
 
+/** Answers with a value that holds no bigints: what may hold some goes through stringifyJson and sendJsonText. */
 export function sendJson(res: ServerResponse, value: unknown, status = 200): void {
   sendJsonText(res, JSON.stringify(value), status);
+}
+
+/** Answers with text, plain if no other type is said. */
+export function sendText(
+  res: ServerResponse,
+  text: string,
+  { status = 200, type = 'text/plain; charset=utf-8' }: { status?: number; type?: string } = {},
+): void {
+  res.statusCode = status;
+  res.setHeader('Content-Type', type);
+  res.setHeader('Content-Length', Buffer.byteLength(text));
+  res.end(text);
 }
 
 /** Statuses that speak for themselves. Any other refusal has a body that says what to change. */
@@ -79,7 +91,8 @@ type EmptyStatus = 200 | 204 | 404;
 /** A status with nothing else: no body, no content type, as ComfyUI answers many routes. */
 export function sendEmpty(res: ServerResponse, status: EmptyStatus = 200): void {
   res.statusCode = status;
-  res.setHeader('Content-Length', 0);
+  // A 204 has no length (RFC 9110, 8.6).
+  if (status !== 204) res.setHeader('Content-Length', 0);
   res.end();
 }
 
@@ -103,60 +116,4 @@ export function sendError(res: ServerResponse, error: AppError): void {
   // A message may quote the caller, whom no browser is to take at his word.
   res.setHeader('X-Content-Type-Options', 'nosniff');
   sendJson(res, errorBody(error.code, error.message), error.status);
-}
-
-/**
- * The request body as JSON, whatever its content type says.
- * @param whenEmpty what an empty body stands for; without it an empty body is an error
- * @throws AppError bad_json
- */
-export function readJsonBody(req: Request, whenEmpty?: JsonValue): JsonValue {
-  const text = readTextBody(req);
-  if (text === '' && whenEmpty !== undefined) return whenEmpty;
-  try {
-    return parseJson(text);
-  } catch (cause) {
-    throw new AppError('bad_json', `The body is not valid JSON: ${describe(cause)}`, { cause });
-  }
-}
-
-/** The body that the route table read (`body: 'text'`). */
-export function readTextBody(req: Request): string {
-  return typeof req.body === 'string' ? req.body : '';
-}
-
-function describe(cause: unknown): string {
-  return cause instanceof Error ? cause.message : 'unreadable';
-}
-
-/**
- * A whole number from the query string.
- * @throws AppError bad_request naming the parameter
- */
-export function readIntegerQuery(req: Request, name: string): number | undefined {
-  const value = readQuery(req, name);
-  if (value === undefined) return undefined;
-  if (!/^\s*[+-]?\d+\s*$/.test(value)) {
-    throw new AppError('bad_request', `The query parameter ${name} must be a whole number.`);
-  }
-  return clampInteger(Number(value));
-}
-
-/** Redis takes whole numbers of 64 bits; nothing here is anywhere near this many. */
-const LARGEST = 1e12;
-
-export function clampInteger(value: number): number {
-  return Math.max(-LARGEST, Math.min(LARGEST, value));
-}
-
-export function readQuery(req: Request, name: string): string | undefined {
-  const value = req.query[name];
-  if (Array.isArray(value)) return typeof value[0] === 'string' ? value[0] : undefined;
-  return typeof value === 'string' ? value : undefined;
-}
-
-/** A path parameter, decoded. */
-export function readParam(req: Request, name: string): string {
-  const value = req.params[name];
-  return typeof value === 'string' ? value : '';
 }

@@ -3,7 +3,7 @@ import { isRedisUnavailable, type Logger } from '@tiercel/runtime';
 import express, { type Express, type NextFunction, type Request, type Response } from 'express';
 import { createOwnPathTest } from '../proxy/own-paths.ts';
 import type { Forward } from '../proxy/proxy.ts';
-import { sendEmpty, sendError } from './answer.ts';
+import { sendEmpty, sendError, sendText } from './answer.ts';
 import type { CallerCheck } from './caller-check.ts';
 import { readBody, type RequestReader } from './read-body.ts';
 import type { Route } from './route.ts';
@@ -133,8 +133,8 @@ function registerRoutes(app: Express, routes: readonly Route[], options: AppOpti
     res.locals.route = path;
     const handle = methods.get(req.method);
     if (handle !== undefined) return handle(req, res);
-    res.status(405).setHeader('Allow', [...methods.keys()].sort().join(','));
-    res.type('text/plain').send('405: Method Not Allowed');
+    res.setHeader('Allow', [...methods.keys()].sort().join(','));
+    sendText(res, '405: Method Not Allowed', { status: 405 });
     return undefined;
   };
   app.use((req: Request, res: Response, next: NextFunction) => {

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { Readable, Transform } from 'node:stream';
+import { isNativeError } from 'node:util/types';
 import { createBrotliDecompress, createGunzip, createInflate, createInflateRaw } from 'node:zlib';
 import { AppError } from '@tiercel/contracts';
 
@@ -13,6 +14,7 @@ export async function openBody(req: IncomingMessage): Promise<Readable> {
   const encoding = (req.headers['content-encoding'] ?? 'identity').trim().toLowerCase();
   if (encoding === 'identity' || encoding === '') return req;
   const decoder = await createDecoder(encoding, req);
+  if (req.destroyed && !req.complete) throw bodyBrokeOff();
   req.once('close', () => {
     if (!req.complete) decoder.destroy(bodyBrokeOff());
   });
@@ -40,23 +42,31 @@ async function createDecoder(encoding: string, req: IncomingMessage): Promise<Tr
 
 /** RFC 1950: the method is 8, and the first two bytes are a multiple of 31. */
 async function startsWithZlibHeader(req: IncomingMessage): Promise<boolean> {
-  const start = await new Promise<Buffer | null>((resolve) => {
+  const start = await new Promise<Buffer>((resolve) => {
+    let read = Buffer.alloc(0);
+    const finish = () => {
+      req.off('readable', look);
+      req.off('close', finish);
+      if (read.length > 0) req.unshift(read);
+      resolve(read);
+    };
     const look = () => {
       const found = req.read() as Buffer | null;
-      if (found !== null) req.unshift(found);
-      resolve(found);
+      if (found !== null) read = Buffer.concat([read, found]);
+      // The two may come one by one.
+      if (read.length >= 2 || req.complete) finish();
     };
-    req.once('readable', look);
-    req.once('close', look);
+    req.on('readable', look);
+    req.on('close', finish);
   });
-  const [method = 0, flags = 0] = start ?? [];
+  const [method = 0, flags = 0] = start;
   return (method & 0x0f) === 8 && ((method << 8) | flags) % 31 === 0;
 }
 
 /** What the reader of a body that failed is to throw. */
 export function readFailure(cause: unknown): AppError {
   if (cause instanceof AppError) return cause;
-  const isZlib = cause instanceof Error && 'code' in cause && /^(Z_|ERR_)/.test(String(cause.code));
+  const isZlib = isNativeError(cause) && 'code' in cause && /^(Z_|ERR_)/.test(String(cause.code));
   return isZlib
     ? new AppError('bad_request', 'The body is not what its Content-Encoding says.', { cause })
     : bodyBrokeOff(cause);

@@ -22,7 +22,7 @@ export function readBody(maxBytes: number): RequestReader {
 }
 
 /**
- * The body, decompressed, piece by piece. Counts bytes as they arrive, so that neither a chunked body nor a
+ * The body, decompressed, piece by piece as it comes, for what stays in memory. Counts bytes as they arrive, so that neither a chunked body nor a
  * compressed one passes the limit unseen.
  * @throws AppError body_too_large, unsupported_encoding, bad_request
  */
@@ -33,8 +33,7 @@ export async function readBytes(
 ): Promise<void> {
   const tooLarge = () =>
     new AppError('body_too_large', `The body is larger than ${maxBytes} bytes.`);
-  if (Number(req.headers['content-length'] ?? 0) > maxBytes) throw tooLarge();
-  const body = await openBody(req);
+  const body = await openLimited(req, maxBytes, tooLarge);
   let size = 0;
   try {
     await new Promise<void>((resolve, reject) => {
@@ -50,6 +49,43 @@ export async function readBytes(
     discard(req, body);
     throw readFailure(error);
   }
+}
+
+/**
+ * The body of a file, decompressed, as fast as whoever stores it takes it. Unlike iterating the request itself,
+ * stopping early leaves the socket open, so that the refusal still reaches the client.
+ * @throws AppError body_too_large, unsupported_encoding, bad_request when the client goes away
+ */
+export async function* streamFileBody(
+  req: IncomingMessage,
+  maxBytes: number,
+): AsyncGenerator<Uint8Array> {
+  const tooLarge = () => new AppError('body_too_large', `Files are limited to ${maxBytes} bytes.`);
+  const body = await openLimited(req, maxBytes, tooLarge);
+  let size = 0;
+  try {
+    for await (const chunk of body.iterator({ destroyOnReturn: false })) {
+      if (!Buffer.isBuffer(chunk)) throw new TypeError('the body was read as text before');
+      size += chunk.length;
+      if (size > maxBytes) throw tooLarge();
+      yield chunk;
+    }
+  } catch (cause) {
+    if (cause instanceof TypeError) throw cause;
+    throw readFailure(cause);
+  } finally {
+    discard(req, body);
+  }
+}
+
+/** Refuses at once what says itself that it is too long. */
+async function openLimited(
+  req: IncomingMessage,
+  maxBytes: number,
+  tooLarge: () => AppError,
+): Promise<Readable> {
+  if (Number(req.headers['content-length'] ?? 0) > maxBytes) throw tooLarge();
+  return await openBody(req);
 }
 
 /** What still comes is thrown away, so that the caller gets to read the answer. */

@@ -53,6 +53,7 @@ export class BodyExaminer {
   readonly #data: ThreadData;
   readonly #fileExists: PromptRules['fileExists'];
   readonly #log: Logger;
+  readonly #threadUrl: URL;
   #thread: JsonThread | undefined;
 
   constructor(dependencies: {
@@ -61,12 +62,15 @@ export class BodyExaminer {
     fileExists: PromptRules['fileExists'];
     data: ThreadData;
     log: Logger;
+    /** The thread's program, for tests: built files lie beside this one. */
+    threadUrl?: URL;
   }) {
     this.#catalogue = dependencies.catalogue;
     this.#looks = dependencies.looks;
     this.#fileExists = dependencies.fileExists;
     this.#data = dependencies.data;
     this.#log = dependencies.log;
+    this.#threadUrl = dependencies.threadUrl ?? new URL('./json-thread.js', import.meta.url);
   }
 
   /** @throws AppError bad_json, bad_request, body_too_large, prompt_too_large */
@@ -108,6 +112,7 @@ export class BodyExaminer {
       looks: this.#looks,
       data: this.#data,
       log: this.#log,
+      url: this.#threadUrl,
       onEnd: () => {
         this.#thread = undefined;
       },
@@ -126,6 +131,7 @@ interface ThreadDeps {
   readonly looks: Pick<LookAgain, 'ask'>;
   readonly data: ThreadData;
   readonly log: Logger;
+  readonly url: URL;
   readonly onEnd: () => void;
 }
 
@@ -144,12 +150,12 @@ class JsonThread {
   #lastId = 0;
   #catalogueKey = '';
 
-  constructor({ catalogue, looks, data, log, onEnd }: ThreadDeps) {
+  constructor({ catalogue, looks, data, log, url, onEnd }: ThreadDeps) {
     this.#catalogue = catalogue;
     this.#looks = looks;
     this.#log = log;
     this.#onEnd = onEnd;
-    this.#worker = new Worker(new URL('./json-thread.js', import.meta.url), {
+    this.#worker = new Worker(url, {
       workerData: data,
       resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MB },
     });

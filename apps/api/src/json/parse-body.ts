@@ -12,7 +12,7 @@ export function decodeBody(bytes: Uint8Array): string {
 }
 
 /** @throws AppError bad_json, body_too_large */
-export function parseBody(text: string, maxValues: number): JsonValue {
+export function parseBody(text: string, maxValues = Infinity): JsonValue {
   try {
     return parseJson(text, { maxValues });
   } catch (cause) {

@@ -122,5 +122,6 @@ function sendBody(
     body.resume();
     told.onTooLarge();
   });
+  // Not pipeline: a server that fails would take the caller's request with it, and so the caller's answer.
   body.pipe(outgoing);
 }

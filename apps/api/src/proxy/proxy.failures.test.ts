@@ -1,6 +1,5 @@
 import type { RequestListener } from 'node:http';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import {
   findDeadUrl,
   http,
@@ -150,17 +149,33 @@ describe('time limits', () => {
   });
 
   test('a slow body is not a slow answer', async () => {
-    const app = await start([first.url], { timeoutMs: 400 });
+    let arrive: () => void = () => undefined;
+    const url = await serve((req, res) => {
+      let text = '';
+      req.on('data', (piece: Buffer) => {
+        text += piece.toString();
+        arrive();
+      });
+      req.on('end', () => res.end(text));
+    });
+    const app = await start([url], { timeoutMs: 400 });
     const pieces = (async function* () {
       for (let piece = 0; piece < 5; piece += 1) {
-        await sleep(150);
+        const arrived = new Promise<void>((resolve) => (arrive = resolve));
         yield Buffer.from('x');
+        await arrived;
+        jest.advanceTimersByTime(399);
       }
     })();
     const body = ReadableStream.from(pieces);
     const init = { method: 'POST', body, duplex: 'half' } as RequestInit; // Node's own member
-    const answer = await fetch(`${app.url}/customnode/ping`, init);
-    expect(await answer.json()).toMatchObject({ body: 'xxxxx' });
+    jest.useFakeTimers({ doNotFake: ['nextTick', 'setImmediate', 'queueMicrotask'] });
+    try {
+      const answer = await fetch(`${app.url}/customnode/ping`, init);
+      expect(await answer.text()).toBe('xxxxx');
+    } finally {
+      jest.useRealTimers();
+    }
   });
 
   test('an answer that stops half-way is cut, not ended', async () => {
@@ -174,16 +189,19 @@ describe('time limits', () => {
 
   test('a server is let go when the caller leaves', async () => {
     let isClosed = false;
+    let reach: () => void = () => undefined;
+    const reached = new Promise<void>((resolve) => (reach = resolve));
     const url = await serve((req, res) => {
       res.on('close', () => {
         isClosed = true;
       });
       req.resume();
+      reach();
     });
     const app = await start([url]);
     const caller = new AbortController();
     const asked = fetch(`${app.url}/assets/x.js`, { signal: caller.signal });
-    await sleep(100);
+    await reached;
     caller.abort();
     await expect(asked).rejects.toThrow();
     await until(() => isClosed);

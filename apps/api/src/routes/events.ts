@@ -1,7 +1,8 @@
 import { AppError } from '@tiercel/contracts';
 import type { Request } from 'express';
-import { readParam, readQuery, sendJson } from '../http/answer.ts';
+import { sendJson } from '../http/answer.ts';
 import { goneSignal } from '../http/on-closed.ts';
+import { readParam, readQuery } from '../http/read-request.ts';
 import type { Route } from '../http/route.ts';
 import { EventStream, type EventStreamParts } from './event-stream.ts';
 
@@ -62,6 +63,6 @@ export function createEventsRoutes(deps: EventsDependencies): Route[] {
 }
 
 function readLastEventId(req: Request): string | undefined {
-  const given = req.headers['last-event-id'] ?? readQuery(req, 'last_event_id');
+  const given = req.headers['last-event-id'] ?? readQuery(req).get('last_event_id');
   return typeof given === 'string' && STREAM_ID.test(given) ? given : undefined;
 }

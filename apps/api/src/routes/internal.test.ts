@@ -2,8 +2,8 @@ import { mkdir, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { FileStore } from '@tiercel/storage';
+import { makeDataFolder, serveRoutes, type TestServer } from '../http/serve-routes.test-parts.ts';
 import { createInternalRoutes } from './internal.ts';
-import { makeDataFolder, serveRoutes, type TestServer } from './view.test-server.ts';
 
 const data = await makeDataFolder();
 let server: TestServer;

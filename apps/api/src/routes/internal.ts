@@ -1,10 +1,10 @@
 import { isFileType } from '@tiercel/contracts';
 import type { FileStore } from '@tiercel/storage';
-import { sendJson } from '../http/answer.ts';
+import { sendEmpty, sendJson } from '../http/answer.ts';
+import { readParam } from '../http/read-request.ts';
 import type { Route } from '../http/route.ts';
 import type { Gather } from '../proxy/gather.ts';
 import { mergeLists } from './pool-library.ts';
-import { endEmpty } from './view-http.ts';
 
 /** One line for the frontend's log panel: ISO time and text. */
 interface LogLine {
@@ -33,7 +33,8 @@ export function createInternalRoutes(deps: InternalDeps): Route[] {
       path: '/internal/logs',
       prefix: 'bare',
       handle: (_req, res) => {
-        res.json(
+        sendJson(
+          res,
           deps
             .logs()
             .map(({ t, m }) => `${t} - ${m}`)
@@ -46,7 +47,7 @@ export function createInternalRoutes(deps: InternalDeps): Route[] {
       path: '/internal/logs/raw',
       prefix: 'bare',
       handle: (_req, res) => {
-        res.json({ entries: deps.logs().map(({ t, m }) => ({ t, m })), size: TERMINAL });
+        sendJson(res, { entries: deps.logs().map(({ t, m }) => ({ t, m })), size: TERMINAL });
       },
     },
     {
@@ -55,7 +56,7 @@ export function createInternalRoutes(deps: InternalDeps): Route[] {
       prefix: 'bare',
       body: 'text',
       handle: (_req, res) => {
-        endEmpty(res, 200);
+        sendEmpty(res);
       },
     },
     {
@@ -71,9 +72,9 @@ export function createInternalRoutes(deps: InternalDeps): Route[] {
       path: '/internal/files/:type',
       prefix: 'bare',
       handle: async (req, res) => {
-        const { type } = req.params;
-        if (isFileType(type)) res.json(await deps.files.listFiles(type, 'newest'));
-        else res.status(400).json({ error: 'Invalid directory type' });
+        const type = readParam(req, 'type');
+        if (isFileType(type)) sendJson(res, await deps.files.listFiles(type, 'newest'));
+        else sendJson(res, { error: 'Invalid directory type' }, 400);
       },
     },
   ];

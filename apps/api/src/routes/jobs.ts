@@ -3,7 +3,6 @@ import {
   isJsonObject,
   JOB_STATES,
   keyText,
-  parseJson,
   type ApiJobStatus,
   type JobState,
   type JsonValue,
@@ -11,15 +10,8 @@ import {
 import type { Editor, JobRecord, JobView, Reader } from '@tiercel/queue';
 import type { Request } from 'express';
 import { executionStatusText, isEnded, setServedBy } from '../history-item.ts';
-import {
-  clampInteger,
-  readParam,
-  readQuery,
-  readTextBody,
-  sendJson,
-  sendJsonText,
-  streamJsonText,
-} from '../http/answer.ts';
+import { sendJson, sendJsonText, streamJsonText } from '../http/answer.ts';
+import { parseInteger, readJsonBody, readParam, readQuery } from '../http/read-request.ts';
 import type { Route } from '../http/route.ts';
 
 const MAX_CANCEL_IDS = 100;
@@ -101,7 +93,8 @@ interface ListQuery {
 }
 
 function readListQuery(req: Request): ListQuery | { error: string } {
-  const words = (readQuery(req, 'status') ?? '')
+  const query = readQuery(req);
+  const words = (query.get('status') ?? '')
     .split(',')
     .map((word) => word.trim().toLowerCase())
     .filter((word) => word !== '');
@@ -111,22 +104,22 @@ function readListQuery(req: Request): ListQuery | { error: string } {
       error: `Invalid status value(s): ${invalid.join(', ')}. Valid values: ${STATUSES.join(', ')}`,
     };
   }
-  const sortBy = SORT_KEYS.get(readQuery(req, 'sort_by') ?? 'created_at');
+  const sortBy = SORT_KEYS.get(query.get('sort_by') ?? 'created_at');
   if (sortBy === undefined)
     return { error: "sort_by must be 'created_at' or 'execution_duration'" };
-  const order = readQuery(req, 'sort_order') ?? 'desc';
+  const order = query.get('sort_order') ?? 'desc';
   if (order !== 'asc' && order !== 'desc') return { error: "sort_order must be 'asc' or 'desc'" };
-  const limit = readInteger(req, 'limit');
+  const limit = readInteger(query, 'limit');
   if (limit !== undefined && Number.isNaN(limit)) return { error: 'limit must be an integer' };
   if (limit !== undefined && limit <= 0) return { error: 'limit must be a positive integer' };
-  const offset = readInteger(req, 'offset') ?? 0;
+  const offset = readInteger(query, 'offset') ?? 0;
   if (Number.isNaN(offset)) return { error: 'offset must be an integer' };
   return {
     states:
       words.length === 0
         ? JOB_STATES
         : JOB_STATES.filter((state) => words.includes(API_STATUS[state])),
-    workflowId: readQuery(req, 'workflow_id'),
+    workflowId: query.get('workflow_id') ?? undefined,
     sortBy,
     descending: order === 'desc',
     limit,
@@ -134,10 +127,10 @@ function readListQuery(req: Request): ListQuery | { error: string } {
   };
 }
 
-function readInteger(req: Request, name: string): number | undefined {
-  const text = readQuery(req, name);
-  if (text === undefined) return undefined;
-  return /^\s*[+-]?\d+\s*$/.test(text) ? clampInteger(Number(text)) : NaN;
+/** NaN for what is no whole number: the refusal has ComfyUI's words. */
+function readInteger(query: URLSearchParams, name: string): number | undefined {
+  const text = query.get(name);
+  return text === null ? undefined : (parseInteger(text) ?? NaN);
 }
 
 async function* listJobs(reader: Reader, query: ListQuery): AsyncGenerator<string> {
@@ -210,7 +203,7 @@ function readCancelIds(
 ): { ids: string[] } | { error: string; invalid_ids?: unknown[] } {
   let body: JsonValue;
   try {
-    body = parseJson(readTextBody(req));
+    body = readJsonBody(req);
   } catch {
     return { error: 'Request body must be valid JSON' };
   }

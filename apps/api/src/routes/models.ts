@@ -1,11 +1,11 @@
 import { stringifyJson } from '@tiercel/contracts';
 import type { Request } from 'express';
-import { readParam, sendJsonText } from '../http/answer.ts';
+import { sendEmpty, sendJson, sendJsonText } from '../http/answer.ts';
+import { readParam } from '../http/read-request.ts';
 import type { Route } from '../http/route.ts';
 import type { Gather } from '../proxy/gather.ts';
 import type { Forward } from '../proxy/proxy.ts';
 import { mergeFiles, mergeFolders } from './pool-library.ts';
-import { endEmpty } from './view-http.ts';
 
 export interface ModelDeps {
   /** Folder -> file names, of all workers together. */
@@ -64,14 +64,17 @@ export function createModelRoutes(deps: ModelDeps): Route[] {
       method: 'GET',
       path: '/embeddings',
       handle: async (_req, res) => {
-        res.json((await deps.embeddings()).map((name) => name.replace(MODEL_FILE, '')));
+        sendJson(
+          res,
+          (await deps.embeddings()).map((name) => name.replace(MODEL_FILE, '')),
+        );
       },
     },
     {
       method: 'GET',
       path: '/models',
       handle: async (_req, res) => {
-        res.json(await listFolders());
+        sendJson(res, await listFolders());
       },
     },
     {
@@ -79,8 +82,8 @@ export function createModelRoutes(deps: ModelDeps): Route[] {
       path: '/models/:folder',
       handle: async (req, res) => {
         const names = await listFiles(req);
-        if (names === null) endEmpty(res, 404);
-        else res.json(names);
+        if (names === null) sendEmpty(res, 404);
+        else sendJson(res, names);
       },
     },
     {
@@ -91,7 +94,7 @@ export function createModelRoutes(deps: ModelDeps): Route[] {
         const known = new Set(told.map(({ name }) => name));
         const rest = (await listFolders()).filter((name) => !NOT_MODELS.has(name));
         const more = rest.filter((name) => !known.has(name));
-        res.json([...told, ...more.map((name) => ({ name, folders: [] }))]);
+        sendJson(res, [...told, ...more.map((name) => ({ name, folders: [] }))]);
       },
     },
     {
@@ -102,7 +105,7 @@ export function createModelRoutes(deps: ModelDeps): Route[] {
         const told = mergeFiles(await deps.gather(req, target));
         const names = await listFiles(req);
         if (names === null && told.length === 0) {
-          endEmpty(res, 404);
+          sendEmpty(res, 404);
           return;
         }
         const known = new Set(told.map(({ name }) => name));
@@ -122,7 +125,7 @@ function fromAnyServer(path: string, { forward }: Pick<ModelDeps, 'forward'>): R
     method: 'GET',
     path,
     handle: async (req, res) => {
-      if ((await forward(req, res)) !== 'sent') endEmpty(res, 404);
+      if ((await forward(req, res)) !== 'sent') sendEmpty(res, 404);
     },
   };
 }

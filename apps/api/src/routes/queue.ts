@@ -2,15 +2,8 @@ import { isJsonObject, stringifyJson, type JsonValue } from '@tiercel/contracts'
 import type { Editor, JobRecord, Reader } from '@tiercel/queue';
 import type { Request } from 'express';
 import { historyItemText, isEnded, queueItemText, setServedBy } from '../history-item.ts';
-import {
-  readIntegerQuery,
-  readJsonBody,
-  readParam,
-  readTextBody,
-  sendEmpty,
-  sendJsonText,
-  streamJsonText,
-} from '../http/answer.ts';
+import { sendEmpty, sendJsonText, streamJsonText } from '../http/answer.ts';
+import { readIntegerQuery, readJsonBody, readParam } from '../http/read-request.ts';
 import type { Route } from '../http/route.ts';
 import type { BodyExaminer } from '../json/body-examiner.ts';
 import { isSet } from '../json/examine-edit.ts';
@@ -138,7 +131,7 @@ function parseIds(text: string): string[] {
 function readInterruptTarget(req: Request): string | undefined {
   let body: JsonValue;
   try {
-    body = readTextBody(req) === '' ? {} : readJsonBody(req);
+    body = readJsonBody(req, {});
   } catch {
     return undefined;
   }

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { UserStore } from '@tiercel/storage';
+import { makeDataFolder, serveRoutes, type TestServer } from '../http/serve-routes.test-parts.ts';
 import { createSettingsRoutes } from './settings.ts';
 import { createUserdataRoutes } from './userdata.ts';
-import { makeDataFolder, serveRoutes, type TestServer } from './view.test-server.ts';
 
 const data = await makeDataFolder();
 let server: TestServer;

@@ -1,14 +1,9 @@
-import {
-  AppError,
-  isJsonObject,
-  parseJson,
-  stringifyJson,
-  type JsonValue,
-} from '@tiercel/contracts';
+import { AppError, isJsonObject, stringifyJson, type JsonValue } from '@tiercel/contracts';
 import type { UserStore } from '@tiercel/storage';
-import type { Request, Response } from 'express';
+import type { Request } from 'express';
+import { sendEmpty, sendJson, sendJsonText } from '../http/answer.ts';
+import { readJsonBody, readParam, readTextBody } from '../http/read-request.ts';
 import type { Route } from '../http/route.ts';
-import { endEmpty } from './view-http.ts';
 
 /**
  * Settings of a system on which nobody has stored any: newer frontends greet a new user with a choice of
@@ -29,14 +24,14 @@ export function createSettingsRoutes({ user }: SettingsDeps): Route[] {
       path: '/users',
       // A member `users` would make the frontend show its login screen.
       handle: async (_req, res) => {
-        res.json({ storage: 'server', migrated: await user.files.exists() });
+        sendJson(res, { storage: 'server', migrated: await user.files.exists() });
       },
     },
     {
       method: 'GET',
       path: '/settings',
       handle: async (_req, res) => {
-        sendJson(res, await settings.read());
+        sendJsonText(res, stringifyJson(await settings.read()));
       },
     },
     {
@@ -44,7 +39,7 @@ export function createSettingsRoutes({ user }: SettingsDeps): Route[] {
       path: '/settings/:id',
       handle: async (req, res) => {
         const stored = new Map(Object.entries(await settings.read()));
-        sendJson(res, stored.get(idOf(req)) ?? null);
+        sendJsonText(res, stringifyJson(stored.get(readParam(req, 'id')) ?? null));
       },
     },
     {
@@ -52,12 +47,12 @@ export function createSettingsRoutes({ user }: SettingsDeps): Route[] {
       path: '/settings',
       body: 'text',
       handle: async (req, res) => {
-        const changes = parseBody(req);
+        const changes = readSetting(req);
         if (!isJsonObject(changes)) {
           throw new AppError('bad_request', 'Settings must be a JSON object.');
         }
         await settings.merge(new Map(Object.entries(changes)));
-        endEmpty(res, 200);
+        sendEmpty(res);
       },
     },
     {
@@ -67,30 +62,14 @@ export function createSettingsRoutes({ user }: SettingsDeps): Route[] {
       handle: async (req, res) => {
         // The frontend sends `undefined` as an empty body (ComfyUI fails with 500): the setting is
         // taken away, which is what undefined means there.
-        await settings.merge(new Map([[idOf(req), parseBody(req)]]));
-        endEmpty(res, 200);
+        await settings.merge(new Map([[readParam(req, 'id'), readSetting(req)]]));
+        sendEmpty(res);
       },
     },
   ];
 }
 
 /** JSON of any kind; undefined for an empty body. */
-function parseBody(req: Request): JsonValue | undefined {
-  const body: unknown = req.body;
-  if (typeof body !== 'string' || body === '') return undefined;
-  try {
-    return parseJson(body);
-  } catch (cause) {
-    throw new AppError('bad_json', 'The body is not JSON.', { cause });
-  }
-}
-
-function idOf(req: Request): string {
-  const { id } = req.params;
-  return typeof id === 'string' ? id : '';
-}
-
-/** Not res.json: settings may hold integers that only bigints carry. */
-function sendJson(res: Response, value: JsonValue): void {
-  res.type('json').send(stringifyJson(value));
+function readSetting(req: Request): JsonValue | undefined {
+  return readTextBody(req) === '' ? undefined : readJsonBody(req);
 }

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { serveRoutes, type TestServer } from '../http/serve-routes.test-parts.ts';
 import { createStaticAnswerRoutes } from './static-answers.ts';
-import { serveRoutes, type TestServer } from './view.test-server.ts';
 
 let server: TestServer;
 const frees: string[] = [];

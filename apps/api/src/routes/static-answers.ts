@@ -1,18 +1,12 @@
-import {
-  AppError,
-  isJsonObject,
-  parseJson,
-  stringifyJson,
-  type JsonObject,
-} from '@tiercel/contracts';
+import { AppError, isJsonObject, stringifyJson, type JsonObject } from '@tiercel/contracts';
 import type { Request, Response } from 'express';
-import { readParam, sendJson, sendJsonText } from '../http/answer.ts';
+import { sendEmpty, sendJson, sendJsonText, sendText } from '../http/answer.ts';
+import { readJsonBody, readParam, readTextBody } from '../http/read-request.ts';
 import type { Route } from '../http/route.ts';
 import type { Gather } from '../proxy/gather.ts';
 import type { Forward } from '../proxy/proxy.ts';
 import { mergeDeep, mergeLists, mergeObjects } from './pool-library.ts';
 import { HOME_PAGE } from './static-answers-page.ts';
-import { endEmpty } from './view-http.ts';
 
 export interface StaticAnswerDeps {
   readonly maxUploadBytes: number;
@@ -48,7 +42,7 @@ export function createStaticAnswerRoutes(deps: StaticAnswerDeps): Route[] {
       method: 'GET',
       path: '/extensions',
       async handle(_req, res) {
-        res.json(await deps.extensions());
+        sendJson(res, await deps.extensions());
       },
     },
     {
@@ -72,7 +66,7 @@ export function createStaticAnswerRoutes(deps: StaticAnswerDeps): Route[] {
       path: '/workflow_templates/:module/*file',
       prefix: 'api',
       async handle(req, res) {
-        if ((await deps.forwardFiles(req, res)) !== 'sent') endEmpty(res, 404);
+        if ((await deps.forwardFiles(req, res)) !== 'sent') sendEmpty(res, 404);
       },
     },
     {
@@ -105,9 +99,9 @@ export function createStaticAnswerRoutes(deps: StaticAnswerDeps): Route[] {
       prefix: 'bare',
       handle: async (req, res) => {
         if ((await deps.forward(req, res)) === 'sent') return;
-        const answer = answerTemplates(req.params.file);
-        if (answer === undefined) endEmpty(res, 404);
-        else res.json(answer);
+        const answer = answerTemplates(readParam(req, 'file'));
+        if (answer === undefined) sendEmpty(res, 404);
+        else sendJson(res, answer);
       },
     },
     {
@@ -121,7 +115,7 @@ export function createStaticAnswerRoutes(deps: StaticAnswerDeps): Route[] {
       path: '/user.css',
       prefix: 'bare',
       handle: (_req, res) => {
-        endEmpty(res, 404);
+        sendEmpty(res, 404);
       },
     },
     {
@@ -147,11 +141,11 @@ const TEMPLATE_SEARCH = {
 };
 
 /** The files that frontends look for beside templates, of which there are none. */
-function answerTemplates(file: unknown): unknown {
+function answerTemplates(file: string): unknown {
   if (file === 'index_logo.json') return {};
   if (file === 'fuse_options.json') return TEMPLATE_SEARCH;
   // index.json and its translations, e.g. index.fr.json
-  const isIndex = typeof file === 'string' && /^index(?:\.[\w-]+)?\.json$/.test(file);
+  const isIndex = /^index(?:\.[\w-]+)?\.json$/.test(file);
   return isIndex ? [] : undefined;
 }
 
@@ -176,27 +170,20 @@ export function featuresOf(
 
 /** Asks to unload models: there are none in the API, the workers pass it on to their backends. */
 async function free(deps: StaticAnswerDeps, req: Request, res: Response): Promise<void> {
-  const body: unknown = req.body;
-  const text = typeof body === 'string' ? body : '';
-  let wish;
-  try {
-    wish = parseJson(text);
-  } catch (cause) {
-    throw new AppError('bad_json', 'The body is not JSON.', { cause });
-  }
+  const wish = readJsonBody(req);
   if (!isJsonObject(wish)) throw new AppError('bad_request', 'The body must be a JSON object.');
-  await deps.publishFree(text);
-  endEmpty(res, 200);
+  await deps.publishFree(readTextBody(req));
+  sendEmpty(res);
 }
 
 function showHome(res: Response): void {
   res.setHeader('Cache-Control', 'no-cache');
   res.setHeader('X-Content-Type-Options', 'nosniff');
   res.setHeader('Content-Security-Policy', "default-src 'none'; style-src 'unsafe-inline'");
-  res.type('html').send(HOME_PAGE);
+  sendText(res, HOME_PAGE, { type: 'text/html; charset=utf-8' });
 }
 
 function refuseAssets(_req: Request, res: Response): void {
   const error = { code: 'SERVICE_DISABLED', message: 'This server has no assets.', details: {} };
-  res.status(503).json({ error });
+  sendJson(res, { error }, 503);
 }

@@ -3,7 +3,8 @@ import { stringifyJson } from '@tiercel/contracts';
 import type { Health, MetricsRegistry } from '@tiercel/runtime';
 import type { Catalogue } from '../catalogue.ts';
 import type { LookAgain } from '../look-again.ts';
-import { readParam, sendJson, sendJsonText } from '../http/answer.ts';
+import { sendJson, sendJsonText, sendText } from '../http/answer.ts';
+import { readParam } from '../http/read-request.ts';
 import type { Route } from '../http/route.ts';
 
 /** The ComfyUI whose wire was recorded; clients compare versions with it. */
@@ -88,8 +89,8 @@ export function createSystemRoutes({
       path: '/metrics',
       prefix: 'bare',
       async handle(_req, res) {
-        res.setHeader('Content-Type', metrics.contentType);
-        res.end(await metrics.metrics());
+        const text = await metrics.metrics();
+        sendText(res, text, { type: metrics.contentType });
       },
     },
   ];

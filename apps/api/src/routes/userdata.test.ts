@@ -1,11 +1,11 @@
 import { readdir } from 'node:fs/promises';
 import { request } from 'node:http';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { UserStore } from '@tiercel/storage';
+import { until } from '@tiercel/testkit';
+import { makeDataFolder, serveRoutes, type TestServer } from '../http/serve-routes.test-parts.ts';
 import { createUserdataRoutes } from './userdata.ts';
-import { makeDataFolder, serveRoutes, type TestServer } from './view.test-server.ts';
 
 let data: Awaited<ReturnType<typeof makeDataFolder>>;
 let server: TestServer;
@@ -173,18 +173,14 @@ describe('a user file', () => {
   });
 
   test('is not stored when the client goes away', async () => {
-    await new Promise<void>((resolve) => {
-      const call = request({ host: '127.0.0.1', port: server.port, method: 'POST', path });
-      call.on('error', () => {
-        resolve();
-      });
-      call.setHeader('Content-Length', 900);
-      call.write('x'.repeat(500));
-      setTimeout(() => call.destroy(new Error('gone')), 100);
-    });
     const work = join(data.path, 'user', 'default', '.tiercel-tmp');
-    for (let wait = 0; wait < 100 && (await readdir(work)).length > 0; wait += 1) await sleep(20);
-    expect(await readdir(work)).toEqual([]);
+    const call = request({ host: '127.0.0.1', port: server.port, method: 'POST', path });
+    call.on('error', () => undefined);
+    call.setHeader('Content-Length', 900);
+    call.write('x'.repeat(500));
+    await until(async () => (await readdir(work)).length > 0);
+    call.destroy();
+    await until(async () => (await readdir(work)).length === 0);
     expect((await get(path)).status).toBe(404);
   });
 });

@@ -1,12 +1,13 @@
 import { basename } from 'node:path';
-import { AppError, isAppError } from '@tiercel/contracts';
+import { isAppError } from '@tiercel/contracts';
 import type { UserFileInfo, UserStore } from '@tiercel/storage';
 import type { Request, Response } from 'express';
+import { sendEmpty, sendJson, sendText } from '../http/answer.ts';
+import { streamFileBody } from '../http/read-body.ts';
+import { readParam, readQuery } from '../http/read-request.ts';
 import type { Route } from '../http/route.ts';
-import { readLimited } from './userdata-body.ts';
-import { contentOf } from './view-content.ts';
-import { endEmpty, orNullIfRefused, queryOf } from './view-http.ts';
-import { sendFound } from './view-send.ts';
+import { contentOf, sendFile } from '../http/send-file.ts';
+import { orNullIfRefused } from './stored-names.ts';
 
 export interface UserdataDeps {
   readonly user: UserStore;
@@ -32,34 +33,33 @@ export function createUserdataRoutes(deps: UserdataDeps): Route[] {
 }
 
 async function list(user: UserStore, req: Request, res: Response): Promise<void> {
-  const query = queryOf(req);
+  const query = readQuery(req);
   const folder = query.get('dir') ?? '';
   if (folder === '') {
-    res.status(400).type('text/plain').send('Directory not provided');
+    sendText(res, 'Directory not provided', { status: 400 });
     return;
   }
   const depth = isTrue(query, 'recurse') ? 'recursive' : 'flat';
   const listing = await user.files.list(unquote(folder), depth);
   if (listing === null) {
-    res.status(404).type('text/plain').send('Directory not found');
+    sendText(res, 'Directory not found', { status: 404 });
   } else if (isTrue(query, 'full_info')) {
-    res.json(listing.map(wireInfo));
+    sendJson(res, listing.map(wireInfo));
   } else {
     const paths = listing.map(({ path }) => path);
-    res.json(isTrue(query, 'split') ? paths.map((path) => [path, ...path.split('/')]) : paths);
+    sendJson(res, isTrue(query, 'split') ? paths.map((path) => [path, ...path.split('/')]) : paths);
   }
 }
 
 async function browse(user: UserStore, req: Request, res: Response): Promise<void> {
-  const folder = queryOf(req).get('path') ?? '';
+  const folder = readQuery(req).get('path') ?? '';
   const entries = await orNullIfRefused(user.files.browse(unquote(folder)));
-  res.type('text/plain');
   if (entries === null) {
-    res.status(400).send('Invalid path requested');
+    sendText(res, 'Invalid path requested', { status: 400 });
   } else if (entries.value === 'missing') {
-    res.status(404).send('Requested path not found');
+    sendText(res, 'Requested path not found', { status: 404 });
   } else if (entries.value === 'not-a-directory') {
-    res.status(400).send('Requested path is not a directory');
+    sendText(res, 'Requested path is not a directory', { status: 400 });
   } else {
     const wire = entries.value.map((entry) => {
       const { name, path, kind } = entry;
@@ -67,7 +67,7 @@ async function browse(user: UserStore, req: Request, res: Response): Promise<voi
       // Seconds with a fraction: this route alone, in every version.
       return { name, path, type: kind, size: entry.size, modified: entry.modifiedMs / 1000 };
     });
-    res.type('json').json(wire);
+    sendJson(res, wire);
   }
 }
 
@@ -75,19 +75,19 @@ async function read(user: UserStore, req: Request, res: Response): Promise<void>
   const name = fileParam(req, 'file');
   const found = await user.files.find(name);
   if (found === null) {
-    endEmpty(res, 404);
+    sendEmpty(res, 404);
     return;
   }
   // The one file that a page loads as it is: the user's style sheet.
   const isUserCss = name === 'user.css';
   res.setHeader('Content-Type', isUserCss ? 'text/css' : contentOf(basename(name)).type);
   res.setHeader('Content-Disposition', isUserCss ? 'inline' : 'attachment');
-  sendFound(req, res, found);
+  sendFile(req, res, found);
 }
 
 async function write(deps: UserdataDeps, req: Request, res: Response): Promise<void> {
-  const query = queryOf(req);
-  const content = readLimited(req, deps.maxUploadBytes);
+  const query = readQuery(req);
+  const content = streamFileBody(req, deps.maxUploadBytes);
   try {
     const written = deps.user.files.write(fileParam(req, 'file'), content, onExisting(query));
     await answerStored(res, query, written);
@@ -99,11 +99,11 @@ async function write(deps: UserdataDeps, req: Request, res: Response): Promise<v
 
 async function remove(user: UserStore, req: Request, res: Response): Promise<void> {
   const removed = await user.files.remove(fileParam(req, 'file'));
-  endEmpty(res, removed ? 204 : 404);
+  sendEmpty(res, removed ? 204 : 404);
 }
 
 async function move(user: UserStore, req: Request, res: Response): Promise<void> {
-  const query = queryOf(req);
+  const query = readQuery(req);
   const moved = user.files.move(fileParam(req, 'file'), fileParam(req, 'dest'), onExisting(query));
   await answerStored(res, query, moved);
 }
@@ -119,11 +119,11 @@ async function answerStored(
     throw error;
   });
   if (stored === 'missing') {
-    endEmpty(res, 404);
+    sendEmpty(res, 404);
   } else if (stored === 'exists') {
-    res.status(409).type('text/plain').send('File already exists');
+    sendText(res, 'File already exists', { status: 409 });
   } else {
-    res.json(isTrue(query, 'full_info') ? wireInfo(stored) : stored.path);
+    sendJson(res, isTrue(query, 'full_info') ? wireInfo(stored) : stored.path);
   }
 }
 
@@ -141,9 +141,7 @@ function onExisting(query: URLSearchParams): 'replace' | 'refuse' {
 }
 
 function fileParam(req: Request, name: 'file' | 'dest'): string {
-  const value = req.params[name];
-  if (typeof value !== 'string') throw new AppError('bad_request', 'A file name is needed.');
-  return unquote(value);
+  return unquote(readParam(req, name));
 }
 
 /** The router has decoded once; ComfyUI decodes what still holds a `%` once more. */

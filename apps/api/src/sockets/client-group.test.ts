@@ -1,5 +1,5 @@
-import { beforeEach, describe, expect, test } from '@jest/globals';
-import type { EventLine, EventMessage } from '@tiercel/contracts';
+import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
+import { plainNode, type EventLine, type EventMessage, type Preview } from '@tiercel/contracts';
 import { ClientGroup } from './client-group.ts';
 import type { SocketSession } from './socket-session.ts';
 
@@ -48,6 +48,10 @@ beforeEach(() => {
     onPictureDelivered: () => undefined,
     maxBacklogCharacters: 10_000,
   });
+});
+
+afterEach(() => {
+  jest.useRealTimers();
 });
 
 const frame = (t: string, type = 'executed') => `{"type":"${type}","data":{"t":"${t}"}}`;
@@ -198,4 +202,84 @@ describe('all sockets together', () => {
     group.resume();
     expect(recorder.told).toEqual(['bar', 'blocked', 'stopped']);
   });
+});
+
+const preview = (promptId: string, change: Partial<Preview> = {}): Preview => ({
+  ...{ promptId, node: plainNode('5'), mediaType: 'image/jpeg', forAll: true },
+  bytes: Buffer.from('picture'),
+  ...change,
+});
+
+describe('a preview', () => {
+  test('goes with the next message of its job, the newest only', () => {
+    const { recorder } = openLive();
+    group.onPreview(preview('x'));
+    group.onPreview(preview('x'));
+    group.onEvents(event('y', '1-0.0', 'y'));
+    expect(recorder.told).toEqual(['y']);
+    group.onEvents(event('x', '1-0.0', 'x'));
+    group.onEvents(event('x', '2-0.0', 'x again'));
+    expect(recorder.told).toEqual(['y', 'x', 'preview', 'x again']);
+  });
+
+  test('that is text is told at once, but to nobody who has to catch up first', () => {
+    const { recorder } = openLive();
+    const late = open();
+    group.join(late.session);
+    group.onPreview(preview('x', { mediaType: 'text/plain' }));
+    expect(recorder.told).toEqual(['preview']);
+    expect(late.recorder.told).toEqual([]);
+  });
+
+  test('from before a gap is not told after it: it is old', () => {
+    const { recorder } = openLive();
+    group.onPreview(preview('x'));
+    group.fallBehind();
+    group.resume();
+    group.onEvents(event('x', '1-0.0', 'x'));
+    expect(recorder.told).toEqual(['x']);
+  });
+});
+
+describe('a job whose end was told from the records', () => {
+  test('has its late messages passed over for ten seconds; then its id may be another job’s', () => {
+    jest.useFakeTimers();
+    const { recorder, session } = open();
+    group.join(session);
+    const ended = [{ promptId: 'x', pictures: [], frames: [frame('x over')] }];
+    group.catchUp(session, { running: [], ended, endId: '9-0' });
+    group.onEvents(event('x', '1-0.0', 'late'));
+    jest.advanceTimersByTime(9_999);
+    group.onEvents(event('x', '2-0.0', 'later'));
+    jest.advanceTimersByTime(1);
+    group.onEvents(event('x', '1-0.0', 'another'));
+    expect(recorder.told).toEqual(['x over', 'another']);
+  });
+});
+
+test('sockets that cannot be brought up to date are closed, the others are not', () => {
+  const { recorder } = openLive();
+  group.fallBehind();
+  const late = open();
+  group.admit(late.session, { endId: '0-0', isBehind: false });
+  group.closeBehind(1012, 'come back');
+  expect([recorder.closed, late.recorder.closed]).toEqual([1012, undefined]);
+});
+
+test('one that has left is told nothing more; with the last one the group is empty', () => {
+  const first = openLive();
+  const second = openLive();
+  group.leave(first.session);
+  group.onEvents(event('x', '1-0.0', 'x'));
+  expect([first.recorder.told, second.recorder.told]).toEqual([[], ['x']]);
+  expect(group.isEmpty).toBe(false);
+  group.leave(second.session);
+  expect(group.isEmpty).toBe(true);
+});
+
+test('of so many jobs and no more it is remembered what was heard of them last', () => {
+  for (let n = 0; n <= 1_000; n += 1) group.onEvents(event(`job ${n}`, `${n + 1}-0.0`, 'x'));
+  expect(group.lastIdOf('job 0')).toBeUndefined();
+  expect(group.lastIdOf('job 1')).toBe('2-0.0');
+  expect(group.lastIdOf('job 1000')).toBe('1001-0.0');
 });

@@ -187,16 +187,24 @@ export class SocketSession {
       const frame = encodePicture(picture, bytes, this.#wantsMetadata);
       this.#socket.send(frame, { binary: true }, (error) => {
         this.#socket.off('close', onClose);
-        resolve(!error);
+        resolve(this.#hasLeft(error));
       });
     });
   }
 
   #sendNow(frame: string | Buffer, onFlushed: (() => void) | undefined): void {
     this.#socket.send(frame, { binary: false }, (error) => {
-      // ws passes null or undefined when all went well.
-      if (!error) onFlushed?.();
+      if (this.#hasLeft(error)) onFlushed?.();
     });
+  }
+
+  /**
+   * Whether the operating system has taken a frame. Of the one that it was taking when the connection broke, Node
+   * reports no error.
+   * @param error null or undefined when ws says that all went well
+   */
+  #hasLeft(error: Error | null | undefined): boolean {
+    return !error && !this.#connection.destroyed;
   }
 
   /** Without the picture that is on its way: however large it is, it is the only one. */

@@ -7,18 +7,13 @@ import {
   type JsonObject,
 } from '@tiercel/contracts';
 import { readTextChunks, replaceTextChunks, type PictureEditor } from '@tiercel/pictures';
-import {
-  parseAnnotated,
-  toSlashes,
-  uploadName,
-  type FileStore,
-  type StoredUpload,
-} from '@tiercel/storage';
+import { uploadName, type FileStore, type StoredUpload } from '@tiercel/storage';
 import type { Request, Response } from 'express';
-import type { Route } from '../http/route.ts';
-import { createFormReader, type UploadedImage, type UploadForm } from './uploads-form.ts';
-import { endEmpty, orNullIfRefused } from './view-http.ts';
-import { withPicture } from './view-pictures.ts';
+import { sendEmpty, sendJson } from '../../http/answer.ts';
+import type { Route } from '../../http/route.ts';
+import { orNullIfRefused, parseStoredName } from '../stored-names.ts';
+import { withPicture } from '../view/with-picture.ts';
+import { createFormReader, type UploadedImage, type UploadForm } from './form.ts';
 
 export interface UploadDeps {
   readonly files: FileStore;
@@ -47,8 +42,8 @@ export function createUploadRoutes(deps: UploadDeps): Route[] {
     const form = await readForm(req, res);
     const result = await handler(deps, form, res).finally(() => form.discard());
     if (result === undefined) return;
-    if (result === null) endEmpty(res, 404);
-    else res.json(result);
+    if (result === null) sendEmpty(res, 404);
+    else sendJson(res, result);
   };
   return [
     { method: 'POST', path: '/upload/image', body: 'none', handle: answerWith(uploadImage) },
@@ -129,11 +124,9 @@ function parseReference(text: string | undefined): Reference | null {
   const reference = parseObject(text);
   const { filename, subfolder = '', type = 'output' } = reference ?? {};
   if (typeof filename !== 'string' || typeof subfolder !== 'string') return null;
-  const { name: written, type: annotation } = parseAnnotated(filename);
-  const name = toSlashes(written);
-  if (name === '' || name.startsWith('/') || name.includes('..')) return null;
-  const folder = annotation ?? type;
-  return isFileType(folder) ? { filename: name, subfolder, type: folder } : null;
+  const { name, folder, isUsable } = parseStoredName(filename);
+  const found = folder ?? type;
+  return isUsable && isFileType(found) ? { filename: name, subfolder, type: found } : null;
 }
 
 function parseObject(text: string | undefined): JsonObject | null {

@@ -5,8 +5,8 @@ import { AppError, isAppError } from '@tiercel/contracts';
 import { translateFileError, type FileStore } from '@tiercel/storage';
 import type { Request, Response } from 'express';
 import multer, { MulterError } from 'multer';
-import { openBody, readFailure } from '../http/open-body.ts';
-import { discard } from '../http/read-body.ts';
+import { openBody, readFailure } from '../../http/open-body.ts';
+import { discard } from '../../http/read-body.ts';
 import { decodeField, partDecoder } from './part-encoding.ts';
 
 /** Beyond the file: part headers, boundaries and the few short fields. */
@@ -143,6 +143,7 @@ export function createFormReader(files: FileStore, maxUploadBytes: number): Form
           body.on('error', (error) => {
             fail(readFailure(error));
           });
+          // Not pipeline: a form that is refused would take the request with it, and so its own refusal.
           body.pipe(parser);
         },
         preservePath: true, // `../evil.png` is to be refused, not stored as `evil.png`

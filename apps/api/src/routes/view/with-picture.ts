@@ -1,6 +1,7 @@
 import { AppError } from '@tiercel/contracts';
 import { MemoryLimitError, PictureError, type EncodedPicture } from '@tiercel/pictures';
 import type { Response } from 'express';
+import { goneSignal, onClosed } from '../../http/on-closed.ts';
 
 /** A request waits this long for the memory that its picture needs. */
 const MAX_WAIT_MS = 20_000;
@@ -19,22 +20,15 @@ export async function withPicture<T>(
   make: (signal: AbortSignal) => Promise<EncodedPicture>,
   use: (picture: EncodedPicture) => T | Promise<T>,
 ): Promise<T | undefined> {
-  const gone = new AbortController();
-  const leave = () => {
-    gone.abort();
-  };
-  res.once('close', leave);
+  const gone = goneSignal(res);
   try {
-    const picture = await make(AbortSignal.any([gone.signal, AbortSignal.timeout(MAX_WAIT_MS)]));
-    if (res.closed) picture.release();
-    else res.once('close', picture.release);
+    const picture = await make(AbortSignal.any([gone, AbortSignal.timeout(MAX_WAIT_MS)]));
+    onClosed(res, picture.release);
     res.setTimeout(MAX_IDLE_MS, () => res.destroy());
     return await use(picture);
   } catch (error) {
-    if (gone.signal.aborted) return undefined;
+    if (gone.aborted) return undefined;
     throw translate(error);
-  } finally {
-    res.off('close', leave);
   }
 }
 

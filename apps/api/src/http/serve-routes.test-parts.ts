@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { isAppError } from '@tiercel/contracts';
 import { MemoryBudget, PictureEditor } from '@tiercel/pictures';
 import express, { type NextFunction, type Request, type Response } from 'express';
-import type { Route } from '../http/route.ts';
+import type { Route } from './route.ts';
 
 /** For tests only: routes on a bare Express application, and a client that sends paths as they are. */
 export interface TestServer {

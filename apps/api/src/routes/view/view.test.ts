@@ -3,8 +3,13 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { FileStore } from '@tiercel/storage';
 import sharp from 'sharp';
+import {
+  createEditor,
+  makeDataFolder,
+  serveRoutes,
+  type TestServer,
+} from '../../http/serve-routes.test-parts.ts';
 import { createViewRoutes } from './view.ts';
-import { createEditor, makeDataFolder, serveRoutes, type TestServer } from './view.test-server.ts';
 
 const data = await makeDataFolder();
 const alphaPicture = await sharp({

@@ -1,13 +1,14 @@
 import { basename } from 'node:path';
 import { AppError, isFileType } from '@tiercel/contracts';
 import type { PictureEditor, Transform } from '@tiercel/pictures';
-import { parseAnnotated, toSlashes, type FileStore } from '@tiercel/storage';
+import type { FileStore } from '@tiercel/storage';
 import type { Request, Response } from 'express';
-import type { Route } from '../http/route.ts';
-import { contentOf, dispositionOf } from './view-content.ts';
-import { endEmpty, queryOf } from './view-http.ts';
-import { withPicture } from './view-pictures.ts';
-import { sendFound } from './view-send.ts';
+import { sendEmpty } from '../../http/answer.ts';
+import { readQuery } from '../../http/read-request.ts';
+import type { Route } from '../../http/route.ts';
+import { contentOf, dispositionOf, sendFile } from '../../http/send-file.ts';
+import { parseStoredName } from '../stored-names.ts';
+import { withPicture } from './with-picture.ts';
 
 export interface ViewDeps {
   readonly files: FileStore;
@@ -21,26 +22,25 @@ export function createViewRoutes(deps: ViewDeps): Route[] {
 }
 
 async function view(deps: ViewDeps, req: Request, res: Response): Promise<void> {
-  const query = queryOf(req);
+  const query = readQuery(req);
   const annotated = query.get('filename');
   if (annotated === null) {
-    endEmpty(res, 404);
+    sendEmpty(res, 404);
     return;
   }
-  const { name: written, type: annotation } = parseAnnotated(annotated);
-  const name = toSlashes(written);
-  const type = annotation ?? query.get('type') ?? 'output';
+  const { name, folder, isUsable } = parseStoredName(annotated);
+  const type = folder ?? query.get('type') ?? 'output';
   if (!isFileType(type)) {
     throw new AppError('bad_request', 'type must be output, input or temp.');
   }
-  if (name === '' || name.startsWith('/') || name.includes('..')) {
+  if (!isUsable) {
     throw new AppError('bad_request', 'filename must be the name of a file in that folder.');
   }
   const filename = basename(name);
   const subfolder = query.get('subfolder') ?? '';
   const found = await deps.files.find({ filename, subfolder, type });
   if (found === null) {
-    endEmpty(res, 404);
+    sendEmpty(res, 404);
     return;
   }
 
@@ -50,7 +50,7 @@ async function view(deps: ViewDeps, req: Request, res: Response): Promise<void> 
     res.setHeader('Content-Type', content.type);
     res.setHeader('Content-Disposition', dispositionOf(filename, !content.isInert));
     for (const [name, value] of Object.entries(content.headers ?? {})) res.setHeader(name, value);
-    sendFound(req, res, found, content.variant);
+    sendFile(req, res, found, content.variant);
     return;
   }
   const source = { name: filename, content: found.path };

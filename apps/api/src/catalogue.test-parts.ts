@@ -1,0 +1,63 @@
+import { RedisNames, type Announcement } from '@tiercel/contracts';
+import { AnnouncementBoard, EventSubscriber } from '@tiercel/events';
+import { connectRedis, createLogger, type Redis } from '@tiercel/runtime';
+import { Catalogue } from './catalogue.ts';
+
+/** For tests only: workers that announce classes, without any process of theirs, and who reads it. */
+
+export const log = createLogger({ level: 'silent', name: 'test' });
+
+export interface BoardParts {
+  readonly redis: Redis;
+  readonly names: RedisNames;
+  /** The connection of the subscriber. */
+  readonly ear: Redis;
+  readonly board: AnnouncementBoard;
+  readonly subscriber: EventSubscriber;
+  /** A catalogue that has looked once, and hears of news. */
+  startCatalogue(): Promise<Catalogue>;
+  close(): void;
+}
+
+/** A board on a real Redis. */
+export function openBoard(redisUrl: string): BoardParts {
+  const names = new RedisNames('board-test');
+  const redis = connectRedis(redisUrl, 'patient', log);
+  const ear = connectRedis(redisUrl, 'subscriber', log);
+  const board = new AnnouncementBoard(redis, names);
+  const subscriber = new EventSubscriber({ ...{ ear, redis, names, log }, processId: 'test' });
+  return {
+    ...{ redis, names, ear, board, subscriber },
+    startCatalogue: async () => {
+      const catalogue = new Catalogue({ board, listInputFiles: () => Promise.resolve([]), log });
+      await catalogue.start(subscriber);
+      return catalogue;
+    },
+    close: () => {
+      redis.disconnect();
+      ear.disconnect();
+    },
+  };
+}
+
+/** One class of a worker's catalogue, as JSON text, so that numbers keep their digits. */
+export function nodeClass(name: string, required: string, optional = '{}'): string {
+  return `"${name}":{"name":"${name}","input":{"required":${required},"optional":${optional}},"output":[],"output_node":false}`;
+}
+
+/** The catalogue's hash is the worker's name: tests say with it which one comes first in order. */
+export async function announceWorker(
+  board: AnnouncementBoard,
+  workerId: string,
+  classes: readonly string[],
+  change: Partial<Announcement> = {},
+): Promise<void> {
+  const hash = `hash-of-${workerId}`;
+  await board.putCatalogue(hash, `{${classes.join(',')}}`);
+  const announcement: Announcement = {
+    ...{ workerId, host: 'h', pid: 1, startedAt: 1, concurrency: 1, running: 0 },
+    ...{ catalogueHash: hash, models: {}, embeddings: [], devices: [], tiers: [] },
+    ...change,
+  };
+  await board.announce(announcement, true);
+}
