@@ -23,8 +23,6 @@ export { untilServed } from './until-served.ts';
 export { isRedisUnavailable } from './redis-trouble.ts';
 export { RedisWatch } from './redis-watch.ts';
 export { startProcess, type RunningProcess } from './start-process.ts';
-export { findRedisServer } from './redis-server-find.ts';
-export { startRedisServer, type RedisServer, type RedisServerOptions } from './redis-server.ts';
 export { RedisScript, type ScriptValue } from './redis-script.ts';
 export { addTierMetrics, type TierReading } from './tier-metrics.ts';
 export { createMetrics, type Metrics, type MetricsRegistry } from './metrics.ts';
