@@ -10,6 +10,7 @@ import tseslint from 'typescript-eslint';
 const mayImport = {
   'packages/contracts': [],
   'packages/runtime': ['contracts'],
+  'packages/redis-server': ['contracts', 'runtime'],
   'packages/queue': ['contracts', 'runtime'],
   'packages/events': ['contracts', 'runtime'],
   'packages/storage': ['contracts', 'runtime'],
@@ -28,7 +29,7 @@ const mayImport = {
     'routing',
     'upstream-http',
   ],
-  'packages/testkit': ['contracts', 'runtime'],
+  'packages/testkit': ['contracts', 'runtime', 'redis-server'],
   'apps/api': ['contracts', 'runtime', 'queue', 'events', 'storage', 'graph', 'pictures'],
   'apps/worker': [
     'contracts',
@@ -43,14 +44,15 @@ const mayImport = {
     'comfyui',
     'image-services',
   ],
-  'apps/launcher': ['contracts', 'runtime'],
+  'apps/launcher': ['contracts', 'runtime', 'redis-server'],
 };
 /** Rooms that do no network I/O. */
 const offline = ['packages/contracts', 'packages/graph', 'packages/pictures', 'packages/nodes'];
 const rooms = Object.keys(mayImport).map((path) => path.split('/')[1]);
 
 const directions = Object.entries(mayImport).map(([path, allowed]) => {
-  const forbidden = rooms.filter((room) => !allowed.includes(room) && path.split('/')[1] !== room);
+  // A room that imported itself by its name would go in a circle through its door.
+  const forbidden = rooms.filter((room) => !allowed.includes(room));
   const bullmq = path === 'packages/queue' ? [] : ['bullmq'];
   const network = offline.includes(path)
     ? ['ioredis', 'undici', 'node:http', 'node:https', 'node:net']

@@ -10,7 +10,7 @@ await ensureInstalled();
 await ensureTestsBuilt();
 
 // Before Jest: two of its workers must not install Redis at once.
-const { findRedisServer } = await import('../packages/runtime/dist/index.js');
+const { findRedisServer } = await import('../packages/redis-server/dist/index.js');
 try {
   await findRedisServer({ say: (line) => console.log(line) });
 } catch (error) {

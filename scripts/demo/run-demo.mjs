@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { findRedisServer } from '@tiercel/runtime';
+import { findRedisServer } from '@tiercel/redis-server';
 import { stopEverything } from '@tiercel/testkit';
 import { createScreen } from './screen.mjs';
 import { createScenes } from './scenes.mjs';

@@ -1,12 +1,11 @@
+import { startRedisServer, type RedisServer } from '@tiercel/redis-server';
 import {
   connectRedis,
   createLogger,
   findRedisProblems,
   sleep,
-  startRedisServer,
   waitForRedis,
   type Config,
-  type RedisServer,
 } from '@tiercel/runtime';
 import { stopLimitMs } from './stop-limit.ts';
 

@@ -29,6 +29,7 @@ import { ConfigWatcher } from './config-watcher.ts';
 import { createBackends } from './create-backends.ts';
 import { createSharedResults } from './create-shared-results.ts';
 import { createOfferReader } from './describe-offer.ts';
+import { hearInterrupts } from './hear-interrupts.ts';
 import { JobProcessor } from './job-processor.ts';
 import { RunningJobs } from './running-jobs.ts';
 import { obey } from './obey.ts';
@@ -114,26 +115,7 @@ async function main(): Promise<void> {
   lifecycle.onClose('subscriber', () => {
     subscriber.stop();
   });
-  const onBell = subscriber.onBell((promptId) => {
-    running.ring(promptId as Parameters<RunningJobs['ring']>[0]);
-  });
-  await parts.whileStarting(onBell);
-  subscriber.onGap({
-    onGap: () => undefined,
-    // Bells that rang while nothing was heard are on the records.
-    onWhole: () => {
-      for (const job of running.ids()) {
-        consumer.isCancelled(job).then(
-          (cancelled) => {
-            if (cancelled) running.ring(job);
-          },
-          (error: unknown) => {
-            log.warn({ err: error }, 'interrupts could not be read');
-          },
-        );
-      }
-    },
-  });
+  await parts.whileStarting(hearInterrupts({ subscriber, running, consumer, log }));
 
   const watchdog = new Watchdog(blockedMs(config), () => running.ids().join(' '));
   lifecycle.onClose('watchdog', () => watchdog.stop());

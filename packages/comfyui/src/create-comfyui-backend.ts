@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { Device, JsonObject, LookWish, ObjectInfo, WireEvent } from '@tiercel/contracts';
+import type { JsonObject, LookWish, WireEvent } from '@tiercel/contracts';
 import { pictureKind } from '@tiercel/graph';
 import {
   AttemptError,
@@ -17,6 +17,7 @@ import { ComfyRequestError } from './comfy-errors.ts';
 import { forgetPrompt } from './forget-prompt.ts';
 import { openServer } from './open-server.ts';
 import { createOfferDescriber, readNote, supports, type Note } from './pool.ts';
+import type { PoolOffer } from './pool-offer.ts';
 import type { PoolServer } from './pool-server.ts';
 import { PromptRun, type RunOptions } from './prompt-run.ts';
 import { toPublicUrl } from './public-url.ts';
@@ -43,25 +44,6 @@ export interface ComfyUiBackendOptions {
   readonly run: RunOptions;
   /** How long a job waits for a server that can run it when none is up. */
   readonly unavailableMs: number;
-}
-
-/** What the pool offers, for the worker's announcement. */
-export interface PoolOffer {
-  readonly objectInfo: ObjectInfo;
-  readonly models: Readonly<Record<string, readonly string[]>>;
-  readonly embeddings: readonly string[];
-  readonly extensions: readonly string[];
-  readonly devices: readonly (Device & { readonly server: string })[];
-  readonly servers: readonly {
-    readonly url: string;
-    /** With the login, if it has one: to be sealed before it leaves the process. */
-    readonly address: string;
-    readonly healthy: boolean;
-  }[];
-  /** `system` of each server that is up, as it said last. */
-  readonly systems: readonly JsonObject[];
-  readonly features: readonly JsonObject[];
-  readonly nodeReplacements: readonly JsonObject[];
 }
 
 export interface ComfyUiBackend extends Backend {

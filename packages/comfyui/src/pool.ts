@@ -3,8 +3,8 @@ import { mergeObjectInfo } from '@tiercel/graph';
 import { type AttemptRequest, JobError, serviceError, type Support } from '@tiercel/routing';
 import { rememberLast } from '@tiercel/runtime';
 import type { Candidate } from './choose-server.ts';
-import type { PoolOffer } from './create-comfyui-backend.ts';
 import { findPrompt } from './find-prompt.ts';
+import type { PoolOffer } from './pool-offer.ts';
 import type { PoolServer } from './pool-server.ts';
 import { findObstacle } from './requirements.ts';
 

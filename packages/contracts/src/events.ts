@@ -1,7 +1,7 @@
-import type { ServiceReport } from './jobs.ts';
-import type { NodeProgress } from './progress.ts';
 import type { OutputRef, UiOutput } from './outputs.ts';
+import type { NodeProgress } from './progress.ts';
 import type { NodeErrors } from './prompt.ts';
+import type { ServiceReport } from './service-report.ts';
 
 /**
  * Events of one job, as they stand in ComfyUI's text frames: `{"type": ..., "data": ...}`.
@@ -84,7 +84,7 @@ export interface ExecutionErrorData {
   readonly timestamp: number;
 }
 
-export interface ExecutionInterruptedData {
+interface ExecutionInterruptedData {
   readonly prompt_id: string;
   readonly node_id: string | null;
   readonly node_type: string | null;

@@ -11,7 +11,6 @@ export {
   PICTURE_TYPE,
   plainNode,
   type ExecutionErrorData,
-  type ExecutionInterruptedData,
   type JobEvent,
   type NodeIdentity,
   type Preview,
@@ -34,13 +33,11 @@ export {
   API_STATUS,
   JOB_STATES,
   type ApiJobStatus,
-  type AttemptReport,
   type JobResult,
   type JobState,
   type NodeMeta,
-  type ParamChange,
-  type ServiceReport,
 } from './jobs.ts';
+export type { AttemptReport, ParamChange, ServiceReport } from './service-report.ts';
 export type { LookWish } from './look-wish.ts';
 export {
   countJsonValues,
@@ -90,7 +87,6 @@ export {
   countAttempt,
   createTierCounts,
   TIER_LATENCY_BUCKETS,
-  tierCountsSchema,
   type BreakerState,
   type Durations,
   type TierCounts,

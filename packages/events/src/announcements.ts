@@ -8,7 +8,7 @@ import type { Redis } from '@tiercel/runtime';
 import { announceScript } from './lua/announce.ts';
 
 /** A worker that has not spoken for this long is gone. */
-export const ANNOUNCEMENT_TTL_MS = 15_000;
+const ANNOUNCEMENT_TTL_MS = 15_000;
 /** Catalogues of workers long gone are dropped after this. */
 const CATALOGUE_TTL_MS = 30 * 86_400_000;
 /** Catalogues last seen this close together were offered side by side: together they are the last known. */

@@ -137,12 +137,6 @@ export class EventReplay {
     await this.#redis.zrem(this.#names.unsentPictures(client), ...members);
   }
 
-  /** The newest end of any job. */
-  async readLastEndId(): Promise<string> {
-    const newest = await this.#redis.xrevrange(this.#names.ends, '+', '-', 'COUNT', 1);
-    return newest[0]?.[0] ?? NO_END;
-  }
-
   /** Whether every end after this one is still on record. */
   async reachesBackTo(endId: string): Promise<boolean> {
     const [count, [oldest]] = await Promise.all([

@@ -5,19 +5,7 @@ export {
 } from './driver/create-embedded-backend.ts';
 export { runInExecutor, type Executor } from './driver/run-in-executor.ts';
 export { embeddedModels } from './embedded-models.ts';
-export {
-  executeGraph,
-  type ExecutionRequest,
-  type ExecutorListener,
-  type NodeFiles,
-  type StoredNodePicture,
-} from './executor/execute-graph.ts';
-export {
-  ExecutionInterrupted,
-  GraphError,
-  NodeExecutionError,
-  type GraphResult,
-} from './executor/execution-errors.ts';
+export type { NodeFiles } from './executor/execution-request.ts';
 export { NodeCache } from './executor/node-cache.ts';
 export { outputKeys, type OutputKeysRequest } from './executor/output-keys.ts';
 export type {

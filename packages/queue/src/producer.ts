@@ -7,7 +7,7 @@ import { releaseScript } from './lua/release.ts';
 import { addPermits, MAX_WAITING_PERMITS } from './permits.ts';
 
 /** Until tenants come (fair share between callers), everybody is one. */
-export const DEFAULT_TENANT = 'default';
+const DEFAULT_TENANT = 'default';
 
 /** A validated prompt on its way into the queue. Texts are JSON as the caller wrote it. */
 export interface NewJob {

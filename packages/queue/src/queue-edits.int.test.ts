@@ -1,23 +1,10 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { parseEventMessage, promptId } from '@tiercel/contracts';
 import { connectRedis } from '@tiercel/runtime';
-import { startRedisProxy, startTestRedis, stopEverything, type TestRedis } from '@tiercel/testkit';
-import { log, newJob, openQueueParts, result, type QueueParts } from './queue.test-parts.ts';
+import { startRedisProxy } from '@tiercel/testkit';
+import { log, newJob, openQueueParts, result, useQueueParts } from './queue.test-parts.ts';
 
-let server: TestRedis;
-let parts: QueueParts;
-
-beforeAll(async () => {
-  server = await startTestRedis();
-  parts = openQueueParts(server.url);
-});
-beforeEach(async () => {
-  await server.flush();
-});
-afterAll(async () => {
-  await parts.close();
-  await stopEverything();
-});
+const parts = useQueueParts();
 
 describe('edits', () => {
   test('delete removes what waits without a trace, and leaves the rest alone', async () => {
@@ -37,7 +24,7 @@ describe('edits', () => {
   });
 
   test('clear misses nothing when jobs are taken, come and go between its steps', async () => {
-    const proxy = await startRedisProxy(server.url);
+    const proxy = await startRedisProxy(parts.server.url);
     const step = '\r\n500\r\n'; // the size of a batch
     const clearing = openQueueParts(proxy.url);
     try {
@@ -148,7 +135,7 @@ describe('pages', () => {
 
 describe('announcing the end', () => {
   test('history is written before anybody hears of the end, and the count goes with it', async () => {
-    const ear = connectRedis(server.url, 'subscriber', log);
+    const ear = connectRedis(parts.server.url, 'subscriber', log);
     const heard: string[] = [];
     const inHistory: string[][] = [];
     ear.on('message', (_channel: string, text: string) => {

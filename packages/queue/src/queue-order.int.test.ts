@@ -1,23 +1,9 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { beforeEach, describe, expect, test } from '@jest/globals';
 import { promptId } from '@tiercel/contracts';
-import { startTestRedis, stopEverything, type TestRedis } from '@tiercel/testkit';
 import { Producer } from './producer.ts';
-import { another, newJob, openQueueParts, result, type QueueParts } from './queue.test-parts.ts';
+import { another, newJob, result, useQueueParts } from './queue.test-parts.ts';
 
-let server: TestRedis;
-let parts: QueueParts;
-
-beforeAll(async () => {
-  server = await startTestRedis();
-  parts = openQueueParts(server.url);
-});
-beforeEach(async () => {
-  await server.flush();
-});
-afterAll(async () => {
-  await parts.close();
-  await stopEverything();
-});
+const parts = useQueueParts();
 
 describe('order', () => {
   test('jobs run by number, equal numbers by arrival, front before all counted ones', async () => {

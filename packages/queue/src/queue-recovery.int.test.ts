@@ -1,23 +1,9 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { promptId } from '@tiercel/contracts';
-import { startTestRedis, stopEverything, type TestRedis } from '@tiercel/testkit';
-import { log, newJob, openQueueParts, type QueueParts } from './queue.test-parts.ts';
+import { log, newJob, useQueueParts } from './queue.test-parts.ts';
 import { Sweeper, type SweeperOptions } from './sweeper.ts';
 
-let server: TestRedis;
-let parts: QueueParts;
-
-beforeAll(async () => {
-  server = await startTestRedis();
-  parts = openQueueParts(server.url);
-});
-beforeEach(async () => {
-  await server.flush();
-});
-afterAll(async () => {
-  await parts.close();
-  await stopEverything();
-});
+const parts = useQueueParts();
 
 describe('a job is in exactly one place', () => {
   test('states and listings agree at every step', async () => {

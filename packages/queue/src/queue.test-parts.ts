@@ -1,3 +1,4 @@
+import { afterAll, beforeAll, beforeEach } from '@jest/globals';
 import {
   promptId,
   RedisNames,
@@ -6,6 +7,7 @@ import {
   type TerminalEvent,
 } from '@tiercel/contracts';
 import { connectRedis, createLogger, type Redis } from '@tiercel/runtime';
+import { startTestRedis, stopEverything, type TestRedis } from '@tiercel/testkit';
 import type { Queue } from 'bullmq';
 import { Consumer, createClaimId, type NextTaker } from './consumer.ts';
 import { Editor } from './editor.ts';
@@ -14,7 +16,7 @@ import { createPermitQueue } from './permits.ts';
 import { Producer, type NewJob } from './producer.ts';
 import { Reader } from './reader.ts';
 
-/** For tests only: all parts of the queue on one Redis, and the few steps that every test takes. */
+/** All parts of the queue on one Redis, and the few steps that every test takes. */
 export interface QueueParts {
   readonly redis: Redis;
   readonly names: RedisNames;
@@ -77,6 +79,22 @@ export function openQueueParts(redisUrl: string, prefix = 'qtest'): QueueParts {
       redis.disconnect();
     },
   };
+}
+
+/** For a test file: the parts of the queue on a Redis of its own, which is empty before each test. */
+export function useQueueParts(): QueueParts & { readonly server: TestRedis } {
+  // Filled before the first test; nothing reads it earlier.
+  const parts = {} as QueueParts & { server: TestRedis };
+  beforeAll(async () => {
+    const server = await startTestRedis();
+    Object.assign(parts, openQueueParts(server.url), { server });
+  });
+  beforeEach(() => parts.server.flush());
+  afterAll(async () => {
+    await parts.close();
+    await stopEverything();
+  });
+  return parts;
 }
 
 export function newJob(id: string, fields: Partial<NewJob> = {}): NewJob {

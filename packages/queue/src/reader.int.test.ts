@@ -1,21 +1,7 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { startTestRedis, stopEverything, type TestRedis } from '@tiercel/testkit';
-import { newJob, openQueueParts, type QueueParts } from './queue.test-parts.ts';
+import { describe, expect, test } from '@jest/globals';
+import { newJob, useQueueParts } from './queue.test-parts.ts';
 
-let server: TestRedis;
-let parts: QueueParts;
-
-beforeAll(async () => {
-  server = await startTestRedis();
-  parts = openQueueParts(server.url);
-});
-beforeEach(async () => {
-  await server.flush();
-});
-afterAll(async () => {
-  await parts.close();
-  await stopEverything();
-});
+const parts = useQueueParts();
 
 async function enqueue(sizes: readonly number[]): Promise<string[]> {
   const ids = sizes.map((_, n) => `j${n}`);

@@ -29,6 +29,7 @@ export {
 export { LEASE_MS, RENEW_MS } from './lease.ts';
 export type { Tier } from './router/attempt.ts';
 export type { RouterObserver } from './router/observer.ts';
+export type { RoutedResult } from './router/router-parts.ts';
 export { describeAttempt, RoutingFailed } from './router/routing-failed.ts';
 export { TierBoard } from './router/tier-board.ts';
-export { type RoutedResult, TierRouter } from './router/tier-router.ts';
+export { TierRouter } from './router/tier-router.ts';

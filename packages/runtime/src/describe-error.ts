@@ -27,8 +27,8 @@ export function describeError(error: unknown, mask: SecretMask = NO_MASK): Descr
 }
 
 /** In one line, for a person who started a process. */
-export function summarizeError(error: unknown, mask: SecretMask = NO_MASK): string {
-  const { type, message } = describeError(error, mask);
+export function summarizeError(error: unknown): string {
+  const { type, message } = describeError(error);
   return type === 'Error' ? message : `${type}: ${message}`;
 }
 

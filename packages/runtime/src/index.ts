@@ -5,10 +5,9 @@ export type { TierConfig } from './config/tier-schema.ts';
 export { clockFrom, systemClock, type Clock } from './clock.ts';
 export { FreshRuns } from './fresh-runs.ts';
 export { inTime, LATE } from './in-time.ts';
-export { Health, type HealthCheck, type HealthReport } from './health.ts';
+export { Health } from './health.ts';
 export { rememberLast } from './remember-last.ts';
-export { Lifecycle, runMain } from './lifecycle.ts';
-export { describeError, summarizeError } from './describe-error.ts';
+export { runMain } from './lifecycle.ts';
 export { childEnvironment } from './config/child-environment.ts';
 export { listSecrets } from './config/list-secrets.ts';
 export { createLogger, type Logger } from './logger.ts';
@@ -21,11 +20,8 @@ export {
 } from './redis.ts';
 export { untilServed } from './until-served.ts';
 export { isRedisUnavailable } from './redis-trouble.ts';
-export { RedisWatch } from './redis-watch.ts';
 export { startProcess, type RunningProcess } from './start-process.ts';
-export { findRedisServer } from './redis-server-find.ts';
-export { startRedisServer, type RedisServer, type RedisServerOptions } from './redis-server.ts';
-export { RedisScript, type ScriptValue } from './redis-script.ts';
+export { RedisScript } from './redis-script.ts';
 export { addTierMetrics, type TierReading } from './tier-metrics.ts';
 export { createMetrics, type Metrics, type MetricsRegistry } from './metrics.ts';
 export { loadSecretKey } from './secret-key.ts';
@@ -33,7 +29,6 @@ export { createSecretMask, NO_MASK, type SecretMask } from './secret-mask.ts';
 export {
   reportAccepting,
   reportReady,
-  stopWithParent,
   type ChildMessage,
   type ReadyMessage,
 } from './supervised.ts';

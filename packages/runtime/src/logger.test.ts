@@ -1,20 +1,14 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { startRedisServer, type RedisServer } from './index.ts';
+import { startTestRedis, stopEverything, type TestRedis } from '@tiercel/testkit';
 
-const folder = mkdtempSync(join(tmpdir(), 'tiercel-'));
-let server: RedisServer;
+let server: TestRedis;
 
 beforeAll(async () => {
-  server = await startRedisServer({ dataDir: folder, say: () => undefined, listen: 'port' });
+  server = await startTestRedis({ listen: 'port' });
 });
-afterAll(async () => {
-  await server.kill();
-  rmSync(folder, { recursive: true });
-});
+afterAll(stopEverything);
 
 /** The lines that a process writes which runs this with `log`, and with `redis` connected to a real one. */
 function logged(body: string, secrets: readonly string[] = []): Record<string, unknown>[] {

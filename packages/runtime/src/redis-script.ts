@@ -1,6 +1,6 @@
 import type { Redis } from './redis.ts';
 
-export type ScriptValue = string | number | Buffer;
+type ScriptValue = string | number | Buffer;
 
 type Values<Key extends string, List extends string> = Readonly<Record<Key, ScriptValue>> &
   Readonly<Record<List, readonly ScriptValue[]>>;

@@ -24,7 +24,7 @@ export interface PreviewFrame {
   readonly atMs: number;
 }
 
-export interface ProgressTextFrame {
+interface ProgressTextFrame {
   readonly kind: 'progress_text';
   readonly nodeId: string;
   readonly text: string;
@@ -32,7 +32,7 @@ export interface ProgressTextFrame {
   readonly atMs: number;
 }
 
-export interface UnknownFrame {
+interface UnknownFrame {
   readonly kind: 'unknown';
   readonly raw: Buffer;
   readonly atMs: number;

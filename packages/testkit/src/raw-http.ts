@@ -11,9 +11,9 @@ export interface RawResponse {
 }
 
 /** A string or bytes are sent as they are, without a content type; anything else as JSON with one. */
-export type RawBody = string | Uint8Array | object;
+type RawBody = string | Uint8Array | object;
 
-export interface RawOptions {
+interface RawOptions {
   readonly headers?: OutgoingHttpHeaders;
   readonly timeoutMs?: number;
 }

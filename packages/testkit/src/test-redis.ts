@@ -1,4 +1,5 @@
-import { connectRedis, createLogger, startRedisServer, type RedisServer } from '@tiercel/runtime';
+import { startRedisServer, type RedisServer } from '@tiercel/redis-server';
+import { connectRedis, createLogger } from '@tiercel/runtime';
 import { makeTempFolder, onStopEverything } from './cleanup.ts';
 
 export interface TestRedis {

@@ -1,6 +1,6 @@
-import { sketchClasses } from '@tiercel/nodes';
 import { listNeeded } from '@tiercel/graph';
 import type { AttemptRequest, Backend, Support } from '@tiercel/routing';
+import { sketchClasses } from '../builtins/create-builtin-nodes.ts';
 import { runInExecutor, type Executor } from './run-in-executor.ts';
 
 export interface EmbeddedBackendOptions extends Executor {

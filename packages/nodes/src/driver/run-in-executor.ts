@@ -1,11 +1,3 @@
-import {
-  executeGraph,
-  ExecutionInterrupted,
-  GraphError,
-  NodeExecutionError,
-  type ExecutionRequest,
-  type GraphResult,
-} from '@tiercel/nodes';
 import { isAppError, sliceMembers } from '@tiercel/contracts';
 import {
   type AttemptContext,
@@ -15,6 +7,14 @@ import {
   JobError,
   serviceError,
 } from '@tiercel/routing';
+import { executeGraph } from '../executor/execute-graph.ts';
+import {
+  ExecutionInterrupted,
+  GraphError,
+  NodeExecutionError,
+  type GraphResult,
+} from '../executor/execution-errors.ts';
+import type { ExecutionRequest } from '../executor/execution-request.ts';
 
 /** What the executor of a process runs with; the same for every job. */
 export type Executor = Pick<

@@ -1,75 +1,16 @@
-import {
-  sliceMembers,
-  type NewOutput,
-  type OutputRef,
-  type PromptGraph,
-  type UiOutput,
-} from '@tiercel/contracts';
-import { createPacer, type MemoryBudget } from '@tiercel/pictures';
+import { sliceMembers } from '@tiercel/contracts';
+import { createPacer } from '@tiercel/pictures';
 import { raceAbort } from '@tiercel/runtime';
-import type { NodeDefinition, ReportedPreview } from '../node-definition.ts';
-import type { NodeRegistry } from '../registry.ts';
 import { computeCacheKeys } from './cache-keys.ts';
 import { findCachedResults } from './cached-results.ts';
 import { ExecutionInterrupted, type GraphResult } from './execution-errors.ts';
+import type { ExecutionRequest } from './execution-request.ts';
 import { checkGraph, readGraphNodes, type GraphNode } from './graph-nodes.ts';
-import type { CachedResult, NodeCache } from './node-cache.ts';
+import type { CachedResult } from './node-cache.ts';
 import { openRunMemory } from './run-memory.ts';
 import { listNeeds, runNode } from './run-node.ts';
 import { createRunState } from './run-state.ts';
 import { createSchedule } from './schedule.ts';
-
-/** Told what happens, in order. Composing ComfyUI's frames from it is the caller's part. */
-export interface ExecutorListener {
-  /** Once, before anything else: every node of the prompt whose result is in the cache. */
-  cached(nodeIds: readonly string[]): void;
-  nodeStarted(nodeId: string): void;
-  progress(nodeId: string, value: number, max: number, preview?: ReportedPreview): void;
-  /** A node sent a picture as its result; it is stored. */
-  picture(nodeId: string, picture: StoredNodePicture): void;
-  /** A node showed something. From the cache, `ui` may be null and nodeStarted was not called. */
-  executed(nodeId: string, ui: UiOutput | null, fromCache: boolean): void;
-  nodeFinished(nodeId: string): void;
-}
-
-export interface StoredNodePicture {
-  readonly mediaType: 'image/jpeg' | 'image/png';
-  readonly file: OutputRef;
-}
-
-/** The only way to files. Names are annotated as in ComfyUI: `name.png [input]`. */
-export interface NodeFiles {
-  saveOutput(output: NewOutput): Promise<OutputRef>;
-  /** @param beforeRead told the size in bytes of the file; it is read when that resolves */
-  readInput(
-    annotatedName: string,
-    beforeRead?: (sizeBytes: number) => Promise<void>,
-  ): Promise<Uint8Array>;
-  /** A cache key for an input file; rejects when it does not exist. */
-  fingerprint(annotatedName: string): Promise<string>;
-  outputExists(output: OutputRef): Promise<boolean>;
-}
-
-export interface ExecutionRequest {
-  readonly promptId: string;
-  /** Parsed with contracts' parseJson, so that 64-bit integers are bigints. */
-  readonly graph: PromptGraph;
-  /** The same graph as the caller wrote it. */
-  readonly promptText: string;
-  readonly extraPnginfo: string | undefined;
-  /** Ids of the output nodes to execute. */
-  readonly outputs: readonly string[];
-  readonly registry: NodeRegistry;
-  /** Run in place of what the registry has, by node id. */
-  readonly standIns?: ReadonlyMap<string, NodeDefinition>;
-  readonly cache: NodeCache;
-  readonly files: NodeFiles;
-  readonly signal: AbortSignal;
-  readonly maxPixels: number;
-  /** What all jobs of the process may take for their pictures. */
-  readonly memory: MemoryBudget;
-  readonly listener: ExecutorListener;
-}
 
 /**
  * Runs a prompt graph with the registry's nodes; order, caching and reports as ComfyUI 0.3.64.

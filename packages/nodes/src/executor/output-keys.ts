@@ -1,7 +1,7 @@
 import { raceAbort } from '@tiercel/runtime';
 import type { FingerprintContext, NodeDefinition, NodeInputs } from '../node-definition.ts';
 import { computeCacheKeys } from './cache-keys.ts';
-import type { ExecutionRequest, NodeFiles } from './execute-graph.ts';
+import type { ExecutionRequest, NodeFiles } from './execution-request.ts';
 import { readGraphNodes } from './graph-nodes.ts';
 
 export type OutputKeysRequest = Pick<

@@ -9,8 +9,9 @@ import { MemoryBudget } from '@tiercel/pictures';
 import { createBuiltinNodes } from '../builtins/create-builtin-nodes.ts';
 import type { NodeDefinition, PreviewImageBytes } from '../node-definition.ts';
 import { createRegistry } from '../registry.ts';
-import { executeGraph, type ExecutionRequest } from './execute-graph.ts';
+import { executeGraph } from './execute-graph.ts';
 import type { GraphResult } from './execution-errors.ts';
+import type { ExecutionRequest } from './execution-request.ts';
 import { NodeCache } from './node-cache.ts';
 
 const MEMORY_BYTES = 1024 * 1024 * 1024;

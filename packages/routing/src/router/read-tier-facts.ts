@@ -3,7 +3,7 @@ import type { TierFacts } from './choose-tiers.ts';
 import { p50 } from './latency.ts';
 import type { PlaceHunt } from './place-hunt.ts';
 import type { TierState } from './tier-board.ts';
-import type { RouterParts } from './tier-router.ts';
+import type { RouterParts } from './router-parts.ts';
 
 const IDLE: TierState = {
   openUntilMs: 0,

@@ -12,7 +12,7 @@ import { describeService, describeWay } from './service-report.ts';
 import type { StoredResult } from './stored-results.ts';
 import type { BegunAttempt, TierState } from './tier-board.ts';
 import { readNote } from './tier-note.ts';
-import type { RoutedResult, RouterParts } from './tier-router.ts';
+import type { RoutedResult, RouterParts } from './router-parts.ts';
 
 /** One job on its way through the tiers. */
 export class RoutedJob {

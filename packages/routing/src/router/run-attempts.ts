@@ -7,7 +7,7 @@ import { p50, p95 } from './latency.ts';
 import { pause } from './pause.ts';
 import type { BegunAttempt, TierState } from './tier-board.ts';
 import { writeNote } from './tier-note.ts';
-import type { RouterParts } from './tier-router.ts';
+import type { RouterParts } from './router-parts.ts';
 
 interface Hand {
   readonly parts: RouterParts;

@@ -5,7 +5,7 @@ import { startTestRedis, stopEverything } from '@tiercel/testkit';
 import type { AttemptListener, AttemptRequest, AttemptResult, Backend } from '../backend.ts';
 import { AttemptError, AttemptStopped, JobError, serviceError } from '../failures.ts';
 import type { Tier } from './attempt.ts';
-import type { RoutingOptions } from './tier-router.ts';
+import type { RoutingOptions } from './router-parts.ts';
 import { RoutingFailed } from './routing-failed.ts';
 import { TierBoard } from './tier-board.ts';
 import { TierRouter } from './tier-router.ts';

@@ -6,6 +6,7 @@ import { answerControl, CONTROL_PATH, type FakeServiceState } from './control.ts
 import { serveExchange } from './exchange.ts';
 import { FaultSwitch, type FakeFault, type FakeFaultName } from './faults.ts';
 import { ServiceLog } from './service-log.ts';
+import type { ServiceWorld } from './service-world.ts';
 import { readWireRequest, type FakeVendor, type WireRequest } from './wire.ts';
 
 export interface FakeServiceOptions {
@@ -28,14 +29,6 @@ export interface FakeService {
   readonly setLatency: (latencyMs: number) => void;
   /** Ends at once, with every connection. A second call does nothing. */
   readonly stop: () => Promise<void>;
-}
-
-/** What is behind a service's port. */
-export interface ServiceWorld {
-  readonly vendor: FakeVendor;
-  readonly faults: FaultSwitch;
-  readonly log: ServiceLog;
-  latencyMs: number;
 }
 
 /** Starts a vendor's server on 127.0.0.1; `stopEverything` ends it. */

@@ -4,8 +4,8 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { connectRedis, createLogger, findRedisServer, startRedisServer } from './index.ts';
-import type { Redis, RedisServer, RedisServerOptions } from './index.ts';
+import { connectRedis, createLogger, type Redis } from '@tiercel/runtime';
+import { findRedisServer, startRedisServer, type RedisServer } from './index.ts';
 
 const log = createLogger({ level: 'silent', name: 'test' });
 const cleanups: (() => unknown)[] = [];
@@ -22,12 +22,9 @@ function makeFolder(): string {
   return folder;
 }
 
-async function start(
-  dataDir: string,
-  more: Partial<RedisServerOptions> = {},
-): Promise<RedisServer & { said: string[] }> {
+async function start(dataDir: string): Promise<RedisServer & { said: string[] }> {
   const said: string[] = [];
-  const server = await startRedisServer({ dataDir, say: (line) => said.push(line), ...more });
+  const server = await startRedisServer({ dataDir, say: (line) => said.push(line) });
   cleanups.push(() => server.kill());
   return { ...server, said };
 }
@@ -138,7 +135,7 @@ describe('when the process that started Redis is killed with -9', () => {
     lingerSeconds: number,
   ): Promise<{ redisPid: number; kill: () => void }> {
     const program = `
-      const { startRedisServer } = require(${JSON.stringify(join(import.meta.dirname, 'redis-server.ts'))});
+      const { startRedisServer } = require(${JSON.stringify(join(import.meta.dirname, 'start-redis-server.ts'))});
       startRedisServer({ dataDir: ${JSON.stringify(folder)}, lingerSeconds: ${String(lingerSeconds)}, say: () => {} })
         .then((server) => { console.log(server.pid); setInterval(() => {}, 1000); });`;
     const child = spawn(

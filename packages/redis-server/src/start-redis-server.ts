@@ -3,11 +3,11 @@ import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import { AppError } from '@tiercel/contracts';
+import { sleep, startTimer } from '@tiercel/runtime';
 import { Redis, type RedisOptions } from 'ioredis';
-import { findRedisServer } from './redis-server-find.ts';
-import { spawnGuarded, STOP_SECONDS, type GuardedChild } from './redis-server-child.ts';
-import { lockRedisFolder, MAX_SOCKET_PATH_BYTES } from './redis-server-lock.ts';
-import { sleep, startTimer } from './timers.ts';
+import { findRedisServer } from './find-redis-server.ts';
+import { lockRedisFolder, MAX_SOCKET_PATH_BYTES } from './folder-lock.ts';
+import { spawnGuarded, STOP_SECONDS, type GuardedChild } from './guarded-child.ts';
 
 const START_TIMEOUT_MS = 10_000;
 /** An append-only file of some gigabytes takes minutes to load. */
@@ -28,8 +28,6 @@ export interface RedisServerOptions {
   readonly lingerSeconds?: number;
   /** Gives the start up; the server is stopped then. */
   readonly signal?: AbortSignal | undefined;
-  /** The server's command; default: the one `findRedisServer` finds. */
-  readonly command?: string;
 }
 
 export interface RedisServer {
@@ -52,7 +50,7 @@ export interface RedisServer {
 export async function startRedisServer(options: RedisServerOptions): Promise<RedisServer> {
   const { say, signal } = options;
   signal?.throwIfAborted();
-  const command = options.command ?? (await findRedisServer({ say, signal }));
+  const command = await findRedisServer({ say, signal });
   const folder = resolve(options.dataDir, 'redis');
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const lock = await lockRedisFolder(folder);

@@ -1,0 +1,51 @@
+import { expect, test } from '@jest/globals';
+import type { JsonObject, LookWish } from '@tiercel/contracts';
+import { obey } from './obey.ts';
+
+/** Pools and an announcer that write down what they are asked, in its order. */
+function openParts() {
+  const done: unknown[] = [];
+  const pool = (name: string) => ({
+    look: async (wish: LookWish): Promise<void> => {
+      await Promise.resolve();
+      done.push([name, 'look', wish]);
+    },
+    free: (body: JsonObject): Promise<void> => {
+      done.push([name, 'free', body]);
+      return Promise.resolve();
+    },
+  });
+  const announcer = {
+    tellLook: (id: string): void => {
+      done.push(['announced', id]);
+    },
+  };
+  return { done, pools: [pool('p'), pool('q')], announcer };
+}
+
+test('a look is had by every pool before it is announced', async () => {
+  const { done, pools, announcer } = openParts();
+  await obey({ type: 'look', id: 'l1', wish: ['KSampler'] }, pools, announcer);
+  expect(done).toEqual([
+    ['p', 'look', ['KSampler']],
+    ['q', 'look', ['KSampler']],
+    ['announced', 'l1'],
+  ]);
+});
+
+test('a worker without pools has had every look', async () => {
+  const { done, announcer } = openParts();
+  await obey({ type: 'look', id: 'l1', wish: 'all' }, [], announcer);
+  expect(done).toEqual([['announced', 'l1']]);
+});
+
+test('what is to be freed is passed on as it is; what is no object is nothing', async () => {
+  const { done, pools, announcer } = openParts();
+  await obey({ type: 'free', body: '{"unload_models":true,"x":1}' }, pools, announcer);
+  await obey({ type: 'free', body: '[1]' }, pools, announcer);
+  expect(done).toEqual([
+    ['p', 'free', { unload_models: true, x: 1 }],
+    ['q', 'free', { unload_models: true, x: 1 }],
+  ]);
+  await expect(obey({ type: 'free', body: '{' }, pools, announcer)).rejects.toThrow(SyntaxError);
+});

@@ -1,0 +1,2 @@
+export { findRedisServer } from './find-redis-server.ts';
+export { startRedisServer, type RedisServer } from './start-redis-server.ts';
