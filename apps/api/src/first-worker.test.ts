@@ -39,7 +39,7 @@ describe('on a system that has never had a worker', () => {
   test('a prompt is held until the first worker announces itself', async () => {
     const firstWorker = new FirstWorker(catalogue, LONG_MS);
     let isThrough = false;
-    const held = firstWorker.wait(stays()).then(() => {
+    const held = firstWorker.wait(stays).then(() => {
       isThrough = true;
     });
     await catalogue.isKnown();
@@ -51,14 +51,14 @@ describe('on a system that has never had a worker', () => {
 
   test('a prompt is refused when none comes in time', async () => {
     const firstWorker = new FirstWorker(catalogue, 20);
-    await expect(firstWorker.wait(stays())).rejects.toMatchObject(refusal(5));
+    await expect(firstWorker.wait(stays)).rejects.toMatchObject(refusal(5));
     await announce();
-    await firstWorker.wait(stays());
+    await firstWorker.wait(stays);
   });
 
   test('a prompt whose caller goes away is held no longer', async () => {
     const gone = new AbortController();
-    const held = new FirstWorker(catalogue, LONG_MS).wait(gone.signal);
+    const held = new FirstWorker(catalogue, LONG_MS).wait(() => gone.signal);
     gone.abort();
     await expect(held).rejects.toMatchObject({ code: 'no_worker_known' });
   });
@@ -66,12 +66,12 @@ describe('on a system that has never had a worker', () => {
   test('so many prompts are held and no more; one that goes gives its place to another', async () => {
     const firstWorker = new FirstWorker(catalogue, LONG_MS);
     const gone = new AbortController();
-    const leaving = firstWorker.wait(gone.signal);
-    const held = Array.from({ length: MAX_HELD - 1 }, () => firstWorker.wait(stays()));
-    await expect(firstWorker.wait(stays())).rejects.toMatchObject(refusal(5));
+    const leaving = firstWorker.wait(() => gone.signal);
+    const held = Array.from({ length: MAX_HELD - 1 }, () => firstWorker.wait(stays));
+    await expect(firstWorker.wait(stays)).rejects.toMatchObject(refusal(5));
     gone.abort();
     await expect(leaving).rejects.toThrow();
-    held.push(firstWorker.wait(stays()));
+    held.push(firstWorker.wait(stays));
     await announce();
     await Promise.all(held);
   });
@@ -82,5 +82,5 @@ test('on a system that has had one, nobody waits, whether one is up or not', asy
   await parts.board.withdraw('a');
   const firstWorker = new FirstWorker(catalogue, LONG_MS);
   await firstWorker.require();
-  await firstWorker.wait(stays());
+  await firstWorker.wait(stays);
 });

@@ -1,5 +1,5 @@
 export { makeTempFolder, onStopEverything, stopEverything } from './cleanup.ts';
-export { connectSocket, type EventRecorder } from './event-recorder.ts';
+export { connectSocket, type EventRecorder, type SocketOptions } from './event-recorder.ts';
 export type { FakeComfyUiOptions } from './fake-comfyui/options.ts';
 export { startFakeComfyUi, type FakeComfyUi } from './fake-comfyui/start.ts';
 export { startFakeAutomatic1111 } from './fake-services/automatic1111.ts';
