@@ -1,12 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach } from '@jest/globals';
-import {
-  parseJson,
-  promptId,
-  RedisNames,
-  workerId,
-  type JobState,
-  type Preview,
-} from '@tiercel/contracts';
+import { parseJson, RedisNames, workerId, type JobState, type Preview } from '@tiercel/contracts';
 import { EventPublisher, EventSubscriber } from '@tiercel/events';
 import {
   Consumer,
@@ -32,7 +25,7 @@ import {
   type ConnectionRole,
   type Redis,
 } from '@tiercel/runtime';
-import { startTestRedis, stopEverything, until, type TestRedis } from '@tiercel/testkit';
+import { plainJob, startTestRedis, stopEverything, until, type TestRedis } from '@tiercel/testkit';
 import { hearInterrupts } from './hear-interrupts.ts';
 import { JobProcessor } from './job-processor.ts';
 import { RunningJobs } from './running-jobs.ts';
@@ -248,7 +241,7 @@ async function openJobs(
   return {
     ...{ server, redis, names, connect, startWorker },
     add: async (id, fields = {}) => {
-      const job = { ...describeJob(id), ...fields };
+      const job = { ...plainJob(id), ...fields };
       await producer.enqueue(job);
       await producer.release(job.id);
     },
@@ -295,19 +288,3 @@ async function openJobs(
 
 /** Frames are written by the house: an object with a type and an object. */
 const toEvent = (frame: string): HeardEvent => parseJson(frame) as unknown as HeardEvent;
-
-function describeJob(id: string): Parameters<Producer['enqueue']>[0] {
-  return {
-    id: promptId(id),
-    bodyHash: `hash-${id}`,
-    number: undefined,
-    front: false,
-    clientId: undefined,
-    promptText: '{"1":{"class_type":"A","inputs":{"seed":18446744073709551615}}}',
-    extraText: '{}',
-    outputIds: ['1'],
-    nodeErrorsText: '{}',
-    workflowId: undefined,
-    secrets: undefined,
-  };
-}

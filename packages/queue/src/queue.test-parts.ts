@@ -1,13 +1,7 @@
 import { afterAll, beforeAll, beforeEach } from '@jest/globals';
-import {
-  promptId,
-  RedisNames,
-  workerId,
-  type JobResult,
-  type TerminalEvent,
-} from '@tiercel/contracts';
+import { RedisNames, workerId, type JobResult, type TerminalEvent } from '@tiercel/contracts';
 import { connectRedis, createLogger, type Redis } from '@tiercel/runtime';
-import { startTestRedis, stopEverything, type TestRedis } from '@tiercel/testkit';
+import { plainJob, startTestRedis, stopEverything, type TestRedis } from '@tiercel/testkit';
 import type { Queue } from 'bullmq';
 import { Consumer, createClaimId, type NextTaker } from './consumer.ts';
 import { Editor } from './editor.ts';
@@ -98,20 +92,7 @@ export function useQueueParts(): QueueParts & { readonly server: TestRedis } {
 }
 
 export function newJob(id: string, fields: Partial<NewJob> = {}): NewJob {
-  return {
-    id: promptId(id),
-    bodyHash: `hash-${id}`,
-    number: undefined,
-    front: false,
-    clientId: undefined,
-    promptText: '{"1":{"class_type":"A","inputs":{"seed":18446744073709551615}}}',
-    extraText: '{}',
-    outputIds: ['1'],
-    nodeErrorsText: '{}',
-    workflowId: undefined,
-    secrets: undefined,
-    ...fields,
-  };
+  return { ...plainJob(id), ...fields };
 }
 
 export function result(

@@ -14,6 +14,7 @@ export type { WireRequest } from './fake-services/wire.ts';
 export { fileOf } from './file-of.ts';
 export { isAlive } from './is-alive.ts';
 export type { Frame, PreviewFrame } from './frames.ts';
+export { plainJob } from './plain-job.ts';
 export { startRedisProxy, type RedisProxy } from './redis-proxy.ts';
 export { connectRaw } from './raw-connection.ts';
 export { http, type RawHttp, type RawResponse } from './raw-http.ts';
