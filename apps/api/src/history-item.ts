@@ -18,7 +18,7 @@ export function queueItemText(job: JobRecord): string {
 const STATUS = {
   success: '"success","completed":true',
   error: '"error","completed":false',
-  // ComfyUI calls an interrupted run an error too (transcript 08).
+  // ComfyUI calls an interrupted run an error too (wire 7.7).
   interrupted: '"error","completed":false',
 } as const;
 

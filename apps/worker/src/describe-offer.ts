@@ -111,7 +111,7 @@ function createOwnClassesReader(
   };
 }
 
-/** A CPU as ComfyUI shows it (transcript 17): system memory stands for video memory. */
+/** A CPU as ComfyUI shows it (wire 10.8): system memory stands for video memory. */
 function cpu(): Device {
   const [total, free] = [totalmem(), freemem()];
   return {

@@ -29,7 +29,7 @@ const MAX_BATCH = 256;
 export type PreviewAudience = 'all' | 'announced' | 'nobody';
 
 /**
- * Turns what backends report into ComfyUI's frames, in the recorded order (transcripts 01 to 07):
+ * Turns what backends report into ComfyUI's frames, in the recorded order (wire 5):
  * `progress_state` before `executing` and before `progress`, one accumulated state per job, which never
  * goes back (ToldProgress). Events that come close together leave in one command.
  */

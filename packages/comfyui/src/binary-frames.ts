@@ -8,7 +8,7 @@ import { readPythonJson } from './python-json.ts';
 
 type PictureType = 'image/jpeg' | 'image/png';
 
-/** A binary frame of ComfyUI's socket (WIRE.md 1.3); `unknown` is of an event nobody told us of. */
+/** A binary frame of ComfyUI's socket (wire 4); `unknown` is of an event nobody told us of. */
 export type BinaryFrame =
   | { readonly kind: 'preview'; readonly mediaType: PictureType; readonly bytes: Uint8Array }
   | {

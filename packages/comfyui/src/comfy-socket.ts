@@ -31,7 +31,7 @@ const GOODBYE_MS = 1_000;
  * then has ComfyUI registered the client id. The count of unanswered pings, not a clock, tells a half-open
  * connection, so that a process which stood still for a while does not blame the server for it.
  *
- * ComfyUI's fault (WIRE.md 6.1): when it notices the end of an old socket of ours only after a new one is
+ * ComfyUI's fault (wire 2.5): when it notices the end of an old socket of ours only after a new one is
  * there, it forgets the new one, which goes on answering pings and gets no frames. Nobody can see that
  * from the socket. Who learns by other means that frames are missing calls `renew`.
  */

@@ -30,7 +30,7 @@ export class InheritedSockets {
 
   /**
    * It says nothing. When the worker that is gone had not quite left, its goodbye came after our hello, and
-   * ComfyUI has forgotten us with it (WIRE.md 6.1).
+   * ComfyUI has forgotten us with it (wire 2.5).
    */
   renew(clientId: string): void {
     this.#held.get(clientId)?.socket.renew();

@@ -131,8 +131,9 @@ export class PoolServer {
 
   /**
    * Somebody else goes on with a prompt of this client id, or has done so, and listens under it: ComfyUI sends the
-   * frames to the socket that came last, and to none when that one goes (WIRE.md 6.1). If the id is this worker's
-   * own, it leaves it to them and takes another. A socket of an id that was left before that is closed.
+   * frames to the socket that came last, and to none when that one goes (wire 2.5). If the id is this
+   * worker's own, it leaves it to them and takes another. A socket of an id that was left before that is
+   * closed.
    */
   leaveClientId(clientId: string | undefined): void {
     if (clientId !== this.#clientId || this.#isStopped) return;

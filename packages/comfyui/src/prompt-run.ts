@@ -100,7 +100,7 @@ export class PromptRun {
     this.#then(() => this.#handle(type, data));
   }
 
-  /** The last frame: history has the prompt now, and not yet at `execution_success` (WIRE.md 2.11). */
+  /** The last frame: history has the prompt now, and not yet at `execution_success` (wire 5.9). */
   #onDone(): void {
     this.#server.leave();
     if (!this.#hasSucceeded || !this.#isInDoubt) return;

@@ -6,7 +6,7 @@ export interface RunServer extends CancelServer {
   leave(): void;
   /** Nobody waits for the prompt any more: it is stopped there as soon as the server answers. */
   abandon(): void;
-  /** The socket is open and says nothing: ComfyUI has forgotten it (WIRE.md 6.1). */
+  /** The socket is open and says nothing: ComfyUI has forgotten it (wire 2.5). */
   renewSocket(): void;
   /** The prompt is there, and nothing has been heard of it for a while. */
   noteSilence(): void;

@@ -14,7 +14,7 @@ export function readUpstreamQueue(body: JsonObject): UpstreamQueue | undefined {
   return { running: idsInOrder(running), pending: idsInOrder(pending) };
 }
 
-/** `[number, id, ...]` each. ComfyUI shows its heap, which is not sorted (transcript 10). */
+/** `[number, id, ...]` each. ComfyUI shows its heap, which is not sorted (wire 7.2). */
 function idsInOrder(items: readonly JsonValue[]): string[] {
   const entries = items.flatMap((item) => {
     const [number, id] = Array.isArray(item) ? (item as readonly JsonValue[]) : [];

@@ -26,7 +26,7 @@ import { luaNames } from './redis-names.ts';
  *
  * Who gets a message: the client's channel when the prompt named a client_id (nobody when that is
  * the empty string); without a client_id only progress and interruption go to every socket, as
- * ComfyUI 0.3.64 does (transcripts 10 and 11).
+ * ComfyUI 0.3.64 does (wire 2.8, 2.9).
  */
 export const LUA_EMIT = lua`
 ${luaNames('events', 'state', 'ends', 'pictures')}

@@ -5,7 +5,7 @@ import type { ServiceReport } from './service-report.ts';
 
 /**
  * Events of one job, as they stand in ComfyUI's text frames: `{"type": ..., "data": ...}`.
- * Order and contents: docs/compatibility.md and the recorded transcripts.
+ * Contents: wire 3; order: wire 5; what differs: docs/compatibility.md.
  */
 export type JobEvent =
   | { readonly type: 'execution_start'; readonly data: { prompt_id: string; timestamp: number } }

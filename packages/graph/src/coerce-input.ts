@@ -24,7 +24,7 @@ const SPECIAL_FLOAT_TEXT = /^([+-]?)(inf|infinity|nan)$/i;
 /**
  * A prompt's value as the node receives it: `{__value__: x}` is unwrapped, then INT, FLOAT, STRING and
  * BOOLEAN inputs go through Python's int(), float(), str() and bool(); other types pass unchanged.
- * Integers outside the safe range are bigints. As ComfyUI 0.3.64, transcript 14. Not for links.
+ * Integers outside the safe range are bigints. As ComfyUI 0.3.64, wire 6.12. Not for links.
  * @throws CoercionError when Python's conversion would raise
  */
 export function coerceInput(spec: InputSpec, value: JsonValue): JsonValue {

@@ -9,7 +9,7 @@ import type { DynamicInputError } from './dynamic-inputs.ts';
 import { clipText, echoValue, pythonRepr, showValue } from './python-text.ts';
 
 /**
- * ComfyUI's validation errors, word for word as version 0.3.64 gives them (transcript 14). Texts that
+ * ComfyUI's validation errors, word for word as version 0.3.64 gives them (wire 6.9, 6.11). Texts that
  * quote the caller are cut after 10,000 characters.
  */
 

@@ -10,7 +10,7 @@ import {
 } from '@tiercel/contracts';
 import { rejectMissingPrompt, validatePrompt } from './index.ts';
 
-/** Every POST /prompt of transcript 14, and the classes it uses. */
+/** Every POST /prompt of recording 14, and the classes it uses. */
 const cases = readFixture('prompt-validation.json') as unknown as {
   body: JsonValue;
   status: number;
@@ -43,7 +43,7 @@ describe('validatePrompt answers as ComfyUI 0.3.64 was recorded to', () => {
     entry,
   ]);
 
-  test('the transcript is complete', () => {
+  test('the recording is complete', () => {
     expect(withPrompt.length).toBe(20);
   });
 

@@ -36,8 +36,8 @@ const MAX_DEPENDENT_STEPS = 1_000_000;
 const MAX_NODES_SHOWN = 1_000;
 
 /**
- * Decides whether a prompt can run, and says what is wrong with it in ComfyUI's words (0.3.64, transcript
- * 14). Differences: a cycle is named (0.24's `dependency_cycle`) where 0.3.64 says nothing; what ComfyUI
+ * Decides whether a prompt can run, and says what is wrong with it in ComfyUI's words (0.3.64,
+ * wire 6). Differences: a cycle is named (0.24's `dependency_cycle`) where 0.3.64 says nothing; what ComfyUI
  * answers with 500 is a rejection; `dependent_outputs` names only outputs that do depend on the node;
  * tracebacks are one line of ours; a missing upload input is `required_input_missing`.
  *

@@ -55,7 +55,7 @@ function createReader(info: NodeInfo): RegisteredClass['inputsOf'] {
   return () => inputs;
 }
 
-/** An object_info entry, members in ComfyUI's order (transcript 17). */
+/** An object_info entry, members in ComfyUI's order (wire 10.2). */
 function toNodeInfo(definition: NodeDefinition): NodeInfo {
   const { class_type, input, output } = definition;
   return {

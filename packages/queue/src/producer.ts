@@ -151,7 +151,7 @@ export class Producer {
   }
 
   /**
-   * A rejected prompt uses up a number too, as in ComfyUI (transcript 14). When the reply is lost it may use up
+   * A rejected prompt uses up a number too, as in ComfyUI (wire 6.3). When the reply is lost it may use up
    * two: numbers only say who came first.
    */
   async skipNumber(): Promise<void> {

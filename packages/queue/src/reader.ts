@@ -81,7 +81,7 @@ export class Reader {
   }
 
   /**
-   * Ids of ended jobs, oldest first, with ComfyUI's paging (transcript 16): `maxItems` alone means the
+   * Ids of ended jobs, oldest first, with ComfyUI's paging (wire 7.4): `maxItems` alone means the
    * last so many; with an offset, up to so many after it.
    */
   async listHistoryIds(query: { maxItems?: number; offset?: number }): Promise<string[]> {

@@ -8,7 +8,7 @@ import { haveSameContent } from './same-content.ts';
 const MAX_SAME_NAMES = 10_000;
 
 /**
- * Gives an upload its name as ComfyUI 0.3.64 does (transcript 15): a file of that name with the same
+ * Gives an upload its name as ComfyUI 0.3.64 does (wire 9.6): a file of that name with the same
  * content is the upload already; another content makes it `name (1).ext`, `name (2).ext`, ...
  * @returns the name the content now has in `folder`
  * @throws AppError bad_request when too many files share the name

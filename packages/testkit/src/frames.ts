@@ -40,7 +40,7 @@ interface UnknownFrame {
 
 export type Frame = TextFrame | PreviewFrame | ProgressTextFrame | UnknownFrame;
 
-/** Reads one WebSocket message as a ComfyUI client would (WIRE.md, section 1). */
+/** Reads one WebSocket message as a ComfyUI client would (wire 2 to 4). */
 export function decodeFrame(message: Buffer, isBinary: boolean, atMs: number): Frame {
   return isBinary ? decodeBinary(message, atMs) : decodeText(message.toString('utf8'), atMs);
 }

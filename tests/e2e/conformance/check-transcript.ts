@@ -79,7 +79,7 @@ function hasErrorShape(json: JsonValue | undefined): boolean {
   return typeof json.error.type === 'string' && typeof json.error.message === 'string';
 }
 
-/** The recorder kept only the keys of the long histories of transcript 16. */
+/** The recorder kept only the keys of the long histories of recording 16. */
 function asRecorded(
   path: string,
   recorded: RecordedResponse,

@@ -20,7 +20,7 @@ const ON_ONE_SERVER = [
   ...['13-reconnect-while-running', '14-prompt-validation', '15-upload-view', '16-history-paging'],
   '17-misc-routes',
 ];
-/** Prompts the server of transcript 21 had numbered before. */
+/** Prompts the server of recording 21 had numbered before. */
 const NUMBERED_BEFORE = 5;
 
 const NODES_DIR = join(import.meta.dirname, '../../fixtures/nodes');

@@ -26,7 +26,7 @@ const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS']);
  * - What changes something, and a WebSocket, must not come from a page of another origin or of none
  *   (`null`). Programs send no Origin.
  * - As ComfyUI: nothing is answered when a loopback address is asked with another site's Origin, or the
- *   browser itself says `cross-site` (WIRE.md 6.13, transcript 17).
+ *   browser itself says `cross-site` (wire 1.7).
  */
 export function createCallerCheck(options: CallerCheckOptions): CallerCheck {
   const { corsOrigin } = options;

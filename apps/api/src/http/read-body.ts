@@ -9,7 +9,7 @@ export type RequestReader = (req: Request) => Promise<void>;
 
 /**
  * Reads the whole body as UTF-8 text into `req.body`, whatever its content type says: ComfyUI's clients
- * send JSON as text/plain, as form data, or with no type at all (WIRE.md 6.9).
+ * send JSON as text/plain, as form data, or with no type at all (wire 1.3).
  */
 export function readBody(maxBytes: number): RequestReader {
   return async (req) => {

@@ -30,7 +30,7 @@ export interface JobsDependencies {
   readonly editor: Editor;
 }
 
-/** The /api/jobs family (WIRE.md 2.1 and 2.2). */
+/** The /api/jobs family (wire 8). */
 export function createJobsRoutes({ reader, editor }: JobsDependencies): Route[] {
   return [
     {
@@ -167,7 +167,7 @@ function durationOf(job: JobView): number {
   return job.startedAt === undefined || job.endedAt === undefined ? 0 : job.endedAt - job.startedAt;
 }
 
-/** Members of a job object. What is not known is left out: a null breaks frontends (WIRE.md 6.14). */
+/** Members of a job object. What is not known is left out: a null breaks frontends (wire 8.4). */
 function jobFieldsText(job: JobView): string {
   const members: [string, string | number | undefined][] = [
     ['id', JSON.stringify(job.id)],

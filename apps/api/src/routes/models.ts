@@ -16,7 +16,7 @@ export interface ModelDeps {
   readonly forward: Forward;
 }
 
-/** ComfyUI's own model folders, in its order (0.3.64, transcript 17). */
+/** ComfyUI's own model folders, in its order (0.3.64, wire 10.4). */
 const STANDARD_FOLDERS = [
   'checkpoints',
   'configs',

@@ -85,7 +85,7 @@ function answer(res: Response, id: string, accepted: Accepted): void {
 }
 
 /**
- * No execution event may reach a socket before this answer has left (WIRE.md 6.2): several client
+ * No execution event may reach a socket before this answer has left (wire 5.10): several client
  * libraries wait for ever otherwise. So nobody can take the job until then. A caller that hangs up gets
  * its job run all the same: it was accepted.
  */

@@ -127,7 +127,7 @@ function parseIds(text: string): string[] {
   return JSON.parse(text) as string[];
 }
 
-/** As ComfyUI: no body, or one that is not JSON, means "whatever runs" (transcripts 08 to 10). */
+/** As ComfyUI: no body, or one that is not JSON, means "whatever runs" (wire 7.9). */
 function readInterruptTarget(req: Request): string | undefined {
   let body: JsonValue;
   try {

@@ -28,7 +28,7 @@ describe('settings', () => {
     expect((await get('/users')).json()).toEqual({ storage: 'server', migrated: true });
   });
 
-  test('are set one by one or merged (transcript 17)', async () => {
+  test('are set one by one or merged (wire 11.2)', async () => {
     const set = await post('/api/settings/Comfy.X', 'true');
     expect(set).toMatchObject({ status: 200, text: '' });
     expect((await get('/settings/Comfy.X')).text).toBe('true');

@@ -15,7 +15,7 @@ export interface SettingsDeps {
   readonly user: UserStore;
 }
 
-/** /users and /settings of a server with a single user, as ComfyUI 0.3.64 (transcript 17). */
+/** /users and /settings of a server with a single user, as ComfyUI 0.3.64 (wire 11.1, 11.2). */
 export function createSettingsRoutes({ user }: SettingsDeps): Route[] {
   const { settings } = user;
   return [

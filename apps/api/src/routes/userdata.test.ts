@@ -26,7 +26,7 @@ afterEach(async () => {
 describe('a user file', () => {
   const path = '/userdata/workflows%2Fone.json';
 
-  test('is stored, kept when asked, read, moved and deleted (transcript 17)', async () => {
+  test('is stored, kept when asked, read, moved and deleted (wire 11.4 to 11.6)', async () => {
     const stored = await post(path, '{"k":1}');
     expect(stored.status).toBe(200);
     expect(stored.json()).toBe('workflows/one.json');

@@ -16,7 +16,7 @@ export interface UserdataDeps {
 }
 
 /**
- * The frontend's own files (workflows, sub-graphs), as ComfyUI 0.3.64 (transcript 17); times in whole
+ * The frontend's own files (workflows, sub-graphs), as ComfyUI 0.3.64 (wire 11.3 to 11.6); times in whole
  * milliseconds as in later versions. Files are downloads, so that none runs as a page here.
  */
 export function createUserdataRoutes(deps: UserdataDeps): Route[] {

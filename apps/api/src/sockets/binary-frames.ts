@@ -1,6 +1,6 @@
 import type { Preview, ResultPicture } from '@tiercel/contracts';
 
-/** Binary frames of ComfyUI: big-endian 32-bit numbers, then the payload (WIRE.md 1.3). */
+/** Binary frames of ComfyUI: big-endian 32-bit numbers, then the payload (wire 4). */
 const PREVIEW_IMAGE = 1;
 const TEXT = 3;
 const PREVIEW_IMAGE_WITH_METADATA = 4;

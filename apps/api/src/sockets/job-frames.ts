@@ -53,8 +53,8 @@ export interface DeliveryNotes {
 
 /**
  * Sends the frames of one message to one socket. A preview arrives just ahead of its progress and goes
- * where ComfyUI puts it: with metadata between `progress_state` and `progress` (transcript 06), without
- * after both (transcript 05).
+ * where ComfyUI puts it: with metadata between `progress_state` and `progress`, without after both
+ * (wire 4.6).
  */
 export function sendFrames(
   session: SocketSession,

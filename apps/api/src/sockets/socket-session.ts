@@ -85,7 +85,7 @@ export class SocketSession {
 
   /**
    * The handshake: the first text frame of a socket may announce the client's features, and only then
-   * are ours told. Later ones are ignored; what is not JSON does not count as the first (transcript 12).
+   * are ours told. Later ones are ignored; what is not JSON does not count as the first (wire 2.3).
    */
   readFrame(text: string, writeFeaturesFrame: () => string): void {
     if (this.#sawText) return;

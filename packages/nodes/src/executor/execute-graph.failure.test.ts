@@ -8,7 +8,7 @@ import { createBench, empty, preview, save, invert, failure, waitForLine } from 
 const pluginDir = fileURLToPath(new URL('../../../../tests/fixtures/nodes', import.meta.url));
 
 describe('failure', () => {
-  test('of a node is reported in the form of transcript 07', async () => {
+  test('of a node is reported in the form of wire 3.9', async () => {
     const bench = createBench({ plugins: await loadPlugins(pluginDir) });
     const graph = {
       '1': { class_type: 'SlowPreview', inputs: { steps: 4, delay: 0.002, fail_at: 2 } },

@@ -10,7 +10,7 @@ describe('order', () => {
     '5': save('2'),
   });
 
-  test('is that of transcript 03: a ready output node runs first', async () => {
+  test('is that of wire 5.2: a ready output node runs first', async () => {
     const bench = createBench();
     const result = await bench.run(chain(40), ['4', '5']);
     expect(bench.log).toEqual([
@@ -35,7 +35,7 @@ describe('order', () => {
     expect(result.sketch).toBe(false);
   });
 
-  test('is that of transcript 04: what did not change comes from the cache', async () => {
+  test('is that of wire 5.5: what did not change comes from the cache', async () => {
     const bench = createBench();
     await bench.run(chain(40), ['4', '5']);
     await bench.run(chain(44), ['4', '5']);
@@ -43,7 +43,7 @@ describe('order', () => {
     expect(started(bench.log)).toEqual(['2', '5', '3', '4']);
   });
 
-  test('is that of transcript 02: a fully cached prompt only reports its output nodes', async () => {
+  test('is that of wire 5.4: a fully cached prompt only reports its output nodes', async () => {
     const bench = createBench();
     const graph = { '1': empty(), '2': save('1', 'rec') };
     const first = await bench.run(graph, ['2']);
@@ -54,7 +54,7 @@ describe('order', () => {
     expect(bench.saved).toHaveLength(1);
   });
 
-  test('is that of transcripts 18 and 20 for image to image in batches', async () => {
+  test('is that of wire 5.2, 5.3 for image to image in batches', async () => {
     const bench = createBench();
     const text = (words: string) => ({
       class_type: 'CLIPTextEncode',
@@ -131,7 +131,7 @@ describe('order', () => {
     ]);
   });
 
-  test('is that of transcript 21: the outputs are followed in the order they were given', async () => {
+  test('is that of wire 5.2: the outputs are followed in the order they were given', async () => {
     const bench = createBench();
     const text =
       '{"1":{"class_type":"EmptyImage","inputs":{"width":32,"height":32,"batch_size":1,"color":9}},"2":{"class_type":"SaveImage","inputs":{"images":["1",0],"filename_prefix":"big"}},"3":{"class_type":"PrimitiveInt","inputs":{"value":9007199254740993}},"4":{"class_type":"PreviewAny","inputs":{"source":["3",0]}}}';

@@ -19,7 +19,7 @@ export class GraphError extends Error {
   }
 }
 
-/** A node raised an error; the fields are those of ComfyUI's `execution_error` (transcript 07). */
+/** A node raised an error; the fields are those of ComfyUI's `execution_error` (wire 3.9). */
 export class NodeExecutionError extends Error {
   readonly nodeId: string;
   readonly nodeType: string;

@@ -28,7 +28,7 @@ export interface Schedule {
 const FAR = 3;
 
 /**
- * Plans the run of everything the outputs need, in the order of ComfyUI 0.3.64 (transcripts 03, 04, 20, 21): of the
+ * Plans the run of everything the outputs need, in the order of ComfyUI 0.3.64 (wire 5.2 to 5.5): of the
  * nodes that are ready, first an output node, then one that feeds an output node, then one that feeds a feeder,
  * else the first discovered. Cached nodes are not run, and nothing is run for their sake; a cached output is
  * still handed out, so that its result is announced.

@@ -12,7 +12,7 @@ import {
   ms,
 } from './value-kinds.ts';
 
-/** What a ComfyUI frontend of any era loads besides its API (WIRE.md 1.1, 1.2, 6.18). */
+/** What a ComfyUI frontend of any era loads besides its API (wire 1.13). */
 const FRONTEND_PATHS = [
   '/',
   '/assets/**',

@@ -37,7 +37,7 @@ const OUT_OF_MEMORY =
   'This error means you ran out of memory on your GPU.\n\n' +
   'TIPS: If the workflow worked before you might have accidentally set the batch_size to a large number.';
 
-/** Runs prompts one at a time and tells of it as ComfyUI 0.3.64 (WIRE.md 2.11, transcripts 01 to 13). */
+/** Runs prompts one at a time and tells of it as ComfyUI 0.3.64 (wire 5). */
 export class Executor {
   readonly #world: ExecutorWorld;
   readonly #cache = new NodeCache();
@@ -249,7 +249,7 @@ export class Executor {
   }
 }
 
-/** The part of an `execution_error` that tells of the exception, as in transcript 07. */
+/** The part of an `execution_error` that tells of the exception (wire 3.9). */
 function describeFailure(error: unknown, inputs: NodeInputs, prompt: object): JsonObject {
   const type = error instanceof NodeFailure ? error.type : 'RuntimeError';
   const message = error instanceof Error ? error.message : String(error);

@@ -92,7 +92,7 @@ export class FakeFiles {
   }
 
   /**
-   * The file that /view names, as of transcript 15.
+   * The file that /view names (wire 9.1, 9.2).
    * @throws FileRefusal 400, 403 or 404
    */
   view(query: URLSearchParams): { readonly filename: string; readonly bytes: Buffer } {

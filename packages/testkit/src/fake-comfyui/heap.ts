@@ -9,7 +9,7 @@ function isBefore(a: Ordered, b: Ordered): boolean {
 }
 
 /**
- * Python's heap. GET /queue shows its inside, which is not sorted (transcript 10): who wants the order
+ * Python's heap. GET /queue shows its inside, which is not sorted (wire 7.2): who wants the order
  * of execution has to sort by number.
  */
 export class PromptHeap<T extends Ordered> {

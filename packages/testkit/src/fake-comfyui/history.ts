@@ -3,7 +3,7 @@ import type { Journal } from './journal.ts';
 
 const MAX_ITEMS = 10_000;
 
-/** What is left of finished prompts, oldest first (WIRE.md 2.4, transcript 16). */
+/** What is left of finished prompts, oldest first (wire 7.4 to 7.8). */
 export class FakeHistory {
   readonly #items = new Map<string, JsonObject>();
   readonly #journal: Journal;

@@ -15,7 +15,7 @@ function opaque(type: string, name: string): NodeValue {
   return { kind: 'opaque', type, name };
 }
 
-/** As the node of transcripts 05 to 10: `steps` steps of `delay` seconds with a preview each. */
+/** As the node of recordings 05 to 10: `steps` steps of `delay` seconds with a preview each. */
 async function runSlowPreview(
   inputs: Readonly<Record<string, NodeValue | undefined>>,
   context: NodeContext,

@@ -12,7 +12,7 @@ export interface FakeComfyUiOptions {
   readonly classes?: readonly string[];
   /** Further classes, as in /object_info. They run at once and give a picture for each output. */
   readonly extraClasses?: ObjectInfo;
-  /** What CheckpointLoaderSimple offers; default: the one of transcript 18. */
+  /** What CheckpointLoaderSimple offers; default: the one of wire 10.5. */
   readonly checkpoints?: readonly string[];
   /** Folder of /models -> file names; `loras` are what LoraLoader offers. */
   readonly models?: Readonly<Record<string, readonly string[]>>;

@@ -9,7 +9,7 @@ interface NodeState {
 
 /**
  * `progress_state`, `progress` and previews of one run, in ComfyUI 0.3.64's order: the preview comes
- * after `progress` as event 1 (transcript 05) and before it as event 4 (transcript 06).
+ * after `progress` as event 1 and before it as event 4 (wire 4.6).
  */
 export class RunProgress {
   readonly #sockets: FakeSockets;

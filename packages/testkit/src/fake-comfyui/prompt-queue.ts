@@ -18,7 +18,7 @@ export interface QueueWorld {
   readonly faults: Faults;
 }
 
-/** The queue with its one worker: `status` is broadcast at every change (transcripts 01 and 10). */
+/** The queue with its one worker: `status` is broadcast at every change (wire 2.10). */
 export class PromptQueue {
   readonly #heap = new PromptHeap<QueueItem>();
   readonly #world: QueueWorld;

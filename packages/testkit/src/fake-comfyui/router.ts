@@ -24,7 +24,7 @@ export function route(method: Route['method'], pattern: RegExp, handle: Handler)
   return { method, pattern, handle };
 }
 
-/** Finds the handler; 404, 405 and OPTIONS are as aiohttp answers them (transcript 17). */
+/** Finds the handler; 404, 405 and OPTIONS are as aiohttp answers them (wire 1.4). */
 export async function dispatch(routes: readonly Route[], request: FakeRequest): Promise<Answer> {
   if (request.method === 'OPTIONS') return empty();
   const fitting = routes.filter(({ pattern }) => pattern.test(request.path));

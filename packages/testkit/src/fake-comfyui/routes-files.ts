@@ -11,7 +11,7 @@ const TYPES: Readonly<Record<string, string>> = {
   ...{ '.mp4': 'video/mp4', '.flac': 'audio/flac', '.txt': 'text/plain', '.wav': 'audio/x-wav' },
 };
 
-/** /view and uploads (WIRE.md 2.10, transcript 15). `preview` and `channel` are not applied. */
+/** /view and uploads (wire 9). `preview` and `channel` are not applied. */
 export function fileRoutes(world: FakeWorld): Route[] {
   const upload = refusing((request) => storeUpload(world, request));
   return [

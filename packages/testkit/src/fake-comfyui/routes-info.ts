@@ -13,7 +13,7 @@ const MODEL_FOLDERS = [
 const MEMORY_BYTES = 25276502016;
 const FREE_BYTES = 24512401408;
 
-/** What the server is and has (WIRE.md 2.5, 2.9; transcript 17), its pages and its extensions' routes. */
+/** What the server is and has (wire 10), its pages and its extensions' routes. */
 export function infoRoutes(world: FakeWorld): Route[] {
   const { settings, catalogue } = world;
   const listFolders = (): string[] => [

@@ -8,7 +8,7 @@ import type { FakeWorld } from './world.ts';
 
 const CANONICAL_UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
-/** GET and POST /prompt (WIRE.md 3, transcript 14). */
+/** GET and POST /prompt (wire 6). */
 export function promptRoutes(world: FakeWorld): Route[] {
   let counter = 0;
   const takeNumber = (body: JsonObject): number => {

@@ -4,7 +4,7 @@ import { str } from './python-text.ts';
 import { route, type FakeRequest, type Route } from './router.ts';
 import type { FakeWorld } from './world.ts';
 
-/** The queue, history, interrupts and memory (WIRE.md 2.3, 2.4, 2.9; transcripts 08 to 10 and 16). */
+/** The queue, history, interrupts and memory (wire 7). */
 export function queueRoutes({ queue, history, journal, executor }: FakeWorld): Route[] {
   return [
     route('GET', /^\/queue$/, () => json(queue.describe())),

@@ -38,7 +38,7 @@ export interface FakeServer {
 }
 
 /**
- * A ComfyUI 0.3.64 as seen over HTTP and WebSocket, on 127.0.0.1; see WIRE.md. It runs graphs of its own
+ * A ComfyUI 0.3.64 as seen over HTTP and WebSocket, on 127.0.0.1; see docs/wire.md. It runs graphs of its own
  * few classes and can be told to misbehave (POST /__control); GET /__state tells what it was asked.
  * @param die how `dieMidRun` ends it
  */
@@ -103,7 +103,7 @@ function stripApi(url: string): string {
   return url.replace(/^\/api(?=\/)/, '');
 }
 
-/** A page of another site may not speak to a server on loopback (WIRE.md 6.13). */
+/** A page of another site may not speak to a server on loopback (wire 1.7). */
 function isForeign({ headers: { origin, host } }: IncomingMessage): boolean {
   return origin !== undefined && URL.canParse(origin) && new URL(origin).host !== host;
 }

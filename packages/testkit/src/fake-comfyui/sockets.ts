@@ -17,7 +17,7 @@ const GARBAGE_BINARIES = [
   Buffer.from([0, 0, 0, 3, 0xff, 0xff, 0xff, 0xff, 65]),
 ];
 
-/** The WebSocket side of ComfyUI 0.3.64: who is connected, and who is sent what (transcripts 11 to 13). */
+/** The WebSocket side of ComfyUI 0.3.64: who is connected, and who is sent what (wire 2). */
 export class FakeSockets {
   readonly #server = new WebSocketServer({
     noServer: true,
@@ -50,7 +50,7 @@ export class FakeSockets {
       this.#listen(sid, client);
       this.send('status', { ...describeStatus(hooks.remaining()), sid }, sid);
       const node = hooks.currentNode(sid);
-      // As ComfyUI 0.3.64, transcript 13: without a prompt_id.
+      // As ComfyUI 0.3.64, wire 2.6: without a prompt_id.
       if (node !== undefined) this.send('executing', { node }, sid);
     });
   }
@@ -74,7 +74,7 @@ export class FakeSockets {
     client.on('close', () => {
       this.#silent.delete(client);
       // As ComfyUI does, though it is a fault there: the end of a replaced socket also unregisters the
-      // one that took its place (WIRE.md 6.1).
+      // one that took its place (wire 2.5).
       this.#bySid.delete(sid);
       this.#withMetadata.delete(sid);
     });

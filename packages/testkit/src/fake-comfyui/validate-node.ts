@@ -37,7 +37,7 @@ class PythonError extends Error {
   }
 }
 
-/** Checks nodes, each once, from the outputs back (transcript 14). */
+/** Checks nodes, each once, from the outputs back (wire 6.14). */
 export class NodeValidator {
   readonly #world: ValidationWorld;
   readonly verdicts = new Map<string, NodeVerdict>();

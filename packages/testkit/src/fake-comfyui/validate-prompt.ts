@@ -24,7 +24,7 @@ export function reject(type: string, message: string, details = ''): PromptRejec
   return { error: { type, message, details, extra_info: {} }, node_errors: {} };
 }
 
-/** ComfyUI 0.3.64's `validate_prompt` for what the fake's classes declare (transcript 14). */
+/** ComfyUI 0.3.64's `validate_prompt` for what the fake's classes declare (wire 6). */
 export function validatePrompt(
   prompt: JsonObject,
   targets: readonly JsonValue[] | undefined,
@@ -59,7 +59,7 @@ export function validatePrompt(
       continue;
     }
     lines.push(...errors.map(({ message, details }) => `${message}: ${details}`));
-    // As ComfyUI: every faulty node seen so far is blamed for this output too (WIRE.md 3.3).
+    // As ComfyUI: every faulty node seen so far is blamed for this output too (wire 6.15).
     for (const [nodeId, verdict] of validator.verdicts) {
       if (verdict.errors.length === 0) continue;
       const dependents = nodeErrors[nodeId]?.dependent_outputs ?? [];

@@ -11,7 +11,7 @@ export function configOf([type, options]: InputSpec): [string | readonly JsonVal
   return [type, options ?? {}];
 }
 
-/** Converts and checks one plain input value (transcript 14). */
+/** Converts and checks one plain input value (wire 6.11, 6.12). */
 export function checkValue(name: string, spec: InputSpec, value: JsonValue): Checked {
   const [type, options] = configOf(spec);
   const config = { input_name: name, input_config: [type, options] };

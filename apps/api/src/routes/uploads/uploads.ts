@@ -33,7 +33,7 @@ type UploadHandler = (
 ) => Promise<UploadResult | undefined>;
 
 /**
- * POST /upload/image and /upload/mask, as ComfyUI 0.3.64 (transcript 15). Any kind of file is taken.
+ * POST /upload/image and /upload/mask, as ComfyUI 0.3.64 (wire 9.5 to 9.7). Any kind of file is taken.
  * One difference: an unknown `type` is answered with 400, where ComfyUI fails with 500.
  */
 export function createUploadRoutes(deps: UploadDeps): Route[] {

@@ -16,7 +16,7 @@ export interface ViewDeps {
   readonly pictures: PictureEditor;
 }
 
-/** GET /view: stored files, as ComfyUI 0.3.64 serves them (transcript 15). */
+/** GET /view: stored files, as ComfyUI 0.3.64 serves them (wire 9.1 to 9.4). */
 export function createViewRoutes(deps: ViewDeps): Route[] {
   return [{ method: 'GET', path: '/view', handle: (req, res) => view(deps, req, res) }];
 }
