@@ -10,6 +10,7 @@ import {
   stringifyJson,
   type UiOutput,
 } from '@tiercel/contracts';
+import { GraphAnalysis } from '@tiercel/graph';
 import type { NodeFiles } from '@tiercel/nodes';
 import type { AttemptRequest, AttemptResult, Backend, TierAttemptContext } from '@tiercel/routing';
 import { NO_MASK } from '@tiercel/runtime';
@@ -86,9 +87,10 @@ export function createJob(wish: Partial<Wish> = {}, over: Partial<AttemptRequest
   };
   const named = Object.fromEntries(Object.entries(nodes).map(([name, node]) => [id(name), node]));
   const promptText = stringifyJson(named);
+  const graph = parseJson(promptText) as unknown as PromptGraph; // written above
   const request: AttemptRequest = {
     promptId: randomUUID(),
-    graph: parseJson(promptText) as unknown as PromptGraph, // written above
+    ...{ graph, analysis: new GraphAnalysis(graph, [id('9')]) },
     ...{ promptText, extraDataText: `{"extra_pnginfo":${WORKFLOW}}`, outputIds: [id('9')] },
     ...{ note: undefined, secretsText: undefined, fallback: undefined, cache: undefined },
     deadlineMs: Date.now() + 60_000,

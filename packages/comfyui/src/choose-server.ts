@@ -1,4 +1,4 @@
-import type { PromptGraph } from '@tiercel/contracts';
+import type { GraphAnalysis } from '@tiercel/graph';
 import type { ServerAbilities } from './server-catalogue.ts';
 import { findObstacle } from './requirements.ts';
 import type { SlotWish } from './slots.ts';
@@ -22,7 +22,7 @@ export interface ServerChoice {
  * one that holds the graph's models already is better. Pure.
  */
 export function chooseServers(
-  graph: PromptGraph,
+  graph: GraphAnalysis,
   models: string,
   candidates: readonly Candidate[],
 ): ServerChoice {
@@ -31,7 +31,7 @@ export function chooseServers(
   const obstacles: string[] = [];
   for (const { url, isHealthy, abilities, lastModels } of candidates) {
     if (!isHealthy || abilities === undefined) continue;
-    const obstacle = findObstacle(graph, abilities.objectInfo);
+    const obstacle = graph.once(findObstacle, abilities.objectInfo);
     const wish = { url, penalty: models !== '' && lastModels === models ? 0 : 1 };
     if (obstacle === undefined) able.push(wish);
     else if (obstacle.isCertain) obstacles.push(obstacle.reason);

@@ -126,7 +126,7 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
       const place =
         noted === undefined
           ? await takePlace(pool, slots, lease, {
-              graph: request.graph,
+              graph: request.analysis,
               signal: context.signal,
               tried,
               // Another tier serves the job sooner than a server that is away.

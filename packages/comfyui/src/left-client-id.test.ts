@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import type { NewOutput, PromptGraph, WireEvent } from '@tiercel/contracts';
+import { GraphAnalysis } from '@tiercel/graph';
 import { type AttemptListener, type AttemptResult, Stopped } from '@tiercel/routing';
 import { connectRedis, createLogger, NO_MASK, systemClock } from '@tiercel/runtime';
 import {
@@ -88,6 +89,7 @@ function run(worker: ComfyUiBackend, steps: number, note?: string): Run {
   let noted: string | undefined;
   const request = {
     ...{ promptId: `job-${steps}`, graph, promptText: JSON.stringify(graph), outputIds: ['2'] },
+    analysis: new GraphAnalysis(graph, ['2']),
     ...{ extraDataText: '{}', note, secretsText: undefined },
     ...{ fallback: undefined, cache: undefined, deadlineMs: Date.now() + NEVER_MS },
   };

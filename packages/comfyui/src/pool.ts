@@ -37,7 +37,7 @@ export function describe(server: PoolServer): Candidate {
 export function supports(request: AttemptRequest, pool: readonly PoolServer[]): Support {
   const known = pool.flatMap(({ abilities }) => (abilities === undefined ? [] : [abilities]));
   if (known.length === 0) return { ok: true };
-  const obstacles = known.map(({ objectInfo }) => findObstacle(request.graph, objectInfo));
+  const obstacles = known.map(({ objectInfo }) => request.analysis.once(findObstacle, objectInfo));
   const [first] = obstacles;
   if (first === undefined || !obstacles.every((obstacle) => obstacle?.isCertain === true)) {
     return { ok: true };

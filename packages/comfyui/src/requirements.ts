@@ -1,5 +1,11 @@
-import type { ObjectInfo, PromptGraph } from '@tiercel/contracts';
-import { choicesOf, inputSpecs, isJudgedByServer, isUploadInput } from '@tiercel/graph';
+import type { ObjectInfo } from '@tiercel/contracts';
+import {
+  choicesOf,
+  type GraphAnalysis,
+  inputSpecs,
+  isJudgedByServer,
+  isUploadInput,
+} from '@tiercel/graph';
 import type { BlamedNode } from '@tiercel/routing';
 
 /** Inputs whose value names a model file; which one is loaded decides where a job is quickest. */
@@ -17,22 +23,20 @@ export interface ServerObstacle {
  * choice that the graph makes (checkpoints, LoRAs, samplers). Uploaded files are brought to it.
  */
 export function findObstacle(
-  graph: PromptGraph,
+  { nodes }: GraphAnalysis,
   objectInfo: ObjectInfo,
 ): ServerObstacle | undefined {
   let doubt: ServerObstacle | undefined;
-  for (const [nodeId, node] of Object.entries(graph)) {
-    const blamed = { nodeId, classType: node.class_type };
-    const info = Object.hasOwn(objectInfo, node.class_type)
-      ? objectInfo[node.class_type]
-      : undefined;
+  for (const { nodeId, classType, inputs } of nodes.values()) {
+    const blamed = { nodeId, classType };
+    const info = Object.hasOwn(objectInfo, classType) ? objectInfo[classType] : undefined;
     if (info === undefined) {
-      const reason = `node ${nodeId} has the unknown class ${node.class_type}`;
+      const reason = `node ${nodeId} has the unknown class ${classType}`;
       return { reason, node: blamed, isCertain: true };
     }
-    for (const input of inputSpecs(info, node.inputs)) {
+    for (const input of inputSpecs(info, inputs)) {
       const { name, spec } = input;
-      const value = node.inputs[name];
+      const value = inputs[name];
       const choices = choicesOf(spec);
       if (choices === undefined || isUploadInput(spec) || typeof value !== 'string') continue;
       if (choices.includes(value)) continue;
@@ -47,11 +51,11 @@ export function findObstacle(
 }
 
 /** The model files a graph names, as one key: a server that ran the same key last has them loaded. */
-export function modelsKey(graph: PromptGraph): string {
+export function modelsKey({ nodes }: GraphAnalysis): string {
   const names: string[] = [];
-  for (const node of Object.values(graph)) {
-    if (!/Loader/i.test(node.class_type)) continue;
-    for (const [name, value] of Object.entries(node.inputs)) {
+  for (const { classType, values } of nodes.values()) {
+    if (!/Loader/i.test(classType)) continue;
+    for (const [name, value] of values) {
       if (typeof value === 'string' && MODEL_INPUT.test(name)) names.push(value);
     }
   }

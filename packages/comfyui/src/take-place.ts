@@ -1,4 +1,4 @@
-import type { PromptGraph } from '@tiercel/contracts';
+import type { GraphAnalysis } from '@tiercel/graph';
 import { AttemptError, AttemptStopped } from '@tiercel/routing';
 import type { Clock } from '@tiercel/runtime';
 import { chooseServers } from './choose-server.ts';
@@ -11,7 +11,7 @@ import type { ServerSlots, Slot } from './slots.ts';
 const SLOT_POLL_MS = 25;
 
 export interface PlaceWish {
-  readonly graph: PromptGraph;
+  readonly graph: GraphAnalysis;
   readonly signal: AbortSignal;
   /** Servers that this attempt has failed on, and how. */
   readonly tried: ReadonlyMap<string, AttemptError>;

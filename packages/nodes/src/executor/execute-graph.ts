@@ -1,10 +1,5 @@
-import {
-  sliceMembers,
-  type NewOutput,
-  type OutputRef,
-  type PromptGraph,
-  type UiOutput,
-} from '@tiercel/contracts';
+import { sliceMembers, type NewOutput, type OutputRef, type UiOutput } from '@tiercel/contracts';
+import type { GraphNodes } from '@tiercel/graph';
 import { createPacer, type MemoryBudget } from '@tiercel/pictures';
 import { raceAbort } from '@tiercel/runtime';
 import type { NodeDefinition, ReportedPreview } from '../node-definition.ts';
@@ -12,11 +7,11 @@ import type { NodeRegistry } from '../registry.ts';
 import { computeCacheKeys } from './cache-keys.ts';
 import { findCachedResults } from './cached-results.ts';
 import { ExecutionInterrupted, type GraphResult } from './execution-errors.ts';
-import { checkGraph, readGraphNodes, type GraphNode } from './graph-nodes.ts';
 import type { CachedResult, NodeCache } from './node-cache.ts';
 import { openRunMemory } from './run-memory.ts';
 import { listNeeds, runNode } from './run-node.ts';
 import { createRunState } from './run-state.ts';
+import { checkGraph, equipNodes, type RunnableNodes } from './runnable-nodes.ts';
 import { createSchedule } from './schedule.ts';
 
 /** Told what happens, in order. Composing ComfyUI's frames from it is the caller's part. */
@@ -52,8 +47,8 @@ export interface NodeFiles {
 
 export interface ExecutionRequest {
   readonly promptId: string;
-  /** Parsed with contracts' parseJson, so that 64-bit integers are bigints. */
-  readonly graph: PromptGraph;
+  /** Read from what contracts' parseJson gives, so that 64-bit integers are bigints. */
+  readonly graph: GraphNodes;
   /** The same graph as the caller wrote it. */
   readonly promptText: string;
   readonly extraPnginfo: string | undefined;
@@ -80,7 +75,7 @@ export interface ExecutionRequest {
 export async function executeGraph(request: ExecutionRequest): Promise<GraphResult> {
   const { graph, outputs, cache, listener } = request;
   const { registry, standIns } = request;
-  const nodes = readGraphNodes(
+  const nodes = equipNodes(
     graph,
     registry,
     (id, classType) => standIns?.get(id) ?? registry.get(classType),
@@ -128,7 +123,7 @@ export async function executeGraph(request: ExecutionRequest): Promise<GraphResu
 /** Cache keys and cached results; plug-ins take part (fingerprint), so this too ends at an abort. */
 async function prepare(
   request: ExecutionRequest,
-  nodes: ReadonlyMap<string, GraphNode>,
+  nodes: RunnableNodes,
 ): Promise<{ keys: Map<string, string>; cached: Map<string, CachedResult> }> {
   const { files, promptText, cache, signal } = request;
   const work = async () => {
