@@ -3,7 +3,7 @@ import { afterAll, expect, test } from '@jest/globals';
 import { startFakeComfyUi, stopEverything, until } from '@tiercel/testkit';
 import { cancelPrompt } from './cancel-prompt.ts';
 import { createComfyClient } from './comfy-client.ts';
-import { runMs } from './comfy-client.test-parts.ts';
+import { runMs } from './comfy-client.test-helpers.ts';
 import type { Ending } from './prompt-ending.ts';
 
 afterAll(stopEverything);

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isQueued, type PromptRegister } from './find-prompt.ts';
+import { IdleWatchdog } from './idle-watchdog.ts';
 import type { Ending } from './prompt-ending.ts';
-import { SignWatch } from './sign-watch.ts';
 
 /** What stopping a prompt needs of the server it is on. */
 export interface CancelServer extends PromptRegister {
@@ -26,9 +26,9 @@ export async function cancelPrompt(
   id: string,
   ended: Promise<Ending>,
 ): Promise<Cancelled> {
-  const answers = new SignWatch(SILENCE_MS);
+  const answers = new IdleWatchdog(SILENCE_MS);
   const heard = (): void => {
-    answers.note();
+    answers.touch();
   };
   const asking = { isOver: false };
   const askToEnd = async (): Promise<Cancelled> => {
@@ -43,7 +43,7 @@ export async function cancelPrompt(
     }
     return 'unconfirmed';
   };
-  const silence = answers.silence().then((): Cancelled => 'unconfirmed');
+  const silence = answers.idle().then((): Cancelled => 'unconfirmed');
   const cancelled = await Promise.race([askToEnd(), silence]);
   asking.isOver = true;
   return cancelled;

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { Device, JsonObject, LookWish, ObjectInfo, WireEvent } from '@tiercel/contracts';
+import type { JsonObject, LookWish, WireEvent } from '@tiercel/contracts';
 import { pictureKind } from '@tiercel/graph';
 import {
   AttemptError,
@@ -12,18 +12,23 @@ import {
   type TierAttemptContext,
 } from '@tiercel/routing';
 import type { Clock, Logger, Redis } from '@tiercel/runtime';
-import { CallerNames, recallNames } from './caller-names.ts';
-import { ComfyRequestError } from './comfy-errors.ts';
+import { supports } from './choose-server.ts';
+import { ComfyRequestError } from './comfy-request.ts';
+import type { OutputTransfer } from './download-outputs.ts';
 import { forgetPrompt } from './forget-prompt.ts';
+import { CallerNames, type InputFiles, recallNames } from './input-files.ts';
 import { openServer } from './open-server.ts';
-import { createOfferDescriber, readNote, supports, type Note } from './pool.ts';
+import { createOfferDescriber, type PoolOffer } from './pool-offer.ts';
 import type { PoolServer } from './pool-server.ts';
 import { PromptRun, type RunOptions } from './prompt-run.ts';
-import { toPublicUrl } from './public-url.ts';
-import type { Harvester } from './harvest.ts';
-import type { InputFiles } from './push-inputs.ts';
+import { toPublicUrl } from './server-address.ts';
 import { ServerSlots } from './slots.ts';
-import { submitPrompt, TRANSFER_TIMEOUT_MS } from './submit-prompt.ts';
+import {
+  readResumeToken,
+  type ResumeToken,
+  submitPrompt,
+  TRANSFER_TIMEOUT_MS,
+} from './submit-prompt.ts';
 import { takePlace, type Place } from './take-place.ts';
 
 export interface ComfyUiBackendOptions {
@@ -35,7 +40,7 @@ export interface ComfyUiBackendOptions {
   readonly clientId: string;
   /** Of the installation: names servers whose URLs hold a login. */
   readonly secretKey: Uint8Array;
-  readonly files: Pick<Harvester, 'saveOutput'> & InputFiles;
+  readonly files: Pick<OutputTransfer, 'saveOutput'> & InputFiles;
   readonly redis: Redis;
   readonly prefix: string;
   readonly clock: Clock;
@@ -43,25 +48,6 @@ export interface ComfyUiBackendOptions {
   readonly run: RunOptions;
   /** How long a job waits for a server that can run it when none is up. */
   readonly unavailableMs: number;
-}
-
-/** What the pool offers, for the worker's announcement. */
-export interface PoolOffer {
-  readonly objectInfo: ObjectInfo;
-  readonly models: Readonly<Record<string, readonly string[]>>;
-  readonly embeddings: readonly string[];
-  readonly extensions: readonly string[];
-  readonly devices: readonly (Device & { readonly server: string })[];
-  readonly servers: readonly {
-    readonly url: string;
-    /** With the login, if it has one: to be sealed before it leaves the process. */
-    readonly address: string;
-    readonly healthy: boolean;
-  }[];
-  /** `system` of each server that is up, as it said last. */
-  readonly systems: readonly JsonObject[];
-  readonly features: readonly JsonObject[];
-  readonly nodeReplacements: readonly JsonObject[];
 }
 
 export interface ComfyUiBackend extends Backend {
@@ -117,7 +103,7 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
     request: AttemptRequest,
     context: TierAttemptContext,
   ): Promise<AttemptResult> => {
-    let note = readNote(request.note);
+    let note = readResumeToken(request.note);
     const tried = new Map<string, AttemptError>();
     for (let lost = 0; ; lost += 1) {
       if (lost > 0) context.listener.runBegins();
@@ -159,7 +145,7 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
     { server, slot }: Place,
     request: AttemptRequest,
     context: TierAttemptContext,
-    found: Note | undefined,
+    found: ResumeToken | undefined,
   ): Promise<AttemptResult> => {
     const upstreamId = found?.id ?? randomUUID();
     const { client } = server;
@@ -199,7 +185,7 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
         },
       },
       context,
-      harvester: {
+      transfer: {
         download: (file, use) =>
           client.download(
             file,

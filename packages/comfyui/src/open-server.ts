@@ -1,12 +1,11 @@
 import type { WireEvent } from '@tiercel/contracts';
 import type { Logger, Redis } from '@tiercel/runtime';
 import { createComfyClient } from './comfy-client.ts';
-import type { ComfySocketListener } from './comfy-listener.ts';
-import { ComfySocket } from './comfy-socket.ts';
+import { ComfySocket, type ComfySocketListener } from './comfy-socket.ts';
 import { InheritedSockets } from './inherited-sockets.ts';
 import { PoolServer } from './pool-server.ts';
-import { toPublicUrl } from './public-url.ts';
 import { RelayLease } from './relay-lease.ts';
+import { toPublicUrl } from './server-address.ts';
 
 const REQUEST_TIMEOUT_MS = 15_000;
 const PING_MS = 5_000;

@@ -11,7 +11,7 @@ import { isBlockedBranch } from './prompt-ending.ts';
 import type { PromptRun } from './prompt-run.ts';
 import { ServerCatalogue, type ServerAbilities } from './server-catalogue.ts';
 import { SharedFrames } from './shared-frames.ts';
-import type { ComfyMessage } from './text-frames.ts';
+import type { ComfyMessage } from './socket-frames.ts';
 
 /** How extensions name the node that a message is about. */
 const NODE_MEMBERS = ['node', 'node_id', 'nodeId', 'unique_id', 'display_node'];

@@ -7,10 +7,9 @@ import {
   type PartialResult,
   type PreviewPicture,
 } from '@tiercel/routing';
+import { downloadOutputs, type OutputTransfer } from './download-outputs.ts';
 import { findPrompt } from './find-prompt.ts';
-import { FrameRelay } from './frame-relay.ts';
-import { harvestOutput, type Harvester } from './harvest.ts';
-import { mapPromptId } from './id-map.ts';
+import { IdleWatchdog } from './idle-watchdog.ts';
 import {
   checkSucceeded,
   failedWith,
@@ -20,9 +19,8 @@ import {
   toEndingError,
   type Ending,
 } from './prompt-ending.ts';
+import { FrameRelay, mapPromptId, ShownNodes } from './prompt-frames.ts';
 import type { RunServer } from './run-server.ts';
-import { ShownNodes } from './shown-nodes.ts';
-import { SignWatch } from './sign-watch.ts';
 import { stopPrompt } from './stop-prompt.ts';
 
 export interface RunOptions {
@@ -44,7 +42,7 @@ export class PromptRun {
   readonly #promptId: string;
   readonly #server: RunServer;
   readonly #context: AttemptContext;
-  readonly #harvester: Harvester;
+  readonly #transfer: OutputTransfer;
   readonly #kindOf: (nodeId: string, picture: PreviewPicture) => PictureKind;
   readonly #options: RunOptions;
   readonly #relay: FrameRelay;
@@ -55,7 +53,7 @@ export class PromptRun {
   #history: Promise<JsonObject | undefined> | undefined;
   /** Frames may be missing: history tells what was shown. */
   #isInDoubt = false;
-  readonly #signs: SignWatch;
+  readonly #watchdog: IdleWatchdog;
   #work: Promise<void> = Promise.resolve();
   #end: (ending: Ending) => void = () => undefined;
   readonly #ended: Promise<Ending>;
@@ -65,7 +63,7 @@ export class PromptRun {
     promptId: string;
     server: RunServer;
     context: AttemptContext;
-    harvester: Harvester;
+    transfer: OutputTransfer;
     /** What a picture is that a node sends. */
     kindOf: (nodeId: string, picture: PreviewPicture) => PictureKind;
     options: RunOptions;
@@ -74,10 +72,10 @@ export class PromptRun {
     this.#promptId = dependencies.promptId;
     this.#server = dependencies.server;
     this.#context = dependencies.context;
-    this.#harvester = dependencies.harvester;
+    this.#transfer = dependencies.transfer;
     this.#kindOf = dependencies.kindOf;
     this.#options = dependencies.options;
-    this.#signs = new SignWatch(dependencies.options.checkMs);
+    this.#watchdog = new IdleWatchdog(dependencies.options.checkMs);
     this.#relay = new FrameRelay(dependencies.context.listener);
     this.#ended = new Promise((resolve) => {
       this.#end = resolve;
@@ -120,7 +118,7 @@ export class PromptRun {
   async #keepPicture(nodeId: string, { mediaType, bytes }: PreviewPicture): Promise<void> {
     this.#relay.flush();
     const extension = mediaType === 'image/png' ? '.png' : '.jpg';
-    const file = await this.#harvester.saveOutput({
+    const file = await this.#transfer.saveOutput({
       ...{ type: 'temp', prefix: SENT_PICTURES, extension, bytes },
     });
     this.#context.listener.picture(nodeId, { mediaType, file });
@@ -135,7 +133,7 @@ export class PromptRun {
 
   /** One step after the other, in the order of the server; the first that fails ends the run. */
   #then(step: () => void | Promise<void>): void {
-    this.#signs.note();
+    this.#watchdog.touch();
     this.#work = this.#work.then(step);
     this.#work.catch((error: unknown) => {
       this.#end(failedWith(error));
@@ -145,7 +143,7 @@ export class PromptRun {
   /** Frames may have been missed: the server is asked at once. */
   onGap(): void {
     this.#isInDoubt = true;
-    this.#signs.wake();
+    this.#watchdog.wake();
   }
 
   /** A frame could not be read, perhaps one of this prompt. */
@@ -167,7 +165,7 @@ export class PromptRun {
     });
     let firstSilence: number | undefined;
     for (;;) {
-      const result = await Promise.race([this.#ended, stopped, this.#signs.silence()]);
+      const result = await Promise.race([this.#ended, stopped, this.#watchdog.idle()]);
       if (result === 'stopped') return await this.#stop();
       if (typeof result === 'object') {
         if (result.kind === 'failed') throw result.error;
@@ -180,7 +178,7 @@ export class PromptRun {
           this.#server.renewSocket();
           return await this.#conclude();
         }
-        if (result === 'silence') this.#server.noteSilence();
+        if (result === 'idle') this.#server.noteSilence();
         firstSilence = undefined;
       } catch (error) {
         if (isFinal(error)) throw error;
@@ -223,7 +221,7 @@ export class PromptRun {
         return;
       case 'executed':
         this.#relay.flush();
-        await this.#harvest(String(source.node), source);
+        await this.#download(String(source.node), source);
         return;
       case 'execution_success':
         this.#relay.flush();
@@ -250,11 +248,11 @@ export class PromptRun {
     this.#relay.add({ type, data: mapPromptId(data, this.#upstreamId, this.#promptId) });
   }
 
-  async #harvest(nodeId: string, frame: Record<string, unknown>): Promise<void> {
+  async #download(nodeId: string, frame: Record<string, unknown>): Promise<void> {
     const { output } = frame;
     const stored =
       typeof output === 'object' && output !== null
-        ? await harvestOutput(output as UiOutput, this.#harvester)
+        ? await downloadOutputs(output as UiOutput, this.#transfer)
         : null;
     if (stored !== null) this.#shown.add(nodeId, stored);
     this.#executed.push(nodeId);
@@ -264,7 +262,7 @@ export class PromptRun {
   /** The end: what the socket may not have told is read from history. */
   async #conclude(): Promise<AttemptResult> {
     await this.#work;
-    const { outputs, meta } = this.#isToldWhole()
+    const { outputs, meta } = this.#hasEveryFrame()
       ? this.#shown.read()
       : await this.#readWhatWasShown();
     this.#relay.flush();
@@ -277,7 +275,7 @@ export class PromptRun {
   }
 
   /** A socket that was there all the time has told every output: a prompt with a client id shows each to it. */
-  #isToldWhole(): boolean {
+  #hasEveryFrame(): boolean {
     return !this.#isInDoubt && this.#shown.isIdentified;
   }
 
@@ -287,7 +285,7 @@ export class PromptRun {
     for (const [nodeId, output] of Object.entries(outputs)) {
       if (this.#shown.has(nodeId)) continue;
       const node = { node: nodeId, display_node: nodeId };
-      await this.#harvest(nodeId, { ...node, output, prompt_id: this.#upstreamId });
+      await this.#download(nodeId, { ...node, output, prompt_id: this.#upstreamId });
     }
     // ComfyUI writes all members of a NodeMeta.
     const meta = (isJsonObject(item?.meta) ? item.meta : {}) as unknown as Record<string, NodeMeta>;
