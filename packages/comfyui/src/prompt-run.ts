@@ -8,8 +8,8 @@ import {
   type PreviewPicture,
 } from '@tiercel/routing';
 import { downloadOutputs, type OutputTransfer } from './download-outputs.ts';
-import { findPrompt } from './find-prompt.ts';
 import { IdleWatchdog } from './idle-watchdog.ts';
+import { findPrompt, type PromptServer, stopPrompt } from './prompt-control.ts';
 import {
   checkSucceeded,
   failedWith,
@@ -20,8 +20,7 @@ import {
   type Ending,
 } from './prompt-ending.ts';
 import { FrameRelay, mapPromptId, ShownNodes } from './prompt-frames.ts';
-import type { RunServer } from './run-server.ts';
-import { stopPrompt } from './stop-prompt.ts';
+import type { FrameSubscription } from './server-sockets.ts';
 
 export interface RunOptions {
   /** Silence after which the server is asked whether it still has the prompt. */
@@ -40,7 +39,9 @@ const SENT_PICTURES = 'sent/picture';
 export class PromptRun {
   readonly #upstreamId: string;
   readonly #promptId: string;
-  readonly #server: RunServer;
+  readonly #server: PromptServer;
+  readonly #subscription: FrameSubscription;
+  readonly #onLeft: () => void;
   readonly #context: AttemptContext;
   readonly #transfer: OutputTransfer;
   readonly #kindOf: (nodeId: string, picture: PreviewPicture) => PictureKind;
@@ -61,7 +62,10 @@ export class PromptRun {
   constructor(dependencies: {
     upstreamId: string;
     promptId: string;
-    server: RunServer;
+    server: PromptServer;
+    subscription: FrameSubscription;
+    /** Called when the prompt neither runs nor waits on the server any more: its place is free. */
+    onLeft: () => void;
     context: AttemptContext;
     transfer: OutputTransfer;
     /** What a picture is that a node sends. */
@@ -71,6 +75,8 @@ export class PromptRun {
     this.#upstreamId = dependencies.upstreamId;
     this.#promptId = dependencies.promptId;
     this.#server = dependencies.server;
+    this.#subscription = dependencies.subscription;
+    this.#onLeft = dependencies.onLeft;
     this.#context = dependencies.context;
     this.#transfer = dependencies.transfer;
     this.#kindOf = dependencies.kindOf;
@@ -100,10 +106,10 @@ export class PromptRun {
 
   /** The last frame: history has the prompt now, and not yet at `execution_success` (WIRE.md 2.11). */
   #onDone(): void {
-    this.#server.leave();
+    this.#onLeft();
     if (!this.#hasSucceeded || !this.#isInDoubt) return;
     // While the outputs are still on their way; asked again in the end if nothing comes of it.
-    this.#history ??= this.#server.readHistory(this.#upstreamId).catch(() => undefined);
+    this.#history ??= this.#server.client.readHistory(this.#upstreamId).catch(() => undefined);
   }
 
   onPreview(nodeId: string, picture: PreviewPicture): void {
@@ -175,10 +181,10 @@ export class PromptRun {
         if (await this.#lookAfter()) {
           // History knew it before the socket did.
           this.#isInDoubt = true;
-          this.#server.renewSocket();
+          this.#subscription.noteMissedEnd();
           return await this.#conclude();
         }
-        if (result === 'idle') this.#server.noteSilence();
+        if (result === 'idle') this.#subscription.noteSilence();
         firstSilence = undefined;
       } catch (error) {
         if (isFinal(error)) throw error;
@@ -195,7 +201,7 @@ export class PromptRun {
    */
   async #lookAfter(): Promise<boolean> {
     await this.#work;
-    const place = await findPrompt(this.#server, this.#upstreamId);
+    const place = await findPrompt(this.#server.client, this.#upstreamId);
     if (place.kind === 'queued') return false;
     if (place.kind === 'nowhere') throw new LostPrompt();
     checkSucceeded(place.item, this.#shown.read());
@@ -280,7 +286,7 @@ export class PromptRun {
   }
 
   async #readWhatWasShown(): Promise<PartialResult> {
-    const item = (await this.#history) ?? (await this.#server.readHistory(this.#upstreamId));
+    const item = (await this.#history) ?? (await this.#server.client.readHistory(this.#upstreamId));
     const outputs = isJsonObject(item?.outputs) ? item.outputs : {};
     for (const [nodeId, output] of Object.entries(outputs)) {
       if (this.#shown.has(nodeId)) continue;
@@ -301,7 +307,7 @@ export class PromptRun {
       ...{ executed: this.#executed, partial: this.#shown.read() },
     };
     const ended = this.#ended;
-    const told = await stopPrompt(this.#server, this.#upstreamId, { reason, ended });
-    throw told ?? new AttemptStopped(at);
+    const stop = await stopPrompt(this.#server, this.#upstreamId, { reason, ended });
+    throw stop ?? new AttemptStopped(at);
   }
 }

@@ -8,9 +8,9 @@ import {
   JobError,
 } from '@tiercel/routing';
 import { ComfyRequestError } from './comfy-request.ts';
-import { findPrompt } from './find-prompt.ts';
 import { type CallerNames, type InputFiles, pushInputs } from './input-files.ts';
 import type { PoolServer } from './pool-server.ts';
+import { findPrompt } from './prompt-control.ts';
 import { rejectionError } from './prompt-ending.ts';
 
 /** Of one file, up or down: a long video on a slow line. */
