@@ -1,10 +1,8 @@
 import type { GraphAnalysis } from '@tiercel/graph';
 import { AttemptError, AttemptStopped } from '@tiercel/routing';
 import type { Clock } from '@tiercel/runtime';
-import { chooseServers } from './choose-server.ts';
-import { describe } from './pool.ts';
+import { chooseServers, describe, modelsKey } from './choose-server.ts';
 import type { PoolServer } from './pool-server.ts';
-import { modelsKey } from './requirements.ts';
 import type { ServerSlots, Slot } from './slots.ts';
 
 /** Places that other workers give back are noticed after so long. */

@@ -3,9 +3,8 @@ import { crc32 } from 'node:zlib';
 import { describe, expect, test } from '@jest/globals';
 import { type ObjectInfo, parseJson, type PromptGraph, toPythonJson } from '@tiercel/contracts';
 import type { AttemptRequest } from '@tiercel/routing';
-import { CallerNames, recallNames } from './caller-names.ts';
 import { fileOf } from '@tiercel/testkit';
-import { pushInputs } from './push-inputs.ts';
+import { CallerNames, pushInputs, recallNames, type RenamedInput } from './input-files.ts';
 
 const OBJECT_INFO = {
   LoadImage: {
@@ -23,6 +22,34 @@ const CONTENTS: Readonly<Record<string, string>> = { 'one.png': 'same', 'two.png
 const openInput = (name: string) => Promise.resolve(fileOf(Buffer.from(CONTENTS[name] ?? name)));
 const hashOf = (content: string) => createHash('sha256').update(content).digest('hex');
 
+async function push(
+  promptText: string,
+  noteName: (renamed: RenamedInput) => void = () => undefined,
+): Promise<string> {
+  const graph = parseJson(promptText) as unknown as PromptGraph;
+  return await pushInputs(graph, promptText, OBJECT_INFO, {
+    openInput,
+    push: () => Promise.resolve(),
+    noteName,
+  });
+}
+
+test('a prompt without files is passed on as it was written', async () => {
+  const text = '{ "9":{"class_type":"K","inputs":{"cfg":1.0, "seed":18446744073709551615}} }';
+  expect(await push(text)).toBe(text);
+});
+
+test('of a prompt with files only their names change: numbers, order and other members stay', async () => {
+  const text = (name: string) =>
+    `{"10":{"class_type":"K","inputs":{"cfg":1.0,"seed":18446744073709551615,"e":1e3}},` +
+    `"2":{"_meta":{"title":"1.0"},"inputs":{"strength":1.0,"image":"${name}"},"class_type":"LoadImage"}}`;
+  const given = 'mine.png [input]';
+  const pushed = `tiercel/${hashOf(given)}.png`;
+  const renamed: RenamedInput[] = [];
+  expect(await push(text(given), (name) => renamed.push(name))).toBe(text(pushed));
+  expect(renamed).toEqual([{ nodeId: '2', given, pushed }]);
+});
+
 /** The parts of a PNG that matter here: signature and one chunk. */
 function png(promptText: string): Buffer {
   const body = Buffer.from(`tEXtprompt\0${promptText}`, 'latin1');
@@ -36,13 +63,8 @@ function png(promptText: string): Buffer {
 /** Sends a prompt. @returns the names, and the prompt as the server writes it into pictures */
 async function send(promptText: string): Promise<{ names: CallerNames; written: string }> {
   const names = new CallerNames();
-  const graph = parseJson(promptText) as unknown as PromptGraph;
-  const sent = await pushInputs(graph, promptText, OBJECT_INFO, {
-    openInput,
-    push: () => Promise.resolve(),
-    noteName: (renamed) => {
-      names.note(renamed);
-    },
+  const sent = await push(promptText, (renamed) => {
+    names.note(renamed);
   });
   return { names, written: toPythonJson(sent) };
 }

@@ -5,15 +5,11 @@ import {
   type OutputRef,
   type UiOutput,
 } from '@tiercel/contracts';
-import { ComfyRequestError } from './comfy-errors.ts';
+import type { RemoteFile } from './comfy-client.ts';
+import { ComfyRequestError } from './comfy-request.ts';
 
-interface RemoteFile {
-  readonly filename: string;
-  readonly subfolder: string;
-  readonly type: string;
-}
-
-export interface Harvester {
+/** The way of a file from a server into our storage. */
+export interface OutputTransfer {
   /** @param use gets the content, whole or in parts while they come */
   download<T>(file: RemoteFile, use: (bytes: NewOutput['bytes']) => Promise<T>): Promise<T>;
   saveOutput(output: NewOutput): Promise<OutputRef>;
@@ -32,25 +28,28 @@ const MODEL_3D = /\.(obj|fbx|gltf|glb|usdz|stl|ply)$/i;
  * Brings what a node shows into our storage: every file it names, of whatever kind, is stored under a
  * fresh name, and the names are replaced. Text, flags (`animated`) and unknown members stay.
  */
-export async function harvestOutput(output: UiOutput, harvester: Harvester): Promise<UiOutput> {
+export async function downloadOutputs(
+  output: UiOutput,
+  transfer: OutputTransfer,
+): Promise<UiOutput> {
   const entries: [string, unknown][] = [];
   for (const [key, value] of Object.entries(output)) {
     const holdsFiles = key !== 'text' && Array.isArray(value);
-    entries.push([key, holdsFiles ? await harvestList(value, harvester) : value]);
+    entries.push([key, holdsFiles ? await downloadList(value, transfer) : value]);
   }
   return Object.fromEntries(entries);
 }
 
-async function harvestList(
+async function downloadList(
   items: readonly unknown[],
-  harvester: Harvester,
+  transfer: OutputTransfer,
 ): Promise<readonly unknown[]> {
   const stored: unknown[] = [];
-  for (const item of items) stored.push(await harvestItem(item, harvester));
+  for (const item of items) stored.push(await downloadItem(item, transfer));
   return stored;
 }
 
-async function harvestItem(item: unknown, harvester: Harvester): Promise<unknown> {
+async function downloadItem(item: unknown, transfer: OutputTransfer): Promise<unknown> {
   if (typeof item === 'string' && MODEL_3D.test(item)) {
     const slash = item.lastIndexOf('/');
     const file = {
@@ -58,7 +57,7 @@ async function harvestItem(item: unknown, harvester: Harvester): Promise<unknown
       subfolder: slash < 0 ? '' : item.slice(0, slash),
       type: 'output',
     };
-    const stored = await store(file, harvester).catch((error: unknown) => {
+    const stored = await store(file, transfer).catch((error: unknown) => {
       if (isRefused(error)) return undefined;
       throw error;
     });
@@ -67,7 +66,7 @@ async function harvestItem(item: unknown, harvester: Harvester): Promise<unknown
     return subfolder === '' ? filename : `${subfolder}/${filename}`;
   }
   if (!isRemoteFile(item)) return item;
-  return { ...item, ...(await store(item, harvester)) };
+  return { ...item, ...(await store(item, transfer)) };
 }
 
 /** A bare string may be any text that ends like a model's name: then the server has no such output. */
@@ -81,10 +80,10 @@ function isRemoteFile(item: unknown): item is RemoteFile {
   return typeof filename === 'string' && typeof subfolder === 'string' && typeof type === 'string';
 }
 
-async function store(file: RemoteFile, harvester: Harvester): Promise<OutputRef> {
+async function store(file: RemoteFile, transfer: OutputTransfer): Promise<OutputRef> {
   const { stem, extension, naming } = readName(file.filename);
-  return await harvester.download(file, (bytes) =>
-    harvester.saveOutput({
+  return await transfer.download(file, (bytes) =>
+    transfer.saveOutput({
       type: isFileType(file.type) ? file.type : 'output',
       prefix: file.subfolder === '' ? stem : `${file.subfolder}/${stem}`,
       ...{ extension, naming, bytes },

@@ -7,6 +7,28 @@ import {
   type PromptRejection,
 } from '@tiercel/contracts';
 
+/** A prompt to be posted; the JSON in it stays text, so that 64-bit numbers survive. */
+export interface PromptSubmission {
+  readonly promptText: string;
+  /** A canonical lowercase UUID: newer versions refuse anything else. */
+  readonly promptId: string;
+  readonly clientId: string;
+  /** `extra_data` as JSON text. */
+  readonly extraDataText?: string;
+  /** The output nodes to run; all when absent. */
+  readonly outputIds?: readonly string[];
+}
+
+/** The body of POST /prompt. */
+export function writeSubmission(prompt: PromptSubmission): string {
+  const { promptText, promptId, clientId, extraDataText, outputIds } = prompt;
+  const ids = `"prompt_id":${JSON.stringify(promptId)},"client_id":${JSON.stringify(clientId)}`;
+  const extra = extraDataText === undefined ? '' : `,"extra_data":${extraDataText}`;
+  const targets =
+    outputIds === undefined ? '' : `,"partial_execution_targets":${JSON.stringify(outputIds)}`;
+  return `{"prompt":${promptText},${ids}${extra}${targets}}`;
+}
+
 /** What ComfyUI says to a prompt. */
 export type SubmitAnswer =
   | {
@@ -77,4 +99,27 @@ function readNode(node: JsonObject): NodeErrors {
 export function stringsOf(value: JsonValue | undefined): string[] {
   if (!Array.isArray(value)) return [];
   return value.filter((item: JsonValue): item is string => typeof item === 'string');
+}
+
+/** Ids of the prompts on a server. */
+export interface UpstreamQueue {
+  readonly running: readonly string[];
+  /** In the order they will run. */
+  readonly pending: readonly string[];
+}
+
+/** The body of GET /queue; undefined when it is none. */
+export function readUpstreamQueue(body: JsonObject): UpstreamQueue | undefined {
+  const { queue_running: running, queue_pending: pending } = body;
+  if (!Array.isArray(running) || !Array.isArray(pending)) return undefined;
+  return { running: idsInOrder(running), pending: idsInOrder(pending) };
+}
+
+/** `[number, id, ...]` each. ComfyUI shows its heap, which is not sorted (transcript 10). */
+function idsInOrder(items: readonly JsonValue[]): string[] {
+  const entries = items.flatMap((item) => {
+    const [number, id] = Array.isArray(item) ? (item as readonly JsonValue[]) : [];
+    return typeof id === 'string' ? [{ number: Number(number), id }] : [];
+  });
+  return entries.sort((a, b) => a.number - b.number || (a.id < b.id ? -1 : 1)).map(({ id }) => id);
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { toPublicUrl } from './public-url.ts';
+import { toPublicUrl } from './server-address.ts';
 
 const key = Buffer.alloc(32, 1);
 

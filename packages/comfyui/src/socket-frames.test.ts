@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { decodeBinaryFrame } from './binary-frames.ts';
+import { decodeBinaryFrame } from './socket-frames.ts';
 
 function frame(event: number, second: number, rest: string | readonly number[]): Buffer {
   const head = Buffer.alloc(8);

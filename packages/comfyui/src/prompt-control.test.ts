@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, expect, test } from '@jest/globals';
 import { startFakeComfyUi, stopEverything, until } from '@tiercel/testkit';
-import { cancelPrompt } from './cancel-prompt.ts';
+import { cancelPrompt } from './prompt-control.ts';
 import { createComfyClient } from './comfy-client.ts';
-import { runMs } from './comfy-client.test-parts.ts';
+import { runMs } from './comfy-client.test-helpers.ts';
 import type { Ending } from './prompt-ending.ts';
 
 afterAll(stopEverything);

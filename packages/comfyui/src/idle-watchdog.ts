@@ -1,7 +1,7 @@
 import { startTimer } from '@tiercel/runtime';
 
 /** Notices that a prompt has shown no sign of life for a while, or that signs of it may have been missed. */
-export class SignWatch {
+export class IdleWatchdog {
   readonly #checkMs: number;
   #lastSign = Date.now();
   #wake: () => void = () => undefined;
@@ -13,7 +13,7 @@ export class SignWatch {
   }
 
   /** A sign of life. */
-  note(): void {
+  touch(): void {
     this.#lastSign = Date.now();
   }
 
@@ -24,7 +24,7 @@ export class SignWatch {
   }
 
   /** Resolves after a while without signs, or (`gap`) when woken. */
-  async silence(): Promise<'silence' | 'gap'> {
+  async idle(): Promise<'idle' | 'gap'> {
     const woken = new Promise<void>((resolve) => {
       this.#wake = resolve;
     });
@@ -43,7 +43,7 @@ export class SignWatch {
       });
       const first = await Promise.race([woken, pause]);
       clearTimeout(timer);
-      if (first === 'paused' && this.#lastSign === before) return 'silence';
+      if (first === 'paused' && this.#lastSign === before) return 'idle';
     }
   }
 }
