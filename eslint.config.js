@@ -61,7 +61,7 @@ const directions = Object.entries(mayImport).map(([path, allowed]) => {
   const sharp = path === 'packages/pictures' ? [] : ['sharp'];
   return {
     files: [`${path}/src/**/*.ts`],
-    ignores: ['**/*.test.ts', '**/*.test-parts.ts'],
+    ignores: ['**/*.test.ts', '**/*.test-helpers.ts'],
     rules: {
       'no-restricted-imports': [
         'error',

@@ -28,7 +28,7 @@ import {
   readPixels,
   startRun,
   type Run,
-} from './conformance-job.test-parts.ts';
+} from './conformance-job.test-helpers.ts';
 import {
   comfyRig,
   embeddedRig,
@@ -36,8 +36,8 @@ import {
   serviceRig,
   type Bench,
   type Rig,
-} from './conformance-rigs.test-parts.ts';
-import { itServes, picturesOf } from './conformance-serving.test-parts.ts';
+} from './conformance-rigs.test-helpers.ts';
+import { itServes, picturesOf } from './conformance-serving.test-helpers.ts';
 
 let redis: Redis;
 const rigs: readonly Rig[] = [

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { createComfyUiBackend } from '@tiercel/comfyui';
 import { parseJson, type PromptGraph, RedisNames } from '@tiercel/contracts';
+import { GraphAnalysis } from '@tiercel/graph';
 import { createServiceBackend, createTurboService } from '@tiercel/image-services';
 import { createBuiltinNodes, createRegistry, NodeCache } from '@tiercel/nodes';
 import { MemoryBudget } from '@tiercel/pictures';
@@ -23,7 +24,7 @@ import {
   stopEverything,
   until,
 } from '@tiercel/testkit';
-import { createJob, MemoryFiles } from './conformance-job.test-parts.ts';
+import { createJob, MemoryFiles } from './conformance-job.test-helpers.ts';
 
 /** A tier that is several servers: the fault of one closes that server, never the tier, while another is in order. */
 
@@ -171,7 +172,8 @@ function nextRequest(checkpoint?: string): AttemptRequest {
   if (checkpoint === undefined) return request;
   const promptText = request.promptText.replace('v1-5-pruned-emaonly.safetensors', checkpoint);
   // The same prompt with another name in it.
-  return { ...request, promptText, graph: parseJson(promptText) as unknown as PromptGraph };
+  const graph = parseJson(promptText) as unknown as PromptGraph;
+  return { ...request, promptText, graph, analysis: new GraphAnalysis(graph, request.outputIds) };
 }
 
 const servedBy = ({ report }: RoutedResult): string | undefined => report.served_by?.tier;

@@ -8,7 +8,7 @@ import {
   nodeClass,
   openBoard,
   type BoardParts,
-} from './catalogue.test-parts.ts';
+} from './catalogue.test-helpers.ts';
 import { Catalogue } from './catalogue.ts';
 
 const DEVICE: Device = {

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { startTestRedis, stopEverything, type TestRedis } from '@tiercel/testkit';
-import { announceWorker, nodeClass, openBoard, type BoardParts } from './catalogue.test-parts.ts';
+import { announceWorker, nodeClass, openBoard, type BoardParts } from './catalogue.test-helpers.ts';
 import type { Catalogue } from './catalogue.ts';
 import { FirstWorker } from './first-worker.ts';
 

@@ -6,7 +6,7 @@ import { systemClock } from '@tiercel/runtime';
 import { until } from '@tiercel/testkit';
 import { Announcer } from './announcer.ts';
 import type { Offer } from './describe-offer.ts';
-import { log, useJobs } from './worker.test-parts.ts';
+import { log, useJobs } from './worker.test-helpers.ts';
 
 const jobs = useJobs();
 const started: Announcer[] = [];

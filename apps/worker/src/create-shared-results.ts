@@ -26,8 +26,9 @@ export function createSharedResults(
   });
   return new SharedResults({
     cache,
-    outputKeys: ({ graph, promptText, outputIds }) => {
+    outputKeys: ({ analysis, promptText, outputIds }) => {
       const { signal } = new AbortController();
+      const graph = analysis.nodes;
       return outputKeys({ graph, promptText, outputs: outputIds, registry, files, signal });
     },
     sizeOf: async (ref) => (await files.find(ref))?.size ?? 0,

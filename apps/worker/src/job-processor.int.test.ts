@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import { sealSecrets } from '@tiercel/queue';
 import { JobError, serviceError } from '@tiercel/routing';
 import { until } from '@tiercel/testkit';
-import { SECRET_KEY, SHOWN, useJobs, type JobOnRecord } from './worker.test-parts.ts';
+import { SECRET_KEY, SHOWN, useJobs, type JobOnRecord } from './worker.test-helpers.ts';
 
 const jobs = useJobs();
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import type { PreviewPicture } from '@tiercel/routing';
 import { until } from '@tiercel/testkit';
-import { SHOWN, useJobs, type HeardEvent } from './worker.test-parts.ts';
+import { SHOWN, useJobs, type HeardEvent } from './worker.test-helpers.ts';
 
 const jobs = useJobs();
 

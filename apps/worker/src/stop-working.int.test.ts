@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { stopLimitMs } from './stop-working.ts';
-import { SHOWN, useJobs } from './worker.test-parts.ts';
+import { SHOWN, useJobs } from './worker.test-helpers.ts';
 
 const jobs = useJobs();
 const LONG_MS = 30_000;

@@ -1,4 +1,5 @@
 import { isFallbackPolicy, isJsonObject, parseJson, type PromptGraph } from '@tiercel/contracts';
+import { GraphAnalysis } from '@tiercel/graph';
 import { openSecrets, type TakenJob } from '@tiercel/queue';
 import type { AttemptRequest } from '@tiercel/routing';
 
@@ -11,9 +12,11 @@ export function toAttemptRequest(
   const extra = parseJson(job.extraText);
   const { fallback, cache } = isJsonObject(extra) ? extra : {};
   const { sealedSecrets } = job;
+  const graph = parseJson(job.promptText) as unknown as PromptGraph;
   return {
     promptId: job.id,
-    graph: parseJson(job.promptText) as unknown as PromptGraph,
+    graph,
+    analysis: new GraphAnalysis(graph, job.outputIds),
     promptText: job.promptText,
     extraDataText: job.extraText,
     outputIds: job.outputIds,

@@ -1,5 +1,6 @@
 import { expect, test } from '@jest/globals';
 import type { ObjectInfo } from '@tiercel/contracts';
+import { GraphAnalysis } from '@tiercel/graph';
 import { chooseServers, type Candidate } from './choose-server.ts';
 
 function server(name: string, module: string, modes: readonly string[]): Candidate {
@@ -18,7 +19,8 @@ function server(name: string, module: string, modes: readonly string[]): Candida
   return { url: `http://${name}`, isHealthy: true, abilities, lastModels: '' };
 }
 
-const graph = { '1': { class_type: 'Paint', inputs: { mode: 'oil' } } };
+const prompt = { '1': { class_type: 'Paint', inputs: { mode: 'oil' } } };
+const graph = new GraphAnalysis(prompt, ['1']);
 const urlsOf = (candidates: readonly Candidate[]) =>
   chooseServers(graph, '', candidates).able.map(({ url }) => url);
 

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/g
 import { AttemptError } from '@tiercel/routing';
 import { type FakeComfyUi, serveHttp, startFakeComfyUi, stopEverything } from '@tiercel/testkit';
 import { createComfyClient, type ComfyClient } from './comfy-client.ts';
-import { failureOf, runMs } from './comfy-client.test-parts.ts';
+import { failureOf, runMs } from './comfy-client.test-helpers.ts';
 
 let fake: FakeComfyUi;
 let client: ComfyClient;

@@ -13,7 +13,7 @@ import {
   until,
 } from '@tiercel/testkit';
 import { createComfyClient, type ComfyClient } from './comfy-client.ts';
-import { failureOf, runMs } from './comfy-client.test-parts.ts';
+import { failureOf, runMs } from './comfy-client.test-helpers.ts';
 
 let fake: FakeComfyUi;
 let client: ComfyClient;

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import {
   type FileType,
   isFileType,
@@ -19,11 +19,17 @@ import {
   type ComfyAnswer,
   type ComfyRequest,
 } from './comfy-request.ts';
-import { streamForm, type InputFile } from './file-form.ts';
-import { readAccepted, readRejection, stringsOf, type SubmitAnswer } from './prompt-answer.ts';
-import { writeSubmission, type PromptSubmission } from './prompt-submission.ts';
+import {
+  type PromptSubmission,
+  readAccepted,
+  readRejection,
+  readUpstreamQueue,
+  stringsOf,
+  type SubmitAnswer,
+  type UpstreamQueue,
+  writeSubmission,
+} from './prompt-wire.ts';
 import { parseServerAddress } from './server-address.ts';
-import { readUpstreamQueue, type UpstreamQueue } from './upstream-queue.ts';
 
 /** Of one answer that is JSON: object_info of a server with hundreds of node packs is some 20 MB. */
 const MAX_JSON_BYTES = 128 * 1024 * 1024;
@@ -45,6 +51,12 @@ export interface ComfyClientOptions {
   readonly maxFileBytes?: number;
 }
 
+/** A file that is read when it is needed, as often as it is. */
+export interface InputFile {
+  readonly sizeBytes: number;
+  read(): AsyncIterable<Uint8Array>;
+}
+
 export interface Upload {
   readonly content: Uint8Array | InputFile;
   readonly name: string;
@@ -63,7 +75,7 @@ export interface DownloadedFile {
 }
 
 /** A file as a server names it in what nodes show. */
-interface RemoteFile {
+export interface RemoteFile {
   readonly filename: string;
   readonly subfolder: string;
   readonly type: string;
@@ -304,6 +316,38 @@ function writeForm(
   form.set('image', new Blob([content]), name);
   for (const [key, value] of Object.entries(fields)) form.set(key, value);
   return form;
+}
+
+/** A form with one file that is read while it is sent: it never lies in memory. */
+function streamForm(
+  fields: Readonly<Record<string, string>>,
+  { field, name, content }: { field: string; name: string; content: InputFile },
+): StreamedBody {
+  const boundary = `tiercel-${randomUUID()}`;
+  const part = (head: string, body: string) =>
+    `--${boundary}\r\nContent-Disposition: form-data; ${head}\r\n${body}`;
+  const texts = Object.entries(fields).map(([key, value]) =>
+    part(`name="${escapeName(key)}"`, `\r\n${value}\r\n`),
+  );
+  const file = `name="${escapeName(field)}"; filename="${escapeName(name)}"`;
+  const head = Buffer.from(
+    texts.join('') + part(file, 'Content-Type: application/octet-stream\r\n\r\n'),
+  );
+  const tail = Buffer.from(`\r\n--${boundary}--\r\n`);
+  return {
+    type: `multipart/form-data; boundary=${boundary}`,
+    sizeBytes: head.length + content.sizeBytes + tail.length,
+    parts: (async function* () {
+      yield head;
+      yield* content.read();
+      yield tail;
+    })(),
+  };
+}
+
+/** As browsers write names in forms (WHATWG HTML, multipart/form-data). */
+function escapeName(name: string): string {
+  return name.replaceAll('\n', '%0A').replaceAll('\r', '%0D').replaceAll('"', '%22');
 }
 
 /** A short body whole; of a long one what has come, and then the rest. */

@@ -11,10 +11,8 @@ import {
   until,
 } from '@tiercel/testkit';
 import { createComfyClient } from './comfy-client.ts';
-import type { ComfySocketListener } from './comfy-listener.ts';
-import { ComfySocket, type ComfySocketOptions } from './comfy-socket.ts';
-import type { ComfyPreview } from './frame-reader.ts';
-import type { ComfyMessage } from './text-frames.ts';
+import { ComfySocket, type ComfySocketListener, type ComfySocketOptions } from './comfy-socket.ts';
+import type { ComfyMessage, ComfyPreview } from './socket-frames.ts';
 
 let fake: FakeComfyUi;
 const sockets: ComfySocket[] = [];

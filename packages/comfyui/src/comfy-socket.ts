@@ -1,9 +1,30 @@
 import { WebSocket } from 'ws';
 import { isJsonObject } from '@tiercel/contracts';
 import { type Logger, startInterval, startTimer } from '@tiercel/runtime';
-import type { ComfySocketListener } from './comfy-listener.ts';
-import { FrameReader, type ComfyFrame } from './frame-reader.ts';
 import { parseServerAddress, type ServerAddress } from './server-address.ts';
+import {
+  type ComfyFrame,
+  type ComfyMessage,
+  type ComfyPreview,
+  FrameReader,
+} from './socket-frames.ts';
+
+/** Receives the frames of a socket, in the order of arrival. What a method throws is logged and goes no further. */
+export interface FrameListener {
+  onMessage(message: ComfyMessage): void;
+  onPreview(preview: ComfyPreview): void;
+  /** A frame came that could not be read. */
+  onGarbage(): void;
+  onText(text: { readonly nodeId: string; readonly text: string }): void;
+}
+
+/** Is told of the connection, too. */
+export interface ComfySocketListener extends FrameListener {
+  /** The server has registered us: what a prompt submitted from now on sends will arrive. */
+  onOpen(isReconnect: boolean): void;
+  /** The connection is lost, and frames with it: whoever waits must read the truth again after onOpen. */
+  onGap(): void;
+}
 
 export interface ComfySocketOptions {
   readonly baseUrl: string;

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import type { NewOutput, PromptGraph } from '@tiercel/contracts';
+import { GraphAnalysis } from '@tiercel/graph';
 import {
   AttemptError,
   type AttemptListener,
@@ -66,6 +67,7 @@ function picture(seed: number, ms = 0): AttemptRequest {
   };
   return {
     ...{ promptId: `job-${seed}`, graph, promptText: JSON.stringify(graph), outputIds: ['2'] },
+    analysis: new GraphAnalysis(graph, ['2']),
     ...{ extraDataText: '{}', note: undefined, secretsText: undefined },
     ...{ fallback: undefined, cache: undefined, deadlineMs: Date.now() + 60_000 },
   };

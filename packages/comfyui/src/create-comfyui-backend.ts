@@ -12,19 +12,23 @@ import {
   type TierAttemptContext,
 } from '@tiercel/routing';
 import type { Clock, Logger, Redis } from '@tiercel/runtime';
-import { CallerNames, recallNames } from './caller-names.ts';
-import { ComfyRequestError } from './comfy-errors.ts';
-import { forgetPrompt } from './forget-prompt.ts';
-import { openServer } from './open-server.ts';
-import { createOfferDescriber, readNote, supports, type Note } from './pool.ts';
-import type { PoolOffer } from './pool-offer.ts';
-import type { PoolServer } from './pool-server.ts';
+import { supports } from './choose-server.ts';
+import { ComfyRequestError } from './comfy-request.ts';
+import type { OutputTransfer } from './download-outputs.ts';
+import { CallerNames, type InputFiles, recallNames } from './input-files.ts';
+import { createOfferDescriber, type PoolOffer } from './pool-offer.ts';
+import { PoolServer } from './pool-server.ts';
+import { forgetPrompt } from './prompt-control.ts';
 import { PromptRun, type RunOptions } from './prompt-run.ts';
-import { toPublicUrl } from './public-url.ts';
-import type { Harvester } from './harvest.ts';
-import type { InputFiles } from './push-inputs.ts';
+import { toPublicUrl } from './server-address.ts';
+import { FrameSubscription } from './server-sockets.ts';
 import { ServerSlots } from './slots.ts';
-import { submitPrompt, TRANSFER_TIMEOUT_MS } from './submit-prompt.ts';
+import {
+  readResumeToken,
+  type ResumeToken,
+  submitPrompt,
+  TRANSFER_TIMEOUT_MS,
+} from './submit-prompt.ts';
 import { takePlace, type Place } from './take-place.ts';
 
 export interface ComfyUiBackendOptions {
@@ -36,7 +40,7 @@ export interface ComfyUiBackendOptions {
   readonly clientId: string;
   /** Of the installation: names servers whose URLs hold a login. */
   readonly secretKey: Uint8Array;
-  readonly files: Pick<Harvester, 'saveOutput'> & InputFiles;
+  readonly files: Pick<OutputTransfer, 'saveOutput'> & InputFiles;
   readonly redis: Redis;
   readonly prefix: string;
   readonly clock: Clock;
@@ -77,7 +81,7 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
   let tellOffer = (): void => undefined;
   let tellMessage: (event: WireEvent) => void = () => undefined;
   const open = (address: string): PoolServer =>
-    openServer(address, {
+    new PoolServer(address, {
       ...options,
       onChange: () => {
         tellOffer();
@@ -92,23 +96,23 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
   const leaving = new Set<PoolServer>();
   const slots = new ServerSlots(options.redis, options.prefix);
   const nameOf = (url: string) => toPublicUrl(url, options.secretKey);
-  // A note of an earlier version names the server by its address.
-  const find = (noted: string) => [...pool, ...leaving].find(({ url }) => url === nameOf(noted));
+  // A token of an earlier version names the server by its address.
+  const find = (server: string) => [...pool, ...leaving].find(({ url }) => url === nameOf(server));
 
   const run = async (
     request: AttemptRequest,
     context: TierAttemptContext,
   ): Promise<AttemptResult> => {
-    let note = readNote(request.note);
+    let token = readResumeToken(request.note);
     const tried = new Map<string, AttemptError>();
     for (let lost = 0; ; lost += 1) {
       if (lost > 0) context.listener.runBegins();
-      const noted = note === undefined ? undefined : find(note.server);
+      const former = token === undefined ? undefined : find(token.server);
       const lease = randomUUID();
       const place =
-        noted === undefined
+        former === undefined
           ? await takePlace(pool, slots, lease, {
-              graph: request.graph,
+              graph: request.analysis,
               signal: context.signal,
               tried,
               // Another tier serves the job sooner than a server that is away.
@@ -116,9 +120,10 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
               tier: options.name,
               clock: options.clock,
             })
-          : { server: noted, slot: await slots.acquireOver(noted.url, lease, context.signal) };
+          : { server: former, slot: await slots.acquireOver(former.url, lease, context.signal) };
       try {
-        const result = await runOn(place, request, context, noted === undefined ? undefined : note);
+        const resumed = former === undefined ? undefined : token;
+        const result = await runOn(place, request, context, resumed);
         place.server.noteSuccess();
         return result;
       } catch (error) {
@@ -130,7 +135,7 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
         } else {
           tried.set(place.server.url, error);
         }
-        note = undefined;
+        token = undefined;
       } finally {
         place.slot.release().catch(() => undefined);
       }
@@ -141,47 +146,26 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
     { server, slot }: Place,
     request: AttemptRequest,
     context: TierAttemptContext,
-    found: Note | undefined,
+    resumed: ResumeToken | undefined,
   ): Promise<AttemptResult> => {
-    const upstreamId = found?.id ?? randomUUID();
-    const { client } = server;
+    const upstreamId = resumed?.id ?? randomUUID();
+    const { client, frames, sockets } = server;
     // This worker had it before: whoever had it since has listened under the client id that it was sent with.
-    if (found !== undefined) server.leaveClientId(found.clientId);
-    const ownId = server.clientId;
-    /** Where the prompt's frames go; undefined when a note of an earlier version does not say. */
-    const clientId = found === undefined ? ownId : found.clientId;
-    const isOwn = (): boolean => clientId === server.clientId;
-    let stopListening: (() => void) | undefined;
+    if (resumed !== undefined) sockets.leaveClientId(resumed.clientId);
+    const ownId = sockets.clientId;
+    /** Where the prompt's frames go; undefined when a token of an earlier version does not say. */
+    const clientId = resumed === undefined ? ownId : resumed.clientId;
     const callerNames =
-      found === undefined
+      resumed === undefined
         ? new CallerNames()
         : await recallNames(request, server.abilities?.objectInfo ?? {}, options.files);
+    const subscription = new FrameSubscription(sockets, clientId);
     const promptRun = new PromptRun({
-      upstreamId,
-      promptId: request.promptId,
-      server: {
-        readHistory: (id) => client.readHistory(id),
-        readQueue: () => client.readQueue(),
-        interrupt: (id) => client.interrupt(id),
-        deletePending: (id) => client.deletePending(id),
-        abandon: () => {
-          server.abandon(upstreamId);
-        },
-        leave: () => {
-          slot.release().catch(() => undefined);
-        },
-        renewSocket: () => {
-          if (isOwn()) server.renewSocket();
-        },
-        noteSilence: () => {
-          if (clientId === undefined || isOwn()) return;
-          // This worker has left the id meanwhile, for the sake of another prompt.
-          if (stopListening === undefined) stopListening = server.listenAs(clientId);
-          else server.renewInherited(clientId);
-        },
+      ...{ upstreamId, promptId: request.promptId, server, subscription, context },
+      onLeft: () => {
+        slot.release().catch(() => undefined);
       },
-      context,
-      harvester: {
+      transfer: {
         download: (file, use) =>
           client.download(
             file,
@@ -202,13 +186,12 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
       },
       options: options.run,
     });
-    server.attach(upstreamId, promptRun);
-    const unmask = server.masks.add(context.mask);
-    if (clientId !== undefined && !isOwn()) stopListening = server.listenAs(clientId);
+    frames.attach(upstreamId, promptRun);
+    const unmask = frames.masks.add(context.mask);
     let isInHistory = false;
     let isOver = true;
     try {
-      if (found === undefined) {
+      if (resumed === undefined) {
         const { files } = options;
         const submission = { upstreamId, request, context, clientId: ownId, files, callerNames };
         await submitPrompt(server, submission);
@@ -224,17 +207,17 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
       if (!isOver && !context.signal.aborted) server.abandon(upstreamId);
       throw error;
     } finally {
-      server.detach(upstreamId, promptRun);
+      frames.detach(upstreamId, promptRun);
       unmask();
-      stopListening?.();
-      if (isClaimLost(context.signal)) server.leaveClientId(clientId);
+      subscription.close();
+      if (isClaimLost(context.signal)) sockets.leaveClientId(clientId);
       if (!goesOnElsewhere(context.signal)) {
         // Not before the job's end is on record: should this worker die now, the next one reads it there.
         void (isOver ? context.recorded : Promise.resolve()).then(() =>
           forgetPrompt(server, upstreamId, isInHistory),
         );
       }
-      if (leaving.has(server) && !server.isBusy) {
+      if (leaving.has(server) && !frames.hasRuns) {
         leaving.delete(server);
         server.stop();
       }
@@ -270,7 +253,7 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
       const kept = pool.filter(({ address }) => urls.includes(address));
       pool.splice(0, pool.length, ...kept, ...added.map(open));
       for (const server of gone) {
-        if (server.isBusy) leaving.add(server);
+        if (server.frames.hasRuns) leaving.add(server);
         else server.stop();
       }
       tellOffer();

@@ -1,3 +1,3 @@
+export type { InputFile } from './comfy-client.ts';
 export { type ComfyUiBackend, createComfyUiBackend } from './create-comfyui-backend.ts';
-export type { InputFile } from './file-form.ts';
-export { toPublicUrl } from './public-url.ts';
+export { toPublicUrl } from './server-address.ts';

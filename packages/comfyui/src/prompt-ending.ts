@@ -1,5 +1,11 @@
-import { isJsonObject, type JsonObject } from '@tiercel/contracts';
-import { AttemptError, AttemptStopped, JobError, type PartialResult } from '@tiercel/routing';
+import { isJsonObject, type JsonObject, type PromptRejection } from '@tiercel/contracts';
+import {
+  AttemptError,
+  AttemptStopped,
+  JobError,
+  type PartialResult,
+  serviceError,
+} from '@tiercel/routing';
 
 /** How a prompt on a server came to its end. */
 export type Ending =
@@ -83,6 +89,22 @@ export function toEndingError(
     },
     { partial },
   );
+}
+
+/** What only the server could know: the prompt is at fault, and no other tier is asked. */
+export function rejectionError(rejection: PromptRejection): JobError {
+  const [nodeId, first] = Object.entries(rejection.node_errors)[0] ?? [];
+  const reasons = Object.entries(rejection.node_errors).flatMap(([id, { errors }]) =>
+    errors.map(({ message, details }) => `node ${id}: ${message}: ${details}`),
+  );
+  const message = [rejection.error.message, ...reasons].join('\n');
+  return new JobError('node_failed', {
+    ...serviceError('node_failed', `${message}\n`).details,
+    node_id: nodeId ?? '',
+    node_type: first?.class_type ?? '',
+    exception_type: rejection.error.type,
+    node_errors: rejection.node_errors,
+  });
 }
 
 function textOf(value: unknown): string {

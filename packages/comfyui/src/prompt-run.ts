@@ -7,10 +7,9 @@ import {
   type PartialResult,
   type PreviewPicture,
 } from '@tiercel/routing';
-import { findPrompt } from './find-prompt.ts';
-import { FrameRelay } from './frame-relay.ts';
-import { harvestOutput, type Harvester } from './harvest.ts';
-import { mapPromptId } from './id-map.ts';
+import { downloadOutputs, type OutputTransfer } from './download-outputs.ts';
+import { IdleWatchdog } from './idle-watchdog.ts';
+import { findPrompt, type PromptServer, stopPrompt } from './prompt-control.ts';
 import {
   checkSucceeded,
   failedWith,
@@ -20,10 +19,8 @@ import {
   toEndingError,
   type Ending,
 } from './prompt-ending.ts';
-import type { RunServer } from './run-server.ts';
-import { ShownNodes } from './shown-nodes.ts';
-import { SignWatch } from './sign-watch.ts';
-import { stopPrompt } from './stop-prompt.ts';
+import { FrameRelay, mapPromptId, ShownNodes } from './prompt-frames.ts';
+import type { FrameSubscription } from './server-sockets.ts';
 
 export interface RunOptions {
   /** Silence after which the server is asked whether it still has the prompt. */
@@ -42,9 +39,11 @@ const SENT_PICTURES = 'sent/picture';
 export class PromptRun {
   readonly #upstreamId: string;
   readonly #promptId: string;
-  readonly #server: RunServer;
+  readonly #server: PromptServer;
+  readonly #subscription: FrameSubscription;
+  readonly #onLeft: () => void;
   readonly #context: AttemptContext;
-  readonly #harvester: Harvester;
+  readonly #transfer: OutputTransfer;
   readonly #kindOf: (nodeId: string, picture: PreviewPicture) => PictureKind;
   readonly #options: RunOptions;
   readonly #relay: FrameRelay;
@@ -55,7 +54,7 @@ export class PromptRun {
   #history: Promise<JsonObject | undefined> | undefined;
   /** Frames may be missing: history tells what was shown. */
   #isInDoubt = false;
-  readonly #signs: SignWatch;
+  readonly #watchdog: IdleWatchdog;
   #work: Promise<void> = Promise.resolve();
   #end: (ending: Ending) => void = () => undefined;
   readonly #ended: Promise<Ending>;
@@ -63,9 +62,12 @@ export class PromptRun {
   constructor(dependencies: {
     upstreamId: string;
     promptId: string;
-    server: RunServer;
+    server: PromptServer;
+    subscription: FrameSubscription;
+    /** Called when the prompt neither runs nor waits on the server any more: its place is free. */
+    onLeft: () => void;
     context: AttemptContext;
-    harvester: Harvester;
+    transfer: OutputTransfer;
     /** What a picture is that a node sends. */
     kindOf: (nodeId: string, picture: PreviewPicture) => PictureKind;
     options: RunOptions;
@@ -73,11 +75,13 @@ export class PromptRun {
     this.#upstreamId = dependencies.upstreamId;
     this.#promptId = dependencies.promptId;
     this.#server = dependencies.server;
+    this.#subscription = dependencies.subscription;
+    this.#onLeft = dependencies.onLeft;
     this.#context = dependencies.context;
-    this.#harvester = dependencies.harvester;
+    this.#transfer = dependencies.transfer;
     this.#kindOf = dependencies.kindOf;
     this.#options = dependencies.options;
-    this.#signs = new SignWatch(dependencies.options.checkMs);
+    this.#watchdog = new IdleWatchdog(dependencies.options.checkMs);
     this.#relay = new FrameRelay(dependencies.context.listener);
     this.#ended = new Promise((resolve) => {
       this.#end = resolve;
@@ -102,10 +106,10 @@ export class PromptRun {
 
   /** The last frame: history has the prompt now, and not yet at `execution_success` (wire 5.9). */
   #onDone(): void {
-    this.#server.leave();
+    this.#onLeft();
     if (!this.#hasSucceeded || !this.#isInDoubt) return;
     // While the outputs are still on their way; asked again in the end if nothing comes of it.
-    this.#history ??= this.#server.readHistory(this.#upstreamId).catch(() => undefined);
+    this.#history ??= this.#server.client.readHistory(this.#upstreamId).catch(() => undefined);
   }
 
   onPreview(nodeId: string, picture: PreviewPicture): void {
@@ -120,7 +124,7 @@ export class PromptRun {
   async #keepPicture(nodeId: string, { mediaType, bytes }: PreviewPicture): Promise<void> {
     this.#relay.flush();
     const extension = mediaType === 'image/png' ? '.png' : '.jpg';
-    const file = await this.#harvester.saveOutput({
+    const file = await this.#transfer.saveOutput({
       ...{ type: 'temp', prefix: SENT_PICTURES, extension, bytes },
     });
     this.#context.listener.picture(nodeId, { mediaType, file });
@@ -135,7 +139,7 @@ export class PromptRun {
 
   /** One step after the other, in the order of the server; the first that fails ends the run. */
   #then(step: () => void | Promise<void>): void {
-    this.#signs.note();
+    this.#watchdog.touch();
     this.#work = this.#work.then(step);
     this.#work.catch((error: unknown) => {
       this.#end(failedWith(error));
@@ -145,7 +149,7 @@ export class PromptRun {
   /** Frames may have been missed: the server is asked at once. */
   onGap(): void {
     this.#isInDoubt = true;
-    this.#signs.wake();
+    this.#watchdog.wake();
   }
 
   /** A frame could not be read, perhaps one of this prompt. */
@@ -167,7 +171,7 @@ export class PromptRun {
     });
     let firstSilence: number | undefined;
     for (;;) {
-      const result = await Promise.race([this.#ended, stopped, this.#signs.silence()]);
+      const result = await Promise.race([this.#ended, stopped, this.#watchdog.idle()]);
       if (result === 'stopped') return await this.#stop();
       if (typeof result === 'object') {
         if (result.kind === 'failed') throw result.error;
@@ -177,10 +181,10 @@ export class PromptRun {
         if (await this.#lookAfter()) {
           // History knew it before the socket did.
           this.#isInDoubt = true;
-          this.#server.renewSocket();
+          this.#subscription.noteMissedEnd();
           return await this.#conclude();
         }
-        if (result === 'silence') this.#server.noteSilence();
+        if (result === 'idle') this.#subscription.noteSilence();
         firstSilence = undefined;
       } catch (error) {
         if (isFinal(error)) throw error;
@@ -197,7 +201,7 @@ export class PromptRun {
    */
   async #lookAfter(): Promise<boolean> {
     await this.#work;
-    const place = await findPrompt(this.#server, this.#upstreamId);
+    const place = await findPrompt(this.#server.client, this.#upstreamId);
     if (place.kind === 'queued') return false;
     if (place.kind === 'nowhere') throw new LostPrompt();
     checkSucceeded(place.item, this.#shown.read());
@@ -223,7 +227,7 @@ export class PromptRun {
         return;
       case 'executed':
         this.#relay.flush();
-        await this.#harvest(String(source.node), source);
+        await this.#download(String(source.node), source);
         return;
       case 'execution_success':
         this.#relay.flush();
@@ -250,11 +254,11 @@ export class PromptRun {
     this.#relay.add({ type, data: mapPromptId(data, this.#upstreamId, this.#promptId) });
   }
 
-  async #harvest(nodeId: string, frame: Record<string, unknown>): Promise<void> {
+  async #download(nodeId: string, frame: Record<string, unknown>): Promise<void> {
     const { output } = frame;
     const stored =
       typeof output === 'object' && output !== null
-        ? await harvestOutput(output as UiOutput, this.#harvester)
+        ? await downloadOutputs(output as UiOutput, this.#transfer)
         : null;
     if (stored !== null) this.#shown.add(nodeId, stored);
     this.#executed.push(nodeId);
@@ -264,7 +268,7 @@ export class PromptRun {
   /** The end: what the socket may not have told is read from history. */
   async #conclude(): Promise<AttemptResult> {
     await this.#work;
-    const { outputs, meta } = this.#isToldWhole()
+    const { outputs, meta } = this.#hasEveryFrame()
       ? this.#shown.read()
       : await this.#readWhatWasShown();
     this.#relay.flush();
@@ -277,17 +281,17 @@ export class PromptRun {
   }
 
   /** A socket that was there all the time has told every output: a prompt with a client id shows each to it. */
-  #isToldWhole(): boolean {
+  #hasEveryFrame(): boolean {
     return !this.#isInDoubt && this.#shown.isIdentified;
   }
 
   async #readWhatWasShown(): Promise<PartialResult> {
-    const item = (await this.#history) ?? (await this.#server.readHistory(this.#upstreamId));
+    const item = (await this.#history) ?? (await this.#server.client.readHistory(this.#upstreamId));
     const outputs = isJsonObject(item?.outputs) ? item.outputs : {};
     for (const [nodeId, output] of Object.entries(outputs)) {
       if (this.#shown.has(nodeId)) continue;
       const node = { node: nodeId, display_node: nodeId };
-      await this.#harvest(nodeId, { ...node, output, prompt_id: this.#upstreamId });
+      await this.#download(nodeId, { ...node, output, prompt_id: this.#upstreamId });
     }
     // ComfyUI writes all members of a NodeMeta.
     const meta = (isJsonObject(item?.meta) ? item.meta : {}) as unknown as Record<string, NodeMeta>;
@@ -303,7 +307,7 @@ export class PromptRun {
       ...{ executed: this.#executed, partial: this.#shown.read() },
     };
     const ended = this.#ended;
-    const told = await stopPrompt(this.#server, this.#upstreamId, { reason, ended });
-    throw told ?? new AttemptStopped(at);
+    const stop = await stopPrompt(this.#server, this.#upstreamId, { reason, ended });
+    throw stop ?? new AttemptStopped(at);
   }
 }

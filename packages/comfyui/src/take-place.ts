@@ -1,17 +1,15 @@
-import type { PromptGraph } from '@tiercel/contracts';
+import type { GraphAnalysis } from '@tiercel/graph';
 import { AttemptError, AttemptStopped } from '@tiercel/routing';
 import type { Clock } from '@tiercel/runtime';
-import { chooseServers } from './choose-server.ts';
-import { describe } from './pool.ts';
+import { chooseServers, describe, modelsKey } from './choose-server.ts';
 import type { PoolServer } from './pool-server.ts';
-import { modelsKey } from './requirements.ts';
 import type { ServerSlots, Slot } from './slots.ts';
 
 /** Places that other workers give back are noticed after so long. */
 const SLOT_POLL_MS = 25;
 
 export interface PlaceWish {
-  readonly graph: PromptGraph;
+  readonly graph: GraphAnalysis;
   readonly signal: AbortSignal;
   /** Servers that this attempt has failed on, and how. */
   readonly tried: ReadonlyMap<string, AttemptError>;

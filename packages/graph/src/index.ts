@@ -19,7 +19,6 @@ export {
 export { choicesOf, withAnyFile, withChoices } from './combo-choices.ts';
 export { mapInputs, mergeObjectInfo } from './merge-object-info.ts';
 export { imageClasses, modelInputs, type ModelInput } from './lower/image-classes.ts';
-export { lowerGraph } from './lower/lower-graph.ts';
 export {
   type Lowering,
   type Obstacle,
@@ -34,7 +33,15 @@ export {
   trimText,
 } from './lower/string-functions.ts';
 export { joinTexts } from './join-texts.ts';
-export { listNeeded } from './list-needed.ts';
+export { GraphAnalysis } from './graph-analysis.ts';
+export {
+  listClasses,
+  readNodes,
+  type GraphNode,
+  type GraphNodes,
+  type NodeLink,
+} from './graph-nodes.ts';
+export { sortBySources, walkGraph } from './walk-graph.ts';
 export { pictureKind, type PictureKind } from './picture-kind.ts';
 export {
   createCutSigmas,

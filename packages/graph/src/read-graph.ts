@@ -8,6 +8,7 @@ import {
 } from '@tiercel/contracts';
 import { classFinder, type CompiledClass, type CompiledInput } from './class-table.ts';
 import { DynamicInputError } from './dynamic-inputs.ts';
+import { GraphNode, readNode } from './graph-nodes.ts';
 import { badDynamicInput, reject } from './prompt-errors.ts';
 import { showValue } from './python-text.ts';
 import { isUiWorkflow, rejectUiWorkflow } from './ui-workflow.ts';
@@ -20,11 +21,8 @@ export interface NodeState {
   readonly compiled: CompiledClass;
   /** Those it has with its values; none when they could not be told. */
   readonly declared: readonly CompiledInput[];
-  phase: 'new' | 'open' | 'done';
-  /** Index of the next input to look at. */
-  next: number;
-  /** Place on the stack while open. */
-  depth: number;
+  /** The input that was looked at last. */
+  current: CompiledInput | undefined;
   /** Reasons of its own. */
   errors: PromptError[];
   /** The nodes it was found to depend on. */
@@ -33,8 +31,6 @@ export interface NodeState {
   raised: boolean;
   /** Itself or something it depends on has errors. */
   failed: boolean;
-  /** Index of the last output that was found to depend on it. */
-  seenFrom: number;
 }
 
 /** Node id -> state, in the order of the prompt's keys. */
@@ -57,46 +53,36 @@ export function readGraph(
   const findClass = classFinder(objectInfo);
   const states = new Map<string, NodeState>();
   for (const id of Object.keys(prompt)) {
-    const node = prompt[id];
-    const classType =
-      isJsonObject(node) && Object.hasOwn(node, 'class_type') ? node.class_type : undefined;
-    if (!isJsonObject(node) || classType === undefined) {
+    const node = readNode(id, prompt[id]);
+    const { classType } = node;
+    if (classType === undefined) {
       return refuseNode(id, 'Cannot execute because a node is missing the class_type property.');
     }
     const compiled = typeof classType === 'string' ? findClass(classType) : undefined;
     if (typeof classType !== 'string' || compiled === undefined) {
       return refuseNode(id, `Cannot execute because node ${showValue(classType)} does not exist.`);
     }
-    const inputs = Object.hasOwn(node, 'inputs') ? node.inputs : undefined;
-    if (!isJsonObject(inputs)) {
+    if (!(node instanceof GraphNode)) {
       return refuseNode(id, 'Cannot execute because the inputs of a node are not an object.');
     }
-    states.set(id, createState(id, classType, inputs, compiled));
+    states.set(id, createState(node, compiled));
   }
   return { ok: true, states };
 }
 
-function createState(
-  id: string,
-  classType: string,
-  inputs: JsonObject,
-  compiled: CompiledClass,
-): NodeState {
+function createState({ nodeId, classType, inputs }: GraphNode, compiled: CompiledClass): NodeState {
   const { declared, errors } = readDeclared(compiled, inputs);
   return {
-    id,
+    id: nodeId,
     classType,
     inputs,
     compiled,
     declared,
-    phase: 'new',
-    next: 0,
-    depth: 0,
+    current: undefined,
     errors,
     sources: [],
     raised: false,
     failed: false,
-    seenFrom: -1,
   };
 }
 

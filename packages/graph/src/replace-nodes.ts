@@ -1,6 +1,5 @@
 import {
   isJsonObject,
-  isLink,
   joinMembers,
   sliceMembers,
   stringifyJson,
@@ -8,6 +7,7 @@ import {
   type JsonValue,
   type ObjectInfo,
 } from '@tiercel/contracts';
+import { readNodes, type GraphNode } from './graph-nodes.ts';
 
 export interface Successors {
   readonly objectInfo: ObjectInfo;
@@ -34,12 +34,10 @@ export function replaceNodes(
   promptText: string,
   { objectInfo, replacements }: Successors,
 ): string | undefined {
-  if (!isJsonObject(prompt)) return undefined;
   const chosen = new Map<string, Replacement>();
-  for (const [nodeId, node] of Object.entries(prompt)) {
-    if (!isJsonObject(node) || !isJsonObject(node.inputs)) continue;
-    const { class_type: name } = node;
-    if (typeof name !== 'string' || Object.hasOwn(objectInfo, name)) continue;
+  const nodes = readNodes(prompt);
+  for (const { nodeId, classType: name } of nodes.values()) {
+    if (Object.hasOwn(objectInfo, name)) continue;
     const listed = Object.hasOwn(replacements, name) ? replacements[name] : undefined;
     const replacement = readFirst(listed);
     // A successor that nobody has either would only confuse: the caller is told of the class that he named.
@@ -47,25 +45,24 @@ export function replaceNodes(
     chosen.set(nodeId, replacement);
   }
   if (chosen.size === 0) return undefined;
-  const nodes = sliceMembers(promptText);
-  for (const [nodeId, node] of Object.entries(prompt)) {
-    const changed = rewriteNode(nodes.get(nodeId) ?? '{}', node, chosen.get(nodeId), chosen);
-    if (changed !== undefined) nodes.set(nodeId, changed);
+  const texts = sliceMembers(promptText);
+  for (const node of nodes.values()) {
+    const changed = rewriteNode(texts.get(node.nodeId) ?? '{}', node, chosen);
+    if (changed !== undefined) texts.set(node.nodeId, changed);
   }
-  return joinMembers(nodes);
+  return joinMembers(texts);
 }
 
 /** The new text of one node; undefined when it stays as it is. */
 function rewriteNode(
   nodeText: string,
-  node: JsonValue,
-  replacement: Replacement | undefined,
+  node: GraphNode,
   chosen: ReadonlyMap<string, Replacement>,
 ): string | undefined {
-  if (!isJsonObject(node) || !isJsonObject(node.inputs)) return undefined;
+  const replacement = chosen.get(node.nodeId);
   const members = sliceMembers(nodeText);
   const inputs = sliceMembers(members.get('inputs') ?? '{}');
-  const moved = moveLinks(inputs, node.inputs, chosen);
+  const moved = moveLinks(inputs, node, chosen);
   if (replacement === undefined && !moved) return undefined;
   if (replacement !== undefined) {
     members.set('class_type', JSON.stringify(replacement.newClass));
@@ -79,16 +76,14 @@ function rewriteNode(
 /** Links to replaced nodes get the slots of their successors. @returns whether there were any */
 function moveLinks(
   inputs: Map<string, string>,
-  values: JsonObject,
+  { links }: GraphNode,
   chosen: ReadonlyMap<string, Replacement>,
 ): boolean {
   let moved = false;
-  for (const [name, value] of Object.entries(values)) {
-    if (!isLink(value)) continue;
-    const [source, slot] = value;
-    const newSlot = chosen.get(source)?.slots.get(slot);
+  for (const { input, from, slot } of links) {
+    const newSlot = chosen.get(from)?.slots.get(slot);
     if (newSlot === undefined || newSlot === slot) continue;
-    inputs.set(name, stringifyJson([source, newSlot]));
+    inputs.set(input, stringifyJson([from, newSlot]));
     moved = true;
   }
   return moved;

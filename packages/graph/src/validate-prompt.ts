@@ -1,7 +1,8 @@
 import type { JsonValue, NodeErrors, ObjectInfo, PromptRejection } from '@tiercel/contracts';
+import { GraphCheck, type FileCheck } from './check-graph.ts';
 import { missingFile, reject } from './prompt-errors.ts';
 import { readGraph, type NodeState } from './read-graph.ts';
-import { GraphWalk, type FileCheck } from './walk-graph.ts';
+import { walkGraph } from './walk-graph.ts';
 
 /** What a prompt is validated against. */
 export interface ValidationContext {
@@ -59,18 +60,18 @@ export async function validatePrompt(
     return { ok: false, rejection: reject('prompt_no_outputs', 'Prompt has no outputs', '') };
   }
 
-  const walk = new GraphWalk(graph.states);
-  for (const output of outputs) walk.visit(output);
-  if (walk.fileChecks.length > 0) await checkFiles(walk.fileChecks, context);
+  const check = new GraphCheck(graph.states);
+  check.run(outputs);
+  if (check.fileChecks.length > 0) await checkFiles(check.fileChecks, context);
   // Sources come first in the order, so their fate is known when a consumer's is asked.
-  for (const state of walk.order) {
+  for (const state of check.order) {
     state.failed = state.errors.length > 0 || state.sources.some((source) => source.failed);
   }
 
   const good = outputs.filter((output) => !output.failed).map((output) => output.id);
   if (good.length === outputs.length) return { ok: true, outputs: good, nodeErrors: {} };
   const failedOutputs = outputs.filter((output) => output.failed);
-  const nodeErrors = collectErrors(walk.order, failedOutputs);
+  const nodeErrors = collectErrors(check.order, failedOutputs);
   if (good.length > 0) return { ok: true, outputs: good, nodeErrors };
 
   const details = failedOutputs
@@ -129,23 +130,19 @@ function collectErrors(
 function findDependents(failedOutputs: readonly NodeState[]): Map<NodeState, string[]> {
   const dependents = new Map<NodeState, string[]>();
   let stepsLeft = MAX_DEPENDENT_STEPS;
-  for (const [index, output] of failedOutputs.entries()) {
-    output.seenFrom = index;
-    const waiting = [output];
-    for (let state = waiting.pop(); state !== undefined && stepsLeft > 0; state = waiting.pop()) {
-      stepsLeft -= 1;
-      if (state.errors.length > 0) {
-        const known = dependents.get(state);
-        if (known === undefined) dependents.set(state, [output.id]);
-        else known.push(output.id);
-      }
-      for (const source of state.sources) {
-        stepsLeft -= 1;
-        if (!source.failed || source.seenFrom === index) continue;
-        source.seenFrom = index;
-        waiting.push(source);
-      }
-    }
+  for (const output of failedOutputs) {
+    walkGraph([output], {
+      sourcesOf(state) {
+        if (stepsLeft <= 0) return [];
+        stepsLeft -= 1 + state.sources.length;
+        if (state.errors.length > 0) {
+          const known = dependents.get(state);
+          if (known === undefined) dependents.set(state, [output.id]);
+          else known.push(output.id);
+        }
+        return state.sources.filter((source) => source.failed);
+      },
+    });
   }
   return dependents;
 }

@@ -1,117 +1,69 @@
-import type { CompiledInput } from './class-table.ts';
-import { checkLink, checkValue, type InputVerdict } from './check-input.ts';
-import {
-  dependencyCycle,
-  exceptionInInner,
-  exceptionInOutput,
-  missingInput,
-  type PythonException,
-} from './prompt-errors.ts';
-import { isList } from './python-text.ts';
-import type { GraphStates, NodeState } from './read-graph.ts';
-
-/** A file whose existence decides about a node. */
-export interface FileCheck {
-  readonly state: NodeState;
-  readonly input: CompiledInput;
-  readonly name: string;
+/** What a walk asks and tells. `T` is the id of a node, or the node itself. */
+export interface GraphVisitor<T> {
+  /**
+   * What a node needs, in the order to go there. Asked once, when the walk comes to the node; read on whenever it
+   * comes back from a source.
+   * @param path from a root to the node
+   */
+  sourcesOf(node: T, path: readonly T[]): Iterable<T>;
+  /** All that the node needs has been left. */
+  leave?(node: T): void;
+  /** The last node of the path needs the one at this index of the path. The walk does not go there again. */
+  closeCycle?(path: readonly T[], index: number): void;
 }
 
-/** Cycle members named in one answer; a crafted graph could otherwise make it grow with the square of its size. */
-const MAX_CYCLE_NODES = 20_000;
-
 /**
- * Looks once at every node that the outputs depend on, inputs in declared order, sources before their
- * consumers. Depth-first with a stack of its own: chains may be longer than the call stack is deep.
+ * The one walk of graphs: depth-first from the roots against the links, once to each node. With a stack of its own:
+ * chains may be longer than the call stack is deep.
+ * @returns the nodes it came to, in the order it did
  */
-export class GraphWalk {
-  /** Every node looked at; sources stand before their consumers. */
-  readonly order: NodeState[] = [];
-  readonly fileChecks: FileCheck[] = [];
-  readonly #states: GraphStates;
-  readonly #stack: NodeState[] = [];
-  #cycleNodesLeft = MAX_CYCLE_NODES;
-
-  constructor(states: GraphStates) {
-    this.#states = states;
-  }
-
-  visit(output: NodeState): void {
-    if (output.phase === 'new') this.#open(output);
-    for (let state = this.#stack.at(-1); state !== undefined; state = this.#stack.at(-1)) {
-      const input = state.declared[state.next];
-      if (input === undefined) {
-        this.#stack.pop();
-        state.phase = 'done';
-        this.order.push(state);
+export function walkGraph<T>(roots: Iterable<T>, visitor: GraphVisitor<T>): ReadonlySet<T> {
+  const seen = new Set<T>();
+  const path: T[] = [];
+  /** What is left of the sources of each node on the path. */
+  const left: Iterator<T>[] = [];
+  /** Of the nodes on the path: their indices there. Kept for who wants to know. */
+  const indices = visitor.closeCycle === undefined ? undefined : new Map<T, number>();
+  const enter = (node: T): void => {
+    seen.add(node);
+    indices?.set(node, path.length);
+    path.push(node);
+    left.push(visitor.sourcesOf(node, path)[Symbol.iterator]());
+  };
+  const leave = (): void => {
+    left.pop();
+    const node = path.pop() as T; // the path is as long as `left`
+    indices?.delete(node);
+    visitor.leave?.(node);
+  };
+  for (const root of roots) {
+    if (!seen.has(root)) enter(root);
+    for (let sources = left.at(-1); sources !== undefined; sources = left.at(-1)) {
+      const next = sources.next();
+      if (next.done === true) {
+        leave();
+      } else if (!seen.has(next.value)) {
+        enter(next.value);
       } else {
-        state.next += 1;
-        this.#lookAt(state, input);
+        const index = indices?.get(next.value);
+        if (index !== undefined) visitor.closeCycle?.(path, index);
       }
     }
   }
+  return seen;
+}
 
-  #open(state: NodeState): void {
-    state.phase = 'open';
-    state.depth = this.#stack.length;
-    this.#stack.push(state);
-  }
-
-  #lookAt(state: NodeState, input: CompiledInput): void {
-    const value = Object.hasOwn(state.inputs, input.name) ? state.inputs[input.name] : undefined;
-    if (value === undefined) {
-      if (input.required) state.errors.push(missingInput(input));
-    } else if (isList(value)) {
-      const verdict = checkLink(input, value, (nodeId) => this.#states.get(nodeId)?.compiled);
-      if (verdict.kind === 'fine') this.#follow(state, value[0]);
-      else this.#record(state, input, verdict);
-    } else {
-      this.#record(state, input, checkValue(input, value));
-    }
-  }
-
-  #record(state: NodeState, input: CompiledInput, verdict: InputVerdict): void {
-    if (verdict.kind === 'error') state.errors.push(verdict.error);
-    else if (verdict.kind === 'exception') this.#raise(state, verdict.exception);
-    else if (verdict.kind === 'file') this.fileChecks.push({ state, input, name: verdict.name });
-  }
-
-  #follow(state: NodeState, sourceId: unknown): void {
-    const source = typeof sourceId === 'string' ? this.#states.get(sourceId) : undefined;
-    if (source === undefined) return;
-    state.sources.push(source);
-    if (source.phase === 'new') this.#open(source);
-    else if (source.phase === 'open') this.#closeCycle(state, source);
-  }
-
-  /** An exception replaces all the node's reasons and ends its validation, as it does in ComfyUI. */
-  #raise(state: NodeState, exception: PythonException): void {
-    const consumer = this.#stack.at(-2);
-    const input = consumer?.declared[consumer.next - 1];
-    const link = input === undefined ? undefined : consumer?.inputs[input.name];
-    state.errors = [
-      input === undefined || link === undefined
-        ? exceptionInOutput(state.id, exception)
-        : exceptionInInner(state.id, exception, input, link),
-    ];
-    state.raised = true;
-    state.next = state.declared.length;
-  }
-
-  /** `state` links back to `first`, which is being validated: everything on the stack between them. */
-  #closeCycle(state: NodeState, first: NodeState): void {
-    if (state.errors.some((error) => error.type === 'dependency_cycle')) return;
-    const length = this.#stack.length - first.depth;
-    const isShown = length <= this.#cycleNodesLeft;
-    const members = isShown
-      ? this.#stack.slice(first.depth)
-      : first === state
-        ? [first]
-        : [first, state];
-    if (isShown) this.#cycleNodesLeft -= length;
-    const names = [...members, first].map((member) => `${member.id} (${member.classType})`);
-    if (!isShown && length > members.length) names.splice(1, 0, '...');
-    const ids = members.map((member) => member.id);
-    state.errors.push(dependencyCycle(state.id, ids, names.join(' -> ')));
-  }
+/** What the roots need, sources before their consumers; of a cycle the link that closes it counts for nothing. */
+export function sortBySources<T>(
+  roots: Iterable<T>,
+  sourcesOf: GraphVisitor<T>['sourcesOf'],
+): readonly T[] {
+  const sorted: T[] = [];
+  walkGraph(roots, {
+    sourcesOf,
+    leave(node) {
+      sorted.push(node);
+    },
+  });
+  return sorted;
 }

@@ -3,7 +3,7 @@ import { promptId } from '@tiercel/contracts';
 import { startRedisProxy, startTestRedis, stopEverything, type RedisProxy } from '@tiercel/testkit';
 import type { TakenJob } from './lua/take-job.ts';
 import { Producer } from './producer.ts';
-import { another, newJob, openQueueParts, result, type QueueParts } from './queue.test-parts.ts';
+import { another, newJob, openQueueParts, result, type QueueParts } from './queue.test-helpers.ts';
 
 /**
  * A connection that breaks before a reply arrives sends its command again. Whatever the command, that is to make

@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import { parseEventMessage, promptId } from '@tiercel/contracts';
 import { connectRedis } from '@tiercel/runtime';
 import { startRedisProxy } from '@tiercel/testkit';
-import { log, newJob, openQueueParts, result, useQueueParts } from './queue.test-parts.ts';
+import { log, newJob, openQueueParts, result, useQueueParts } from './queue.test-helpers.ts';
 
 const parts = useQueueParts();
 

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { promptId } from '@tiercel/contracts';
 import { Producer } from './producer.ts';
-import { another, newJob, result, useQueueParts } from './queue.test-parts.ts';
+import { another, newJob, result, useQueueParts } from './queue.test-helpers.ts';
 
 const parts = useQueueParts();
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { promptId } from '@tiercel/contracts';
-import { log, newJob, useQueueParts } from './queue.test-parts.ts';
+import { log, newJob, useQueueParts } from './queue.test-helpers.ts';
 import { Sweeper, type SweeperOptions } from './sweeper.ts';
 
 const parts = useQueueParts();

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { newJob, useQueueParts } from './queue.test-parts.ts';
+import { newJob, useQueueParts } from './queue.test-helpers.ts';
 
 const parts = useQueueParts();
 

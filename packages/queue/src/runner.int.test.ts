@@ -3,7 +3,7 @@ import { connectRedis } from '@tiercel/runtime';
 import { startTestRedis, stopEverything, until, type TestRedis } from '@tiercel/testkit';
 import type { PermitLease } from './permit-lease.ts';
 import { addPermits } from './permits.ts';
-import { log, openQueueParts, type QueueParts } from './queue.test-parts.ts';
+import { log, openQueueParts, type QueueParts } from './queue.test-helpers.ts';
 import { PermitRunner } from './runner.ts';
 
 /** A lock that is short for a test, and long for a machine under load. */

@@ -7,6 +7,7 @@ import type {
   UiOutput,
   WireEvent,
 } from '@tiercel/contracts';
+import type { GraphAnalysis } from '@tiercel/graph';
 import type { SecretMask } from '@tiercel/runtime';
 
 export interface PreviewPicture {
@@ -58,6 +59,8 @@ export interface AttemptListener {
 export interface AttemptRequest {
   readonly promptId: string;
   readonly graph: PromptGraph;
+  /** What `graph` means for `outputIds`; whoever asks reads it here, so that it is worked out once a job. */
+  readonly analysis: GraphAnalysis;
   /** The prompt as the caller wrote it (JSON text, 64-bit numbers intact). */
   readonly promptText: string;
   /** The caller's extra_data as it was written, a JSON object, without the credentials in it. */

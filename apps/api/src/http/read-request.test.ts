@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { sendJson } from './answer.ts';
 import { readIntegerQuery, readJsonBody, readParam, readQuery } from './read-request.ts';
-import { serveRoutes, type TestServer } from './serve-routes.test-parts.ts';
+import { serveRoutes, type TestServer } from './serve-routes.test-helpers.ts';
 
 let server: TestServer;
 

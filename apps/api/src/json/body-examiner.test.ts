@@ -20,7 +20,7 @@ import {
   nodeClass,
   openBoard,
   type BoardParts,
-} from '../catalogue.test-parts.ts';
+} from '../catalogue.test-helpers.ts';
 import type { Catalogue } from '../catalogue.ts';
 import { BodyExaminer } from './body-examiner.ts';
 import type { ExaminedPrompt, LongText } from './examine-prompt.ts';

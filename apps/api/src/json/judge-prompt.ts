@@ -1,11 +1,5 @@
-import {
-  isJsonObject,
-  parseJson,
-  type JsonObject,
-  type JsonValue,
-  type ObjectInfo,
-} from '@tiercel/contracts';
-import { replaceNodes, validatePrompt, type ValidationResult } from '@tiercel/graph';
+import { parseJson, type JsonObject, type JsonValue, type ObjectInfo } from '@tiercel/contracts';
+import { listClasses, replaceNodes, validatePrompt, type ValidationResult } from '@tiercel/graph';
 
 /** The classes that prompts may use, and old class -> what may take its place. */
 export interface Classes {
@@ -69,10 +63,7 @@ function listDoubtful({ judged, prompt, objectInfo }: Verdict): string[] {
   const { validated } = judged;
   const nodeErrors = validated.ok ? validated.nodeErrors : validated.rejection.node_errors;
   const refused = Object.values(nodeErrors).map((node) => node.class_type);
-  const nodes = validated.ok || !isJsonObject(prompt) ? [] : Object.values(prompt);
-  const unknown = nodes.flatMap((node) => {
-    const name = isJsonObject(node) ? node.class_type : undefined;
-    return typeof name === 'string' && !Object.hasOwn(objectInfo, name) ? [name] : [];
-  });
+  const named = validated.ok ? [] : listClasses(prompt);
+  const unknown = named.filter((name) => !Object.hasOwn(objectInfo, name));
   return [...new Set([...unknown, ...refused])];
 }

@@ -2,7 +2,7 @@ import { mkdir, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { FileStore } from '@tiercel/storage';
-import { makeDataFolder, serveRoutes, type TestServer } from '../http/serve-routes.test-parts.ts';
+import { makeDataFolder, serveRoutes, type TestServer } from '../http/serve-routes.test-helpers.ts';
 import { createInternalRoutes } from './internal.ts';
 
 const data = await makeDataFolder();

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { serveRoutes, type TestServer } from '../http/serve-routes.test-parts.ts';
+import { serveRoutes, type TestServer } from '../http/serve-routes.test-helpers.ts';
 import { createModelRoutes } from './models.ts';
 
 let server: TestServer;

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { UserStore } from '@tiercel/storage';
-import { makeDataFolder, serveRoutes, type TestServer } from '../http/serve-routes.test-parts.ts';
+import { makeDataFolder, serveRoutes, type TestServer } from '../http/serve-routes.test-helpers.ts';
 import { createSettingsRoutes } from './settings.ts';
 import { createUserdataRoutes } from './userdata.ts';
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { UserStore } from '@tiercel/storage';
 import { until } from '@tiercel/testkit';
-import { makeDataFolder, serveRoutes, type TestServer } from '../http/serve-routes.test-parts.ts';
+import { makeDataFolder, serveRoutes, type TestServer } from '../http/serve-routes.test-helpers.ts';
 import { createUserdataRoutes } from './userdata.ts';
 
 let data: Awaited<ReturnType<typeof makeDataFolder>>;

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { startTestRedis, stopEverything, type TestRedis } from '@tiercel/testkit';
-import { executing, openJobs, resultPicture, type Jobs } from './jobs.test-parts.ts';
+import { executing, openJobs, resultPicture, type Jobs } from './jobs.test-helpers.ts';
 import { emptySnapshot, readSnapshot, type Snapshot } from './snapshot.ts';
 
 const MAX_EVENT_BYTES = 10_000;

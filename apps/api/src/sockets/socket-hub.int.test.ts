@@ -12,7 +12,7 @@ import {
 } from '@tiercel/testkit';
 import { createApp } from '../http/create-app.ts';
 import { createHttpServer, type HttpServer } from '../http/http-server.ts';
-import { executing, log, openJobs, resultPicture, type Jobs } from './jobs.test-parts.ts';
+import { executing, log, openJobs, resultPicture, type Jobs } from './jobs.test-helpers.ts';
 import { createUpgrades } from './serve-upgrades.ts';
 import { SocketCounters } from './socket-counters.ts';
 import { SocketHub, type SocketHubParts } from './socket-hub.ts';

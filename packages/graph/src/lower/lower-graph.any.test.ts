@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import type { JsonValue, PromptGraph } from '@tiercel/contracts';
+import { readNodes } from '../graph-nodes.ts';
 import { imageClasses } from './image-classes.ts';
 import { lowerGraph } from './lower-graph.ts';
 import { ksampler, lower, node, textToImage } from './test-graphs.ts';
@@ -38,13 +39,13 @@ describe('any graph', () => {
           : { class_type, inputs: Object.fromEntries(inputs) };
       }
       const outputs = [String(count - 1), '0', 'missing', '__proto__'];
-      const lowering = lowerGraph(graph as PromptGraph, outputs); // garbage on purpose
+      const lowering = lowerGraph(readNodes(graph as PromptGraph), outputs); // garbage on purpose
       for (const { nodeId } of [...lowering.stages, ...lowering.obstacles]) {
         expect(Object.hasOwn(graph, nodeId)).toBe(true);
       }
     }
     for (const garbage of [null, 3, 'x', []]) {
-      expect(lowerGraph(garbage as unknown as PromptGraph, ['1']).stages).toEqual([]);
+      expect(lowerGraph(readNodes(garbage), ['1']).stages).toEqual([]);
     }
   });
 

@@ -1,5 +1,5 @@
-import type { PromptGraph } from '@tiercel/contracts';
-import { orderNodes, type GraphNode } from './graph-nodes.ts';
+import type { GraphNode, GraphNodes } from '../graph-nodes.ts';
+import { sortBySources, walkGraph } from '../walk-graph.ts';
 import { isModelSide, type GraphValue, type Origin, type Unknown } from './graph-value.ts';
 import { conditioningHandlers } from './lower-conditioning.ts';
 import { applyIpAdapter, isIpAdapter, modelHandlers } from './lower-models.ts';
@@ -28,7 +28,7 @@ const otherHandlers: ReadonlyMap<string, Handler> = new Map([...valueHandlers, .
  * first, with what can be told without running it. Takes any graph, also one that validation would
  * refuse, in time that grows with its size; never throws.
  */
-export function lowerGraph(graph: PromptGraph, outputIds: readonly string[]): Lowering {
+export function lowerGraph(graph: GraphNodes, outputIds: readonly string[]): Lowering {
   const nodes = orderNodes(graph, outputIds);
   const obstacles = new ObstacleList();
   const ledger: SamplerLedger = { drafts: new Map(), idle: new Map() };
@@ -51,12 +51,23 @@ export function lowerGraph(graph: PromptGraph, outputIds: readonly string[]): Lo
   };
 }
 
+/** The nodes that the outputs need, sources before their consumers. */
+function orderNodes(graph: GraphNodes, outputIds: readonly string[]): GraphNodes {
+  const ordered = new Map<string, GraphNode>();
+  const sourcesOf = (id: string) => graph.get(id)?.sources ?? [];
+  for (const id of sortBySources(outputIds, sourcesOf)) {
+    const node = graph.get(id);
+    if (node !== undefined) ordered.set(id, node);
+  }
+  return ordered;
+}
+
 /** Node id -> the input that its run does not look at (the branch that a switch leaves out). */
 type IgnoredInputs = ReadonlyMap<string, string>;
 
 /** Runs every node's handler; what they find goes into the obstacles and the ledger. */
 function interpret(
-  nodes: ReadonlyMap<string, GraphNode>,
+  nodes: GraphNodes,
   obstacles: ObstacleList,
   ledger: SamplerLedger,
 ): { readonly describing: ReadonlySet<string>; readonly ignored: IgnoredInputs } {
@@ -112,24 +123,23 @@ function lookPast(node: NodeReader, obstacles: ObstacleList): Unknown {
 
 /** What is behind the branches that switches take. */
 function findReached(
-  nodes: ReadonlyMap<string, GraphNode>,
+  nodes: GraphNodes,
   outputIds: readonly string[],
   ignored: IgnoredInputs,
 ): ReadonlySet<string> {
-  const reached = new Set<string>();
-  const open = [...outputIds];
-  for (let nodeId = open.pop(); nodeId !== undefined; nodeId = open.pop()) {
-    const node = nodes.get(nodeId);
-    if (node === undefined || reached.has(nodeId)) continue;
-    reached.add(nodeId);
-    for (const { input, from } of node.links) if (ignored.get(nodeId) !== input) open.push(from);
-  }
-  return reached;
+  return walkGraph(outputIds, {
+    sourcesOf(nodeId) {
+      const node = nodes.get(nodeId);
+      const left = ignored.get(nodeId);
+      if (node === undefined || left === undefined) return node?.sources ?? [];
+      return node.links.filter(({ input }) => input !== left).map(({ from }) => from);
+    },
+  });
 }
 
 /** The nodes that pixels, or whatever else the outputs show, come through. */
 function findNeeded(
-  nodes: ReadonlyMap<string, GraphNode>,
+  nodes: GraphNodes,
   outputIds: readonly string[],
   known: {
     readonly describing: ReadonlySet<string>;
@@ -137,18 +147,18 @@ function findNeeded(
     readonly ignored: IgnoredInputs;
   },
 ): ReadonlySet<string> {
-  const needed = new Set<string>();
-  const open = [...outputIds];
-  for (let nodeId = open.pop(); nodeId !== undefined; nodeId = open.pop()) {
-    const node = nodes.get(nodeId);
-    if (node === undefined || needed.has(nodeId) || known.describing.has(nodeId)) continue;
-    needed.add(nodeId);
-    // Of a sampler's inputs only the latent reaches the run: the request has told all else.
-    const latentInput = known.latentInputs.get(nodeId);
-    for (const { input, from } of node.links) {
-      const isRead = latentInput === undefined || input === latentInput;
-      if (isRead && known.ignored.get(nodeId) !== input) open.push(from);
-    }
-  }
-  return needed;
+  const isRun = (nodeId: string) => !known.describing.has(nodeId);
+  return walkGraph(outputIds.filter(isRun), {
+    sourcesOf(nodeId) {
+      // Of a sampler's inputs only the latent reaches the run: the request has told all else.
+      const latentInput = known.latentInputs.get(nodeId);
+      const ignored = known.ignored.get(nodeId);
+      const sources: string[] = [];
+      for (const { input, from } of nodes.get(nodeId)?.links ?? []) {
+        const isRead = latentInput === undefined || input === latentInput;
+        if (isRead && input !== ignored && isRun(from)) sources.push(from);
+      }
+      return sources;
+    },
+  });
 }

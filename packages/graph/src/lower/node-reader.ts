@@ -1,7 +1,7 @@
 import type { InputSpec } from '@tiercel/contracts';
 import { coerceInput, CoercionError } from '../coerce-input.ts';
+import { getOwn, type GraphNode } from '../graph-nodes.ts';
 import { inputSpecs } from '../input-specs.ts';
-import { getOwn, type GraphNode } from './graph-nodes.ts';
 import {
   isModelSide,
   unsizedPixels,

@@ -1,4 +1,5 @@
 import type { JsonObject, PromptGraph } from '@tiercel/contracts';
+import { readNodes } from '../graph-nodes.ts';
 import { lowerGraph } from './lower-graph.ts';
 
 /** Test support: the usual shapes of prompts, to be changed node by node. */
@@ -83,7 +84,7 @@ export const flux = (over: PromptGraph = {}): PromptGraph => ({
 
 /** What the outputs ask for; node 9 unless told otherwise. */
 export const lower = (graph: PromptGraph, ...outputs: string[]) =>
-  lowerGraph(graph, outputs.length > 0 ? outputs : ['9']);
+  lowerGraph(readNodes(graph), outputs.length > 0 ? outputs : ['9']);
 
 /** The one stage of a graph without obstacles. @throws Error for any other graph */
 export function onlyStage(graph: PromptGraph) {

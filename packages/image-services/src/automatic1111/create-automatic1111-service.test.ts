@@ -11,7 +11,7 @@ import {
   type WireRequest,
 } from '@tiercel/testkit';
 import type { ImageService } from '../service/image-service.ts';
-import { sampleContext, sampleRequest } from '../service/sample-request.test-parts.ts';
+import { sampleContext, sampleRequest } from '../service/sample-request.test-helpers.ts';
 import { sniffImage } from '../service/sniff-image.ts';
 import { classifyA1111 } from './a1111-refusals.ts';
 import { createAutomatic1111Service } from './create-automatic1111-service.ts';

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import sharp from 'sharp';
 import { type FakeService, serveHttp, startFakeCloudflare, stopEverything } from '@tiercel/testkit';
 import type { ImageService } from '../service/image-service.ts';
-import { sampleContext, sampleRequest } from '../service/sample-request.test-parts.ts';
+import { sampleContext, sampleRequest } from '../service/sample-request.test-helpers.ts';
 import { classifyCloudflare, nextUtcMidnightMs } from './cloudflare-refusals.ts';
 import { createCloudflareService } from './create-cloudflare-service.ts';
 

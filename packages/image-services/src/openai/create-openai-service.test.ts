@@ -11,7 +11,7 @@ import {
   stopEverything,
 } from '@tiercel/testkit';
 import type { ImageService } from '../service/image-service.ts';
-import { sampleContext, sampleRequest } from '../service/sample-request.test-parts.ts';
+import { sampleContext, sampleRequest } from '../service/sample-request.test-helpers.ts';
 import { createOpenAiService } from './create-openai-service.ts';
 import { classifyOpenAi } from './openai-refusals.ts';
 import { chooseOpenAiSize } from './openai-sizes.ts';

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type FakeService, startFakePollinations, stopEverything } from '@tiercel/testkit';
 import type { ImageService } from '../service/image-service.ts';
-import { sampleContext, sampleRequest } from '../service/sample-request.test-parts.ts';
+import { sampleContext, sampleRequest } from '../service/sample-request.test-helpers.ts';
 import { createPollinationsService } from './create-pollinations-service.ts';
 
 let fake: FakeService;

@@ -28,7 +28,7 @@ import {
   type ImageRequest,
   type ImageService,
 } from './image-service.ts';
-import { sampleContext, sampleRequest } from './sample-request.test-parts.ts';
+import { sampleContext, sampleRequest } from './sample-request.test-helpers.ts';
 
 const KEY = 'key-that-stays-secret';
 const LOGIN_BASE64 = Buffer.from(`user:${KEY}`).toString('base64');

@@ -1,7 +1,7 @@
 import type { Omittable } from '@tiercel/contracts';
-import { listNeeded, lowerGraph, type Lowering, type SampleStage } from '@tiercel/graph';
+import type { GraphAnalysis, SampleStage } from '@tiercel/graph';
 import { type Executor, runInExecutor } from '@tiercel/nodes';
-import type { AttemptRequest, AttemptResult, Backend, BlamedNode, Support } from '@tiercel/routing';
+import type { AttemptResult, Backend, BlamedNode, Support } from '@tiercel/routing';
 import type { ImageService, ImageWish } from './image-service.ts';
 import { ServiceRun, takesInit } from './service-run.ts';
 import { createStandIns } from './stand-ins.ts';
@@ -25,21 +25,15 @@ export interface ServiceBackendOptions extends Executor {
  */
 export function createServiceBackend(options: ServiceBackendOptions): Backend {
   const { name, driver, timeoutMs, service, maxPixels } = options;
-  const lowerings = new WeakMap<object, Lowering>();
-  const lower = ({ graph, outputIds }: AttemptRequest) => {
-    const known = lowerings.get(graph) ?? lowerGraph(graph, outputIds);
-    lowerings.set(graph, known);
-    return known;
-  };
   return {
     name,
     driver,
     timeoutMs,
     ...(options.cacheModel === undefined ? {} : { cacheModel: options.cacheModel }),
-    supports: (request) => findObstacle(request, lower(request), options),
+    supports: ({ analysis }) => analysis.once(findObstacle, options),
     hasOtherServer: () => service.hasOtherServer?.() ?? false,
     async run(request, context): Promise<AttemptResult> {
-      const lowering = lower(request);
+      const { lowering } = request.analysis;
       const run = new ServiceRun({
         ...{ service, lowering, context, timeoutMs, maxPixels },
         maySplit: request.fallback !== 'never',
@@ -60,8 +54,7 @@ export function createServiceBackend(options: ServiceBackendOptions): Backend {
 }
 
 function findObstacle(
-  request: AttemptRequest,
-  lowering: Lowering,
+  { needed, lowering }: GraphAnalysis,
   options: ServiceBackendOptions,
 ): Support {
   const { registry, service, mayOmit, checkpoints } = options;
@@ -79,11 +72,10 @@ function findObstacle(
     ...lowering.passThrough.keys(),
     ...lowering.stages.map(({ nodeId }) => nodeId),
   ]);
-  for (const id of listNeeded(request.graph, request.outputIds)) {
-    const name = request.graph[id]?.class_type ?? '';
-    if (!served.has(id) && registry.get(name) === undefined) {
-      const node = { nodeId: id, classType: name };
-      return no(`node ${id} (${name}) is of a class that only ComfyUI can run`, node);
+  for (const node of needed.values()) {
+    const { nodeId, classType } = node;
+    if (!served.has(nodeId) && registry.get(classType) === undefined) {
+      return no(`node ${nodeId} (${classType}) is of a class that only ComfyUI can run`, node);
     }
   }
   for (const stage of lowering.stages) {

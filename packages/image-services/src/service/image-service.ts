@@ -71,7 +71,10 @@ export interface ImageService {
   readonly model: string;
   /** Parameters it passes on; others that a request gives are reported as dropped. */
   readonly honours: ReadonlySet<ImageParam>;
-  /** Why it cannot serve a request at all; asked before queueing there, never learnt from a failure. */
+  /**
+   * Why it cannot serve a request at all; asked before queueing there, never learnt from a failure. Asked once for a
+   * job: the answer depends on nothing but the wish.
+   */
   findObstacle(wish: ImageWish): string | undefined;
   /** See Backend. */
   hasOtherServer?(): boolean;

@@ -14,8 +14,8 @@ import {
   VENDORS,
   type RefusalRow,
   type Vendor,
-} from './refusal-table.test-parts.ts';
-import { sampleContext, sampleRequest } from './sample-request.test-parts.ts';
+} from './refusal-table.test-helpers.ts';
+import { sampleContext, sampleRequest } from './sample-request.test-helpers.ts';
 
 afterAll(stopEverything);
 

@@ -3,7 +3,7 @@ import { AttemptError } from '@tiercel/routing';
 import type { Clock } from '@tiercel/runtime';
 import { type FakeService, startFakeTurbo, stopEverything, until } from '@tiercel/testkit';
 import type { ImageService } from '../service/image-service.ts';
-import { sampleContext, sampleRequest } from '../service/sample-request.test-parts.ts';
+import { sampleContext, sampleRequest } from '../service/sample-request.test-helpers.ts';
 import { createTurboService } from './create-turbo-service.ts';
 import { TurboPool } from './turbo-pool.ts';
 

@@ -1,4 +1,5 @@
-import { isJsonObject, parseJson } from '@tiercel/contracts';
+import { parseJson } from '@tiercel/contracts';
+import { readNodes } from '@tiercel/graph';
 
 /** `%Node.input%`; a dot tells it from storage's `%date:...%`, `%year%` and `%width%`. */
 const NODE_TOKEN = /%([^%.]+)\.([^%]+)%/g;
@@ -16,15 +17,12 @@ export function hasNodeToken(prefix: string): boolean {
  */
 export function fillPrefix(prefix: string, promptText: string): string {
   if (!hasNodeToken(prefix)) return prefix;
-  const graph = parseJson(promptText);
-  if (!isJsonObject(graph)) return prefix;
-  const nodes = Object.values(graph).filter(isJsonObject);
+  const nodes = [...readNodes(parseJson(promptText)).values()];
   return prefix.replace(NODE_TOKEN, (token, nodeName: string, inputName: string) => {
     if (token.startsWith('%date:')) return token;
-    for (const node of nodes) {
-      const title = isJsonObject(node._meta) ? node._meta.title : undefined;
-      if (title !== nodeName && node.class_type !== nodeName) continue;
-      const value = isJsonObject(node.inputs) ? node.inputs[inputName] : undefined;
+    for (const { title, classType, inputs } of nodes) {
+      if (title !== nodeName && classType !== nodeName) continue;
+      const value = inputs[inputName];
       if (value === undefined || value === null || typeof value === 'object') continue;
       return String(value).replace(UNSAFE, '_');
     }

@@ -1,5 +1,5 @@
-import { listNeeded } from '@tiercel/graph';
-import type { AttemptRequest, Backend, Support } from '@tiercel/routing';
+import type { GraphAnalysis } from '@tiercel/graph';
+import type { Backend, Support } from '@tiercel/routing';
 import { sketchClasses } from '../builtins/create-builtin-nodes.ts';
 import { runInExecutor, type Executor } from './run-in-executor.ts';
 
@@ -20,7 +20,7 @@ export function createEmbeddedBackend(options: EmbeddedBackendOptions): Backend 
     driver: 'embedded',
     timeoutMs,
     isLocal: true,
-    supports: (request) => findObstacle(request, options),
+    supports: ({ analysis }) => analysis.once(findObstacle, options),
     async run(request, context) {
       const result = await runInExecutor(request, context, options);
       return {
@@ -34,15 +34,14 @@ export function createEmbeddedBackend(options: EmbeddedBackendOptions): Backend 
   };
 }
 
-function findObstacle(request: AttemptRequest, options: EmbeddedBackendOptions): Support {
-  for (const id of listNeeded(request.graph, request.outputIds)) {
-    const name = request.graph[id]?.class_type ?? '';
-    const node = { nodeId: id, classType: name };
-    if (options.registry.get(name) === undefined) {
-      return { ok: false, reason: `node ${id} has the unknown class ${name}`, node };
+function findObstacle({ needed }: GraphAnalysis, options: EmbeddedBackendOptions): Support {
+  for (const { nodeId, classType } of needed.values()) {
+    const node = { nodeId, classType };
+    if (options.registry.get(classType) === undefined) {
+      return { ok: false, reason: `node ${nodeId} has the unknown class ${classType}`, node };
     }
-    if (!options.sketches && sketchClasses.has(name)) {
-      return { ok: false, reason: `node ${id} (${name}) wants a model`, node };
+    if (!options.sketches && sketchClasses.has(classType)) {
+      return { ok: false, reason: `node ${nodeId} (${classType}) wants a model`, node };
     }
   }
   return { ok: true };

@@ -36,7 +36,7 @@ export async function runInExecutor(
   try {
     return await executeGraph({
       promptId: request.promptId,
-      graph: request.graph,
+      graph: request.analysis.nodes,
       promptText: request.promptText,
       extraPnginfo: sliceMembers(request.extraDataText).get('extra_pnginfo'),
       outputs: request.outputIds,

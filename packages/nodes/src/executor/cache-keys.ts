@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { stringifyJson } from '@tiercel/contracts';
+import { sortBySources } from '@tiercel/graph';
 import type { FingerprintContext } from '../node-definition.ts';
-import type { GraphNode } from './graph-nodes.ts';
+import type { RunnableNode, RunnableNodes } from './runnable-nodes.ts';
 
 /**
  * A key for every node whose result may be reused: its class, its values, its fingerprint and the keys of the
@@ -10,46 +11,31 @@ import type { GraphNode } from './graph-nodes.ts';
  * by it, as in ComfyUI.
  */
 export async function computeCacheKeys(
-  nodes: ReadonlyMap<string, GraphNode>,
+  nodes: RunnableNodes,
   source: Omit<FingerprintContext, 'nodeId'>,
 ): Promise<Map<string, string>> {
   const keys = new Map<string, string>();
-  const open = new Set<string>();
-  const done = new Set<string>();
-  for (const root of nodes.keys()) {
-    const stack = [root];
-    for (let id = stack.at(-1); id !== undefined; id = stack.at(-1)) {
-      const node = nodes.get(id);
-      if (!node || done.has(id)) {
-        stack.pop();
-        continue;
-      }
-      if (open.has(id)) {
-        stack.pop();
-        done.add(id);
-        const key = await computeKey(node, keys, source);
-        if (key !== undefined) keys.set(id, key);
-        continue;
-      }
-      open.add(id);
-      for (const { from } of node.links) if (!open.has(from)) stack.push(from);
-    }
+  const sourcesOf = (id: string) => (nodes.get(id)?.links ?? []).map(({ from }) => from).reverse();
+  for (const id of sortBySources(nodes.keys(), sourcesOf)) {
+    const node = nodes.get(id);
+    const key = node && (await computeKey(node, keys, source));
+    if (key !== undefined) keys.set(id, key);
   }
   return keys;
 }
 
 async function computeKey(
-  node: GraphNode,
+  node: RunnableNode,
   keys: ReadonlyMap<string, string>,
   source: Omit<FingerprintContext, 'nodeId'>,
 ): Promise<string | undefined> {
   if (node.problem) return undefined;
   const inputs: [name: string, ...rest: unknown[]][] = [];
   for (const [name, value] of node.values) inputs.push([name, value]);
-  for (const { name, from, slot } of node.links) {
+  for (const { input, from, slot } of node.links) {
     const key = keys.get(from);
     if (key === undefined) return undefined;
-    inputs.push([name, key, slot]);
+    inputs.push([input, key, slot]);
   }
   inputs.sort(([a], [b]) => (a < b ? -1 : 1));
 
@@ -62,7 +48,7 @@ async function computeKey(
 
 /** JSON text, empty for a node without a fingerprint; undefined when the node counts as always changed. */
 async function takeFingerprint(
-  node: GraphNode,
+  node: RunnableNode,
   source: Omit<FingerprintContext, 'nodeId'>,
 ): Promise<string | undefined> {
   if (!node.definition.fingerprint) return '';

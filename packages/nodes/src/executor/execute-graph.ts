@@ -5,11 +5,11 @@ import { computeCacheKeys } from './cache-keys.ts';
 import { findCachedResults } from './cached-results.ts';
 import { ExecutionInterrupted, type GraphResult } from './execution-errors.ts';
 import type { ExecutionRequest } from './execution-request.ts';
-import { checkGraph, readGraphNodes, type GraphNode } from './graph-nodes.ts';
 import type { CachedResult } from './node-cache.ts';
 import { openRunMemory } from './run-memory.ts';
 import { listNeeds, runNode } from './run-node.ts';
 import { createRunState } from './run-state.ts';
+import { checkGraph, equipNodes, type RunnableNodes } from './runnable-nodes.ts';
 import { createSchedule } from './schedule.ts';
 
 /**
@@ -21,7 +21,7 @@ import { createSchedule } from './schedule.ts';
 export async function executeGraph(request: ExecutionRequest): Promise<GraphResult> {
   const { graph, outputs, cache, listener } = request;
   const { registry, standIns } = request;
-  const nodes = readGraphNodes(
+  const nodes = equipNodes(
     graph,
     registry,
     (id, classType) => standIns?.get(id) ?? registry.get(classType),
@@ -69,7 +69,7 @@ export async function executeGraph(request: ExecutionRequest): Promise<GraphResu
 /** Cache keys and cached results; plug-ins take part (fingerprint), so this too ends at an abort. */
 async function prepare(
   request: ExecutionRequest,
-  nodes: ReadonlyMap<string, GraphNode>,
+  nodes: RunnableNodes,
 ): Promise<{ keys: Map<string, string>; cached: Map<string, CachedResult> }> {
   const { files, promptText, cache, signal } = request;
   const work = async () => {

@@ -1,4 +1,5 @@
-import type { NewOutput, OutputRef, PromptGraph, UiOutput } from '@tiercel/contracts';
+import type { NewOutput, OutputRef, UiOutput } from '@tiercel/contracts';
+import type { GraphNodes } from '@tiercel/graph';
 import type { MemoryBudget } from '@tiercel/pictures';
 import type { NodeDefinition, ReportedPreview } from '../node-definition.ts';
 import type { NodeRegistry } from '../registry.ts';
@@ -37,8 +38,8 @@ export interface NodeFiles {
 
 export interface ExecutionRequest {
   readonly promptId: string;
-  /** Parsed with contracts' parseJson, so that 64-bit integers are bigints. */
-  readonly graph: PromptGraph;
+  /** Read from what contracts' parseJson gives, so that 64-bit integers are bigints. */
+  readonly graph: GraphNodes;
   /** The same graph as the caller wrote it. */
   readonly promptText: string;
   readonly extraPnginfo: string | undefined;

@@ -2,7 +2,7 @@ import { raceAbort } from '@tiercel/runtime';
 import type { FingerprintContext, NodeDefinition, NodeInputs } from '../node-definition.ts';
 import { computeCacheKeys } from './cache-keys.ts';
 import type { ExecutionRequest, NodeFiles } from './execution-request.ts';
-import { readGraphNodes } from './graph-nodes.ts';
+import { equipNodes } from './runnable-nodes.ts';
 
 export type OutputKeysRequest = Pick<
   ExecutionRequest,
@@ -23,7 +23,7 @@ export async function outputKeys(
   request: OutputKeysRequest,
 ): Promise<ReadonlyMap<string, string> | undefined> {
   const { graph, promptText, registry, files, signal } = request;
-  const nodes = readGraphNodes(
+  const nodes = equipNodes(
     graph,
     registry,
     (_, classType) => registry.get(classType) ?? describeUnknown(classType),

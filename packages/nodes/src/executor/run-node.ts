@@ -9,10 +9,10 @@ import { NodeError } from '../node-error.ts';
 import { isSketch } from '../values.ts';
 import { ExecutionInterrupted, NodeExecutionError } from './execution-errors.ts';
 import type { ExecutionRequest } from './execution-request.ts';
-import type { GraphNode } from './graph-nodes.ts';
 import type { CachedResult } from './node-cache.ts';
 import type { RunMemory } from './run-memory.ts';
 import type { RunState } from './run-state.ts';
+import type { RunnableNode } from './runnable-nodes.ts';
 
 /** Where pictures lie that nodes send to sockets. */
 const SENT_PICTURES = 'sent/picture';
@@ -32,7 +32,7 @@ export interface NodeRun {
  * @throws NodeExecutionError whatever the node throws or returns wrongly
  * @throws ExecutionInterrupted as soon as the run is aborted, even if the node goes on
  */
-export async function runNode(node: GraphNode, run: NodeRun): Promise<CachedResult> {
+export async function runNode(node: RunnableNode, run: NodeRun): Promise<CachedResult> {
   const { request, state, memory } = run;
   const { signal } = request;
   const isAborted = () => signal.aborted; // asked again after each await
@@ -67,30 +67,32 @@ export async function runNode(node: GraphNode, run: NodeRun): Promise<CachedResu
 
 /** Ids of nodes whose results this one turns out to need, of those that it is linked to lazily. */
 export function listNeeds(
-  node: GraphNode,
+  node: RunnableNode,
   request: ExecutionRequest,
   state: RunState,
 ): readonly string[] {
   if (!isLazy(node)) return [];
   try {
     const needed = askNeeds(node, readInputs(node, request, state));
-    return node.links.filter(({ lazy, name }) => lazy && needed.has(name)).map(({ from }) => from);
+    return node.links
+      .filter(({ lazy, input }) => lazy && needed.has(input))
+      .map(({ from }) => from);
   } catch {
     return []; // its run meets the same trouble, and reports it
   }
 }
 
-function isLazy({ links }: GraphNode): boolean {
+function isLazy({ links }: RunnableNode): boolean {
   return links.some(({ lazy }) => lazy);
 }
 
-function askNeeds({ definition }: GraphNode, inputs: NodeInputs): ReadonlySet<string> {
+function askNeeds({ definition }: RunnableNode, inputs: NodeInputs): ReadonlySet<string> {
   return new Set(definition.needs?.(inputs));
 }
 
-function gatherInputs(node: GraphNode, request: ExecutionRequest, state: RunState): NodeInputs {
+function gatherInputs(node: RunnableNode, request: ExecutionRequest, state: RunState): NodeInputs {
   const inputs = readInputs(node, request, state);
-  const lazy = new Set(node.links.filter((link) => link.lazy).map(({ name }) => name));
+  const lazy = new Set(node.links.filter((link) => link.lazy).map(({ input }) => input));
   for (const name of listRequired(node, request)) {
     if (Object.hasOwn(inputs, name) || lazy.has(name)) continue;
     throw new NodeError(`Required input is missing: ${name}`, { exceptionType: 'TypeError' });
@@ -99,7 +101,7 @@ function gatherInputs(node: GraphNode, request: ExecutionRequest, state: RunStat
 }
 
 /** What the node is given: values, results of nodes that have run, hidden inputs. */
-function readInputs(node: GraphNode, request: ExecutionRequest, state: RunState): NodeInputs {
+function readInputs(node: RunnableNode, request: ExecutionRequest, state: RunState): NodeInputs {
   if (node.problem) throw node.problem;
   const { input, takesAllInputs = false } = node.definition;
   const { hidden = {} } = input;
@@ -109,7 +111,7 @@ function readInputs(node: GraphNode, request: ExecutionRequest, state: RunState)
     if (takesAllInputs || node.declared.has(name)) inputs.set(name, value);
   }
   for (const link of node.links) {
-    if (!link.lazy || state.isMade(link.from)) inputs.set(link.name, state.follow(link));
+    if (!link.lazy || state.isMade(link.from)) inputs.set(link.input, state.follow(link));
   }
   for (const [name, kind] of Object.entries(hidden)) {
     if (kind === 'UNIQUE_ID') inputs.set(name, node.id);
@@ -119,7 +121,10 @@ function readInputs(node: GraphNode, request: ExecutionRequest, state: RunState)
 }
 
 /** What runs in the place of a node wants no more than it says. */
-function listRequired({ classType, definition, declared }: GraphNode, request: ExecutionRequest) {
+function listRequired(
+  { classType, definition, declared }: RunnableNode,
+  request: ExecutionRequest,
+) {
   if (definition !== request.registry.get(classType)) {
     return Object.keys(definition.input.required ?? {});
   }
@@ -128,7 +133,7 @@ function listRequired({ classType, definition, declared }: GraphNode, request: E
 }
 
 /** A plug-in may return anything. */
-function checkResult(result: unknown, node: GraphNode): NodeResult {
+function checkResult(result: unknown, node: RunnableNode): NodeResult {
   const isResult =
     typeof result === 'object' &&
     result !== null &&
@@ -162,7 +167,7 @@ function isUi(ui: unknown): boolean {
 
 /** The node's context, and a switch that ends its use: an abandoned node must not report or store any more. */
 function createContext(
-  node: GraphNode,
+  node: RunnableNode,
   { request, state, memory }: NodeRun,
 ): { context: NodeContext; close: () => void } {
   const { signal, files, listener } = request;
@@ -219,7 +224,7 @@ function createContext(
 
 function describeFailure(
   error: unknown,
-  run: { node: GraphNode; inputs: NodeInputs; state: RunState },
+  run: { node: RunnableNode; inputs: NodeInputs; state: RunState },
 ): NodeExecutionError {
   const { node, inputs, state } = run;
   const shown = Object.entries(inputs).map(

@@ -1,8 +1,9 @@
 import type { NodeMeta, UiOutput } from '@tiercel/contracts';
+import { walkGraph } from '@tiercel/graph';
 import { NodeError } from '../node-error.ts';
 import type { GraphResult } from './execution-errors.ts';
-import type { GraphNode, InputLink } from './graph-nodes.ts';
 import type { CachedResult } from './node-cache.ts';
+import type { RunnableLink, RunnableNode, RunnableNodes } from './runnable-nodes.ts';
 import { collectBuffers } from './walk-value.ts';
 
 /** What one run knows so far: results still needed by later nodes, and what is shown to the user. */
@@ -10,14 +11,14 @@ export interface RunState {
   /** Every node id of the prompt. */
   readonly nodeIds: readonly string[];
   /** The value at the other end of a link. @throws NodeError when the node returned too few outputs */
-  follow(link: InputLink): unknown;
+  follow(link: RunnableLink): unknown;
   /** Whether the node has run, or was in the cache. */
   isMade(id: string): boolean;
   /** Whether a sketch goes into this node. */
-  takesSketch(node: GraphNode): boolean;
+  takesSketch(node: RunnableNode): boolean;
   markExecuted(id: string): void;
   /** @param origin whether this run made the result, or found it in the cache, which counts its memory itself */
-  record(node: GraphNode, result: CachedResult, origin: 'made' | 'cached'): void;
+  record(node: RunnableNode, result: CachedResult, origin: 'made' | 'cached'): void;
   /** Memory of the samples that this run made and still needs. */
   readonly heldBytes: number;
   /** The same with this result, too. */
@@ -26,7 +27,7 @@ export interface RunState {
 }
 
 export function createRunState(
-  nodes: ReadonlyMap<string, GraphNode>,
+  nodes: RunnableNodes,
   outputs: readonly string[],
   cached: ReadonlyMap<string, CachedResult>,
 ): RunState {
@@ -91,21 +92,19 @@ export function createRunState(
 
 /** How many nodes of this run read each node's result. */
 function countReaders(
-  nodes: ReadonlyMap<string, GraphNode>,
+  nodes: RunnableNodes,
   outputs: readonly string[],
   cached: ReadonlyMap<string, CachedResult>,
 ): Map<string, number> {
   const readers = new Map<string, number>();
-  const seen = new Set<string>();
-  const stack = [...outputs];
-  for (let id = stack.pop(); id !== undefined; id = stack.pop()) {
-    if (seen.has(id)) continue;
-    seen.add(id);
-    for (const from of new Set(nodes.get(id)?.links.map((link) => link.from))) {
-      readers.set(from, (readers.get(from) ?? 0) + 1);
-      if (!cached.has(from)) stack.push(from);
-    }
-  }
+  walkGraph(outputs, {
+    *sourcesOf(id) {
+      for (const from of new Set(nodes.get(id)?.links.map((link) => link.from))) {
+        readers.set(from, (readers.get(from) ?? 0) + 1);
+        if (!cached.has(from)) yield from;
+      }
+    },
+  });
   return readers;
 }
 

@@ -1,4 +1,5 @@
-import type { GraphNode } from './graph-nodes.ts';
+import { walkGraph } from '@tiercel/graph';
+import type { RunnableNodes } from './runnable-nodes.ts';
 
 /** A node waiting to run, with its place in the schedule. */
 interface Waiting {
@@ -34,7 +35,7 @@ const FAR = 3;
  * still handed out, so that its result is announced.
  */
 export function createSchedule(
-  nodes: ReadonlyMap<string, GraphNode>,
+  nodes: RunnableNodes,
   outputs: readonly string[],
   isCached: (id: string) => boolean,
 ): Schedule {
@@ -81,31 +82,24 @@ export function createSchedule(
 /** Adds the roots and what they need to those that wait; returns what was not among them. */
 function discover(
   waiting: Map<string, Waiting>,
-  nodes: ReadonlyMap<string, GraphNode>,
+  nodes: RunnableNodes,
   roots: readonly string[],
   isCached: (id: string) => boolean,
   finished: ReadonlySet<string> = new Set(),
 ): readonly Waiting[] {
   const found: Waiting[] = [];
-  for (const root of roots) {
-    const stack = [root];
-    for (let id = stack.pop(); id !== undefined; id = stack.pop()) {
-      if (waiting.has(id)) continue;
+  const isNew = (id: string) => !waiting.has(id);
+  const isRun = (id: string) => isCached(id) || finished.has(id);
+  walkGraph(roots.filter(isNew), {
+    sourcesOf(id) {
       const links = isCached(id) ? [] : (nodes.get(id)?.links ?? []).filter(({ lazy }) => !lazy);
-      const isRun = (from: string) => isCached(from) || finished.has(from);
-      const sources = new Set(links.map((link) => link.from).filter((from) => !isRun(from)));
-      const node = {
-        id,
-        order: waiting.size,
-        sources: [...sources],
-        dependents: [],
-        blockedBy: sources.size,
-      };
+      const sources = [...new Set(links.map(({ from }) => from).filter((from) => !isRun(from)))];
+      const node = { id, order: waiting.size, sources, dependents: [], blockedBy: sources.length };
       waiting.set(id, node);
       found.push(node);
-      stack.push(...sources);
-    }
-  }
+      return sources.toReversed().filter(isNew);
+    },
+  });
   for (const node of found) {
     for (const source of node.sources) waiting.get(source)?.dependents.push(node.id);
   }
@@ -116,7 +110,7 @@ function discover(
 function rankByDistance(
   byOrder: readonly Waiting[],
   waiting: ReadonlyMap<string, Waiting>,
-  nodes: ReadonlyMap<string, GraphNode>,
+  nodes: RunnableNodes,
 ): Map<string, number> {
   const ranks = new Map<string, number>();
   let ring = byOrder.filter((node) => nodes.get(node.id)?.definition.output_node);

@@ -5,6 +5,7 @@ import {
   type PromptGraph,
   type UiOutput,
 } from '@tiercel/contracts';
+import { readNodes } from '@tiercel/graph';
 import { MemoryBudget } from '@tiercel/pictures';
 import { createBuiltinNodes } from '../builtins/create-builtin-nodes.ts';
 import type { NodeDefinition, PreviewImageBytes } from '../node-definition.ts';
@@ -69,7 +70,7 @@ export function createBench(
       const promptText = typeof graph === 'string' ? graph : JSON.stringify(graph);
       return executeGraph({
         promptId: 'p1',
-        graph: parseJson(promptText) as unknown as PromptGraph, // the tests write valid prompts
+        graph: readNodes(parseJson(promptText)),
         promptText,
         extraPnginfo: undefined,
         outputs,

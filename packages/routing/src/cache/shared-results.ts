@@ -1,5 +1,4 @@
 import { listOutputFiles, type NodeMeta, type OutputRef } from '@tiercel/contracts';
-import { lowerGraph } from '@tiercel/graph';
 import type { AttemptRequest, Backend } from '../backend.ts';
 import type { StoredResult, StoredResults, Turn } from '../router/stored-results.ts';
 import type { CacheKey } from './cache-key.ts';
@@ -21,7 +20,7 @@ const SCOPE = 'open';
 /** The result cache as the router uses it: which jobs are equal, and whose turn it is. */
 export class SharedResults implements StoredResults {
   readonly #options: SharedResultsOptions;
-  /** By graph: the keys of a job are the same on every tier. */
+  /** By analysis, one a job: the keys of a job are the same on every tier. */
   readonly #outputs = new WeakMap<object, Promise<CacheKey['outputs'] | undefined>>();
 
   constructor(options: SharedResultsOptions) {
@@ -74,9 +73,9 @@ export class SharedResults implements StoredResults {
   }
 
   async #keyOf(request: AttemptRequest, backend: Backend): Promise<CacheKey | undefined> {
-    const { graph } = request;
-    const outputs = this.#outputs.get(graph) ?? this.#readKeys(request);
-    this.#outputs.set(graph, outputs);
+    const { analysis } = request;
+    const outputs = this.#outputs.get(analysis) ?? this.#readKeys(request);
+    this.#outputs.set(analysis, outputs);
     const keys = await outputs;
     if (keys === undefined) return undefined;
     const { name: tier, cacheModel: model = '' } = backend;
@@ -84,8 +83,8 @@ export class SharedResults implements StoredResults {
   }
 
   async #readKeys(request: AttemptRequest): Promise<CacheKey['outputs'] | undefined> {
-    const { graph, outputIds, cache } = request;
-    const { stages } = lowerGraph(graph, outputIds);
+    const { analysis, cache } = request;
+    const { stages } = analysis.lowering;
     const extraData = cache === undefined ? undefined : { cache };
     if (!isCacheable({ stages, extraData })) return undefined;
     return await this.#options.outputKeys(request);

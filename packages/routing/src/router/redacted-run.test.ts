@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import type { WireEvent } from '@tiercel/contracts';
+import { GraphAnalysis } from '@tiercel/graph';
 import { createSecretMask } from '@tiercel/runtime';
 import type {
   AttemptListener,
@@ -17,6 +18,7 @@ const configMask = createSecretMask([OPERATORS]);
 
 const request = (secrets?: object): AttemptRequest => ({
   ...{ promptId: 'p', graph: {}, promptText: '{}', extraDataText: '{}', outputIds: [] },
+  analysis: new GraphAnalysis({}, []),
   ...{ note: undefined, fallback: undefined, cache: undefined, deadlineMs: 0 },
   secretsText: secrets === undefined ? undefined : JSON.stringify(secrets),
 });

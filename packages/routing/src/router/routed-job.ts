@@ -131,7 +131,7 @@ export class RoutedJob {
   #serveStored(tier: Tier, { result, degraded }: StoredResult): RoutedResult {
     const { listener } = this.#context;
     listener.runBegins();
-    listener.cached(Object.keys(this.#request.graph));
+    listener.cached([...this.#request.analysis.nodes.keys()]);
     for (const [nodeId, output] of Object.entries(result.outputs)) {
       listener.executed(nodeId, output);
     }

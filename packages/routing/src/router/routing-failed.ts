@@ -1,5 +1,4 @@
 import type { AttemptReport, ServiceReport } from '@tiercel/contracts';
-import { lowerGraph } from '@tiercel/graph';
 import type { AttemptRequest } from '../backend.ts';
 import { AttemptError, JobError, serviceError } from '../failures.ts';
 import type { SkippedTier, TierChoice } from './choose-tiers.ts';
@@ -46,7 +45,7 @@ export function describeExhausted(
   const lines = [...tried, ...untried];
   const isSaid = obstacle?.node !== undefined;
   const { details } = serviceError(code, isSaid ? message : `${message}\n${lines.join('')}`);
-  const [stage] = lowerGraph(run.request.graph, run.request.outputIds).stages;
+  const [stage] = run.request.analysis.lowering.stages;
   const blamed = obstacle?.node ?? stage;
   return new JobError(
     code,

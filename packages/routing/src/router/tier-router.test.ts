@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { RedisNames } from '@tiercel/contracts';
+import { GraphAnalysis } from '@tiercel/graph';
 import { connectRedis, createLogger, type Redis, systemClock } from '@tiercel/runtime';
 import { startTestRedis, stopEverything } from '@tiercel/testkit';
 import type { AttemptListener, AttemptRequest, AttemptResult, Backend } from '../backend.ts';
@@ -88,6 +89,7 @@ function route(
   const request: AttemptRequest = {
     promptId: 'x',
     graph: {},
+    analysis: new GraphAnalysis({}, []),
     promptText: '{}',
     extraDataText: '{}',
     outputIds: [],

@@ -13,7 +13,7 @@ import {
   makeDataFolder,
   serveRoutes,
   type TestServer,
-} from '../../http/serve-routes.test-parts.ts';
+} from '../../http/serve-routes.test-helpers.ts';
 import { createUploadRoutes } from './uploads.ts';
 
 const MAX_UPLOAD_BYTES = 300_000;

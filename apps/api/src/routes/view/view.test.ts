@@ -8,7 +8,7 @@ import {
   makeDataFolder,
   serveRoutes,
   type TestServer,
-} from '../../http/serve-routes.test-parts.ts';
+} from '../../http/serve-routes.test-helpers.ts';
 import { createViewRoutes } from './view.ts';
 
 const data = await makeDataFolder();
