@@ -22,11 +22,6 @@ export interface Candidate {
   readonly lastModels: string;
 }
 
-export function describe(server: PoolServer): Candidate {
-  const { url, isHealthy, abilities, lastModels } = server;
-  return { url, isHealthy, abilities, lastModels };
-}
-
 export interface ServerChoice {
   /** Servers that are up and can run the graph; when none surely can, those that perhaps can. */
   readonly able: readonly SlotWish[];

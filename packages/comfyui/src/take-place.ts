@@ -1,7 +1,7 @@
 import type { GraphAnalysis } from '@tiercel/graph';
 import { AttemptError, AttemptStopped } from '@tiercel/routing';
 import type { Clock } from '@tiercel/runtime';
-import { chooseServers, describe, modelsKey } from './choose-server.ts';
+import { chooseServers, modelsKey } from './choose-server.ts';
 import type { PoolServer } from './pool-server.ts';
 import type { ServerSlots, Slot } from './slots.ts';
 
@@ -44,7 +44,7 @@ export async function takePlace(
   for (;;) {
     if (signal.aborted) throw new AttemptStopped({ nodeId: null, nodeType: null, executed: [] });
     const roomy = pool.filter(({ url }) => tried.get(url)?.class !== 'capacity');
-    const { able, obstacles } = chooseServers(graph, models, roomy.map(describe));
+    const { able, obstacles } = chooseServers(graph, models, roomy);
     const fresh = able.filter(({ url }) => !tried.has(url));
     const calm = fresh.filter(({ url }) => !pool.some((one) => one.url === url && one.isSuspect));
     const wishes = [calm, fresh, able].find(({ length }) => length > 0) ?? [];
