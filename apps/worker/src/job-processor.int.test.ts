@@ -156,7 +156,7 @@ describe('an interrupt', () => {
 
   test('of an earlier job of the same id does not stop this one', async () => {
     const worker = await jobs.startWorker();
-    await jobs.redis.publish(jobs.names.bellChannel, 'a');
+    await jobs.redis.publish(jobs.names.interruptChannel, 'a');
     await jobs.add('a');
     const { context, serve } = await worker.attempt();
     expect(context.signal.aborted).toBe(false);

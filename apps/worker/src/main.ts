@@ -29,7 +29,7 @@ import { ConfigWatcher } from './config-watcher.ts';
 import { createBackends } from './create-backends.ts';
 import { createSharedResults } from './create-shared-results.ts';
 import { createOfferReader } from './describe-offer.ts';
-import { hearInterrupts } from './hear-interrupts.ts';
+import { listenForInterrupts } from './listen-for-interrupts.ts';
 import { JobProcessor } from './job-processor.ts';
 import { RunningJobs } from './running-jobs.ts';
 import { obey } from './obey.ts';
@@ -115,7 +115,7 @@ async function main(): Promise<void> {
   lifecycle.onClose('subscriber', () => {
     subscriber.stop();
   });
-  await parts.whileStarting(hearInterrupts({ subscriber, running, consumer, log }));
+  await parts.whileStarting(listenForInterrupts({ subscriber, running, consumer, log }));
 
   const watchdog = new Watchdog(blockedMs(config), () => running.ids().join(' '));
   lifecycle.onClose('watchdog', () => watchdog.stop());

@@ -48,7 +48,7 @@ describe('running jobs', () => {
     const running = new RunningJobs();
     const claims = [new Claim(job('a')), new Claim(job('a')), new Claim(job('b'))];
     for (const claim of claims) running.add(claim);
-    running.ring(promptId('a'));
+    running.interrupt(promptId('a'));
     expect(claims.map(({ signal }) => signal.aborted)).toEqual([true, true, false]);
   });
 
@@ -71,8 +71,8 @@ describe('an interrupt that comes before its job', () => {
 
   test('is remembered for a minute, and for one run', () => {
     const running = new RunningJobs();
-    running.ring(promptId('a'));
-    running.ring(promptId('b'));
+    running.interrupt(promptId('a'));
+    running.interrupt(promptId('b'));
     jest.advanceTimersByTime(59_000);
     expect(running.add(new Claim(job('a')))).toBe(true);
     expect(running.add(new Claim(job('a')))).toBe(false);
@@ -82,7 +82,7 @@ describe('an interrupt that comes before its job', () => {
 
   test('is forgotten when ten thousand later ones came', () => {
     const running = new RunningJobs();
-    for (let n = 0; n <= 10_000; n += 1) running.ring(promptId(`j${n}`));
+    for (let n = 0; n <= 10_000; n += 1) running.interrupt(promptId(`j${n}`));
     expect(running.add(new Claim(job('j0')))).toBe(false);
     expect(running.add(new Claim(job('j1')))).toBe(true);
   });

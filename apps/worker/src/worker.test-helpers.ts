@@ -26,7 +26,7 @@ import {
   type Redis,
 } from '@tiercel/runtime';
 import { plainJob, startTestRedis, stopEverything, until, type TestRedis } from '@tiercel/testkit';
-import { hearInterrupts } from './hear-interrupts.ts';
+import { listenForInterrupts } from './listen-for-interrupts.ts';
 import { JobProcessor } from './job-processor.ts';
 import { RunningJobs } from './running-jobs.ts';
 import { stopWorking } from './stop-working.ts';
@@ -216,7 +216,7 @@ async function openJobs(
       }),
     });
     const ownSubscriber = await openSubscriber(name);
-    await hearInterrupts({ subscriber: ownSubscriber, running, consumer: ownConsumer, log });
+    await listenForInterrupts({ subscriber: ownSubscriber, running, consumer: ownConsumer, log });
     const runner = new PermitRunner({
       ...{ redis: bullRedis, names, log, options: { concurrency, lockMs } },
       run: (lease) => processor.process(lease),

@@ -177,7 +177,7 @@ export class RedisNames {
     return this.#name('status_channel');
   }
   /** Interrupts, API to worker: a prompt id. */
-  get bellChannel(): string {
+  get interruptChannel(): string {
     return this.#name('bell_channel');
   }
   /** Orders for every worker, as JSON: unload models. */

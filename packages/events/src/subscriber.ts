@@ -219,8 +219,8 @@ export class EventSubscriber {
   }
 
   /** Interrupts: the id of a running job that is to stop. */
-  onBell(handle: (promptId: string) => void): Promise<void> {
-    return this.#onPlain(this.#names.bellChannel, handle);
+  onInterrupt(handle: (promptId: string) => void): Promise<void> {
+    return this.#onPlain(this.#names.interruptChannel, handle);
   }
 
   /** A worker came, changed what it offers, or went. */

@@ -5,8 +5,8 @@ import { readImage, readNumber } from '../read-input.ts';
 import type { ImageBatch } from '../values.ts';
 import { declareNode } from './declare-node.ts';
 
-/** Weights of a bell of which `radius` samples a side are used; their sum is 1. */
-function bell(radius: number, sigma: number): Float64Array {
+/** Weights of a Gaussian curve of which `radius` samples a side are used; their sum is 1. */
+function gaussian(radius: number, sigma: number): Float64Array {
   // ComfyUI spans its kernel over -1 to 1, so sigma is a share of the radius.
   const raw = Float64Array.from({ length: radius * 2 + 1 }, (_, i) => {
     const x = (i - radius) / radius;
@@ -29,7 +29,7 @@ function mirror(size: number, reach: number): Int32Array {
   return Int32Array.from({ length: size + 2 * reach }, (_, i) => reflect(i - reach, size));
 }
 
-/** Blurs along one axis, then the other: the bell of both is their product. */
+/** Blurs along one axis, then the other: the curve of both is their product. */
 async function blur(plane: Plane, weights: Float64Array, work: FrameWork): Promise<Float32Array> {
   const { width, height, channels, samples } = plane;
   const radius = (weights.length - 1) / 2;
@@ -77,7 +77,7 @@ async function blur(plane: Plane, weights: Float64Array, work: FrameWork): Promi
 
 const imageBlur = declareNode('ImageBlur', async (inputs, context) => {
   const image = readImage(inputs, 'image');
-  const weights = bell(readNumber(inputs, 'blur_radius'), readNumber(inputs, 'sigma'));
+  const weights = gaussian(readNumber(inputs, 'blur_radius'), readNumber(inputs, 'sigma'));
   const frames: Float32Array[] = [];
   for (const samples of image.frames) {
     frames.push(await blur({ ...image, samples }, weights, context));
@@ -90,7 +90,7 @@ const SHARPENING = 10;
 
 const imageSharpen = declareNode('ImageSharpen', async (inputs, context) => {
   const image = readImage(inputs, 'image');
-  const weights = bell(readNumber(inputs, 'sharpen_radius'), readNumber(inputs, 'sigma'));
+  const weights = gaussian(readNumber(inputs, 'sharpen_radius'), readNumber(inputs, 'sigma'));
   const strength = readNumber(inputs, 'alpha') * SHARPENING;
   const frames: Float32Array[] = [];
   for (const samples of image.frames) {
@@ -149,7 +149,7 @@ async function findEdges(
     },
     signal,
   );
-  const samples = await blur({ ...size, channels: 1, samples: grey }, bell(2, 0.5), work);
+  const samples = await blur({ ...size, channels: 1, samples: grey }, gaussian(2, 0.5), work);
   const slope = await createFrame(width * height, work);
   await work.reserveMemory(width * height * (1 + STACK_BYTES));
   const isSteepAcross = new Uint8Array(width * height);

@@ -5,24 +5,24 @@ import type { Logger } from '@tiercel/runtime';
 import type { RunningJobs } from './running-jobs.ts';
 
 /** Stops the runs of jobs that somebody interrupts, from the moment in which it resolves. */
-export async function hearInterrupts(parts: {
+export async function listenForInterrupts(parts: {
   subscriber: EventSubscriber;
   running: RunningJobs;
   consumer: Consumer;
   log: Logger;
 }): Promise<void> {
   const { subscriber, running, consumer, log } = parts;
-  await subscriber.onBell((id) => {
-    running.ring(id as PromptId); // as the record has it, which had it from a PromptId
+  await subscriber.onInterrupt((id) => {
+    running.interrupt(id as PromptId); // as the record has it, which had it from a PromptId
   });
   subscriber.onGap({
     onGap: () => undefined,
-    // Bells that rang while nothing was heard are on the records.
+    // Interrupts that were published while nothing was received are on the records.
     onWhole: () => {
       for (const job of running.ids()) {
         consumer.isCancelled(job).then(
           (cancelled) => {
-            if (cancelled) running.ring(job);
+            if (cancelled) running.interrupt(job);
           },
           (error: unknown) => {
             log.warn({ err: error }, 'interrupts could not be read');
