@@ -119,8 +119,8 @@ describe.each(rigs)('$name', (rig) => {
     await vendor?.slowDown();
     const stop = new AbortController();
     const run = startRun(place, createJob({ steps: 10_000 }), { signal: stop.signal });
-    await until(() => run.story.of('started', run.job.sampler).length > 0);
-    if (vendor === undefined) await until(() => run.story.of('progress').length > 0);
+    await until(() => run.events.of('started', run.job.sampler).length > 0);
+    if (vendor === undefined) await until(() => run.events.of('progress').length > 0);
     else await until(() => vendor.isAtWork());
     return { ...run, stop };
   }
@@ -129,18 +129,18 @@ describe.each(rigs)('$name', (rig) => {
 
   it('ends at an interrupt, names the node, stores nothing more, and frees the vendor', async () => {
     const { files, vendor } = bench;
-    const { stop, story, ...run } = await startLong(bench);
+    const { stop, events, ...run } = await startLong(bench);
     const stored = files.count;
     stop.abort(new Stopped('interrupt'));
     const error = await failureOf(run);
     expect(error).toBeInstanceOf(AttemptStopped);
     expect(error).toMatchObject({ nodeId: run.job.sampler });
-    const told = [...story.told];
+    const before = [...events.all];
     if (vendor !== undefined) await until(async () => !(await vendor.isAtWork()));
     await vendor?.recover();
     await startRun(bench, createJob({ seed: 40 })).result;
     expect(files.count).toBe(stored + 1);
-    expect(story.told).toEqual(told);
+    expect(events.all).toEqual(before);
   });
 
   it('asks nothing of its vendor for a job that is stopped already', async () => {
@@ -150,7 +150,7 @@ describe.each(rigs)('$name', (rig) => {
     const run = startRun(bench, createJob({ seed: 41 }), { signal });
     expect(await failureOf(run)).toBeInstanceOf(AttemptStopped);
     expect([await bench.vendor?.asked(), bench.files.count]).toEqual([asked, stored]);
-    expect(run.story.of('started')).toEqual([]);
+    expect(run.events.of('started')).toEqual([]);
   });
 
   it('ends at its time limit although the vendor has fallen silent', async () => {

@@ -14,7 +14,7 @@ import { GraphAnalysis } from '@tiercel/graph';
 import type { NodeFiles } from '@tiercel/nodes';
 import type { AttemptRequest, AttemptResult, Backend, TierAttemptContext } from '@tiercel/routing';
 import { NO_MASK } from '@tiercel/runtime';
-import { Story } from './conformance-story.test-helpers.ts';
+import { RecordingListener } from './conformance-listener.test-helpers.ts';
 
 export const WORKFLOW = '{"workflow":{"last_node_id":9,"note":"Ähre","seed":18446744073709551615}}';
 
@@ -149,7 +149,7 @@ export interface Place {
 /** A run of one job, told in `story`. */
 export interface Run {
   readonly job: Job;
-  readonly story: Story;
+  readonly events: RecordingListener;
   readonly result: Promise<AttemptResult>;
 }
 
@@ -159,9 +159,9 @@ export function startRun(
   job: Job = createJob(),
   over: Partial<TierAttemptContext> = {},
 ): Run {
-  const story = new Story();
+  const events = new RecordingListener();
   const context: TierAttemptContext = {
-    ...{ signal: new AbortController().signal, listener: story },
+    ...{ signal: new AbortController().signal, listener: events },
     ...{ remember: () => Promise.resolve(), claim: () => undefined },
     mask: NO_MASK,
     recorded: Promise.resolve(),
@@ -169,7 +169,7 @@ export function startRun(
     ...{ hasAlternative: true, expectedMs: undefined },
     ...over,
   };
-  return { job, story, result: backend.run(job.request, context) };
+  return { job, events, result: backend.run(job.request, context) };
 }
 
 /** What a run failed with. */

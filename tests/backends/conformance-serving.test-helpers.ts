@@ -41,30 +41,30 @@ export function itServes(
   });
 
   it('tells of the nodes of the graph in order, and of nothing after its end', async () => {
-    const { job, story, result } = startRun(bench(), createJob({ seed: 11 }));
+    const { job, events, result } = startRun(bench(), createJob({ seed: 11 }));
     const { outputs } = await result;
-    const told = [...story.told];
-    const nodes = new Set(told.map(({ nodeId }) => nodeId));
+    const before = [...events.all];
+    const nodes = new Set(before.map(({ nodeId }) => nodeId));
     expect(Object.keys(job.request.graph)).toEqual(expect.arrayContaining([...nodes]));
-    expect([...story.promptIds].filter((id) => id !== job.request.promptId)).toEqual([]);
+    expect([...events.promptIds].filter((id) => id !== job.request.promptId)).toEqual([]);
     for (const nodeId of [job.sampler, job.saver]) {
-      expect(story.of('started', nodeId)).toHaveLength(1);
+      expect(events.of('started', nodeId)).toHaveLength(1);
     }
-    const steps = story.of('progress', job.sampler);
+    const steps = events.of('progress', job.sampler);
     const milestones = [
-      ...[story.of('started', job.sampler)[0], steps[0], steps.at(-1)],
-      ...[story.of('started', job.saver)[0], story.of('executed', job.saver)[0]],
+      ...[events.of('started', job.sampler)[0], steps[0], steps.at(-1)],
+      ...[events.of('started', job.saver)[0], events.of('executed', job.saver)[0]],
     ];
-    const order = milestones.map((event) => told.findIndex((one) => one === event));
+    const order = milestones.map((event) => before.findIndex((one) => one === event));
     expect(order).not.toContain(-1);
     expect(order).toEqual([...order].sort((a, b) => a - b));
     const values = steps.map(({ value = -1 }) => value);
     expect(values).toEqual([...values].sort((a, b) => a - b));
     expect(values.at(-1)).toBe(steps.at(-1)?.max);
-    const shown = story.of('executed').map(({ nodeId, output }) => [nodeId, output]);
+    const shown = events.of('executed').map(({ nodeId, output }) => [nodeId, output]);
     expect(Object.fromEntries(shown) as unknown).toEqual(outputs);
     await startRun(bench()).result;
-    expect(story.told).toEqual(told);
+    expect(events.all).toEqual(before);
   });
 
   it('gives each picture of a batch a file of its own under one node', async () => {
@@ -136,7 +136,7 @@ export function itServes(
       const [file] = picturesOf(bench(), run, results[index] as AttemptResult);
       expect((await readTexts(file)).prompt).toEqual(run.job.request.graph);
       const nodes = Object.keys(run.job.request.graph);
-      expect(run.story.told.filter(({ nodeId }) => !nodes.includes(nodeId))).toEqual([]);
+      expect(run.events.all.filter(({ nodeId }) => !nodes.includes(nodeId))).toEqual([]);
       const again = startRun(alone, createJob(wishes[index]));
       const [expected] = picturesOf(alone, again, await again.result);
       const { pixels } = await readPixels(file);

@@ -15,7 +15,7 @@ import {
 import { connectRedis, createLogger, type Redis, systemClock } from '@tiercel/runtime';
 import { startFakeTurbo, startTestRedis, stopEverything, until } from '@tiercel/testkit';
 import { createJob, MemoryFiles } from './conformance-job.test-helpers.ts';
-import { Story } from './conformance-story.test-helpers.ts';
+import { RecordingListener } from './conformance-listener.test-helpers.ts';
 
 /** What a job's graph means is worked out once, however many tiers, polls and messages ask for it. */
 
@@ -65,7 +65,7 @@ function openRouter(backends: readonly Backend[], concurrency?: number) {
   });
   const run = (request: AttemptRequest): Promise<RoutedResult> =>
     router.run(request, {
-      ...{ signal: new AbortController().signal, listener: new Story() },
+      ...{ signal: new AbortController().signal, listener: new RecordingListener() },
       ...{ remember: () => Promise.resolve(), recorded: Promise.resolve() },
     });
   return { board, run };

@@ -38,7 +38,7 @@ export const SECRET_KEY = new Uint8Array(32).fill(7);
 const LOCK_MS = 900;
 
 /** One run of a job on the backend, which lasts until the test ends it or the worker aborts it. */
-interface HeldAttempt {
+interface ManualAttempt {
   readonly request: AttemptRequest;
   readonly context: TierAttemptContext;
   readonly serve: (result?: Partial<AttemptResult>) => void;
@@ -49,12 +49,12 @@ interface HeldAttempt {
 export const SHOWN = { '1': { images: [{ filename: 'a.png', subfolder: '', type: 'output' }] } };
 
 /** A tier that does what the test says. When it is aborted it stops at node 1, as drivers do. */
-class HeldBackend implements Backend {
+class ManualBackend implements Backend {
   readonly name = 'held';
   readonly driver = 'test';
   readonly timeoutMs = 60_000;
   readonly isLocal = true;
-  readonly attempts: HeldAttempt[] = [];
+  readonly attempts: ManualAttempt[] = [];
 
   supports(): { ok: true } {
     return { ok: true };
@@ -80,10 +80,10 @@ class HeldBackend implements Backend {
 
 interface TestWorker {
   /** All runs on its backend so far. */
-  readonly attempts: readonly HeldAttempt[];
+  readonly attempts: readonly ManualAttempt[];
   readonly running: RunningJobs;
   /** Waits for a run. @param index 0 for the first of this worker */
-  attempt(index?: number): Promise<HeldAttempt>;
+  attempt(index?: number): Promise<ManualAttempt>;
   /** As at SIGTERM. */
   stop(graceMs: number): Promise<void>;
 }
@@ -194,7 +194,7 @@ async function openJobs(
     const ownPermits = createPermitQueue(bullRedis, names);
     const ownConsumer = new Consumer(ownRedis, names, ownPermits, limits);
     const running = new RunningJobs();
-    const backend = new HeldBackend();
+    const backend = new ManualBackend();
     const processor = new JobProcessor({
       ...{ consumer: ownConsumer, running, log, clock: systemClock },
       publisher: new EventPublisher(ownRedis, names, limits, systemClock),

@@ -2,7 +2,7 @@ import { NO_MASK } from '@tiercel/runtime';
 import type { AttemptContext, AttemptRequest } from '../backend.ts';
 import { AttemptStopped } from '../failures.ts';
 import { Attempt, type AttemptEnd, type Tier } from './attempt.ts';
-import { HeldListener } from './held-listener.ts';
+import { BufferedListener } from './buffered-listener.ts';
 import { p50, p95 } from './latency.ts';
 import { pause } from './pause.ts';
 import type { BegunAttempt, TierState } from './tier-board.ts';
@@ -26,7 +26,7 @@ interface Hand {
 export async function runAttempts(hand: Hand): Promise<AttemptEnd[]> {
   const { parts, context, first, next } = hand;
   const race = new Race();
-  const attempt = launch(hand, first, race, { isHeld: false });
+  const attempt = launch(hand, first, race, { isBuffered: false });
   const recentMs = hand.states.get(first.tier.backend.name)?.recentMs ?? [];
   const afterMs = first.tier.hedge && next !== undefined ? p95(recentMs) : undefined;
   const leftMs = hand.request.deadlineMs - parts.clock.now();
@@ -40,7 +40,7 @@ export async function runAttempts(hand: Hand): Promise<AttemptEnd[]> {
   const begun =
     next.backend.isLocal === true ? undefined : await beginSecond(hand, next, attempt.id);
   if (begun === 'no-room') return [await attempt.ended];
-  const second = launch(hand, { tier: next, begun }, race, { isHeld: true });
+  const second = launch(hand, { tier: next, begun }, race, { isBuffered: true });
   // What the caller is to blame for is told at once, not overruled by luck elsewhere.
   for (const [one, other] of [
     [attempt, second],
@@ -72,10 +72,10 @@ function launch(
   { parts, request, context, next, states }: Hand,
   { tier, begun }: Hand['first'],
   race: Race,
-  { isHeld }: { isHeld: boolean },
+  { isBuffered }: { isBuffered: boolean },
 ): Attempt {
   const { name, timeoutMs } = tier.backend;
-  const listener = new HeldListener(context.listener, { isHeld });
+  const listener = new BufferedListener(context.listener, { isBuffered });
   const runner: { attempt?: Attempt } = {};
   const attempt = new Attempt({
     tier,
@@ -86,7 +86,8 @@ function launch(
       recorded: context.recorded,
       listener,
       // The job has one note: it is that of the attempt which began first.
-      remember: (note) => (isHeld ? Promise.resolve() : context.remember(writeNote(name, note))),
+      remember: (note) =>
+        isBuffered ? Promise.resolve() : context.remember(writeNote(name, note)),
       hasAlternative: next !== undefined && next !== tier,
       expectedMs: p50(states.get(name)?.recentMs ?? []),
       claim: () => {
@@ -106,10 +107,10 @@ function launch(
 
 /** Two attempts at most, of which one may store its result. */
 class Race {
-  readonly #attempts = new Map<Attempt, HeldListener>();
+  readonly #attempts = new Map<Attempt, BufferedListener>();
   #winner: Attempt | undefined;
 
-  join(attempt: Attempt, listener: HeldListener): void {
+  join(attempt: Attempt, listener: BufferedListener): void {
     this.#attempts.set(attempt, listener);
   }
 

@@ -6,30 +6,30 @@ import type { AttemptListener, PreviewPicture, StoredPicture } from '../backend.
  * the first one still may win; progress is not kept: when the attempt wins, it is old. The one that has
  * lost is not heard any more, however long it takes to stop.
  */
-export class HeldListener implements AttemptListener {
+export class BufferedListener implements AttemptListener {
   readonly #listener: AttemptListener;
   /** Undefined: it is heard. */
-  #held: (() => void)[] | undefined;
+  #buffered: (() => void)[] | undefined;
   #isSilenced = false;
 
-  constructor(listener: AttemptListener, { isHeld }: { isHeld: boolean }) {
+  constructor(listener: AttemptListener, { isBuffered }: { isBuffered: boolean }) {
     this.#listener = listener;
-    this.#held = isHeld ? [] : undefined;
+    this.#buffered = isBuffered ? [] : undefined;
   }
 
   /** It has won: what it said is said now, in its order. */
   release(): void {
-    if (this.#held === undefined) return;
-    const held = this.#held;
-    this.#held = undefined;
+    if (this.#buffered === undefined) return;
+    const buffered = this.#buffered;
+    this.#buffered = undefined;
     this.#listener.runBegins();
-    for (const say of held) say();
+    for (const say of buffered) say();
   }
 
   /** It has lost. */
   silence(): void {
     this.#isSilenced = true;
-    this.#held = [];
+    this.#buffered = [];
   }
 
   runBegins(): void {
@@ -57,7 +57,7 @@ export class HeldListener implements AttemptListener {
     preview?: PreviewPicture,
     isEstimated?: boolean,
   ): void {
-    if (this.#held === undefined) {
+    if (this.#buffered === undefined) {
       this.#listener.progress(nodeId, value, max, preview, isEstimated);
     }
   }
@@ -75,7 +75,7 @@ export class HeldListener implements AttemptListener {
   }
 
   relay(events: readonly WireEvent[], preview?: { nodeId: string; picture: PreviewPicture }): void {
-    const shown = this.#held === undefined ? preview : undefined;
+    const shown = this.#buffered === undefined ? preview : undefined;
     this.#say(() => {
       this.#listener.relay(events, shown);
     });
@@ -88,11 +88,11 @@ export class HeldListener implements AttemptListener {
   }
 
   text(nodeId: string, text: string): void {
-    if (this.#held === undefined) this.#listener.text(nodeId, text);
+    if (this.#buffered === undefined) this.#listener.text(nodeId, text);
   }
 
   #say(say: () => void): void {
-    if (this.#held === undefined) say();
-    else if (!this.#isSilenced) this.#held.push(say);
+    if (this.#buffered === undefined) say();
+    else if (!this.#isSilenced) this.#buffered.push(say);
   }
 }
