@@ -13,7 +13,7 @@ import {
 } from '@tiercel/contracts';
 import type { AnnouncementBoard, EventSubscriber, LiveAnnouncement } from '@tiercel/events';
 import { choicesOf, isUploadInput, mapInputs, mergeObjectInfo, withChoices } from '@tiercel/graph';
-import { FreshRuns, type Logger } from '@tiercel/runtime';
+import { CoalescedRefresh, type Logger } from '@tiercel/runtime';
 import { lookup } from 'mime-types';
 import { nameServer } from './proxy/server-urls.ts';
 
@@ -62,7 +62,7 @@ export class Catalogue {
   #state: State = EMPTY;
   #workers: readonly LiveAnnouncement[] = [];
   #timer: NodeJS.Timeout | undefined;
-  readonly #looks = new FreshRuns(() => this.#tryRefresh());
+  readonly #refreshes = new CoalescedRefresh(() => this.#tryRefresh());
   readonly #listeners = new Set<() => void>();
   readonly #waiting = new Set<() => void>();
 
@@ -77,9 +77,9 @@ export class Catalogue {
   }
 
   async start(subscriber: EventSubscriber): Promise<void> {
-    await subscriber.onAnnounce(() => void this.#looks.run());
-    await this.#looks.run();
-    this.#timer = setInterval(() => void this.#looks.run(), REFRESH_MS);
+    await subscriber.onAnnounce(() => void this.#refreshes.run());
+    await this.#refreshes.run();
+    this.#timer = setInterval(() => void this.#refreshes.run(), REFRESH_MS);
   }
 
   stop(): void {
@@ -100,7 +100,7 @@ export class Catalogue {
    * worker may have announced itself a moment ago.
    */
   async isKnown(): Promise<boolean> {
-    if (!this.#hasClasses()) await this.#looks.run();
+    if (!this.#hasClasses()) await this.#refreshes.run();
     return this.#hasClasses();
   }
 

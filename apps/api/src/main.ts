@@ -22,7 +22,7 @@ import { createCallerCheck, isLoopbackAddress } from './http/caller-check.ts';
 import { createApp } from './http/create-app.ts';
 import { createHttpServer } from './http/http-server.ts';
 import { BodyExaminer } from './json/body-examiner.ts';
-import { LookAgain } from './look-again.ts';
+import { ServerRefresh } from './server-refresh.ts';
 import { MetricsTurn } from './metrics-turn.ts';
 import { createGather } from './proxy/gather.ts';
 import { createForward, createVia } from './proxy/proxy.ts';
@@ -90,10 +90,10 @@ async function main(): Promise<void> {
   });
 
   const withServers = () => catalogue.workers.filter(({ servers }) => servers.length > 0);
-  const looks = new LookAgain({
+  const serverRefresh = new ServerRefresh({
     hasServers: () => withServers().length > 0,
-    publish: (id, wish) => publishControl(redis, names, { type: 'look', id, wish }),
-    isAnswered: (id) => withServers().every((worker) => worker.looks.includes(id)),
+    publish: (id, wish) => publishControl(redis, names, { type: 'look', id, scope: wish }),
+    isAnswered: (id) => withServers().every((worker) => worker.serverRefresh.includes(id)),
     onReading: (listener) => catalogue.onReading(listener),
     log,
   });
@@ -170,7 +170,7 @@ async function main(): Promise<void> {
   const gather = createGather(servers);
   const examiner = new BodyExaminer({
     catalogue,
-    looks,
+    serverRefresh,
     fileExists: (name) =>
       files.resolveAnnotated(name).then(
         (found) => found !== null,
@@ -208,7 +208,7 @@ async function main(): Promise<void> {
       }),
       ...createSystemRoutes({
         catalogue,
-        looks,
+        serverRefresh,
         metrics: metrics.registry,
         health,
       }),
@@ -223,11 +223,11 @@ async function main(): Promise<void> {
       ...createInternalRoutes({ files, logs: () => [], gather }),
       ...createModelRoutes({
         models: async () => {
-          await looks.ask('files');
+          await serverRefresh.ask('files');
           return (await catalogue.offer()).models;
         },
         embeddings: async () => {
-          await looks.ask('files');
+          await serverRefresh.ask('files');
           return (await catalogue.offer()).embeddings;
         },
         gather,

@@ -73,9 +73,9 @@ describe('an announcer', () => {
   test('announces the looks that were had, the last 32 of them', async () => {
     const { announcer, start, read } = await open();
     await start();
-    for (let n = 0; n < 40; n += 1) announcer.tellLook(`l${n}`);
-    await until(async () => (await read())?.looks.at(-1) === 'l39');
-    expect((await read())?.looks).toHaveLength(32);
+    for (let n = 0; n < 40; n += 1) announcer.reportRefresh(`l${n}`);
+    await until(async () => (await read())?.serverRefresh.at(-1) === 'l39');
+    expect((await read())?.serverRefresh).toHaveLength(32);
   });
 
   test('goes on after an announcement that failed', async () => {

@@ -7,7 +7,7 @@ import {
   type WorkerId,
 } from '@tiercel/contracts';
 import type { AnnouncementBoard } from '@tiercel/events';
-import { FreshRuns, rememberLast, type Clock, type Logger } from '@tiercel/runtime';
+import { CoalescedRefresh, memoizeLast, type Clock, type Logger } from '@tiercel/runtime';
 import type { Offer } from './describe-offer.ts';
 
 const HEARTBEAT_MS = 5_000;
@@ -23,13 +23,13 @@ export class Announcer {
   readonly #running: () => number;
   readonly #log: Logger;
   readonly #startedAt: number;
-  readonly #runs = new FreshRuns(() => this.#tryToAnnounce());
-  readonly #encode = rememberLast(([objectInfo]: readonly ObjectInfo[]) => {
+  readonly #sending = new CoalescedRefresh(() => this.#tryToAnnounce());
+  readonly #encode = memoizeLast(([objectInfo]: readonly ObjectInfo[]) => {
     const text = stringifyJson(objectInfo);
     return { text, hash: createHash('sha256').update(text).digest('hex') };
   });
   #timer: NodeJS.Timeout | undefined;
-  #looks: readonly string[] = [];
+  #refreshes: readonly string[] = [];
   #lastTold = '';
 
   constructor(dependencies: {
@@ -52,7 +52,7 @@ export class Announcer {
 
   async start(): Promise<void> {
     await this.#announce();
-    this.#timer = setInterval(() => void this.#runs.run(), HEARTBEAT_MS);
+    this.#timer = setInterval(() => void this.#sending.run(), HEARTBEAT_MS);
   }
 
   async stop(): Promise<void> {
@@ -63,12 +63,12 @@ export class Announcer {
   /** Something that is announced has changed: the API processes are told now, not at the next heartbeat. */
   tellNow(): void {
     // Before the start, and after the stop, there is nobody to correct.
-    if (this.#timer !== undefined) void this.#runs.run();
+    if (this.#timer !== undefined) void this.#sending.run();
   }
 
   /** A look that was asked for has been had. */
-  tellLook(id: string): void {
-    this.#looks = [...this.#looks, id].slice(-LOOKS_TOLD);
+  reportRefresh(id: string): void {
+    this.#refreshes = [...this.#refreshes, id].slice(-LOOKS_TOLD);
     this.tellNow();
   }
 
@@ -83,7 +83,7 @@ export class Announcer {
     const { text, hash } = this.#encode([objectInfo]);
     // Asked at every heartbeat: a Redis that lost its data has it back within seconds.
     await this.#board.putCatalogue(hash, text);
-    const looks = this.#looks;
+    const looks = this.#refreshes;
     const announcement: Announcement = {
       workerId: this.#workerId,
       host: hostname(),
@@ -93,7 +93,7 @@ export class Announcer {
       running: this.#running(),
       catalogueHash: hash,
       ...offer,
-      looks: [...looks],
+      serverRefresh: [...looks],
     };
     const { models, embeddings, servers, features } = offer;
     const told = JSON.stringify([hash, looks, models, embeddings, servers, features]);

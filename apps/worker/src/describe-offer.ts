@@ -11,7 +11,7 @@ import {
 import { mergeObjectInfo } from '@tiercel/graph';
 import { sketchClasses } from '@tiercel/nodes';
 import { sealSecrets } from '@tiercel/queue';
-import { rememberLast, type TierReading } from '@tiercel/runtime';
+import { memoizeLast, type TierReading } from '@tiercel/runtime';
 import type { Backends } from './create-backends.ts';
 import { describeServiceClasses, listModelNames, offerAnyFile } from './service-catalogue.ts';
 
@@ -39,7 +39,7 @@ export function createOfferReader(
   const { tiers, pools, checkpoints } = backends;
   const named = isFileless(backends) ? [listModelNames(checkpoints ?? [])] : [];
   const describeOwn = createOwnClassesReader(backends);
-  const merge = rememberLast(mergeObjectInfo);
+  const merge = memoizeLast(mergeObjectInfo);
   const seal = createSealer(secretKey);
 
   return (readings) => {

@@ -1,14 +1,14 @@
 import { expect, test } from '@jest/globals';
-import type { JsonObject, LookWish } from '@tiercel/contracts';
+import type { JsonObject, RefreshScope } from '@tiercel/contracts';
 import { obey } from './obey.ts';
 
 /** Pools and an announcer that write down what they are asked, in its order. */
 function openParts() {
   const done: unknown[] = [];
   const pool = (name: string) => ({
-    look: async (wish: LookWish): Promise<void> => {
+    refresh: async (scope: RefreshScope): Promise<void> => {
       await Promise.resolve();
-      done.push([name, 'look', wish]);
+      done.push([name, 'look', scope]);
     },
     free: (body: JsonObject): Promise<void> => {
       done.push([name, 'free', body]);
@@ -16,7 +16,7 @@ function openParts() {
     },
   });
   const announcer = {
-    tellLook: (id: string): void => {
+    reportRefresh: (id: string): void => {
       done.push(['announced', id]);
     },
   };
@@ -25,7 +25,7 @@ function openParts() {
 
 test('a look is had by every pool before it is announced', async () => {
   const { done, pools, announcer } = openParts();
-  await obey({ type: 'look', id: 'l1', wish: ['KSampler'] }, pools, announcer);
+  await obey({ type: 'look', id: 'l1', scope: ['KSampler'] }, pools, announcer);
   expect(done).toEqual([
     ['p', 'look', ['KSampler']],
     ['q', 'look', ['KSampler']],
@@ -35,7 +35,7 @@ test('a look is had by every pool before it is announced', async () => {
 
 test('a worker without pools has had every look', async () => {
   const { done, announcer } = openParts();
-  await obey({ type: 'look', id: 'l1', wish: 'all' }, [], announcer);
+  await obey({ type: 'look', id: 'l1', scope: 'all' }, [], announcer);
   expect(done).toEqual([['announced', 'l1']]);
 });
 

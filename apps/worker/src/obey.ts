@@ -9,12 +9,12 @@ import type { Announcer } from './announcer.ts';
  */
 export async function obey(
   message: ControlMessage,
-  pools: readonly Pick<ComfyUiBackend, 'free' | 'look'>[],
-  announcer: Pick<Announcer, 'tellLook'>,
+  pools: readonly Pick<ComfyUiBackend, 'free' | 'refresh'>[],
+  announcer: Pick<Announcer, 'reportRefresh'>,
 ): Promise<void> {
   if (message.type === 'look') {
-    await Promise.all(pools.map((pool) => pool.look(message.wish)));
-    announcer.tellLook(message.id);
+    await Promise.all(pools.map((pool) => pool.refresh(message.scope)));
+    announcer.reportRefresh(message.id);
     return;
   }
   const body = parseJson(message.body);

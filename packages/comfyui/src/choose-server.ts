@@ -44,10 +44,10 @@ export function chooseServers(
   for (const { url, isHealthy, abilities, lastModels } of candidates) {
     if (!isHealthy || abilities === undefined) continue;
     const obstacle = graph.once(findObstacle, abilities.objectInfo);
-    const wish = { url, penalty: models !== '' && lastModels === models ? 0 : 1 };
-    if (obstacle === undefined) able.push(wish);
+    const scope = { url, penalty: models !== '' && lastModels === models ? 0 : 1 };
+    if (obstacle === undefined) able.push(scope);
     else if (obstacle.isCertain) obstacles.push(obstacle.reason);
-    else perhaps.push(wish);
+    else perhaps.push(scope);
   }
   return { able: able.length > 0 ? able : perhaps, obstacles };
 }

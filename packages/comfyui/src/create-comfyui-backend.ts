@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { JsonObject, LookWish, WireEvent } from '@tiercel/contracts';
+import type { JsonObject, RefreshScope, WireEvent } from '@tiercel/contracts';
 import { pictureKind } from '@tiercel/graph';
 import {
   AttemptError,
@@ -57,7 +57,7 @@ export interface ComfyUiBackend extends Backend {
   /** @param listener called with what a server says to everybody, in one of the workers that hear it */
   onMessage(listener: (event: WireEvent) => void): void;
   /** Looks at the servers again. Resolves when each has been asked from now on, or does not answer. */
-  look(wish: LookWish): Promise<void>;
+  refresh(scope: RefreshScope): Promise<void>;
   /** Passes POST /free on to every server. */
   free(body: JsonObject): Promise<void>;
   /** Resolves when every server has been asked once what it can do. */
@@ -238,8 +238,8 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
     onMessage: (listener) => {
       tellMessage = listener;
     },
-    look: async (wish) => {
-      await Promise.all(pool.map((server) => server.look(wish)));
+    refresh: async (scope) => {
+      await Promise.all(pool.map((server) => server.refresh(scope)));
     },
     free: async (body) => {
       await Promise.allSettled(pool.map((server) => server.client.free(body)));

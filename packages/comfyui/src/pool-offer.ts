@@ -1,6 +1,6 @@
 import { type Device, type JsonObject, mergeModelLists, type ObjectInfo } from '@tiercel/contracts';
 import { mergeObjectInfo } from '@tiercel/graph';
-import { rememberLast } from '@tiercel/runtime';
+import { memoizeLast } from '@tiercel/runtime';
 import type { PoolServer } from './pool-server.ts';
 
 /** What the pool offers, for the worker's announcement. */
@@ -27,7 +27,7 @@ export interface PoolOffer {
  * another. The catalogue is merged anew only when that of a server has changed.
  */
 export function createOfferDescriber(): (pool: readonly PoolServer[]) => PoolOffer {
-  const merge = rememberLast(mergeObjectInfo);
+  const merge = memoizeLast(mergeObjectInfo);
   return (pool) => {
     const known = pool.flatMap((server) =>
       server.abilities === undefined

@@ -1,6 +1,6 @@
-import type { LookWish, WireEvent } from '@tiercel/contracts';
+import type { RefreshScope, WireEvent } from '@tiercel/contracts';
 import { type AttemptError, PAUSES_MS } from '@tiercel/routing';
-import { FreshRuns, type Logger, type Redis, startTimer } from '@tiercel/runtime';
+import { CoalescedRefresh, type Logger, type Redis, startTimer } from '@tiercel/runtime';
 import { createComfyClient, type ComfyClient } from './comfy-client.ts';
 import { FrameRouter } from './frame-router.ts';
 import { HistoryDeletes, type PromptServer } from './prompt-control.ts';
@@ -50,7 +50,7 @@ export class PoolServer implements PromptServer {
   #isHealthy = false;
   #timer: NodeJS.Timeout | undefined;
   #isStopped = false;
-  readonly #looks = new FreshRuns(() => this.#look());
+  readonly #refreshes = new CoalescedRefresh(() => this.#check());
   #suspectUntilMs = 0;
   /** Models of the last prompt given to it. */
   lastModels = '';
@@ -148,13 +148,13 @@ export class PoolServer implements PromptServer {
   }
 
   /** Looks at what it offers again; see ServerCatalogue. */
-  look(wish: LookWish): Promise<void> {
-    return this.#catalogue.look(wish);
+  refresh(scope: RefreshScope): Promise<void> {
+    return this.#catalogue.refresh(scope);
   }
 
   /** Resolves when it has been asked once. */
   ready(): Promise<void> {
-    return this.#looks.join();
+    return this.#refreshes.join();
   }
 
   /** Its socket is there (again): what was missed is looked up, and the server may be a new one. */
@@ -173,7 +173,7 @@ export class PoolServer implements PromptServer {
 
   /** Resolves when the server has been asked from now on. */
   #refresh(): Promise<void> {
-    return this.#looks.run();
+    return this.#refreshes.run();
   }
 
   async #stopAbandoned(): Promise<void> {
@@ -187,7 +187,7 @@ export class PoolServer implements PromptServer {
     }
   }
 
-  async #look(): Promise<void> {
+  async #check(): Promise<void> {
     clearTimeout(this.#timer);
     const wasHealthy = this.#isHealthy;
     try {

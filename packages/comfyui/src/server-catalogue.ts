@@ -3,12 +3,12 @@ import {
   deviceSchema,
   isJsonObject,
   type JsonObject,
-  type LookWish,
+  type RefreshScope,
   type NodeInfo,
   type ObjectInfo,
   stringifyJson,
 } from '@tiercel/contracts';
-import { FreshRuns, type Logger } from '@tiercel/runtime';
+import { CoalescedRefresh, type Logger } from '@tiercel/runtime';
 import type { ComfyClient } from './comfy-client.ts';
 
 /** What a server can do, as it said last. */
@@ -43,7 +43,7 @@ export class ServerCatalogue {
   readonly #client: ComfyClient;
   readonly #log: Logger;
   readonly #onChange: () => void;
-  readonly #looks = new FreshRuns(() => this.#lookAgain());
+  readonly #refreshes = new CoalescedRefresh(() => this.#refresh());
   #wish = nothing();
   #abilities: ServerAbilities | undefined;
   #readAt = 0;
@@ -101,25 +101,25 @@ export class ServerCatalogue {
    * Looks at a part of it again. Resolves when the server has been asked from now on, or does not answer; never
    * rejects. A server that has never answered is not asked: it will be read whole.
    */
-  look(wish: LookWish): Promise<void> {
+  refresh(scope: RefreshScope): Promise<void> {
     if (this.#abilities === undefined) return Promise.resolve();
-    if (wish === 'all') this.#wish.isAll = true;
-    else if (wish === 'files') this.#wish.isFiles = true;
-    else for (const name of wish) this.#wish.classes.add(name);
-    return this.#looks.run();
+    if (scope === 'all') this.#wish.isAll = true;
+    else if (scope === 'files') this.#wish.isFiles = true;
+    else for (const name of scope) this.#wish.classes.add(name);
+    return this.#refreshes.run();
   }
 
-  async #lookAgain(): Promise<void> {
-    const wish = this.#wish;
+  async #refresh(): Promise<void> {
+    const scope = this.#wish;
     this.#wish = nothing();
     try {
-      if (wish.isAll) {
+      if (scope.isAll) {
         await this.read();
         return;
       }
       const [files, classes] = await Promise.all([
-        wish.isFiles ? this.#readFiles(LOOK_TIMEOUT_MS) : {},
-        this.#readClasses([...wish.classes]),
+        scope.isFiles ? this.#readFiles(LOOK_TIMEOUT_MS) : {},
+        this.#readClasses([...scope.classes]),
       ]);
       const known = this.#abilities;
       if (known === undefined) return;

@@ -64,7 +64,7 @@ export const announcementSchema = z.object({
   /** What they answer to GET /node_replacements: old class -> what may take its place. */
   nodeReplacements: jsonObjectSchema.default({}),
   /** The last looks at its servers that it was asked for and has had (control message `look`). */
-  looks: z.array(z.string()).default([]),
+  serverRefresh: z.array(z.string()).default([]),
 });
 /** As a worker writes it; what has a default may be left out. Readers get it completed. */
 export type Announcement = z.input<typeof announcementSchema>;

@@ -38,7 +38,7 @@ export {
   type NodeMeta,
 } from './jobs.ts';
 export type { AttemptReport, ParamChange, ServiceReport } from './service-report.ts';
-export type { LookWish } from './look-wish.ts';
+export type { RefreshScope } from './refresh-scope.ts';
 export {
   countJsonValues,
   isJsonObject,

@@ -11,7 +11,7 @@ import {
   jest,
   test,
 } from '@jest/globals';
-import type { LookWish } from '@tiercel/contracts';
+import type { RefreshScope } from '@tiercel/contracts';
 import { makeTempFolder, startTestRedis, stopEverything, type TestRedis } from '@tiercel/testkit';
 import { build } from 'esbuild';
 import {
@@ -34,7 +34,7 @@ let catalogue: Catalogue;
 let threadUrl: URL;
 let examiner: BodyExaminer;
 /** What the servers were looked at for, and what such a look finds. */
-const looked: LookWish[] = [];
+const refreshed: RefreshScope[] = [];
 let look: () => Promise<boolean>;
 
 beforeAll(async () => {
@@ -51,7 +51,7 @@ beforeAll(async () => {
 });
 beforeEach(async () => {
   await server.flush();
-  looked.length = 0;
+  refreshed.length = 0;
   look = () => Promise.resolve(false);
   await announce(['Known']);
   catalogue = await parts.startCatalogue();
@@ -69,9 +69,9 @@ afterAll(async () => {
 function create(url: URL): BodyExaminer {
   return new BodyExaminer({
     ...{ catalogue, log },
-    looks: {
+    serverRefresh: {
       ask: (wish) => {
-        looked.push(wish);
+        refreshed.push(wish);
         return look();
       },
     },
@@ -135,7 +135,7 @@ describe.each(FORMS)('a %s prompt', (form) => {
     });
     if (examined.kind !== 'valid') throw new Error('not valid');
     expect(JSON.parse(examined.extraText)).toMatchObject({ pad, client_id: 'me' });
-    expect(looked).toEqual([]);
+    expect(refreshed).toEqual([]);
   });
 
   test.each([
@@ -155,7 +155,7 @@ describe.each(FORMS)('a %s prompt', (form) => {
     expect(examined).toMatchObject({ kind: 'rejected', isNumbered: false });
     if (examined.kind !== 'rejected') throw new Error('not rejected');
     expect(examined.rejectionText).toContain('Unknown');
-    expect(looked).toEqual([['Unknown']]);
+    expect(refreshed).toEqual([['Unknown']]);
   });
 
   test('of a class that the look finds is valid', async () => {

@@ -2,7 +2,7 @@ import { Worker } from 'node:worker_threads';
 import { AppError, type ErrorCode, type JsonObject } from '@tiercel/contracts';
 import type { Logger } from '@tiercel/runtime';
 import type { Catalogue } from '../catalogue.ts';
-import type { LookAgain } from '../look-again.ts';
+import type { ServerRefresh } from '../server-refresh.ts';
 import { examineEdit, type ExaminedEdit } from './examine-edit.ts';
 import { examinePrompt, type ExaminedPrompt, type PromptRules } from './examine-prompt.ts';
 import type { Body } from './read-blocks.ts';
@@ -49,7 +49,7 @@ const MAX_HEAP_MB = 1_536;
 /** Reads what prompts and edits of the queue say: small bodies at once, large ones in another thread. */
 export class BodyExaminer {
   readonly #catalogue: Catalogue;
-  readonly #looks: Pick<LookAgain, 'ask'>;
+  readonly #refreshes: Pick<ServerRefresh, 'ask'>;
   readonly #data: ThreadData;
   readonly #fileExists: PromptRules['fileExists'];
   readonly #log: Logger;
@@ -58,7 +58,7 @@ export class BodyExaminer {
 
   constructor(dependencies: {
     catalogue: Catalogue;
-    looks: Pick<LookAgain, 'ask'>;
+    serverRefresh: Pick<ServerRefresh, 'ask'>;
     fileExists: PromptRules['fileExists'];
     data: ThreadData;
     log: Logger;
@@ -66,7 +66,7 @@ export class BodyExaminer {
     threadUrl?: URL;
   }) {
     this.#catalogue = dependencies.catalogue;
-    this.#looks = dependencies.looks;
+    this.#refreshes = dependencies.serverRefresh;
     this.#fileExists = dependencies.fileExists;
     this.#data = dependencies.data;
     this.#log = dependencies.log;
@@ -82,7 +82,7 @@ export class BodyExaminer {
         {
           ...{ maxNodes, maxValues },
           classes: () => this.#catalogue,
-          lookAgain: (classNames) => this.#looks.ask(classNames),
+          refreshServers: (classNames) => this.#refreshes.ask(classNames),
           fileExists: this.#fileExists,
         },
       );
@@ -109,7 +109,7 @@ export class BodyExaminer {
   #ensureThread(): JsonThread {
     this.#thread ??= new JsonThread({
       catalogue: this.#catalogue,
-      looks: this.#looks,
+      serverRefresh: this.#refreshes,
       data: this.#data,
       log: this.#log,
       url: this.#threadUrl,
@@ -128,7 +128,7 @@ interface Waiting {
 
 interface ThreadDeps {
   readonly catalogue: Catalogue;
-  readonly looks: Pick<LookAgain, 'ask'>;
+  readonly serverRefresh: Pick<ServerRefresh, 'ask'>;
   readonly data: ThreadData;
   readonly log: Logger;
   readonly url: URL;
@@ -142,7 +142,7 @@ type Question<Task = ThreadTask> = Task extends ThreadTask ? Omit<Task, 'id'> : 
 class JsonThread {
   readonly #worker: Worker;
   readonly #catalogue: Catalogue;
-  readonly #looks: Pick<LookAgain, 'ask'>;
+  readonly #refreshes: Pick<ServerRefresh, 'ask'>;
   readonly #log: Logger;
   readonly #onEnd: () => void;
   readonly #waiting = new Map<number, Waiting>();
@@ -150,9 +150,9 @@ class JsonThread {
   #lastId = 0;
   #catalogueKey = '';
 
-  constructor({ catalogue, looks, data, log, url, onEnd }: ThreadDeps) {
+  constructor({ catalogue, serverRefresh, data, log, url, onEnd }: ThreadDeps) {
     this.#catalogue = catalogue;
-    this.#looks = looks;
+    this.#refreshes = serverRefresh;
     this.#log = log;
     this.#onEnd = onEnd;
     this.#worker = new Worker(url, {
@@ -162,7 +162,7 @@ class JsonThread {
     this.#worker.unref();
     this.#worker.on('message', (reply: ThreadReply) => {
       if (reply.doubtful === undefined) this.#settle(reply);
-      else void this.#lookAgain(reply.id, reply.doubtful);
+      else void this.#refreshServers(reply.id, reply.doubtful);
     });
     this.#worker.on('error', (error: NodeJS.ErrnoException) => {
       this.#end(error);
@@ -194,8 +194,8 @@ class JsonThread {
     });
   }
 
-  async #lookAgain(id: number, classNames: readonly string[]): Promise<void> {
-    const hasServers = await this.#looks.ask(classNames);
+  async #refreshServers(id: number, classNames: readonly string[]): Promise<void> {
+    const hasServers = await this.#refreshes.ask(classNames);
     this.tellCatalogue();
     this.#post({ kind: 'looked', id, hasServers });
   }

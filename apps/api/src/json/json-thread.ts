@@ -17,7 +17,7 @@ const { dataDir, maxNodes, maxValues } = workerData as ThreadData;
 const files = new FileStore(dataDir);
 let classes: Classes = { objectInfo: {}, nodeReplacements: {} };
 /** By task: who waits until the servers have been looked at again. */
-const looking = new Map<number, (hasServers: boolean) => void>();
+const refreshing = new Map<number, (hasServers: boolean) => void>();
 
 let working = Promise.resolve();
 parentPort?.on('message', (request: ThreadRequest) => {
@@ -28,8 +28,8 @@ parentPort?.on('message', (request: ThreadRequest) => {
     const objectInfo = parsed as unknown as Classes['objectInfo'];
     classes = { objectInfo, nodeReplacements: request.nodeReplacements };
   } else if (request.kind === 'looked') {
-    looking.get(request.id)?.(request.hasServers);
-    looking.delete(request.id);
+    refreshing.get(request.id)?.(request.hasServers);
+    refreshing.delete(request.id);
   } else {
     working = working.then(() => work(request));
   }
@@ -48,7 +48,7 @@ async function work(task: ThreadTask): Promise<void> {
             {
               ...{ maxNodes, maxValues, fileExists },
               classes: () => classes,
-              lookAgain: (classNames) => lookAgain(id, classNames),
+              refreshServers: (classNames) => refreshServers(id, classNames),
             },
           );
     reply = { id, examined };
@@ -61,9 +61,9 @@ async function work(task: ThreadTask): Promise<void> {
   parentPort?.postMessage(giveAway(reply, transferred), transferred);
 }
 
-function lookAgain(id: number, doubtful: readonly string[]): Promise<boolean> {
+function refreshServers(id: number, doubtful: readonly string[]): Promise<boolean> {
   return new Promise((resolve) => {
-    looking.set(id, resolve);
+    refreshing.set(id, resolve);
     parentPort?.postMessage({ id, doubtful } satisfies ThreadReply);
   });
 }

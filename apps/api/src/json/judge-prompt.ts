@@ -11,7 +11,7 @@ export interface JudgeDeps {
   /** As they are known at the moment. */
   readonly classes: () => Classes;
   /** Looks at the servers again; false when there is none to look at. */
-  readonly lookAgain: (classNames: readonly string[]) => Promise<boolean>;
+  readonly refreshServers: (classNames: readonly string[]) => Promise<boolean>;
   readonly fileExists: (annotatedName: string) => Promise<boolean>;
 }
 
@@ -35,7 +35,7 @@ export interface Judged {
 export async function judgePrompt(given: Given, deps: JudgeDeps): Promise<Judged> {
   const first = await judge(given, deps);
   const doubtful = listDoubtful(first);
-  if (doubtful.length === 0 || !(await deps.lookAgain(doubtful))) return first.judged;
+  if (doubtful.length === 0 || !(await deps.refreshServers(doubtful))) return first.judged;
   return (await judge(given, deps)).judged;
 }
 

@@ -2,7 +2,7 @@ import { freemem, platform, totalmem } from 'node:os';
 import { stringifyJson } from '@tiercel/contracts';
 import type { Health, MetricsRegistry } from '@tiercel/runtime';
 import type { Catalogue } from '../catalogue.ts';
-import type { LookAgain } from '../look-again.ts';
+import type { ServerRefresh } from '../server-refresh.ts';
 import { sendJson, sendJsonText, sendText } from '../http/answer.ts';
 import { readParam } from '../http/read-request.ts';
 import type { Route } from '../http/route.ts';
@@ -15,7 +15,7 @@ const TEMPLATES_VERSION = '0.1.95';
 export interface SystemDependencies {
   readonly catalogue: Catalogue;
   /** Servers are looked at before their classes are told. */
-  readonly looks: Pick<LookAgain, 'ask'>;
+  readonly serverRefresh: Pick<ServerRefresh, 'ask'>;
   readonly metrics: MetricsRegistry;
   readonly health: Health;
 }
@@ -23,7 +23,7 @@ export interface SystemDependencies {
 /** /object_info, /system_stats, and what operators ask: /health and /metrics. */
 export function createSystemRoutes({
   catalogue,
-  looks,
+  serverRefresh,
   metrics,
   health,
 }: SystemDependencies): Route[] {
@@ -32,7 +32,7 @@ export function createSystemRoutes({
       method: 'GET',
       path: '/object_info',
       async handle(_req, res) {
-        await looks.ask('all');
+        await serverRefresh.ask('all');
         sendJsonText(res, await catalogue.objectInfoText());
       },
     },
@@ -41,7 +41,7 @@ export function createSystemRoutes({
       path: '/object_info/:className',
       async handle(req, res) {
         const name = readParam(req, 'className');
-        await looks.ask([name]);
+        await serverRefresh.ask([name]);
         sendJsonText(res, await catalogue.classText(name));
       },
     },

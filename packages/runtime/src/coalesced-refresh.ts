@@ -2,7 +2,7 @@
  * Work that is asked for at any time and done one run at a time. Who asks while a run is under way gets the next
  * one: the present one may have looked before what the asker knows had happened.
  */
-export class FreshRuns {
+export class CoalescedRefresh {
   readonly #work: () => Promise<void>;
   #current: Promise<void> | undefined;
   #next: Promise<void> | undefined;

@@ -2,7 +2,7 @@
  * A computation that gives its last result again while its parts are the same objects: what is derived from
  * something big and is asked for often.
  */
-export function rememberLast<Part, Result>(
+export function memoizeLast<Part, Result>(
   compute: (parts: readonly Part[]) => Result,
 ): (parts: readonly Part[]) => Result {
   let last: { readonly parts: readonly Part[]; readonly result: Result } | undefined;

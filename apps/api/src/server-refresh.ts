@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { LookWish } from '@tiercel/contracts';
+import type { RefreshScope } from '@tiercel/contracts';
 import { inTime, startTimer, type Logger } from '@tiercel/runtime';
 
 /** What is added on a server is known within two seconds of being asked for, or the answer goes without it. */
@@ -10,11 +10,11 @@ type Kind = keyof typeof PAUSE_MS;
 /** Of one look. Who names more that nobody knows is refused for those first. */
 const MAX_CLASSES = 32;
 
-export interface LookDeps {
+export interface ServerRefreshDeps {
   /** Whether a live worker has servers at all. */
   readonly hasServers: () => boolean;
   /** Sends the question to all workers. */
-  readonly publish: (id: string, wish: LookWish) => Promise<void>;
+  readonly publish: (id: string, scope: RefreshScope) => Promise<void>;
   /** Whether every worker with servers has had that look, as far as it is announced. */
   readonly isAnswered: (id: string) => boolean;
   /** Tells of every new reading of the announcements, until what is returned is called. */
@@ -33,12 +33,12 @@ interface Planned {
  * are added there at any time. Questions that come close together share one look, and looks of a kind keep a
  * pause, however many bad prompts come.
  */
-export class LookAgain {
-  readonly #deps: LookDeps;
+export class ServerRefresh {
+  readonly #deps: ServerRefreshDeps;
   readonly #planned = new Map<Kind, Planned>();
   readonly #lastAt = new Map<Kind, number>();
 
-  constructor(deps: LookDeps) {
+  constructor(deps: ServerRefreshDeps) {
     this.#deps = deps;
   }
 
@@ -46,14 +46,14 @@ export class LookAgain {
    * Resolves when the workers have looked, or when that takes too long. Never rejects.
    * @returns false, at once, when there is no server to look at
    */
-  async ask(wish: LookWish): Promise<boolean> {
+  async ask(scope: RefreshScope): Promise<boolean> {
     if (!this.#deps.hasServers()) return false;
-    const kind = typeof wish === 'string' ? wish : 'classes';
-    const look = this.#planned.get(kind) ?? this.#plan(kind);
-    if (typeof wish !== 'string') {
-      for (const name of wish) if (look.classes.size < MAX_CLASSES) look.classes.add(name);
+    const kind = typeof scope === 'string' ? scope : 'classes';
+    const planned = this.#planned.get(kind) ?? this.#plan(kind);
+    if (typeof scope !== 'string') {
+      for (const name of scope) if (planned.classes.size < MAX_CLASSES) planned.classes.add(name);
     }
-    await inTime(look.done, WAIT_MS);
+    await inTime(planned.done, WAIT_MS);
     return true;
   }
 
@@ -65,7 +65,7 @@ export class LookAgain {
     const done = new Promise<void>((resolve) => {
       startTimer(() => {
         this.#planned.delete(kind);
-        void this.#look(kind === 'classes' ? [...classes] : kind).then(resolve);
+        void this.#send(kind === 'classes' ? [...classes] : kind).then(resolve);
       }, inMs);
     });
     const planned = { classes, done };
@@ -73,7 +73,7 @@ export class LookAgain {
     return planned;
   }
 
-  async #look(wish: LookWish): Promise<void> {
+  async #send(scope: RefreshScope): Promise<void> {
     const { publish, isAnswered, onReading, log } = this.#deps;
     const id = randomUUID();
     let stop = (): void => undefined;
@@ -83,7 +83,7 @@ export class LookAgain {
       });
     });
     try {
-      await publish(id, wish);
+      await publish(id, scope);
       await inTime(answered, WAIT_MS);
     } catch (error) {
       log.warn({ err: error }, 'workers could not be asked to look at their servers');

@@ -1,24 +1,24 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
-import type { LookWish } from '@tiercel/contracts';
+import type { RefreshScope } from '@tiercel/contracts';
 import { createLogger } from '@tiercel/runtime';
-import { LookAgain } from './look-again.ts';
+import { ServerRefresh } from './server-refresh.ts';
 
 const log = createLogger({ level: 'silent', name: 'test' });
 
 /** The workers' side: what they were asked, and when they have looked. */
 class Workers {
-  readonly asked: LookWish[] = [];
+  readonly asked: RefreshScope[] = [];
   readonly askedAt: number[] = [];
   hasServers = true;
   isReachable = true;
   readonly #open: string[] = [];
   readonly #answered = new Set<string>();
   readonly listeners = new Set<() => void>();
-  readonly looks = new LookAgain({
+  readonly serverRefresh = new ServerRefresh({
     hasServers: () => this.hasServers,
-    publish: (id, wish) => {
+    publish: (id, scope) => {
       if (!this.isReachable) return Promise.reject(new Error('Redis is away'));
-      this.asked.push(wish);
+      this.asked.push(scope);
       this.askedAt.push(performance.now());
       this.#open.push(id);
       return Promise.resolve();
@@ -43,12 +43,12 @@ class Workers {
   }
 
   /** Asks, and tells how long it took by the clock of the test. */
-  ask(wish: LookWish) {
+  ask(scope: RefreshScope) {
     const since = performance.now();
-    const asked = { waitedMs: undefined as number | undefined, looked: undefined as unknown };
-    void this.looks.ask(wish).then((looked) => {
+    const asked = { waitedMs: undefined as number | undefined, refreshed: undefined as unknown };
+    void this.serverRefresh.ask(scope).then((refreshed) => {
       asked.waitedMs = performance.now() - since;
-      asked.looked = looked;
+      asked.refreshed = refreshed;
     });
     return asked;
   }
@@ -68,7 +68,7 @@ afterEach(() => {
 describe('who asks for another look at the servers', () => {
   test('goes on at once when there is no server to look at', async () => {
     workers.hasServers = false;
-    expect(await workers.looks.ask('all')).toBe(false);
+    expect(await workers.serverRefresh.ask('all')).toBe(false);
     expect(workers.asked).toEqual([]);
   });
 
@@ -80,7 +80,7 @@ describe('who asks for another look at the servers', () => {
     expect(asked.waitedMs).toBeUndefined();
     workers.answer();
     await pass(0);
-    expect(asked).toEqual({ waitedMs: 200, looked: true });
+    expect(asked).toEqual({ waitedMs: 200, refreshed: true });
     expect(workers.listeners.size).toBe(0);
   });
 
@@ -89,7 +89,7 @@ describe('who asks for another look at the servers', () => {
     await pass(1_799);
     expect(asked.waitedMs).toBeUndefined();
     await pass(1);
-    expect(asked).toEqual({ waitedMs: 1_800, looked: true });
+    expect(asked).toEqual({ waitedMs: 1_800, refreshed: true });
     await pass(1_800);
     expect(workers.listeners.size).toBe(0);
   });
@@ -98,7 +98,7 @@ describe('who asks for another look at the servers', () => {
     workers.isReachable = false;
     const asked = workers.ask('all');
     await pass(0);
-    expect(asked.looked).toBe(true);
+    expect(asked.refreshed).toBe(true);
     expect(workers.listeners.size).toBe(0);
   });
 });
@@ -110,7 +110,7 @@ describe('many questions', () => {
     expect(workers.asked).toEqual([['A', 'B', 'C']]);
     workers.answer();
     await pass(0);
-    expect(all.map(({ looked }) => looked)).toEqual([true, true, true]);
+    expect(all.map(({ refreshed }) => refreshed)).toEqual([true, true, true]);
   });
 
   test('for very many classes are a look for 32 of them', async () => {
@@ -125,7 +125,7 @@ describe('many questions', () => {
     const later = [workers.ask(['B']), workers.ask(['C'])];
     workers.answer();
     await pass(0);
-    expect([first.looked, later[0]?.looked]).toEqual([true, undefined]);
+    expect([first.refreshed, later[0]?.refreshed]).toEqual([true, undefined]);
     await pass(240);
     expect(workers.asked).toEqual([['A'], ['B', 'C']]);
     workers.answer();
@@ -137,9 +137,9 @@ describe('many questions', () => {
     [['A'], 250],
     ['files', 250],
     ['all', 1_000],
-  ] as [LookWish, number][])('for %j keep a pause of %i ms', async (wish, pauseMs) => {
+  ] as [RefreshScope, number][])('for %j keep a pause of %i ms', async (scope, pauseMs) => {
     for (let n = 0; n < 200; n += 1) {
-      void workers.ask(wish);
+      void workers.ask(scope);
       await pass(25);
       workers.answer();
     }
@@ -150,7 +150,7 @@ describe('many questions', () => {
   });
 
   test('of one kind do not wait for those of another', async () => {
-    for (const wish of ['all', 'files', ['A']] as LookWish[]) void workers.ask(wish);
+    for (const scope of ['all', 'files', ['A']] as RefreshScope[]) void workers.ask(scope);
     await pass(0);
     expect(workers.asked).toEqual(['all', 'files', ['A']]);
   });

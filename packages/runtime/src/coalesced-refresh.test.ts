@@ -1,9 +1,9 @@
 import { expect, test } from '@jest/globals';
-import { FreshRuns } from './fresh-runs.ts';
+import { CoalescedRefresh } from './coalesced-refresh.ts';
 
 test('who asks while a run is under way waits for one that begins afterwards, together with the others', async () => {
   const begun: (() => void)[] = [];
-  const runs = new FreshRuns(() => new Promise((resolve) => begun.push(resolve)));
+  const runs = new CoalescedRefresh(() => new Promise((resolve) => begun.push(resolve)));
   const ended: string[] = [];
   const note = (name: string, run: Promise<void>) => run.then(() => ended.push(name));
   const all = [note('first', runs.run()), note('joined', runs.join())];
