@@ -17,7 +17,7 @@ const ROUNDS = 3;
  * Runs the contenders in turns, so that a busy spell of the machine meets all of them.
  * @returns the figures of each contender, one a round
  */
-export async function takeTurns<K extends string>(
+export async function alternate<K extends string>(
   contenders: Readonly<Record<K, () => Promise<number>>>,
   options: { rounds?: number; onFigure: (name: K, value: number) => void },
 ): Promise<Record<K, number[]>> {

@@ -1,4 +1,4 @@
-import { takeTurns, type Benchmark, type BenchmarkContext } from './benchmark.ts';
+import { alternate, type Benchmark, type BenchmarkContext } from './benchmark.ts';
 import { startComfyuiSystem } from './comfyui-system.ts';
 import { readCpuMs } from './cpu-time.ts';
 import { formatNumber, type Figure } from './figures.ts';
@@ -58,7 +58,7 @@ export const benchComfyuiOverhead: Benchmark = async (context) => {
         times[name].push(...timesMs);
         return median(timesMs);
       };
-    await takeTurns(
+    await alternate(
       { tiercel: run('tiercel', [system.url]), reference: run('reference', system.serverUrls) },
       {
         onFigure: (name, value) => {
@@ -89,7 +89,7 @@ async function compareAtOnce(context: BenchmarkContext): Promise<Figure> {
   const contenders = { tiercel: run([system.url]), reference: run(system.serverUrls) };
   await contenders.tiercel();
   await contenders.reference();
-  const rates = await takeTurns(contenders, {
+  const rates = await alternate(contenders, {
     onFigure: (name, value) => {
       context.say(
         `comfyui-overhead: ${AT_ONCE} at once, ${name}, ${formatNumber(value)} prompts/s`,

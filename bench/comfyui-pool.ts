@@ -1,4 +1,4 @@
-import { takeTurns, type Benchmark } from './benchmark.ts';
+import { alternate, type Benchmark } from './benchmark.ts';
 import { startComfyuiSystem } from './comfyui-system.ts';
 import { formatNumber } from './figures.ts';
 import { takeColors } from './prompts.ts';
@@ -31,7 +31,7 @@ export const benchComfyuiPool: Benchmark = async (context) => {
   const runServers = (jobs?: number) => run(system.serverUrls, CLIENTS_OF_A_SERVER * SERVERS, jobs);
   await runPool(WARM_UP_JOBS);
   await runServers(WARM_UP_JOBS);
-  const figures = await takeTurns(
+  const figures = await alternate(
     { tiercel: () => runPool(), reference: () => runServers() },
     {
       onFigure: (name, value) => {

@@ -1,4 +1,4 @@
-import { takeTurns, type Benchmark } from './benchmark.ts';
+import { alternate, type Benchmark } from './benchmark.ts';
 import { startComfyuiSystem } from './comfyui-system.ts';
 import { formatNumber, type Figure } from './figures.ts';
 import { takeColors } from './prompts.ts';
@@ -32,7 +32,7 @@ export const benchComfyuiPreviews: Benchmark = async (context) => {
       );
       return result.perSecond;
     };
-    const rates = await takeTurns(
+    const rates = await alternate(
       {
         tiercel: run('tiercel', Array<string>(jobs).fill(system.url)),
         reference: run('reference', system.serverUrls.slice(0, jobs)),

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { http } from '@tiercel/testkit';
-import { takeTurns, type Benchmark } from './benchmark.ts';
+import { alternate, type Benchmark } from './benchmark.ts';
 import { formatNumber } from './figures.ts';
 import { takeColors } from './prompts.ts';
 import { startRole } from './role-process.ts';
@@ -40,7 +40,7 @@ export const benchIdle: Benchmark = async (context) => {
     p99s[name] = Math.min(p99s[name], p99Ms);
     return medianMs;
   };
-  const medians = await takeTurns(
+  const medians = await alternate(
     { few: measure('few', FEW), many: measure('many', MANY) },
     {
       onFigure: (name, value) => {

@@ -1,4 +1,4 @@
-import { takeTurns, type Benchmark } from './benchmark.ts';
+import { alternate, type Benchmark } from './benchmark.ts';
 import { formatNumber } from './figures.ts';
 import { takeColors, type PromptBodies } from './prompts.ts';
 import { startRole } from './role-process.ts';
@@ -54,7 +54,7 @@ export const benchJobs: Benchmark = async (context) => {
 
   await runJobs('PreviewImage', 'distinct', WARM_UP_JOBS);
   await runBullmq(WARM_UP_JOBS);
-  const figures = await takeTurns(
+  const figures = await alternate(
     {
       preview: () => runJobs('PreviewImage', 'distinct'),
       bullmq: () => runBullmq(),

@@ -1,5 +1,5 @@
 import { startTestRedis } from '@tiercel/testkit';
-import { takeTurns, type Benchmark } from './benchmark.ts';
+import { alternate, type Benchmark } from './benchmark.ts';
 import { formatNumber, type Figure } from './figures.ts';
 import { fillHistory } from './fill-history.ts';
 import { startRole } from './role-process.ts';
@@ -36,7 +36,7 @@ export const benchPage: Benchmark = async (context) => {
         .perSecond;
     await measure(long.url);
     await measure(short.url);
-    const rates = await takeTurns(
+    const rates = await alternate(
       { long: () => measure(long.url), short: () => measure(short.url) },
       {
         onFigure: (name, value) => {

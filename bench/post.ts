@@ -1,4 +1,4 @@
-import { takeTurns, type Benchmark } from './benchmark.ts';
+import { alternate, type Benchmark } from './benchmark.ts';
 import { formatNumber } from './figures.ts';
 import { takeColors } from './prompts.ts';
 import { startRole } from './role-process.ts';
@@ -34,7 +34,7 @@ export const benchPost: Benchmark = async (context) => {
   };
   await measure(system.url, WARM_UP_SECONDS);
   await measure(echoUrl, WARM_UP_SECONDS);
-  const figures = await takeTurns(
+  const figures = await alternate(
     {
       tiercel: () => measure(system.url, SECONDS),
       reference: () => measure(echoUrl, SECONDS),

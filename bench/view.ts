@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { takeTurns, type Benchmark } from './benchmark.ts';
+import { alternate, type Benchmark } from './benchmark.ts';
 import { formatNumber } from './figures.ts';
 import { startRole } from './role-process.ts';
 import { startBenchSystem } from './system.ts';
@@ -27,7 +27,7 @@ export const benchView: Benchmark = async (context) => {
   const staticPath = '/bench.png';
   await measure(system.url, viewPath, WARM_UP_SECONDS);
   await measure(staticUrl, staticPath, WARM_UP_SECONDS);
-  const figures = await takeTurns(
+  const figures = await alternate(
     {
       tiercel: () => measure(system.url, viewPath, SECONDS),
       reference: () => measure(staticUrl, staticPath, SECONDS),

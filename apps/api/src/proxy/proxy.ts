@@ -65,7 +65,7 @@ export function createForward({ pool, options, via, clock, log }: ProxyDeps): Fo
       body: hasBody ? req : undefined,
     };
     const endsAt = clock.now() + options.timeoutMs;
-    const servers = pool.takeTurn();
+    const servers = pool.listRotated();
     let outcome: ForwardOutcome = servers.length === 0 ? 'absent' : 'unreachable';
     for (const [index, server] of servers.entries()) {
       const answerMs = Math.max(1, endsAt - clock.now());

@@ -15,7 +15,7 @@ export class ServerPool {
   readonly #restingUntil = new Map<string, number>();
   #seen: readonly LiveAnnouncement[] | undefined;
   #servers: readonly URL[] = [];
-  #turn = 0;
+  #nextIndex = 0;
 
   /**
    * @param dependencies.host the name of this machine, as its workers announce it
@@ -40,10 +40,10 @@ export class ServerPool {
   }
 
   /** All of them, in the order to ask them: each call begins with another one. */
-  takeTurn(): readonly URL[] {
+  listRotated(): readonly URL[] {
     this.#look();
-    const start = this.#turn % Math.max(1, this.#servers.length);
-    this.#turn = start + 1;
+    const start = this.#nextIndex % Math.max(1, this.#servers.length);
+    this.#nextIndex = start + 1;
     const order = [...this.#servers.slice(start), ...this.#servers.slice(0, start)];
     return [
       ...order.filter((server) => !this.#isResting(server)),

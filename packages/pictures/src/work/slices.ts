@@ -21,7 +21,7 @@ export function createPacer(signal?: AbortSignal): () => Promise<void> | undefin
   return () => {
     signal?.throwIfAborted();
     if (performance.now() - noteSlice() < SLICE_MS) return undefined;
-    return takeTurn().then(() => {
+    return yieldToEventLoop().then(() => {
       signal?.throwIfAborted();
     });
   };
@@ -77,7 +77,7 @@ export async function inRows(
   }
 }
 
-function takeTurn(): Promise<void> {
+function yieldToEventLoop(): Promise<void> {
   return new Promise((resolve) => {
     waiting.push(resolve);
     if (waiting.length === 1) setImmediate(resumeNext);

@@ -9,7 +9,7 @@ import {
   toEntry,
   type CachedJob,
 } from './cached-job.ts';
-import { Flights, LEASE_MS, type Flight } from './flights.ts';
+import { SingleFlight, LEASE_MS, type FlightRole } from './single-flight.ts';
 import { dropResultScript } from './lua/drop-result.ts';
 import { findResultScript } from './lua/find-result.ts';
 import { storeResultScript } from './lua/store-result.ts';
@@ -65,13 +65,13 @@ const ENTRY_BYTES = 512;
 export class ResultCache {
   readonly #options: ResultCacheOptions;
   readonly #names: RedisNames;
-  readonly #flights: Flights;
+  readonly #singleFlight: SingleFlight;
 
   constructor(options: ResultCacheOptions) {
     this.#options = options;
     this.#names = new RedisNames(options.prefix);
     const { redis, leaseMs = LEASE_MS } = options;
-    this.#flights = new Flights({ redis, leaseMs });
+    this.#singleFlight = new SingleFlight({ redis, leaseMs });
   }
 
   /** The result of an equal request, under the node ids of this one; it counts as used now. */
@@ -121,10 +121,10 @@ export class ResultCache {
    * Who does the work of this request, which `find` did not have. A follower too when a result was stored
    * since; its `wait` then ends at once.
    */
-  claim(key: CacheKey): Promise<Flight> {
+  claim(key: CacheKey): Promise<FlightRole> {
     const hash = hashCacheKey(key);
     const { resultCache, flight } = this.#names;
-    return this.#flights.claim({ entry: resultCache(hash), flight: flight(hash) });
+    return this.#singleFlight.claim({ entry: resultCache(hash), flight: flight(hash) });
   }
 
   /** For each file a text that tells it from a later one of its name; undefined when it is gone. */

@@ -1,6 +1,6 @@
 import { listOutputFiles, type NodeMeta, type OutputRef } from '@tiercel/contracts';
 import type { AttemptRequest, Backend } from '../backend.ts';
-import type { StoredResult, StoredResults, Turn } from '../router/stored-results.ts';
+import type { StoredResult, StoredResults, FlightOutcome } from '../router/stored-results.ts';
 import type { CacheKey } from './cache-key.ts';
 import type { CachedJob } from './cached-job.ts';
 import { isCacheable } from './is-cacheable.ts';
@@ -33,7 +33,11 @@ export class SharedResults implements StoredResults {
     return found === undefined ? undefined : toStored(found);
   }
 
-  async takeTurn(request: AttemptRequest, backend: Backend, signal: AbortSignal): Promise<Turn> {
+  async singleFlight(
+    request: AttemptRequest,
+    backend: Backend,
+    signal: AbortSignal,
+  ): Promise<FlightOutcome> {
     const key = await this.#keyOf(request, backend);
     if (key === undefined) return { kind: 'run', end: () => Promise.resolve() };
     const { cache } = this.#options;

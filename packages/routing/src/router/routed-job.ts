@@ -77,8 +77,10 @@ export class RoutedJob {
       return begun === 'later' ? undefined : await this.#attempt(tier, begun, undefined);
     }
     const { signal } = this.#context;
-    const turn = await stored.takeTurn(this.#request, tier.backend, signal).catch(() => undefined);
-    if (turn?.kind === 'found') return this.#serveStored(tier, turn.stored);
+    const outcome = await stored
+      .singleFlight(this.#request, tier.backend, signal)
+      .catch(() => undefined);
+    if (outcome?.kind === 'found') return this.#serveStored(tier, outcome.stored);
     let served: RoutedResult | undefined;
     try {
       this.#throwIfStopped();
@@ -92,7 +94,7 @@ export class RoutedJob {
         served === undefined || !isMine
           ? undefined
           : { result: served.result, degraded: served.report.degraded };
-      await turn?.end(found).catch(() => undefined);
+      await outcome?.end(found).catch(() => undefined);
     }
   }
 

@@ -7,7 +7,7 @@ export interface StoredResult {
 }
 
 /** The first of several equal jobs runs, the others wait for its result. */
-export type Turn =
+export type FlightOutcome =
   | { readonly kind: 'found'; readonly stored: StoredResult }
   /** This job runs; `end` with its result, or with undefined when it has none. */
   | { readonly kind: 'run'; end(stored: StoredResult | undefined): Promise<void> };
@@ -20,5 +20,9 @@ export interface StoredResults {
    * Waits until no equal job runs on this backend.
    * @throws the signal's reason when it is aborted
    */
-  takeTurn(request: AttemptRequest, backend: Backend, signal: AbortSignal): Promise<Turn>;
+  singleFlight(
+    request: AttemptRequest,
+    backend: Backend,
+    signal: AbortSignal,
+  ): Promise<FlightOutcome>;
 }

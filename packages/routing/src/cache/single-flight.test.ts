@@ -4,7 +4,7 @@ import { connectRedis, createLogger, type Redis } from '@tiercel/runtime';
 import { startTestRedis, stopEverything, type TestRedis, until } from '@tiercel/testkit';
 import { hashCacheKey } from './cache-key.ts';
 import type { CachedJob } from './cached-job.ts';
-import type { Flight } from './flights.ts';
+import type { FlightRole } from './single-flight.ts';
 import { ResultCache } from './result-cache.ts';
 import { jobOf, keyOf, LIMITS } from './test-cache.ts';
 
@@ -51,12 +51,12 @@ function startWorker(options: { leaseMs?: number } = {}) {
   };
 }
 
-function expectLeader(flight: Flight): Extract<Flight, { kind: 'leader' }> {
+function expectLeader(flight: FlightRole): Extract<FlightRole, { kind: 'leader' }> {
   if (flight.kind !== 'leader') throw new Error('not the leader');
   return flight;
 }
 
-function expectFollower(flight: Flight): Extract<Flight, { kind: 'follower' }> {
+function expectFollower(flight: FlightRole): Extract<FlightRole, { kind: 'follower' }> {
   if (flight.kind !== 'follower') throw new Error('not a follower');
   return flight;
 }

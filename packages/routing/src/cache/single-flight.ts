@@ -11,7 +11,7 @@ export const LEASE_MS = 15_000;
 const POLL_MS = 100;
 
 /** The part of one job among equal ones that run at the same time. */
-export type Flight =
+export type FlightRole =
   | {
       /** This job does the work. */
       readonly kind: 'leader';
@@ -43,7 +43,7 @@ export interface FlightKeys {
  * token, set if absent, renewed while it works, gone by itself when it does not. Redis's own clock
  * ends it, so workers' clocks do not matter.
  */
-export class Flights {
+export class SingleFlight {
   readonly #redis: Redis;
   readonly #leaseMs: number;
 
@@ -52,7 +52,7 @@ export class Flights {
     this.#leaseMs = options.leaseMs;
   }
 
-  async claim({ entry, flight }: FlightKeys): Promise<Flight> {
+  async claim({ entry, flight }: FlightKeys): Promise<FlightRole> {
     const token = randomUUID();
     const lease_ms = this.#leaseMs;
     const leader = await claimFlightScript.run(this.#redis, { entry, flight, token, lease_ms });
@@ -63,7 +63,7 @@ export class Flights {
     };
   }
 
-  #lead(flight: string, token: string): Flight {
+  #lead(flight: string, token: string): FlightRole {
     const renewal = startInterval(() => {
       renewFlightScript.run(this.#redis, { flight, token, lease_ms: this.#leaseMs }).then(
         (kept) => {
