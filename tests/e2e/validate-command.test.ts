@@ -48,7 +48,7 @@ function writePrompt(name: string, inputs: object): string {
   return write(name, JSON.stringify({ 1: { class_type: 'Load', inputs } }));
 }
 
-interface Verdict {
+interface ValidationLine {
   readonly file: string;
   readonly ok: boolean;
   readonly error: { readonly type: string; readonly message: string } | null;
@@ -58,13 +58,17 @@ interface Verdict {
 function run(
   args: readonly string[],
   input?: string,
-): { code: number | null; lines: Verdict[]; said: string } {
+): { code: number | null; lines: ValidationLine[]; said: string } {
   const { status, stdout, stderr } = spawnSync('npm', ['run', '-s', 'validate', '--', ...args], {
     encoding: 'utf8',
     ...(input === undefined ? {} : { input }),
   });
   const lines = stdout.split('\n').filter((line) => line !== '');
-  return { code: status, lines: lines.map((line) => JSON.parse(line) as Verdict), said: stderr };
+  return {
+    code: status,
+    lines: lines.map((line) => JSON.parse(line) as ValidationLine),
+    said: stderr,
+  };
 }
 
 const validate = (...files: readonly string[]) =>

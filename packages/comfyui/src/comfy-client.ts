@@ -154,9 +154,9 @@ export function createComfyClient(options: ComfyClientOptions) {
         call,
       );
       const body = readJsonAnswer(server.host, route, answer);
-      const verdict = answer.status === 400 ? readRejection(body) : readAccepted(body);
-      if (verdict === undefined) throw unexpected(route, answer.status);
-      return verdict;
+      const reply = answer.status === 400 ? readRejection(body) : readAccepted(body);
+      if (reply === undefined) throw unexpected(route, answer.status);
+      return reply;
     },
 
     /** GET /queue: ids only. */

@@ -48,7 +48,8 @@ async function begin(board: TierBoard, concurrency = 1) {
   if (typeof begun === 'string') throw new Error(`the place was taken, and then answered ${begun}`);
   return {
     lease,
-    end: (verdict: Parameters<typeof begun.end>[0]) => unlucky(lease, () => begun.end(verdict)),
+    end: (breakerSignal: Parameters<typeof begun.end>[0]) =>
+      unlucky(lease, () => begun.end(breakerSignal)),
   };
 }
 

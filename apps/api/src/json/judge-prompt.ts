@@ -39,13 +39,13 @@ export async function judgePrompt(given: Given, deps: JudgeDeps): Promise<Judged
   return (await judge(given, deps)).judged;
 }
 
-interface Verdict {
+interface JudgedPrompt {
   readonly judged: Judged;
   readonly prompt: JsonValue;
   readonly objectInfo: ObjectInfo;
 }
 
-async function judge(given: Given, { classes, fileExists }: JudgeDeps): Promise<Verdict> {
+async function judge(given: Given, { classes, fileExists }: JudgeDeps): Promise<JudgedPrompt> {
   const { text, targets } = given;
   const { objectInfo, nodeReplacements } = classes();
   const replaced = replaceNodes(given.prompt, text, { objectInfo, replacements: nodeReplacements });
@@ -59,7 +59,7 @@ async function judge(given: Given, { classes, fileExists }: JudgeDeps): Promise<
 }
 
 /** Classes that nobody has, or whose nodes are refused: one more look may tell otherwise. */
-function listDoubtful({ judged, prompt, objectInfo }: Verdict): string[] {
+function listDoubtful({ judged, prompt, objectInfo }: JudgedPrompt): string[] {
   const { validated } = judged;
   const nodeErrors = validated.ok ? validated.nodeErrors : validated.rejection.node_errors;
   const refused = Object.values(nodeErrors).map((node) => node.class_type);

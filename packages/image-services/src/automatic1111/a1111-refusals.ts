@@ -3,7 +3,7 @@ import {
   classifyRefusal,
   type Refusal,
   type VendorWords,
-  type Verdict,
+  type ClassifiedRefusal,
 } from '../service/refusal.ts';
 
 /** Before PyTorch 1.13 running out of memory was a RuntimeError, told apart by its text alone. */
@@ -24,7 +24,7 @@ const WORDS: VendorWords = {
  * Reads `{error, detail, body, errors}`, which the server answers to exceptions (`error` is the name of the Python
  * exception, `errors` its text), and FastAPI's `{detail}`. Source: modules/api/api.py.
  */
-export function classifyA1111(refusal: Refusal): Verdict | undefined {
+export function classifyA1111(refusal: Refusal): ClassifiedRefusal | undefined {
   const { json, status } = refusal;
   const { error, errors, detail } = json !== undefined && isJsonObject(json) ? json : {};
   const isOutOfMemory =

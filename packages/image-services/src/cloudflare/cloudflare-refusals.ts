@@ -3,7 +3,7 @@ import {
   classifyRefusal,
   type Refusal,
   type VendorWords,
-  type Verdict,
+  type ClassifiedRefusal,
 } from '../service/refusal.ts';
 
 /**
@@ -62,10 +62,10 @@ const WORDS: VendorWords = {
 };
 
 /** `{success: false, errors: [{code, message}]}`, whatever its status. */
-export function classifyCloudflare(refusal: Refusal): Verdict | undefined {
-  const verdict = classifyRefusal(refusal, WORDS);
-  if (verdict?.class !== 'quota' || !DAILY_QUOTA.has(verdict.code)) return verdict;
-  return { ...verdict, retryAtMs: nextUtcMidnightMs(Date.now()) };
+export function classifyCloudflare(refusal: Refusal): ClassifiedRefusal | undefined {
+  const classified = classifyRefusal(refusal, WORDS);
+  if (classified?.class !== 'quota' || !DAILY_QUOTA.has(classified.code)) return classified;
+  return { ...classified, retryAtMs: nextUtcMidnightMs(Date.now()) };
 }
 
 /** When the free allocation of a day begins anew. */

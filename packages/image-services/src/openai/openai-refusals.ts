@@ -3,7 +3,7 @@ import {
   classifyRefusal,
   type Refusal,
   type VendorWords,
-  type Verdict,
+  type ClassifiedRefusal,
 } from '../service/refusal.ts';
 
 /**
@@ -48,6 +48,6 @@ const WORDS: VendorWords = {
   callersFields: new Set(['prompt', 'image', 'mask']),
 };
 
-export function classifyOpenAi(refusal: Refusal): Verdict | undefined {
+export function classifyOpenAi(refusal: Refusal): ClassifiedRefusal | undefined {
   return classifyRefusal(refusal, WORDS);
 }

@@ -3,7 +3,7 @@ import {
   classifyRefusal,
   type Refusal,
   type VendorWords,
-  type Verdict,
+  type ClassifiedRefusal,
 } from '../service/refusal.ts';
 
 /** Codes of `{status, success: false, error: {code, message}}` that say more than the status. */
@@ -30,12 +30,13 @@ const SAFETY_TEXT =
 /** Of its one request at a time for callers without a key: asked for as a payment, over when that request is. */
 const QUEUE_TEXT = /\bqueue (?:is )?full\b/i;
 
-export function classifyPollinations(refusal: Refusal): Verdict | undefined {
+export function classifyPollinations(refusal: Refusal): ClassifiedRefusal | undefined {
   // The prompt is in the URL: with another API it may well fit.
   if (refusal.status === 414) return { class: 'unsupported' };
-  const verdict = classifyRefusal(refusal, WORDS);
-  const says = verdict?.says ?? '';
-  if (verdict?.class === 'quota' && QUEUE_TEXT.test(says)) return { ...verdict, class: 'rate' };
-  const isUnnamed = verdict?.class === 'config' || verdict?.class === 'server';
-  return isUnnamed && SAFETY_TEXT.test(says) ? { ...verdict, class: 'safety' } : verdict;
+  const classified = classifyRefusal(refusal, WORDS);
+  const says = classified?.says ?? '';
+  if (classified?.class === 'quota' && QUEUE_TEXT.test(says))
+    return { ...classified, class: 'rate' };
+  const isUnnamed = classified?.class === 'config' || classified?.class === 'server';
+  return isUnnamed && SAFETY_TEXT.test(says) ? { ...classified, class: 'safety' } : classified;
 }

@@ -18,7 +18,7 @@ export interface Refusal {
 }
 
 /** What a refusal stands for. */
-export interface Verdict {
+export interface ClassifiedRefusal {
   readonly class: AttemptClass;
   /** When the vendor's own rules say that it can be asked again; else Retry-After counts. */
   readonly retryAtMs?: number | undefined;
@@ -33,7 +33,7 @@ export interface Verdict {
 }
 
 /** Reads a vendor's refusals; undefined where its status alone tells. */
-export type Classifier = (refusal: Refusal) => Verdict | undefined;
+export type Classifier = (refusal: Refusal) => ClassifiedRefusal | undefined;
 
 /** What a vendor's refusals are read by. */
 export interface VendorWords {
@@ -69,7 +69,10 @@ const SAYINGS: Readonly<Record<AttemptClass, string>> = {
  * any other by its status (docs/fallback.md, "Who is to blame").
  * @returns undefined for an answer of 200 that says nothing definite
  */
-export function classifyRefusal(refusal: Refusal, words: VendorWords): Verdict | undefined {
+export function classifyRefusal(
+  refusal: Refusal,
+  words: VendorWords,
+): ClassifiedRefusal | undefined {
   const body = readErrorBody(refusal.json);
   const code = body?.codes.find((candidate) => Object.hasOwn(words.codes, candidate));
   const facts = {
@@ -100,15 +103,17 @@ export function toAttemptError(
   refusal: Refusal,
   { classify, secret }: { classify?: Classifier | undefined; secret?: string | undefined } = {},
 ): AttemptError {
-  const verdict: Verdict = classify?.(refusal) ?? { class: classifyStatus(refusal.status, 'us') };
-  const isTold = verdict.class === 'caller' || verdict.class === 'safety';
-  const said = isTold ? quote(verdict.says, secret) : '';
-  const code = verdict.class === 'config' ? nameCode(verdict.code, secret) : '';
-  const message = `${vendor} ${SAYINGS[verdict.class]} (${refusal.status}${code})${said}`;
-  return new AttemptError(verdict.class, message, {
-    retryAtMs: isTold ? undefined : findRetryTime(verdict, refusal),
-    isOutOfMemory: verdict.isOutOfMemory === true,
-    refusedFields: verdict.fields,
+  const classified: ClassifiedRefusal = classify?.(refusal) ?? {
+    class: classifyStatus(refusal.status, 'us'),
+  };
+  const isTold = classified.class === 'caller' || classified.class === 'safety';
+  const said = isTold ? quote(classified.says, secret) : '';
+  const code = classified.class === 'config' ? nameCode(classified.code, secret) : '';
+  const message = `${vendor} ${SAYINGS[classified.class]} (${refusal.status}${code})${said}`;
+  return new AttemptError(classified.class, message, {
+    retryAtMs: isTold ? undefined : findRetryTime(classified, refusal),
+    isOutOfMemory: classified.isOutOfMemory === true,
+    refusedFields: classified.fields,
   });
 }
 
@@ -121,9 +126,9 @@ export function findRefusalInside(
   json: JsonValue | undefined,
   options: { classify: Classifier; secret?: string | undefined },
 ): AttemptError | undefined {
-  const verdict = options.classify({ status: 200, json });
-  if (verdict === undefined) return undefined;
-  return toAttemptError(vendor, { status: 200, json }, { ...options, classify: () => verdict });
+  const classified = options.classify({ status: 200, json });
+  if (classified === undefined) return undefined;
+  return toAttemptError(vendor, { status: 200, json }, { ...options, classify: () => classified });
 }
 
 /** What of the refusal helps whoever set the tier up, and cannot be a secret. */
@@ -133,11 +138,11 @@ function nameCode(code: string | undefined, secret: string | undefined): string 
 }
 
 function findRetryTime(
-  verdict: Verdict,
+  classified: ClassifiedRefusal,
   { retryAfterMs, rateResetMs }: Refusal,
 ): number | undefined {
-  if (verdict.retryAtMs !== undefined) return verdict.retryAtMs;
-  const afterMs = retryAfterMs ?? (verdict.class === 'rate' ? rateResetMs : undefined);
+  if (classified.retryAtMs !== undefined) return classified.retryAtMs;
+  const afterMs = retryAfterMs ?? (classified.class === 'rate' ? rateResetMs : undefined);
   return afterMs === undefined ? undefined : Date.now() + afterMs;
 }
 

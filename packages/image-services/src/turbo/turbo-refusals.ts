@@ -3,7 +3,7 @@ import {
   classifyRefusal,
   type Refusal,
   type VendorWords,
-  type Verdict,
+  type ClassifiedRefusal,
 } from '../service/refusal.ts';
 
 /** Running out of memory has no code here: the text is all there is. */
@@ -18,7 +18,7 @@ const WORDS: VendorWords = {
 };
 
 /** FastAPI's `{detail}`. */
-export function classifyTurbo(refusal: Refusal): Verdict | undefined {
+export function classifyTurbo(refusal: Refusal): ClassifiedRefusal | undefined {
   const { json, status } = refusal;
   const detail = json !== undefined && isJsonObject(json) ? json.detail : undefined;
   if (status >= 500 && typeof detail === 'string' && OUT_OF_MEMORY_TEXT.test(detail)) {

@@ -42,9 +42,9 @@ export async function runNode(node: RunnableNode, run: NodeRun): Promise<CachedR
   const work = async () => {
     inputs = gatherInputs(node, request, state);
     if (isLazy(node)) askNeeds(node, inputs); // one that cannot say what it needs has failed
-    const verdict = await node.definition.validate?.(inputs);
-    if (verdict !== undefined && verdict !== true) {
-      throw new NodeError(`Custom validation failed: ${verdict}`, { exceptionType: 'ValueError' });
+    const validity = await node.definition.validate?.(inputs);
+    if (validity !== undefined && validity !== true) {
+      throw new NodeError(`Custom validation failed: ${validity}`, { exceptionType: 'ValueError' });
     }
     return checkResult(await node.definition.run(inputs, call.context), node);
   };

@@ -4,7 +4,7 @@ import { type Clock, type SecretMask, startTimer } from '@tiercel/runtime';
 import type { AttemptRequest, AttemptResult, Backend, TierAttemptContext } from '../backend.ts';
 import { AttemptError, AttemptStopped, JobError, mayTryNextTier, Stopped } from '../failures.ts';
 import { runRedacted } from './redacted-run.ts';
-import { judgeFailure, type Verdict } from './verdict.ts';
+import { toBreakerSignal, type BreakerSignal } from './breaker-signal.ts';
 import type { BegunAttempt } from './tier-board.ts';
 
 /** A configured tier: its backend and the rules it is used by. */
@@ -98,7 +98,9 @@ export class Attempt {
       context.signal.removeEventListener('abort', stop);
     }
     const ms = this.#clock.now() - started;
-    const noted = begun?.end(this.#judge(outcome, ms, context.signal)).catch(() => undefined);
+    const noted = begun
+      ?.end(this.#toBreakerSignal(outcome, ms, context.signal))
+      .catch(() => undefined);
     // What a failure taught is on the board before the next tier is chosen. Nobody waits for a success: the
     // commands of a connection keep their order, so it is there before the job's end is.
     if (outcome.kind !== 'done') await noted;
@@ -106,13 +108,13 @@ export class Attempt {
     return { tier: this.tier, outcome, report: { ...base, ...describe(outcome), ms } };
   }
 
-  #judge(outcome: Outcome, ms: number, jobSignal: AbortSignal): Verdict {
+  #toBreakerSignal(outcome: Outcome, ms: number, jobSignal: AbortSignal): BreakerSignal {
     if (outcome.kind === 'done') return { kind: 'good', ms };
     if (outcome.kind === 'lost') return { kind: 'neutral' };
     const { error } = outcome;
     // The server that failed rests; the tier goes on with the others.
     if (this.tier.backend.hasOtherServer?.() === true) return { kind: 'neutral' };
-    if (error instanceof AttemptError) return judgeFailure(error, this.#clock.now());
+    if (error instanceof AttemptError) return toBreakerSignal(error, this.#clock.now());
     const { reason } = jobSignal as { reason: unknown };
     if (reason instanceof Stopped && reason.reason === 'timeout') {
       return { kind: 'count', reason: 'timeout: the job ran out of time on it' };

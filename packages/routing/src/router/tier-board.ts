@@ -4,7 +4,7 @@ import { keepLease, LEASE_MS } from '../lease.ts';
 import { beginAttemptScript, ENTER_ANYHOW, NO_LIMIT } from './lua/begin-attempt.ts';
 import { endAttemptScript } from './lua/end-attempt.ts';
 import { readTiersScript, type TierRow } from './lua/read-tiers.ts';
-import type { BreakerPolicy, Verdict } from './verdict.ts';
+import type { BreakerPolicy, BreakerSignal } from './breaker-signal.ts';
 
 /** A tier as the board knows it. */
 export interface TierState {
@@ -20,7 +20,7 @@ export interface TierState {
 
 /** A begun attempt: it holds a place, and perhaps the breaker's probe, until it ends. */
 export interface BegunAttempt {
-  end(verdict: Verdict): Promise<void>;
+  end(breakerSignal: BreakerSignal): Promise<void>;
 }
 
 /** Successful attempts whose durations are kept. */
@@ -103,12 +103,13 @@ export class TierBoard {
     if (answer === 'open' || answer === 'full') return answer;
     const stop = keepLease(this.#redis, this.#names.tierRunning(tier), lease);
     return {
-      end: async (verdict) => {
+      end: async (breakerSignal) => {
         stop();
-        const isNews = answer === 'probe' || verdict.kind === 'count' || verdict.kind === 'open';
+        const isNews =
+          answer === 'probe' || breakerSignal.kind === 'count' || breakerSignal.kind === 'open';
         // Commands keep their order: who reads from now on reads what this leaves behind.
         if (isNews) this.forget();
-        await this.#end(tier, lease, verdict);
+        await this.#end(tier, lease, breakerSignal);
         // A reading that was under way is of before.
         if (isNews) this.forget();
       },
@@ -120,14 +121,15 @@ export class TierBoard {
     await this.#redis.zrem(this.#names.tierWaiting(tier), lease);
   }
 
-  async #end(tier: string, lease: string, verdict: Verdict): Promise<void> {
+  async #end(tier: string, lease: string, breakerSignal: BreakerSignal): Promise<void> {
     const { failures, openMs, maxOpenMs } = this.#breaker;
     await endAttemptScript.run(this.#redis, {
       prefix: this.#names.prefix,
-      ...{ tier, lease, verdict: verdict.kind },
-      took_ms: verdict.kind === 'good' ? verdict.ms : '',
-      open_ms: verdict.kind === 'open' ? Math.max(0, verdict.untilMs - this.#clock.now()) : '',
-      reason: 'reason' in verdict ? verdict.reason : '',
+      ...{ tier, lease, verdict: breakerSignal.kind },
+      took_ms: breakerSignal.kind === 'good' ? breakerSignal.ms : '',
+      open_ms:
+        breakerSignal.kind === 'open' ? Math.max(0, breakerSignal.untilMs - this.#clock.now()) : '',
+      reason: 'reason' in breakerSignal ? breakerSignal.reason : '',
       ...{ failures, first_pause_ms: openMs, longest_pause_ms: maxOpenMs },
       ...{ samples: SAMPLES, idle_ms: IDLE_MS },
     });

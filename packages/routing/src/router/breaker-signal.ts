@@ -10,7 +10,7 @@ export interface BreakerPolicy {
 }
 
 /** What the end of an attempt says about its tier. */
-export type Verdict =
+export type BreakerSignal =
   | { readonly kind: 'good'; readonly ms: number }
   /** Nothing: the caller's fault, or the attempt was stopped from outside. */
   | { readonly kind: 'neutral' }
@@ -21,7 +21,7 @@ export type Verdict =
 const LONGEST_OPEN_MS = 25 * 3_600_000;
 
 /** The breaker column of the error classes (docs/fallback.md). */
-export function judgeFailure(error: AttemptError, nowMs: number): Verdict {
+export function toBreakerSignal(error: AttemptError, nowMs: number): BreakerSignal {
   const reason = `${error.class}: ${error.message}`;
   if (!mayTryNextTier(error.class) || error.class === 'unsupported') return { kind: 'neutral' };
   const pauseMs = PAUSES_MS[error.class];
