@@ -9,7 +9,7 @@ import {
   type AttemptRequest,
   type Backend,
   type RoutedResult,
-  TierBoard,
+  TierStateStore,
   TierRouter,
 } from '@tiercel/routing';
 import { connectRedis, createLogger, type Redis, systemClock } from '@tiercel/runtime';
@@ -54,12 +54,12 @@ async function openFailing(name: string): Promise<Backend> {
 function openRouter(backends: readonly Backend[], concurrency?: number) {
   const breaker = { failures: 1, openMs: LONG_MS, maxOpenMs: LONG_MS };
   const names = new RedisNames(`t${randomUUID()}`);
-  const board = new TierBoard({ redis, names, clock: systemClock, breaker });
+  const tierStates = new TierStateStore({ redis, names, clock: systemClock, breaker });
   const router = new TierRouter({
     tiers: backends.map((backend) => ({
       ...{ backend, quality: undefined, concurrency, hedge: false },
     })),
-    ...{ board, clock: systemClock, log, stored: undefined },
+    ...{ tierStates, clock: systemClock, log, stored: undefined },
     options: { policy: 'any', patienceMs: 0 },
     observer: { attempted: () => undefined, served: () => undefined },
   });
@@ -68,7 +68,7 @@ function openRouter(backends: readonly Backend[], concurrency?: number) {
       ...{ signal: new AbortController().signal, listener: new RecordingListener() },
       ...{ remember: () => Promise.resolve(), recorded: Promise.resolve() },
     });
-  return { board, run };
+  return { board: tierStates, run };
 }
 
 /** A job, and how often somebody has looked at its graph. */
@@ -122,8 +122,8 @@ describe('the graph of a job', () => {
         return backend.supports(request);
       },
     };
-    const { board, run } = openRouter([counted], 1);
-    const begun = await board.begin('full', 'another job', 1, new AbortController().signal);
+    const { board: tierStates, run } = openRouter([counted], 1);
+    const begun = await tierStates.begin('full', 'another job', 1, new AbortController().signal);
     const { request, reads } = createWatchedJob();
     const ended = expect(run(request)).rejects.toThrow();
     await until(() => asked > 1);

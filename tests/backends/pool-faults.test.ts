@@ -11,7 +11,7 @@ import {
   type AttemptResult,
   type Backend,
   type RoutedResult,
-  TierBoard,
+  TierStateStore,
   TierRouter,
 } from '@tiercel/routing';
 import { connectRedis, createLogger, type Redis, systemClock } from '@tiercel/runtime';
@@ -137,12 +137,12 @@ function openRouter({ backend }: Pool) {
   };
   const breaker = { failures: 1, openMs: LONG_MS, maxOpenMs: LONG_MS };
   const names = new RedisNames(`t${randomUUID()}`);
-  const board = new TierBoard({ redis, names, clock: systemClock, breaker });
+  const tierStates = new TierStateStore({ redis, names, clock: systemClock, breaker });
   const router = new TierRouter({
     tiers: [backend, spare].map((one) => ({
       ...{ backend: one, quality: undefined, concurrency: undefined, hedge: false },
     })),
-    ...{ board, clock: systemClock, log, stored: undefined },
+    ...{ tierStates, clock: systemClock, log, stored: undefined },
     options: { policy: 'any', patienceMs: 0 },
     observer: { attempted: () => undefined, served: () => undefined },
   });
@@ -160,8 +160,8 @@ function openRouter({ backend }: Pool) {
         },
       }),
     openUntilMs: async (): Promise<number> => {
-      board.forget();
-      return (await board.read(['pool'])).get('pool')?.openUntilMs ?? 0;
+      tierStates.forget();
+      return (await tierStates.read(['pool'])).get('pool')?.openUntilMs ?? 0;
     },
   };
 }

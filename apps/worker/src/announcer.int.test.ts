@@ -25,7 +25,7 @@ async function open() {
   const board = new AnnouncementBoard(jobs.redis, jobs.names);
   const state = { offer: EMPTY, problem: undefined as Error | undefined, running: 0 };
   const announcer = new Announcer({
-    ...{ board, workerId: workerId('w1'), concurrency: 3, clock: systemClock, log },
+    ...{ tierStates: board, workerId: workerId('w1'), concurrency: 3, clock: systemClock, log },
     offer: () => (state.problem ? Promise.reject(state.problem) : Promise.resolve(state.offer)),
     running: () => state.running,
   });

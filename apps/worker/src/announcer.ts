@@ -33,7 +33,7 @@ export class Announcer {
   #lastTold = '';
 
   constructor(dependencies: {
-    board: AnnouncementBoard;
+    tierStates: AnnouncementBoard;
     workerId: WorkerId;
     concurrency: number;
     offer: () => Promise<Offer>;
@@ -41,7 +41,7 @@ export class Announcer {
     clock: Clock;
     log: Logger;
   }) {
-    this.#board = dependencies.board;
+    this.#board = dependencies.tierStates;
     this.#workerId = dependencies.workerId;
     this.#concurrency = dependencies.concurrency;
     this.#offer = dependencies.offer;

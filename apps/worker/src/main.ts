@@ -10,7 +10,7 @@ import {
   Producer,
   Sweeper,
 } from '@tiercel/queue';
-import { TierBoard, TierRouter } from '@tiercel/routing';
+import { TierStateStore, TierRouter } from '@tiercel/routing';
 import {
   blockedMs,
   createSecretMask,
@@ -65,7 +65,7 @@ async function main(): Promise<void> {
   const publisher = new EventPublisher(redis, names, config.queue, clock);
   const running = new RunningJobs();
   const { fallback } = config;
-  const board = new TierBoard({
+  const tierStates = new TierStateStore({
     ...{ redis, names, clock },
     breaker: {
       failures: fallback.breakerFailures,
@@ -73,7 +73,7 @@ async function main(): Promise<void> {
       maxOpenMs: fallback.breakerMaxOpenMs,
     },
   });
-  const counters = new TierCounters(backends.tiers, board, clock);
+  const counters = new TierCounters(backends.tiers, tierStates, clock);
   const metrics = createWorkerMetrics({
     runningJobs: () => running.count,
     redisTrouble: () => redisWatch.check(),
@@ -83,7 +83,7 @@ async function main(): Promise<void> {
   });
   const router = new TierRouter({
     tiers: backends.tiers,
-    board,
+    tierStates,
     clock,
     options: { policy: fallback.policy, patienceMs: fallback.patienceMs },
     observer: counters,
@@ -145,7 +145,7 @@ async function main(): Promise<void> {
 
   const readOffer = createOfferReader(backends, secretKey);
   const announcer = new Announcer({
-    board: new AnnouncementBoard(redis, names),
+    tierStates: new AnnouncementBoard(redis, names),
     workerId: id,
     concurrency: config.workerConcurrency,
     offer: async () => readOffer(await counters.read()),

@@ -4,19 +4,19 @@ import {
   createTierCounts,
   type TierCounts,
 } from '@tiercel/contracts';
-import type { RouterObserver, Tier, TierBoard } from '@tiercel/routing';
+import type { RouterObserver, Tier, TierStateStore } from '@tiercel/routing';
 import type { Clock, TierReading } from '@tiercel/runtime';
 
 /** Counts what the router does, by tier. */
 export class TierCounters implements RouterObserver {
   readonly #tiers: readonly Tier[];
-  readonly #board: TierBoard;
+  readonly #tierStates: TierStateStore;
   readonly #clock: Clock;
   readonly #counts = new Map<string, TierCounts>();
 
-  constructor(tiers: readonly Tier[], board: TierBoard, clock: Clock) {
+  constructor(tiers: readonly Tier[], tierStates: TierStateStore, clock: Clock) {
     this.#tiers = tiers;
-    this.#board = board;
+    this.#tierStates = tierStates;
     this.#clock = clock;
   }
 
@@ -34,7 +34,7 @@ export class TierCounters implements RouterObserver {
   /** Every tier as it is now. */
   async read(): Promise<TierReading[]> {
     const shared = this.#tiers.filter(({ backend }) => backend.isLocal !== true);
-    const states = await this.#board.read(shared.map(({ backend }) => backend.name));
+    const states = await this.#tierStates.read(shared.map(({ backend }) => backend.name));
     const now = this.#clock.now();
     return this.#tiers.map(({ backend: { name } }) => {
       const openUntilMs = states.get(name)?.openUntilMs ?? 0;

@@ -11,7 +11,7 @@ import {
 } from '@tiercel/queue';
 import {
   AttemptStopped,
-  TierBoard,
+  TierStateStore,
   TierRouter,
   type AttemptRequest,
   type AttemptResult,
@@ -200,7 +200,7 @@ async function openJobs(
       publisher: new EventPublisher(ownRedis, names, limits, systemClock),
       router: new TierRouter({
         tiers: [{ backend, quality: undefined, concurrency: undefined, hedge: false }],
-        board: new TierBoard({
+        tierStates: new TierStateStore({
           ...{ redis: ownRedis, names, clock: systemClock },
           breaker: { failures: 3, openMs: 1_000, maxOpenMs: 1_000 },
         }),

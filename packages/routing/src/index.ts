@@ -31,5 +31,5 @@ export type { Tier } from './router/attempt.ts';
 export type { RouterObserver } from './router/observer.ts';
 export type { RoutedResult } from './router/router-parts.ts';
 export { describeAttempt, RoutingFailed } from './router/routing-failed.ts';
-export { TierBoard } from './router/tier-board.ts';
+export { TierStateStore } from './router/tier-state-store.ts';
 export { TierRouter } from './router/tier-router.ts';

@@ -5,7 +5,7 @@ import { connectRedis, createLogger, type Redis, systemClock } from '@tiercel/ru
 import { type RedisProxy, startRedisProxy, startTestRedis, stopEverything } from '@tiercel/testkit';
 import { ResultCache } from './cache/result-cache.ts';
 import { jobOf, keyOf, LIMITS } from './cache/test-cache.ts';
-import { TierBoard } from './router/tier-board.ts';
+import { TierStateStore } from './router/tier-state-store.ts';
 
 /**
  * A connection that breaks before a reply arrives sends its command again. Places, verdicts and leases that all
@@ -31,8 +31,9 @@ afterAll(async () => {
 });
 
 const { signal } = new AbortController();
-const createBoard = (breaker = { failures: 2, openMs: 60_000, maxOpenMs: 60_000 }): TierBoard =>
-  new TierBoard({ redis, names, clock: systemClock, breaker });
+const createStore = (
+  breaker = { failures: 2, openMs: 60_000, maxOpenMs: 60_000 },
+): TierStateStore => new TierStateStore({ redis, names, clock: systemClock, breaker });
 
 /** Does something while the reply to its command, which names `text`, is lost. */
 async function unlucky<T>(text: string, act: () => Promise<T>): Promise<T> {
@@ -42,9 +43,9 @@ async function unlucky<T>(text: string, act: () => Promise<T>): Promise<T> {
   return result;
 }
 
-async function begin(board: TierBoard, concurrency = 1) {
+async function begin(tierStates: TierStateStore, concurrency = 1) {
   const lease = randomUUID();
-  const begun = await unlucky(lease, () => board.begin('t', lease, concurrency, signal));
+  const begun = await unlucky(lease, () => tierStates.begin('t', lease, concurrency, signal));
   if (typeof begun === 'string') throw new Error(`the place was taken, and then answered ${begun}`);
   return {
     lease,
@@ -55,35 +56,38 @@ async function begin(board: TierBoard, concurrency = 1) {
 
 describe('a reply of the tier board that is lost', () => {
   test('costs no place: the last one of a tier is had, and given back', async () => {
-    const board = createBoard();
-    const first = await begin(board);
-    expect(await board.begin('t', randomUUID(), 1, signal)).toBe('full');
+    const tierStates = createStore();
+    const first = await begin(tierStates);
+    expect(await tierStates.begin('t', randomUUID(), 1, signal)).toBe('full');
     await first.end({ kind: 'good', ms: 7 });
-    board.forget();
-    expect((await board.read(['t'])).get('t')).toMatchObject({ running: 0, recentMs: [7] });
-    await (await begin(board)).end({ kind: 'neutral' });
+    tierStates.forget();
+    expect((await tierStates.read(['t'])).get('t')).toMatchObject({ running: 0, recentMs: [7] });
+    await (await begin(tierStates)).end({ kind: 'neutral' });
   });
 
   test('counts a failure once', async () => {
-    const board = createBoard();
-    await (await begin(board)).end({ kind: 'count', reason: 'down' });
-    board.forget();
-    expect((await board.read(['t'])).get('t')).toMatchObject({ openUntilMs: 0 });
-    await (await begin(board)).end({ kind: 'count', reason: 'down' });
-    const state = (await board.read(['t'])).get('t');
+    const tierStates = createStore();
+    await (await begin(tierStates)).end({ kind: 'count', reason: 'down' });
+    tierStates.forget();
+    expect((await tierStates.read(['t'])).get('t')).toMatchObject({ openUntilMs: 0 });
+    await (await begin(tierStates)).end({ kind: 'count', reason: 'down' });
+    const state = (await tierStates.read(['t'])).get('t');
     expect(state).toMatchObject({ reason: 'down' });
     expect(state!.openUntilMs).toBeGreaterThan(Date.now() + 30_000);
   });
 
   test('leaves the probe of a breaker with the one that got it', async () => {
-    const board = createBoard({ failures: 1, openMs: 1, maxOpenMs: 1 });
-    await (await begin(board)).end({ kind: 'count', reason: 'down' });
+    const tierStates = createStore({ failures: 1, openMs: 1, maxOpenMs: 1 });
+    await (await begin(tierStates)).end({ kind: 'count', reason: 'down' });
     await new Promise((done) => setTimeout(done, 5));
-    const probe = await begin(board);
-    expect(await board.begin('t', randomUUID(), 9, signal)).toBe('open');
+    const probe = await begin(tierStates);
+    expect(await tierStates.begin('t', randomUUID(), 9, signal)).toBe('open');
     await probe.end({ kind: 'good', ms: 1 });
-    board.forget();
-    expect((await board.read(['t'])).get('t')).toMatchObject({ openUntilMs: 0, probing: false });
+    tierStates.forget();
+    expect((await tierStates.read(['t'])).get('t')).toMatchObject({
+      openUntilMs: 0,
+      probing: false,
+    });
   });
 });
 

@@ -5,7 +5,7 @@ import type { AttemptRequest, AttemptResult, Backend, TierAttemptContext } from 
 import { AttemptError, AttemptStopped, JobError, mayTryNextTier, Stopped } from '../failures.ts';
 import { runRedacted } from './redacted-run.ts';
 import { toBreakerSignal, type BreakerSignal } from './breaker-signal.ts';
-import type { BegunAttempt } from './tier-board.ts';
+import type { BegunAttempt } from './tier-state-store.ts';
 
 /** A configured tier: its backend and the rules it is used by. */
 export interface Tier {

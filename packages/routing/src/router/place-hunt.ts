@@ -1,20 +1,20 @@
 import { randomUUID } from 'node:crypto';
 import type { Tier } from './attempt.ts';
 import { pause } from './pause.ts';
-import type { BegunAttempt, TierBoard } from './tier-board.ts';
+import type { BegunAttempt, TierStateStore } from './tier-state-store.ts';
 
 /** How often a job asks for a place on a tier that is full. */
 const POLL_MS = 25;
 
 /** A job's way to a place on a tier; it waits at one tier at a time, where others count it. */
 export class PlaceHunt {
-  readonly #board: TierBoard;
+  readonly #tierStates: TierStateStore;
   readonly #signal: AbortSignal;
   readonly #lease = randomUUID();
   #waitingAt: string | undefined;
 
-  constructor(board: TierBoard, signal: AbortSignal) {
-    this.#board = board;
+  constructor(tierStates: TierStateStore, signal: AbortSignal) {
+    this.#tierStates = tierStates;
     this.#signal = signal;
   }
 
@@ -27,14 +27,19 @@ export class PlaceHunt {
     const { backend, concurrency } = tier;
     if (backend.isLocal === true) return undefined;
     if (!this.waitsAt(backend.name)) await this.giveUp();
-    const begun = await this.#board.begin(backend.name, this.#lease, concurrency, this.#signal);
+    const begun = await this.#tierStates.begin(
+      backend.name,
+      this.#lease,
+      concurrency,
+      this.#signal,
+    );
     if (begun === 'full') {
       this.#waitingAt = backend.name;
       await pause(POLL_MS, this.#signal);
       return 'later';
     }
     if (begun === 'open') {
-      this.#board.forget();
+      this.#tierStates.forget();
       return 'later';
     }
     this.#waitingAt = undefined;
@@ -44,7 +49,7 @@ export class PlaceHunt {
   /** A place whatever the limit: the tier has the job already. */
   async enterOver({ backend }: Tier): Promise<BegunAttempt | undefined | 'later'> {
     if (backend.isLocal === true) return undefined;
-    const begun = await this.#board.begin(backend.name, this.#lease, 'over', this.#signal);
+    const begun = await this.#tierStates.begin(backend.name, this.#lease, 'over', this.#signal);
     return typeof begun === 'object' ? begun : 'later';
   }
 
@@ -52,6 +57,6 @@ export class PlaceHunt {
   async giveUp(): Promise<void> {
     const tier = this.#waitingAt;
     this.#waitingAt = undefined;
-    if (tier !== undefined) await this.#board.leave(tier, this.#lease);
+    if (tier !== undefined) await this.#tierStates.leave(tier, this.#lease);
   }
 }

@@ -2,7 +2,7 @@ import type { AttemptRequest } from '../backend.ts';
 import type { TierFacts } from './choose-tiers.ts';
 import { p50 } from './latency.ts';
 import type { PlaceHunt } from './place-hunt.ts';
-import type { TierState } from './tier-board.ts';
+import type { TierState } from './tier-state-store.ts';
 import type { RouterParts } from './router-parts.ts';
 
 const IDLE: TierState = {
@@ -16,7 +16,7 @@ const IDLE: TierState = {
 
 /** What is known of every tier for one job, in the order of preference. */
 export async function readTierFacts(
-  { tiers, board }: Pick<RouterParts, 'tiers' | 'board'>,
+  { tiers, tierStates }: Pick<RouterParts, 'tiers' | 'tierStates'>,
   request: AttemptRequest,
   place: PlaceHunt,
   signal: AbortSignal,
@@ -24,7 +24,7 @@ export async function readTierFacts(
   const shared = tiers.filter(({ backend }) => backend.isLocal !== true);
   const names = shared.map(({ backend }) => backend.name);
   const states =
-    names.length === 0 ? new Map<string, TierState>() : await board.read(names, signal);
+    names.length === 0 ? new Map<string, TierState>() : await tierStates.read(names, signal);
   const facts = tiers.map(({ backend, quality, concurrency }): TierFacts => {
     const { name } = backend;
     const state = states.get(name) ?? IDLE;

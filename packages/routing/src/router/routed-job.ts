@@ -10,7 +10,7 @@ import { runAttempts } from './run-attempts.ts';
 import { describeExhausted, RoutingFailed } from './routing-failed.ts';
 import { describeService, describeWay } from './service-report.ts';
 import type { StoredResult } from './stored-results.ts';
-import type { BegunAttempt, TierState } from './tier-board.ts';
+import type { BegunAttempt, TierState } from './tier-state-store.ts';
 import { readNote } from './tier-note.ts';
 import type { RoutedResult, RouterParts } from './router-parts.ts';
 
@@ -32,7 +32,7 @@ export class RoutedJob {
     this.#parts = parts;
     this.#request = request;
     this.#context = context;
-    this.#place = new PlaceHunt(parts.board, context.signal);
+    this.#place = new PlaceHunt(parts.tierStates, context.signal);
   }
 
   async run(): Promise<RoutedResult> {
@@ -185,7 +185,7 @@ export class RoutedJob {
     const soonest = Math.min(...times);
     if (times.length === 0 || soonest > patienceEnds) throw this.#fail(undefined, undefined);
     await pause(Math.max(1, soonest - now), this.#context.signal);
-    this.#parts.board.forget();
+    this.#parts.tierStates.forget();
   }
 
   #find(name: string | undefined): Tier | undefined {

@@ -4,7 +4,7 @@ import type { AttemptResult } from '../backend.ts';
 import type { Tier } from './attempt.ts';
 import type { RouterObserver } from './observer.ts';
 import type { StoredResults } from './stored-results.ts';
-import type { TierBoard } from './tier-board.ts';
+import type { TierStateStore } from './tier-state-store.ts';
 
 export interface RoutingOptions {
   /** For jobs that do not say themselves. */
@@ -16,7 +16,7 @@ export interface RoutingOptions {
 export interface RouterParts {
   /** In the order of preference. */
   readonly tiers: readonly Tier[];
-  readonly board: TierBoard;
+  readonly tierStates: TierStateStore;
   readonly clock: Clock;
   readonly options: RoutingOptions;
   readonly observer: RouterObserver;

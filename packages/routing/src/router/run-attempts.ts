@@ -5,7 +5,7 @@ import { Attempt, type AttemptEnd, type Tier } from './attempt.ts';
 import { BufferedListener } from './buffered-listener.ts';
 import { p50, p95 } from './latency.ts';
 import { pause } from './pause.ts';
-import type { BegunAttempt, TierState } from './tier-board.ts';
+import type { BegunAttempt, TierState } from './tier-state-store.ts';
 import { writeNote } from './tier-note.ts';
 import type { RouterParts } from './router-parts.ts';
 
@@ -60,8 +60,8 @@ async function beginSecond(
   lease: string,
 ): Promise<BegunAttempt | 'no-room'> {
   try {
-    const begun = await parts.board.begin(name, lease, concurrency, context.signal);
-    if (begun === 'full') await parts.board.leave(name, lease);
+    const begun = await parts.tierStates.begin(name, lease, concurrency, context.signal);
+    if (begun === 'full') await parts.tierStates.leave(name, lease);
     return typeof begun === 'object' ? begun : 'no-room';
   } catch {
     return 'no-room';

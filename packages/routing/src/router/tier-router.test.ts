@@ -8,7 +8,7 @@ import { AttemptError, AttemptStopped, JobError, serviceError } from '../failure
 import type { Tier } from './attempt.ts';
 import type { RoutingOptions } from './router-parts.ts';
 import { RoutingFailed } from './routing-failed.ts';
-import { TierBoard } from './tier-board.ts';
+import { TierStateStore } from './tier-state-store.ts';
 import { TierRouter } from './tier-router.ts';
 
 const done: AttemptResult = {
@@ -59,7 +59,7 @@ function createRouter(
 ) {
   return new TierRouter({
     tiers,
-    board: new TierBoard({ redis, names, clock: systemClock, breaker }),
+    tierStates: new TierStateStore({ redis, names, clock: systemClock, breaker }),
     clock: systemClock,
     options: { policy: 'any', patienceMs: 0, ...options },
     observer: { attempted: () => undefined, served: () => undefined },

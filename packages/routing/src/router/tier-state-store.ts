@@ -34,7 +34,7 @@ const IDLE_MS = 86_400_000;
  * The state of all tiers, shared by all workers through Redis: what one learns serves all. Redis' clock rules:
  * durations go there and come back, and only here become times of this process's clock.
  */
-export class TierBoard {
+export class TierStateStore {
   readonly #redis: Redis;
   readonly #names: RedisNames;
   readonly #clock: Clock;
