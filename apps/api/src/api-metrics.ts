@@ -1,4 +1,4 @@
-import { addTierCounts, createTierCounts, type Announcement } from '@tiercel/contracts';
+import { addTierCounts, createTierCounts, type WorkerCapabilities } from '@tiercel/contracts';
 import {
   addTierMetrics,
   createMetrics,
@@ -8,7 +8,7 @@ import {
 } from '@tiercel/runtime';
 import type { SocketCounters } from './sockets/socket-counters.ts';
 
-type Worker = Pick<Announcement, 'tiers'>;
+type Worker = Pick<WorkerCapabilities, 'tiers'>;
 
 export interface ApiMetrics {
   readonly registry: MetricsRegistry;

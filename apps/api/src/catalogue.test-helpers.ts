@@ -1,5 +1,5 @@
-import { RedisNames, type Announcement } from '@tiercel/contracts';
-import { AnnouncementBoard, EventSubscriber } from '@tiercel/events';
+import { RedisNames, type WorkerCapabilities } from '@tiercel/contracts';
+import { WorkerRegistry, EventSubscriber } from '@tiercel/events';
 import { connectRedis, createLogger, type Redis } from '@tiercel/runtime';
 import { Catalogue } from './catalogue.ts';
 
@@ -7,12 +7,12 @@ import { Catalogue } from './catalogue.ts';
 
 export const log = createLogger({ level: 'silent', name: 'test' });
 
-export interface BoardParts {
+export interface RegistryParts {
   readonly redis: Redis;
   readonly names: RedisNames;
   /** The connection of the subscriber. */
   readonly ear: Redis;
-  readonly board: AnnouncementBoard;
+  readonly registry: WorkerRegistry;
   readonly subscriber: EventSubscriber;
   /** A catalogue that has looked once, and hears of news. */
   startCatalogue(): Promise<Catalogue>;
@@ -20,16 +20,16 @@ export interface BoardParts {
 }
 
 /** A board on a real Redis. */
-export function openBoard(redisUrl: string): BoardParts {
+export function openRegistry(redisUrl: string): RegistryParts {
   const names = new RedisNames('board-test');
   const redis = connectRedis(redisUrl, 'patient', log);
   const ear = connectRedis(redisUrl, 'subscriber', log);
-  const board = new AnnouncementBoard(redis, names);
+  const registry = new WorkerRegistry(redis, names);
   const subscriber = new EventSubscriber({ ...{ ear, redis, names, log }, processId: 'test' });
   return {
-    ...{ redis, names, ear, board, subscriber },
+    ...{ redis, names, ear, registry, subscriber },
     startCatalogue: async () => {
-      const catalogue = new Catalogue({ board, listInputFiles: () => Promise.resolve([]), log });
+      const catalogue = new Catalogue({ registry, listInputFiles: () => Promise.resolve([]), log });
       await catalogue.start(subscriber);
       return catalogue;
     },
@@ -46,18 +46,18 @@ export function nodeClass(name: string, required: string, optional = '{}'): stri
 }
 
 /** The catalogue's hash is the worker's name: tests say with it which one comes first in order. */
-export async function announceWorker(
-  board: AnnouncementBoard,
+export async function registerWorker(
+  registry: WorkerRegistry,
   workerId: string,
   classes: readonly string[],
-  change: Partial<Announcement> = {},
+  change: Partial<WorkerCapabilities> = {},
 ): Promise<void> {
   const hash = `hash-of-${workerId}`;
-  await board.putCatalogue(hash, `{${classes.join(',')}}`);
-  const announcement: Announcement = {
+  await registry.putCatalogue(hash, `{${classes.join(',')}}`);
+  const capabilities: WorkerCapabilities = {
     ...{ workerId, host: 'h', pid: 1, startedAt: 1, concurrency: 1, running: 0 },
     ...{ catalogueHash: hash, models: {}, embeddings: [], devices: [], tiers: [] },
     ...change,
   };
-  await board.announce(announcement, true);
+  await registry.heartbeat(capabilities, true);
 }

@@ -1,13 +1,13 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { parseJson, type Announcement, type Device } from '@tiercel/contracts';
-import { AnnouncementBoard, type LiveAnnouncement } from '@tiercel/events';
+import { parseJson, type WorkerCapabilities, type Device } from '@tiercel/contracts';
+import { WorkerRegistry, type LiveWorker } from '@tiercel/events';
 import { startTestRedis, stopEverything, until, type TestRedis } from '@tiercel/testkit';
 import {
-  announceWorker,
+  registerWorker,
   log,
   nodeClass,
-  openBoard,
-  type BoardParts,
+  openRegistry,
+  type RegistryParts,
 } from './catalogue.test-helpers.ts';
 import { Catalogue } from './catalogue.ts';
 
@@ -17,12 +17,12 @@ const DEVICE: Device = {
 };
 
 let server: TestRedis;
-let parts: BoardParts;
+let parts: RegistryParts;
 let catalogue: Catalogue | undefined;
 
 beforeAll(async () => {
   server = await startTestRedis();
-  parts = openBoard(server.url);
+  parts = openRegistry(server.url);
 });
 beforeEach(() => server.flush());
 afterEach(() => catalogue?.stop());
@@ -31,19 +31,19 @@ afterAll(async () => {
   await stopEverything();
 });
 
-const announce = (
+const register = (
   workerId: string,
   classes: readonly string[],
-  change?: Partial<Announcement>,
-): Promise<void> => announceWorker(parts.board, workerId, classes, change);
+  change?: Partial<WorkerCapabilities>,
+): Promise<void> => registerWorker(parts.registry, workerId, classes, change);
 
-function create(from: AnnouncementBoard, files: readonly string[] = []): Catalogue {
-  catalogue = new Catalogue({ board: from, listInputFiles: () => Promise.resolve(files), log });
+function create(from: WorkerRegistry, files: readonly string[] = []): Catalogue {
+  catalogue = new Catalogue({ registry: from, listInputFiles: () => Promise.resolve(files), log });
   return catalogue;
 }
 
 async function open(files: readonly string[] = []): Promise<Catalogue> {
-  const opened = create(parts.board, files);
+  const opened = create(parts.registry, files);
   await opened.start(parts.subscriber);
   return opened;
 }
@@ -57,8 +57,8 @@ describe('the catalogue of several workers', () => {
   test('has the classes of all, and each list has the choices of all, the first catalogue’s first', async () => {
     const loader = (choices: string) =>
       nodeClass('Loader', `{"ckpt":[${choices},{"tooltip":"t"}]}`);
-    await announce('a', [loader('["z","b"]'), nodeClass('OnlyA', '{}')]);
-    await announce('b', [loader('["b","a"]'), nodeClass('OnlyB', '{}')]);
+    await register('a', [loader('["z","b"]'), nodeClass('OnlyA', '{}')]);
+    await register('b', [loader('["b","a"]'), nodeClass('OnlyB', '{}')]);
     const union = await open();
     expect(Object.keys(union.objectInfo).sort()).toEqual(['Loader', 'OnlyA', 'OnlyB']);
     expect(await readClass(union, 'Loader')).toMatchObject({
@@ -68,8 +68,8 @@ describe('the catalogue of several workers', () => {
 
   test('merges lists of either form, optional ones too, and keeps the form of the first', async () => {
     const newForm = '{"m":["COMBO",{"multiselect":false,"options":["x","y"]}]}';
-    await announce('a', [nodeClass('N', '{"m":[["x"]]}', newForm)]);
-    await announce('b', [nodeClass('N', newForm, '{"m":[["z","x"]]}')]);
+    await register('a', [nodeClass('N', '{"m":[["x"]]}', newForm)]);
+    await register('b', [nodeClass('N', newForm, '{"m":[["z","x"]]}')]);
     expect(await readClass(await open(), 'N')).toMatchObject({
       input: {
         required: { m: [['x', 'y']] },
@@ -80,8 +80,8 @@ describe('the catalogue of several workers', () => {
 
   test('keeps the first declaration of what is no list, and every digit of its limits', async () => {
     const seed = (max: string) => `{"seed":["INT",{"default":0,"max":${max}}],"m":[["x"]]}`;
-    await announce('a', [nodeClass('N', seed('18446744073709551615'))]);
-    await announce('b', [nodeClass('N', seed('1').replace('"x"', '"y"'))]);
+    await register('a', [nodeClass('N', seed('18446744073709551615'))]);
+    await register('b', [nodeClass('N', seed('1').replace('"x"', '"y"'))]);
     const text = await (await open()).objectInfoText();
     expect(text).toContain('"max":18446744073709551615');
     expect(text).toContain('["x","y"]');
@@ -90,8 +90,8 @@ describe('the catalogue of several workers', () => {
   test('lists Tiercel’s own files for upload inputs of either form, none of the servers’', async () => {
     const inputs =
       '{"image":[["theirs.png"],{"image_upload":true}],"file":["COMBO",{"options":["theirs.mp4"],"video_upload":true}]}';
-    await announce('a', [nodeClass('Load', inputs)]);
-    await announce('b', [nodeClass('Load', inputs.replaceAll('theirs', 'others'))]);
+    await register('a', [nodeClass('Load', inputs)]);
+    await register('b', [nodeClass('Load', inputs.replaceAll('theirs', 'others'))]);
     expect(await readClass(await open(['ours.png', 'ours.mp4']), 'Load')).toMatchObject({
       input: {
         required: {
@@ -103,17 +103,17 @@ describe('the catalogue of several workers', () => {
   });
 
   test('lists the models, embeddings and extensions of all', async () => {
-    await announce('a', [], {
+    await register('a', [], {
       models: { vae: ['b'] },
       embeddings: ['e2'],
       extensions: ['/extensions/z.js', '/extensions/a.js'],
     });
-    await announce('b', [], {
+    await register('b', [], {
       models: { vae: ['a', 'b'], loras: ['l'] },
       embeddings: ['e1'],
       extensions: ['/extensions/a.js', '/extensions/b.js'],
     });
-    expect(await (await open()).offer()).toEqual({
+    expect(await (await open()).capabilities()).toEqual({
       models: { vae: ['a', 'b'], loras: ['l'] },
       embeddings: ['e1', 'e2'],
       extensions: ['/extensions/z.js', '/extensions/a.js', '/extensions/b.js'],
@@ -122,30 +122,30 @@ describe('the catalogue of several workers', () => {
   });
 
   test('reads the announcement of a worker that knows nothing of servers and extensions', async () => {
-    await announce('a', [nodeClass('N', '{}')]);
+    await register('a', [nodeClass('N', '{}')]);
     const union = await open();
     expect(union.workers).toMatchObject([{ workerId: 'a', servers: [], extensions: [] }]);
-    expect(await union.offer()).toMatchObject({ extensions: [] });
+    expect(await union.capabilities()).toMatchObject({ extensions: [] });
   });
 });
 
 describe('a worker that announces itself', () => {
   test('while the board is being read is seen at once, not at the next look', async () => {
-    await announce('a', [nodeClass('N', '{}')]);
+    await register('a', [nodeClass('N', '{}')]);
     let letGo = (): void => undefined;
     const held = new Promise<void>((done) => (letGo = done));
     /** A board whose first answer is on its way until it is let go. */
-    class SlowBoard extends AnnouncementBoard {
-      override async readLive(): Promise<LiveAnnouncement[]> {
+    class SlowRegistry extends WorkerRegistry {
+      override async readLive(): Promise<LiveWorker[]> {
         const read = await super.readLive();
         if (read.length === 1) {
-          await announce('b', [nodeClass('M', '{}')]);
+          await register('b', [nodeClass('M', '{}')]);
           await held;
         }
         return read;
       }
     }
-    const opened = create(new SlowBoard(parts.redis, parts.names));
+    const opened = create(new SlowRegistry(parts.redis, parts.names));
     const heard = new Promise((done) => parts.ear.once('message', done));
     const started = opened.start(parts.subscriber);
     await heard;
@@ -156,11 +156,11 @@ describe('a worker that announces itself', () => {
   });
 
   test('just before the first look at the catalogue is in what every route reads', async () => {
-    const opened = create(parts.board);
-    await announce('a', [nodeClass('N', '{}')], { embeddings: ['e'], devices: [DEVICE] });
+    const opened = create(parts.registry);
+    await register('a', [nodeClass('N', '{}')], { embeddings: ['e'], devices: [DEVICE] });
     expect(await readClass(opened, 'N')).toMatchObject({ name: 'N' });
-    expect(await create(parts.board).objectInfoText()).toContain('"N"');
-    expect(await create(parts.board).offer()).toMatchObject({
+    expect(await create(parts.registry).objectInfoText()).toContain('"N"');
+    expect(await create(parts.registry).capabilities()).toMatchObject({
       embeddings: ['e'],
       devices: [DEVICE],
     });
@@ -172,26 +172,26 @@ describe('the devices of the pool', () => {
 
   test('are each shown once, however many workers name them, and without their server', async () => {
     const devices = [at('http://gpu1:8188'), at('http://gpu1:8188', 1), at('http://gpu2:8188')];
-    await announce('a', [], { host: 'one', devices });
-    await announce('b', [], { host: 'one', devices: [at('http://gpu1:8188/')] });
-    await announce('c', [], { host: 'two', devices });
-    const shown = (await (await open()).offer()).devices;
+    await register('a', [], { host: 'one', devices });
+    await register('b', [], { host: 'one', devices: [at('http://gpu1:8188/')] });
+    await register('c', [], { host: 'two', devices });
+    const shown = (await (await open()).capabilities()).devices;
     expect(shown).toEqual([DEVICE, { ...DEVICE, index: 1 }, DEVICE]);
     expect(shown.some((device) => 'server' in device)).toBe(false);
   });
 
   test('are different ones behind the loopback addresses of different hosts', async () => {
     const devices = [at('http://127.0.0.1:8188')];
-    await announce('a', [], { host: 'one', devices });
-    await announce('b', [], { host: 'one', devices });
-    await announce('c', [], { host: 'two', devices });
-    expect((await (await open()).offer()).devices).toHaveLength(2);
+    await register('a', [], { host: 'one', devices });
+    await register('b', [], { host: 'one', devices });
+    await register('c', [], { host: 'two', devices });
+    expect((await (await open()).capabilities()).devices).toHaveLength(2);
   });
 
   test('of workers without servers are those of their hosts', async () => {
-    await announce('a', [], { host: 'one', devices: [DEVICE] });
-    await announce('b', [], { host: 'one', devices: [DEVICE] });
-    await announce('c', [], { host: 'two', devices: [DEVICE] });
-    expect((await (await open()).offer()).devices).toHaveLength(2);
+    await register('a', [], { host: 'one', devices: [DEVICE] });
+    await register('b', [], { host: 'one', devices: [DEVICE] });
+    await register('c', [], { host: 'two', devices: [DEVICE] });
+    expect((await (await open()).capabilities()).devices).toHaveLength(2);
   });
 });

@@ -11,7 +11,7 @@ import {
   type NodeInfo,
   type ObjectInfo,
 } from '@tiercel/contracts';
-import type { AnnouncementBoard, EventSubscriber, LiveAnnouncement } from '@tiercel/events';
+import type { WorkerRegistry, EventSubscriber, LiveWorker } from '@tiercel/events';
 import { choicesOf, isUploadInput, mapInputs, mergeObjectInfo, withChoices } from '@tiercel/graph';
 import { CoalescedRefresh, type Logger } from '@tiercel/runtime';
 import { lookup } from 'mime-types';
@@ -20,7 +20,7 @@ import { nameServer } from './proxy/server-urls.ts';
 const REFRESH_MS = 5_000;
 
 /** What the workers have beside their classes. */
-export interface Offer {
+export interface CatalogueCapabilities {
   /** Folder -> file names. */
   readonly models: Readonly<Record<string, readonly string[]>>;
   readonly embeddings: readonly string[];
@@ -31,7 +31,7 @@ export interface Offer {
   readonly system: JsonObject | undefined;
 }
 
-interface State extends Pick<Offer, 'models' | 'embeddings' | 'extensions'> {
+interface State extends Pick<CatalogueCapabilities, 'models' | 'embeddings' | 'extensions'> {
   readonly key: string;
   readonly objectInfo: ObjectInfo;
   /** Class -> its entry as JSON text; upload inputs excepted, whose choices are files. */
@@ -56,28 +56,28 @@ const EMPTY: State = {
  * The API itself knows no nodes.
  */
 export class Catalogue {
-  readonly #board: AnnouncementBoard;
+  readonly #registry: WorkerRegistry;
   readonly #listInputFiles: () => Promise<readonly string[]>;
   readonly #log: Logger;
   #state: State = EMPTY;
-  #workers: readonly LiveAnnouncement[] = [];
+  #workers: readonly LiveWorker[] = [];
   #timer: NodeJS.Timeout | undefined;
   readonly #refreshes = new CoalescedRefresh(() => this.#tryRefresh());
   readonly #listeners = new Set<() => void>();
   readonly #waiting = new Set<() => void>();
 
   constructor(dependencies: {
-    board: AnnouncementBoard;
+    registry: WorkerRegistry;
     listInputFiles: () => Promise<readonly string[]>;
     log: Logger;
   }) {
-    this.#board = dependencies.board;
+    this.#registry = dependencies.registry;
     this.#listInputFiles = dependencies.listInputFiles;
     this.#log = dependencies.log;
   }
 
   async start(subscriber: EventSubscriber): Promise<void> {
-    await subscriber.onAnnounce(() => void this.#refreshes.run());
+    await subscriber.onWorkersChanged(() => void this.#refreshes.run());
     await this.#refreshes.run();
     this.#timer = setInterval(() => void this.#refreshes.run(), REFRESH_MS);
   }
@@ -123,7 +123,7 @@ export class Catalogue {
     return this.#state.texts.size > 0;
   }
 
-  async offer(): Promise<Offer> {
+  async capabilities(): Promise<CatalogueCapabilities> {
     await this.isKnown();
     const { models, embeddings, extensions } = this.#state;
     const devices = uniqueDevices(this.#workers);
@@ -149,7 +149,7 @@ export class Catalogue {
     return `{${entries.join(',')}}`;
   }
 
-  get workers(): readonly LiveAnnouncement[] {
+  get workers(): readonly LiveWorker[] {
     return this.#workers;
   }
 
@@ -196,7 +196,9 @@ export class Catalogue {
 
   async #refresh(): Promise<void> {
     // In one order at every look and in every API process: the first to name a thing sets its place.
-    const live = (await this.#board.readLive()).sort((a, b) => (a.workerId < b.workerId ? -1 : 1));
+    const live = (await this.#registry.readLive()).sort((a, b) =>
+      a.workerId < b.workerId ? -1 : 1,
+    );
     const state = await this.#readState(live, this.#state);
     // Together: who sees a worker sees its classes.
     this.#workers = live;
@@ -205,16 +207,16 @@ export class Catalogue {
     if (this.#hasClasses()) for (const settle of [...this.#waiting]) settle();
   }
 
-  async #readState(live: readonly LiveAnnouncement[], old: State): Promise<State> {
+  async #readState(live: readonly LiveWorker[], old: State): Promise<State> {
     const hashes =
       live.length > 0
         ? [...new Set(live.map((worker) => worker.catalogueHash))].sort()
-        : await this.#board.readLastKnownHashes();
+        : await this.#registry.readLastKnownHashes();
     if (hashes.length === 0) return old;
-    const offers = live.map(({ models, embeddings, extensions, nodeReplacements }) => [
+    const listed = live.map(({ models, embeddings, extensions, nodeReplacements }) => [
       ...[models, embeddings, extensions, nodeReplacements],
     ]);
-    const key = stringifyJson([hashes, offers]);
+    const key = stringifyJson([hashes, listed]);
     if (key === old.key) return old;
     const objectInfo = await this.#readUnion(hashes, old);
     return {
@@ -236,7 +238,7 @@ export class Catalogue {
     }
     const catalogues: ObjectInfo[] = [];
     for (const hash of hashes) {
-      const text = await this.#board.readCatalogue(hash);
+      const text = await this.#registry.readCatalogue(hash);
       const parsed = text === null ? null : parseJson(text);
       // Written by a worker of ours from a typed ObjectInfo.
       if (isJsonObject(parsed)) catalogues.push(parsed as unknown as ObjectInfo);
@@ -274,7 +276,7 @@ function fits(file: string, options: JsonObject | undefined): boolean {
 }
 
 /** Workers that use one server name its devices each, and workers on one host share those of the host. */
-function uniqueDevices(live: readonly LiveAnnouncement[]): Device[] {
+function uniqueDevices(live: readonly LiveWorker[]): Device[] {
   const byPlace = new Map<string, Device>();
   for (const { host, devices } of live) {
     for (const { server, ...shown } of devices) {

@@ -1,6 +1,11 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { startTestRedis, stopEverything, type TestRedis } from '@tiercel/testkit';
-import { announceWorker, nodeClass, openBoard, type BoardParts } from './catalogue.test-helpers.ts';
+import {
+  registerWorker,
+  nodeClass,
+  openRegistry,
+  type RegistryParts,
+} from './catalogue.test-helpers.ts';
 import type { Catalogue } from './catalogue.ts';
 import { FirstWorker } from './first-worker.ts';
 
@@ -8,12 +13,12 @@ const LONG_MS = 3_600_000;
 const MAX_HELD = 1_000;
 
 let server: TestRedis;
-let parts: BoardParts;
+let parts: RegistryParts;
 let catalogue: Catalogue;
 
 beforeAll(async () => {
   server = await startTestRedis();
-  parts = openBoard(server.url);
+  parts = openRegistry(server.url);
 });
 beforeEach(async () => {
   await server.flush();
@@ -27,7 +32,7 @@ afterAll(async () => {
   await stopEverything();
 });
 
-const announce = () => announceWorker(parts.board, 'a', [nodeClass('N', '{}')]);
+const register = () => registerWorker(parts.registry, 'a', [nodeClass('N', '{}')]);
 const stays = () => new AbortController().signal;
 const refusal = (retryAfterSeconds: number) => ({ code: 'no_worker_known', retryAfterSeconds });
 
@@ -44,7 +49,7 @@ describe('on a system that has never had a worker', () => {
     });
     await catalogue.isKnown();
     expect(isThrough).toBe(false);
-    await announce();
+    await register();
     await held;
     await firstWorker.require();
   });
@@ -52,7 +57,7 @@ describe('on a system that has never had a worker', () => {
   test('a prompt is refused when none comes in time', async () => {
     const firstWorker = new FirstWorker(catalogue, 20);
     await expect(firstWorker.wait(stays)).rejects.toMatchObject(refusal(5));
-    await announce();
+    await register();
     await firstWorker.wait(stays);
   });
 
@@ -72,14 +77,14 @@ describe('on a system that has never had a worker', () => {
     gone.abort();
     await expect(leaving).rejects.toThrow();
     held.push(firstWorker.wait(stays));
-    await announce();
+    await register();
     await Promise.all(held);
   });
 });
 
 test('on a system that has had one, nobody waits, whether one is up or not', async () => {
-  await announce();
-  await parts.board.withdraw('a');
+  await register();
+  await parts.registry.withdraw('a');
   const firstWorker = new FirstWorker(catalogue, LONG_MS);
   await firstWorker.require();
   await firstWorker.wait(stays);

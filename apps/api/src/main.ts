@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { AnnouncementBoard, EventReplay, EventSubscriber, publishControl } from '@tiercel/events';
+import { WorkerRegistry, EventReplay, EventSubscriber, publishControl } from '@tiercel/events';
 import { MemoryBudget, PictureEditor } from '@tiercel/pictures';
 import { createPermitQueue, Editor, Producer, Reader } from '@tiercel/queue';
 import {
@@ -80,7 +80,7 @@ async function main(): Promise<void> {
     subscriber.stop();
   });
   const catalogue = new Catalogue({
-    board: new AnnouncementBoard(redis, names),
+    registry: new WorkerRegistry(redis, names),
     listInputFiles: () => files.listFiles('input'),
     log,
   });
@@ -224,18 +224,18 @@ async function main(): Promise<void> {
       ...createModelRoutes({
         models: async () => {
           await serverRefresh.ask('files');
-          return (await catalogue.offer()).models;
+          return (await catalogue.capabilities()).models;
         },
         embeddings: async () => {
           await serverRefresh.ask('files');
-          return (await catalogue.offer()).embeddings;
+          return (await catalogue.capabilities()).embeddings;
         },
         gather,
         forward: forwardFiles,
       }),
       ...createStaticAnswerRoutes({
         maxUploadBytes: api.maxUploadBytes,
-        extensions: async () => (await catalogue.offer()).extensions,
+        extensions: async () => (await catalogue.capabilities()).extensions,
         features: () => catalogue.features,
         nodeReplacements: () => catalogue.nodeReplacements,
         gather,

@@ -34,11 +34,11 @@ class Workers {
   /** All workers have looked, and the API reads it. */
   answer(): void {
     for (const id of this.#open.splice(0)) this.#answered.add(id);
-    this.announce();
+    this.readWorkers();
   }
 
   /** The API reads announcements; nothing is new in them. */
-  announce(): void {
+  readWorkers(): void {
     for (const listener of [...this.listeners]) listener();
   }
 
@@ -75,7 +75,7 @@ describe('who asks for another look at the servers', () => {
   test('goes on when all workers have looked, not when they announce something else', async () => {
     const asked = workers.ask(['A']);
     await pass(100);
-    workers.announce();
+    workers.readWorkers();
     await pass(100);
     expect(asked.waitedMs).toBeUndefined();
     workers.answer();

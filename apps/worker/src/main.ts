@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { SECRET_MEMBERS, workerId } from '@tiercel/contracts';
-import { AnnouncementBoard, EventPublisher, EventSubscriber } from '@tiercel/events';
+import { WorkerRegistry, EventPublisher, EventSubscriber } from '@tiercel/events';
 import {
   Consumer,
   createPermitQueue,
@@ -24,11 +24,11 @@ import {
   systemClock,
 } from '@tiercel/runtime';
 import { FileStore } from '@tiercel/storage';
-import { Announcer } from './announcer.ts';
+import { Heartbeat } from './heartbeat.ts';
 import { ConfigWatcher } from './config-watcher.ts';
 import { createBackends } from './create-backends.ts';
 import { createSharedResults } from './create-shared-results.ts';
-import { createOfferReader } from './describe-offer.ts';
+import { createCapabilitiesReader } from './describe-capabilities.ts';
 import { listenForInterrupts } from './listen-for-interrupts.ts';
 import { JobProcessor } from './job-processor.ts';
 import { RunningJobs } from './running-jobs.ts';
@@ -143,19 +143,19 @@ async function main(): Promise<void> {
   sweeper.start();
   lifecycle.onClose('sweeper', () => sweeper.stop());
 
-  const readOffer = createOfferReader(backends, secretKey);
-  const announcer = new Announcer({
-    tierStates: new AnnouncementBoard(redis, names),
+  const readCapabilities = createCapabilitiesReader(backends, secretKey);
+  const heartbeat = new Heartbeat({
+    tierStates: new WorkerRegistry(redis, names),
     workerId: id,
     concurrency: config.workerConcurrency,
-    offer: async () => readOffer(await counters.read()),
+    capabilities: async () => readCapabilities(await counters.read()),
     running: () => running.count,
     clock,
     log,
   });
   for (const pool of backends.pools) {
-    pool.onOffer(() => {
-      announcer.tellNow();
+    pool.onCapabilitiesChange(() => {
+      heartbeat.sendNow();
     });
     pool.onMessage((event) => {
       publisher.publishToEveryone(event).catch((error: unknown) => {
@@ -164,13 +164,13 @@ async function main(): Promise<void> {
     });
   }
   const onControl = subscriber.onControl((message) => {
-    obey(message, backends.pools, announcer).catch((error: unknown) => {
+    obey(message, backends.pools, heartbeat).catch((error: unknown) => {
       log.warn({ err: error }, 'an order to all workers could not be done');
     });
   });
   await parts.whileStarting(onControl);
-  await parts.whileStarting(announcer.start());
-  lifecycle.onClose('announcer', () => announcer.stop());
+  await parts.whileStarting(heartbeat.start());
+  lifecycle.onClose('announcer', () => heartbeat.stop());
 
   if (config.metricsPort !== undefined) {
     const server = await serveMetrics({

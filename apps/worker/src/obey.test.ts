@@ -15,17 +15,17 @@ function openParts() {
       return Promise.resolve();
     },
   });
-  const announcer = {
+  const heartbeat = {
     reportRefresh: (id: string): void => {
       done.push(['announced', id]);
     },
   };
-  return { done, pools: [pool('p'), pool('q')], announcer };
+  return { done, pools: [pool('p'), pool('q')], announcer: heartbeat };
 }
 
 test('a look is had by every pool before it is announced', async () => {
-  const { done, pools, announcer } = openParts();
-  await obey({ type: 'look', id: 'l1', scope: ['KSampler'] }, pools, announcer);
+  const { done, pools, announcer: heartbeat } = openParts();
+  await obey({ type: 'look', id: 'l1', scope: ['KSampler'] }, pools, heartbeat);
   expect(done).toEqual([
     ['p', 'look', ['KSampler']],
     ['q', 'look', ['KSampler']],
@@ -34,18 +34,18 @@ test('a look is had by every pool before it is announced', async () => {
 });
 
 test('a worker without pools has had every look', async () => {
-  const { done, announcer } = openParts();
-  await obey({ type: 'look', id: 'l1', scope: 'all' }, [], announcer);
+  const { done, announcer: heartbeat } = openParts();
+  await obey({ type: 'look', id: 'l1', scope: 'all' }, [], heartbeat);
   expect(done).toEqual([['announced', 'l1']]);
 });
 
 test('what is to be freed is passed on as it is; what is no object is nothing', async () => {
-  const { done, pools, announcer } = openParts();
-  await obey({ type: 'free', body: '{"unload_models":true,"x":1}' }, pools, announcer);
-  await obey({ type: 'free', body: '[1]' }, pools, announcer);
+  const { done, pools, announcer: heartbeat } = openParts();
+  await obey({ type: 'free', body: '{"unload_models":true,"x":1}' }, pools, heartbeat);
+  await obey({ type: 'free', body: '[1]' }, pools, heartbeat);
   expect(done).toEqual([
     ['p', 'free', { unload_models: true, x: 1 }],
     ['q', 'free', { unload_models: true, x: 1 }],
   ]);
-  await expect(obey({ type: 'free', body: '{' }, pools, announcer)).rejects.toThrow(SyntaxError);
+  await expect(obey({ type: 'free', body: '{' }, pools, heartbeat)).rejects.toThrow(SyntaxError);
 });

@@ -1,7 +1,7 @@
 import type { ComfyUiBackend } from '@tiercel/comfyui';
 import { isJsonObject, parseJson } from '@tiercel/contracts';
 import type { ControlMessage } from '@tiercel/events';
-import type { Announcer } from './announcer.ts';
+import type { Heartbeat } from './heartbeat.ts';
 
 /**
  * Does what an order to all workers asks for.
@@ -10,11 +10,11 @@ import type { Announcer } from './announcer.ts';
 export async function obey(
   message: ControlMessage,
   pools: readonly Pick<ComfyUiBackend, 'free' | 'refresh'>[],
-  announcer: Pick<Announcer, 'reportRefresh'>,
+  heartbeat: Pick<Heartbeat, 'reportRefresh'>,
 ): Promise<void> {
   if (message.type === 'look') {
     await Promise.all(pools.map((pool) => pool.refresh(message.scope)));
-    announcer.reportRefresh(message.id);
+    heartbeat.reportRefresh(message.id);
     return;
   }
   const body = parseJson(message.body);

@@ -58,11 +58,11 @@ export function listModelNames(checkpoints: readonly string[]): ModelLists {
 
 /** The classes that image services stand for. */
 export function describeServiceClasses(models: ModelLists): ObjectInfo {
-  return offerAnyFile(imageClasses, models);
+  return acceptAnyFile(imageClasses, models);
 }
 
 /** The same classes with these files in their lists, and any other name taken for a file as well. */
-export function offerAnyFile(classes: ObjectInfo, models: ModelLists): ObjectInfo {
+export function acceptAnyFile(classes: ObjectInfo, models: ModelLists): ObjectInfo {
   return Object.fromEntries(
     Object.entries(classes).map(([name, info]): [string, NodeInfo] => {
       const inputs = new Map(modelInputs.get(name)?.map(({ input, folder }) => [input, folder]));

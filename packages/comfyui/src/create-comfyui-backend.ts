@@ -16,7 +16,7 @@ import { supports } from './choose-server.ts';
 import { ComfyRequestError } from './comfy-request.ts';
 import type { OutputTransfer } from './download-outputs.ts';
 import { CallerNames, type InputFiles, recallNames } from './input-files.ts';
-import { createOfferDescriber, type PoolOffer } from './pool-offer.ts';
+import { createCapabilitiesDescriber, type PoolCapabilities } from './pool-capabilities.ts';
 import { PoolServer } from './pool-server.ts';
 import { forgetPrompt } from './prompt-control.ts';
 import { PromptRun, type RunOptions } from './prompt-run.ts';
@@ -51,9 +51,9 @@ export interface ComfyUiBackendOptions {
 }
 
 export interface ComfyUiBackend extends Backend {
-  offer(): PoolOffer;
+  capabilities(): PoolCapabilities;
   /** @param listener called when what the pool offers has changed */
-  onOffer(listener: () => void): void;
+  onCapabilitiesChange(listener: () => void): void;
   /** @param listener called with what a server says to everybody, in one of the workers that hear it */
   onMessage(listener: (event: WireEvent) => void): void;
   /** Looks at the servers again. Resolves when each has been asked from now on, or does not answer. */
@@ -78,20 +78,20 @@ const FORGET_RESULTS = { unload_models: false, free_memory: true };
 
 /** A pool of ComfyUI servers as one tier. */
 export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBackend {
-  let tellOffer = (): void => undefined;
+  let notifyCapabilities = (): void => undefined;
   let tellMessage: (event: WireEvent) => void = () => undefined;
   const open = (address: string): PoolServer =>
     new PoolServer(address, {
       ...options,
       onChange: () => {
-        tellOffer();
+        notifyCapabilities();
       },
       onMessage: (event) => {
         tellMessage(event);
       },
     });
   const pool: PoolServer[] = options.urls.map(open);
-  const describeOffer = createOfferDescriber();
+  const describeCapabilities = createCapabilitiesDescriber();
   /** Taken off the pool, with prompts of ours still on them. */
   const leaving = new Set<PoolServer>();
   const slots = new ServerSlots(options.redis, options.prefix);
@@ -231,9 +231,9 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
     supports: (request) => supports(request, pool),
     hasOtherServer: () => pool.some((server) => server.isHealthy && !server.isSuspect),
     run,
-    offer: () => describeOffer(pool),
-    onOffer: (listener) => {
-      tellOffer = listener;
+    capabilities: () => describeCapabilities(pool),
+    onCapabilitiesChange: (listener) => {
+      notifyCapabilities = listener;
     },
     onMessage: (listener) => {
       tellMessage = listener;
@@ -256,7 +256,7 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
         if (server.frames.hasRuns) leaving.add(server);
         else server.stop();
       }
-      tellOffer();
+      notifyCapabilities();
     },
     close: () => {
       for (const server of [...pool, ...leaving]) server.stop();

@@ -1,10 +1,10 @@
 export type { AttemptClass } from './attempt-class.ts';
 export {
-  announcementSchema,
+  workerCapabilitiesSchema,
   deviceSchema,
-  type Announcement,
+  type WorkerCapabilities,
   type Device,
-} from './announcement.ts';
+} from './worker-capabilities.ts';
 export { AppError, ERRORS, isAppError, type ErrorCode } from './errors.ts';
 export { boundedFrame } from './bounded-frame.ts';
 export {

@@ -185,7 +185,7 @@ export class RedisNames {
     return this.#name('control_channel');
   }
   /** A worker came, changed its catalogue, or went. */
-  get announceChannel(): string {
+  get workersChannel(): string {
     return this.#name('announce_channel');
   }
 }

@@ -224,8 +224,8 @@ export class EventSubscriber {
   }
 
   /** A worker came, changed what it offers, or went. */
-  onAnnounce(handle: () => void): Promise<void> {
-    return this.#onPlain(this.#names.announceChannel, handle);
+  onWorkersChanged(handle: () => void): Promise<void> {
+    return this.#onPlain(this.#names.workersChannel, handle);
   }
 
   /** Orders for every worker; what cannot be read (another version's) is passed over. */

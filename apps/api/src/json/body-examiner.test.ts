@@ -15,11 +15,11 @@ import type { RefreshScope } from '@tiercel/contracts';
 import { makeTempFolder, startTestRedis, stopEverything, type TestRedis } from '@tiercel/testkit';
 import { build } from 'esbuild';
 import {
-  announceWorker,
+  registerWorker,
   log,
   nodeClass,
-  openBoard,
-  type BoardParts,
+  openRegistry,
+  type RegistryParts,
 } from '../catalogue.test-helpers.ts';
 import type { Catalogue } from '../catalogue.ts';
 import { BodyExaminer } from './body-examiner.ts';
@@ -29,7 +29,7 @@ import type { Body } from './read-blocks.ts';
 const SEED = '18446744073709551615';
 
 let server: TestRedis;
-let parts: BoardParts;
+let parts: RegistryParts;
 let catalogue: Catalogue;
 let threadUrl: URL;
 let examiner: BodyExaminer;
@@ -47,13 +47,13 @@ beforeAll(async () => {
   });
   threadUrl = pathToFileURL(outfile);
   server = await startTestRedis();
-  parts = openBoard(server.url);
+  parts = openRegistry(server.url);
 });
 beforeEach(async () => {
   await server.flush();
   refreshed.length = 0;
   look = () => Promise.resolve(false);
-  await announce(['Known']);
+  await register(['Known']);
   catalogue = await parts.startCatalogue();
   examiner = create(threadUrl);
 });
@@ -82,14 +82,14 @@ function create(url: URL): BodyExaminer {
 }
 
 /** Classes with one input, an integer, whose nodes may end a graph. */
-function announce(classes: readonly string[]): Promise<void> {
+function register(classes: readonly string[]): Promise<void> {
   const texts = classes.map((name) =>
     nodeClass(name, `{"seed":["INT",{"max":${SEED}}]}`).replace(
       '"output_node":false',
       '"output_node":true',
     ),
   );
-  return announceWorker(parts.board, `w-${classes.join('-')}`, texts);
+  return registerWorker(parts.registry, `w-${classes.join('-')}`, texts);
 }
 
 const FORMS = ['small', 'large'] as const;
@@ -161,7 +161,7 @@ describe.each(FORMS)('a %s prompt', (form) => {
   test('of a class that the look finds is valid', async () => {
     look = async () => {
       const read = new Promise<void>((resolve) => catalogue.onReading(resolve));
-      await announce(['New']);
+      await register(['New']);
       await read;
       return true;
     };
@@ -210,7 +210,7 @@ test('a class that is announced later is known to the thread that runs already',
   const text = `{"prompt":{"1":${node('Later')}}}`;
   expect((await examine(text, 'large')).kind).toBe('rejected');
   const read = new Promise<void>((resolve) => catalogue.onReading(resolve));
-  await announce(['Later']);
+  await register(['Later']);
   await read;
   expect((await examine(text, 'large')).kind).toBe('valid');
 });

@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { hostname } from 'node:os';
-import type { LiveAnnouncement } from '@tiercel/events';
+import type { LiveWorker } from '@tiercel/events';
 import { createLogger, loadConfig, systemClock, type Config } from '@tiercel/runtime';
 import { createCallerCheck } from '../http/caller-check.ts';
 import { createApp } from '../http/create-app.ts';
@@ -23,7 +23,7 @@ export interface ProxyAppOptions extends Partial<ProxyDeps['options']> {
   readonly host?: string;
 }
 
-type Servers = LiveAnnouncement['servers'];
+type Servers = LiveWorker['servers'];
 
 /** What an API without a configuration file proxies. */
 export function defaultRules(): Config['api']['proxy'] {
@@ -39,7 +39,7 @@ export async function startProxyApp(
   const listed = servers.map((server) =>
     typeof server === 'string' ? { tier: 'gpu', url: server, healthy: true } : server,
   );
-  const workers: LiveAnnouncement[] = [
+  const workers: LiveWorker[] = [
     {
       ...{ workerId: 'w', host, pid: 1, startedAt: 1, concurrency: 1, running: 0 },
       ...{ catalogueHash: 'h', models: {}, embeddings: [], devices: [], tiers: [] },

@@ -1,4 +1,4 @@
-import type { LiveAnnouncement } from '@tiercel/events';
+import type { LiveWorker } from '@tiercel/events';
 import { openSecrets } from '@tiercel/queue';
 import type { Clock } from '@tiercel/runtime';
 import { isLoopbackUrl } from './server-urls.ts';
@@ -8,12 +8,12 @@ const REST_MS = 10_000;
 
 /** The ComfyUI servers that pages are fetched from: those that live workers say are healthy. */
 export class ServerPool {
-  readonly #workers: () => readonly LiveAnnouncement[];
+  readonly #workers: () => readonly LiveWorker[];
   readonly #host: string;
   readonly #secretKey: Uint8Array;
   readonly #clock: Clock;
   readonly #restingUntil = new Map<string, number>();
-  #seen: readonly LiveAnnouncement[] | undefined;
+  #seen: readonly LiveWorker[] | undefined;
   #servers: readonly URL[] = [];
   #nextIndex = 0;
 
@@ -22,7 +22,7 @@ export class ServerPool {
    * @param dependencies.secretKey of the installation: opens the addresses that hold a login
    */
   constructor(dependencies: {
-    workers: () => readonly LiveAnnouncement[];
+    workers: () => readonly LiveWorker[];
     host: string;
     secretKey: Uint8Array;
     clock: Clock;
@@ -74,11 +74,7 @@ export class ServerPool {
   }
 }
 
-function listServers(
-  workers: readonly LiveAnnouncement[],
-  host: string,
-  secretKey: Uint8Array,
-): URL[] {
+function listServers(workers: readonly LiveWorker[], host: string, secretKey: Uint8Array): URL[] {
   const byHref = new Map<string, URL>();
   for (const worker of workers) {
     for (const { url, healthy, sealedAddress } of worker.servers) {

@@ -49,7 +49,7 @@ export function createSystemRoutes({
       method: 'GET',
       path: '/system_stats',
       async handle(_req, res) {
-        const { devices, system } = await catalogue.offer();
+        const { devices, system } = await catalogue.capabilities();
         const own = describeSystem();
         // Which program and flags this is started with is nobody's business, nor where a server's are.
         const told = { ...own, ...system, argv: own.argv };

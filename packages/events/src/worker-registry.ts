@@ -1,24 +1,24 @@
 import {
-  announcementSchema,
+  workerCapabilitiesSchema,
   stringifyJson,
-  type Announcement,
+  type WorkerCapabilities,
   type RedisNames,
 } from '@tiercel/contracts';
 import type { Redis } from '@tiercel/runtime';
 import { announceScript } from './lua/announce.ts';
 
 /** A worker that has not spoken for this long is gone. */
-const ANNOUNCEMENT_TTL_MS = 15_000;
+const HEARTBEAT_TTL_MS = 15_000;
 /** Catalogues of workers long gone are dropped after this. */
 const CATALOGUE_TTL_MS = 30 * 86_400_000;
 /** Catalogues last seen this close together were offered side by side: together they are the last known. */
 const LAST_KNOWN_WINDOW_MS = 60_000;
 
 /** An announcement as it is read: nothing is left out. */
-export type LiveAnnouncement = ReturnType<typeof announcementSchema.parse>;
+export type LiveWorker = ReturnType<typeof workerCapabilitiesSchema.parse>;
 
 /** What workers say of themselves, on a board in Redis. Workers write it, API processes read it. */
-export class AnnouncementBoard {
+export class WorkerRegistry {
   readonly #redis: Redis;
   readonly #names: RedisNames;
 
@@ -37,15 +37,15 @@ export class AnnouncementBoard {
   }
 
   /** One heartbeat. `ring` tells the API processes at once; without it they see it at their next look. */
-  async announce(announcement: Announcement, ring: boolean): Promise<void> {
+  async heartbeat(capabilities: WorkerCapabilities, notify: boolean): Promise<void> {
     await announceScript.run(this.#redis, {
       prefix: this.#names.prefix,
-      worker: announcement.workerId,
-      text: stringifyJson(announcement),
-      ttl_ms: ANNOUNCEMENT_TTL_MS,
-      catalogue: announcement.catalogueHash,
+      worker: capabilities.workerId,
+      text: stringifyJson(capabilities),
+      ttl_ms: HEARTBEAT_TTL_MS,
+      catalogue: capabilities.catalogueHash,
       catalogue_ttl_ms: CATALOGUE_TTL_MS,
-      is_news: ring ? 1 : 0,
+      is_news: notify ? 1 : 0,
     });
   }
 
@@ -55,18 +55,18 @@ export class AnnouncementBoard {
       .pipeline()
       .del(this.#names.worker(workerId))
       .zrem(this.#names.workers, workerId)
-      .publish(this.#names.announceChannel, workerId)
+      .publish(this.#names.workersChannel, workerId)
       .exec();
   }
 
   /** Live announcements; one that cannot be read (another version's) is passed over. */
-  async readLive(): Promise<LiveAnnouncement[]> {
+  async readLive(): Promise<LiveWorker[]> {
     const ids = await this.#redis.zrange(this.#names.workers, 0, '-1');
     if (ids.length === 0) return [];
     const texts = await this.#redis.mget(...ids.map((id) => this.#names.worker(id)));
     return texts.flatMap((text) => {
       if (text === null) return [];
-      const parsed = announcementSchema.safeParse(JSON.parse(text));
+      const parsed = workerCapabilitiesSchema.safeParse(JSON.parse(text));
       return parsed.success ? [parsed.data] : [];
     });
   }

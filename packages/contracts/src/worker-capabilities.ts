@@ -19,7 +19,7 @@ export const deviceSchema = z.object({
 export type Device = z.infer<typeof deviceSchema>;
 
 /** What a worker says of itself at every heartbeat; lives in Redis with a time to live. */
-export const announcementSchema = z.object({
+export const workerCapabilitiesSchema = z.object({
   workerId: z.string(),
   host: z.string(),
   pid: z.number(),
@@ -67,4 +67,4 @@ export const announcementSchema = z.object({
   serverRefresh: z.array(z.string()).default([]),
 });
 /** As a worker writes it; what has a default may be left out. Readers get it completed. */
-export type Announcement = z.input<typeof announcementSchema>;
+export type WorkerCapabilities = z.input<typeof workerCapabilitiesSchema>;

@@ -4,7 +4,7 @@ import { memoizeLast } from '@tiercel/runtime';
 import type { PoolServer } from './pool-server.ts';
 
 /** What the pool offers, for the worker's announcement. */
-export interface PoolOffer {
+export interface PoolCapabilities {
   readonly objectInfo: ObjectInfo;
   readonly models: Readonly<Record<string, readonly string[]>>;
   readonly embeddings: readonly string[];
@@ -26,7 +26,7 @@ export interface PoolOffer {
  * What a pool offers. Classes and models of a server that is away stay on offer: its jobs wait for it or for
  * another. The catalogue is merged anew only when that of a server has changed.
  */
-export function createOfferDescriber(): (pool: readonly PoolServer[]) => PoolOffer {
+export function createCapabilitiesDescriber(): (pool: readonly PoolServer[]) => PoolCapabilities {
   const merge = memoizeLast(mergeObjectInfo);
   return (pool) => {
     const known = pool.flatMap((server) =>

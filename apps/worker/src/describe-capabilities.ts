@@ -4,7 +4,7 @@ import {
   mergeMembers,
   mergeModelLists,
   pickSystem,
-  type Announcement,
+  type WorkerCapabilities,
   type Device,
   type ObjectInfo,
 } from '@tiercel/contracts';
@@ -13,11 +13,11 @@ import { sketchClasses } from '@tiercel/nodes';
 import { sealSecrets } from '@tiercel/queue';
 import { memoizeLast, type TierReading } from '@tiercel/runtime';
 import type { Backends } from './create-backends.ts';
-import { describeServiceClasses, listModelNames, offerAnyFile } from './service-catalogue.ts';
+import { describeServiceClasses, listModelNames, acceptAnyFile } from './service-catalogue.ts';
 
 /** What a worker's tiers can do together; changes as servers come and go. */
-export interface Offer extends Pick<
-  Announcement,
+export interface TierCapabilities extends Pick<
+  WorkerCapabilities,
   | 'models'
   | 'embeddings'
   | 'devices'
@@ -32,10 +32,10 @@ export interface Offer extends Pick<
 }
 
 /** Reads what a worker offers. The catalogue is merged anew only when a part of it has changed. */
-export function createOfferReader(
+export function createCapabilitiesReader(
   backends: Backends,
   secretKey: Uint8Array,
-): (readings: readonly TierReading[]) => Offer {
+): (readings: readonly TierReading[]) => TierCapabilities {
   const { tiers, pools, checkpoints } = backends;
   const named = isFileless(backends) ? [listModelNames(checkpoints ?? [])] : [];
   const describeOwn = createOwnClassesReader(backends);
@@ -43,9 +43,9 @@ export function createOfferReader(
   const seal = createSealer(secretKey);
 
   return (readings) => {
-    const offers = pools.map((pool) => ({ name: pool.name, ...pool.offer() }));
-    const catalogues = offers.map(({ objectInfo }) => objectInfo);
-    const servers = offers.flatMap(({ name, servers: listed }) =>
+    const pooled = pools.map((pool) => ({ name: pool.name, ...pool.capabilities() }));
+    const catalogues = pooled.map(({ objectInfo }) => objectInfo);
+    const servers = pooled.flatMap(({ name, servers: listed }) =>
       listed.map(({ url, address, healthy }) => ({
         ...{ tier: name, url, healthy },
         ...(address === url ? {} : { sealedAddress: seal(address) }),
@@ -53,17 +53,17 @@ export function createOfferReader(
     );
     return {
       objectInfo: merge([...catalogues, ...describeOwn(catalogues)]),
-      models: mergeModelLists([...offers.map(({ models }) => models), ...named]),
-      embeddings: [...new Set(offers.flatMap(({ embeddings }) => embeddings))],
-      extensions: [...new Set(offers.flatMap(({ extensions }) => extensions))],
+      models: mergeModelLists([...pooled.map(({ models }) => models), ...named]),
+      embeddings: [...new Set(pooled.flatMap(({ embeddings }) => embeddings))],
+      extensions: [...new Set(pooled.flatMap(({ extensions }) => extensions))],
       devices: [
-        ...offers.flatMap(({ devices }) => devices),
+        ...pooled.flatMap(({ devices }) => devices),
         ...(pools.length === 0 ? [cpu()] : []),
       ],
       servers,
-      system: pickSystem(offers.flatMap(({ systems }) => systems)),
-      features: mergeFeatures(offers.flatMap(({ features }) => features)),
-      nodeReplacements: mergeMembers(offers.flatMap(({ nodeReplacements }) => nodeReplacements)),
+      system: pickSystem(pooled.flatMap(({ systems }) => systems)),
+      features: mergeFeatures(pooled.flatMap(({ features }) => features)),
+      nodeReplacements: mergeMembers(pooled.flatMap(({ nodeReplacements }) => nodeReplacements)),
       tiers: tiers.map(({ backend: { name, driver } }) => {
         const reading = readings.find(({ tier }) => tier === name);
         const breaker = reading?.breaker ?? 'closed';
@@ -102,7 +102,7 @@ function createOwnClassesReader(
   const services = checkpoints === undefined ? [] : [describeServiceClasses(models)];
   if (registry === undefined) return () => services;
   const own = registry.objectInfo();
-  const withModels = [...services, offerAnyFile(own, models)];
+  const withModels = [...services, acceptAnyFile(own, models)];
   const others = Object.entries(own).filter(([name]) => !sketchClasses.has(name));
   const withoutModels = [...services, Object.fromEntries(others)];
   return (catalogues) => {
