@@ -78,8 +78,8 @@ export {
   type FallbackPolicy,
   type Omittable,
 } from './routing.ts';
-export { lua, LUA_NOW } from './lua.ts';
-export { luaNames, RedisNames } from './redis-names.ts';
+export { isRedisName, luaName, RedisNames } from './redis-names.ts';
+export { SHARED_LUA } from './shared-lua.ts';
 export { SECRET_MEMBERS } from './secret-members.ts';
 export {
   addTierCounts,
@@ -96,7 +96,6 @@ export {
   encodeClient,
   frameText,
   joblessMessage,
-  LUA_EMIT,
   parseEventLine,
   parseEventMessage,
   type EventLine,

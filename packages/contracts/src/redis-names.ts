@@ -1,6 +1,6 @@
 /**
- * Every Redis key and channel of the house, without the prefix; `*` stands for what is named. TypeScript and
- * Lua both read them here. Who writes which, and what is in it: docs/architecture.md.
+ * Every Redis key and channel of the house, without the prefix; `*` stands for what is named. TypeScript reads
+ * them here, Lua asks for them with `-- @keys`. Who writes which, and what is in it: docs/architecture.md.
  */
 const NAMES = {
   job: 'job:*',
@@ -8,8 +8,8 @@ const NAMES = {
   pending_bytes: 'pending-bytes',
   unreleased: 'unreleased',
   ready: 'ready:*',
-  lane: 'lane:*',
-  lanes: 'lanes',
+  group: 'lane:*',
+  groups: 'lanes',
   tenants: 'tenants',
   vtime: 'vtime',
   weights: 'weights',
@@ -50,7 +50,7 @@ const NAMES = {
   everyone_channel: 'ch:everyone',
   pulse_channel: 'ch:pulse:*',
   status_channel: 'ch:status',
-  bell_channel: 'ch:bell',
+  interrupt_channel: 'ch:bell',
   control_channel: 'ch:control',
   announce_channel: 'ch:announce',
 } as const;
@@ -178,7 +178,7 @@ export class RedisNames {
   }
   /** Interrupts, API to worker: a prompt id. */
   get interruptChannel(): string {
-    return this.#name('bell_channel');
+    return this.#name('interrupt_channel');
   }
   /** Orders for every worker, as JSON: unload models. */
   get controlChannel(): string {
@@ -190,15 +190,15 @@ export class RedisNames {
   }
 }
 
-/**
- * The same names for a Lua script that has a local `prefix`: `pending` becomes the string `pending_key`, `job`
- * the function `job_key(id)`, a channel keeps its name. Only those asked for: each costs a script its making.
- */
-export function luaNames(...wanted: readonly RedisName[]): string {
-  return wanted.map(declare).join('\n');
+export function isRedisName(text: string): text is RedisName {
+  return Object.hasOwn(NAMES, text);
 }
 
-function declare(name: RedisName): string {
+/**
+ * The same name as a local of a Lua script that has a local `prefix`: `pending` becomes the string `pending_key`,
+ * `job` the function `job_key(id)`, a channel keeps its name.
+ */
+export function luaName(name: RedisName): string {
   const local = name.endsWith('_channel') ? name : `${name}_key`;
   const [before = '', after] = NAMES[name].split('*');
   const start = `prefix .. ':${before}'`;

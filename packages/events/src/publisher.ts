@@ -168,7 +168,7 @@ export class EventPublisher {
   }
 }
 
-/** Where LUA_EMIT keeps an event. */
+/** Where event-log.lua keeps an event. */
 function slotOf({ type, data }: WireEvent): string {
   const { node } = data as { node?: unknown };
   switch (type) {

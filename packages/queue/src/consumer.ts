@@ -14,11 +14,11 @@ import type { Redis } from '@tiercel/runtime';
 import type { Queue } from 'bullmq';
 import { finishScript, parseFinish, type FinishReply } from './lua/finish.ts';
 import { handBackScript } from './lua/hand-back.ts';
-import { rememberScript } from './lua/remember.ts';
-import { parseTaken, type TakenJob } from './lua/take-job.ts';
 import { takeScript } from './lua/take.ts';
+import { writeResumeTokenScript } from './lua/write-resume-token.ts';
 import { summariseOutputs } from './outputs-summary.ts';
 import { addPermits } from './permits.ts';
+import { parseTaken, type TakenJob } from './taken-job.ts';
 
 export interface ConsumerOptions {
   readonly eventsPerJob: number;
@@ -125,7 +125,12 @@ export class Consumer {
   /** Notes on the record where the work is done. @returns false when the claim is void */
   remember(job: TakenJob, note: string): Promise<boolean> {
     const { id, claimId: claim } = job;
-    return rememberScript.run(this.#redis, { prefix: this.#prefix, id, claim, note });
+    return writeResumeTokenScript.run(this.#redis, {
+      prefix: this.#prefix,
+      id,
+      claim,
+      resume_token: note,
+    });
   }
 
   /** Puts a running job back in its place in the queue; the run does not count as an attempt. */

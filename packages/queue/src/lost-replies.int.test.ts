@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { promptId } from '@tiercel/contracts';
 import { startRedisProxy, startTestRedis, stopEverything, type RedisProxy } from '@tiercel/testkit';
-import type { TakenJob } from './lua/take-job.ts';
+import type { TakenJob } from './taken-job.ts';
 import { Producer } from './producer.ts';
 import { another, newJob, openQueueParts, result, type QueueParts } from './queue.test-helpers.ts';
 

@@ -5,7 +5,7 @@ import { plainJob, startTestRedis, stopEverything, type TestRedis } from '@tierc
 import type { Queue } from 'bullmq';
 import { Consumer, createClaimId, type NextTaker } from './consumer.ts';
 import { Editor } from './editor.ts';
-import type { TakenJob } from './lua/take-job.ts';
+import type { TakenJob } from './taken-job.ts';
 import { createPermitQueue } from './permits.ts';
 import { Producer, type NewJob } from './producer.ts';
 import { Reader } from './reader.ts';

@@ -1,44 +1,12 @@
-import { lua, LUA_EMIT, luaNames } from '@tiercel/contracts';
 import { RedisScript } from '@tiercel/runtime';
 
-/**
- * Publishes a batch of events of a running job, for as long as the claim is valid: a worker that was taken for
- * dead tells nothing any more. Batches of a claim are numbered from 1, so that one is published once although
- * the connection may send it twice, and none before the one ahead of it.
- */
+/** Publishes a batch of events of a running job, once, for as long as the claim is valid. */
 export const emitScript = new RedisScript({
-  name: 'emit',
+  wrapper: import.meta.url,
   args: [
     ...(['prefix', 'id', 'claim', 'batch', 'waits', 'client'] as const),
     ...(['max_batches', 'max_bytes', 'ttl_s'] as const),
   ],
   list: 'frames',
-  lua: lua`
--- ARGV[1] prefix
--- ARGV[2] id           of the job
--- ARGV[3] claim
--- ARGV[4] batch        its number
--- ARGV[5] waits        1: not before the batch ahead of it
--- ARGV[6] client       'n' for none, else 'y' and the client_id
--- ARGV[7] max_batches  of the job's stream
--- ARGV[8] max_bytes    of the job's stream
--- ARGV[9] ttl_s        of pictures that no socket has been sent
--- ARGV[10..] frames    for each: JSON text, slot, broadcast (0|1); see LUA_EMIT
--- Returns 'done', 'void' (the claim), or 'early'
-${LUA_EMIT}
-${luaNames('job')}
-local state, holder, last_batch = unpack(redis.call('HMGET', job_key(id), 'state', 'claim', 'batch'))
-if state ~= 'running' or holder ~= claim then return 'void' end
-local ahead = tonumber(batch) - tonumber(last_batch)
-if ahead <= 0 then return 'done' end
-if ahead > 1 and waits == '1' then return 'early' end
-
-local told = {}
-for i = 1, #frames, 3 do told[#told + 1] = { frames[i], frames[i + 1], tonumber(frames[i + 2]) } end
-local limits = { batches = tonumber(max_batches), bytes = tonumber(max_bytes), seconds = ttl_s }
-redis.call('HSET', job_key(id), 'batch', batch)
-emit(id, 'E', client, limits, told)
-return 'done'
-`,
   parse: (reply) => reply as 'done' | 'void' | 'early',
 });

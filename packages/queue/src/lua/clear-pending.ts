@@ -1,6 +1,4 @@
-import { lua } from '@tiercel/contracts';
 import { RedisScript } from '@tiercel/runtime';
-import { LUA_MEMBERS, LUA_REMOVE_PENDING } from './parts.ts';
 
 /** Where a walk through the pending jobs is: after this number, and after this member among equal numbers. */
 export interface PendingCursor {
@@ -10,45 +8,10 @@ export interface PendingCursor {
 
 export const FIRST_PENDING: PendingCursor = { number: '-inf', member: '' };
 
-/**
- * Removes pending jobs that arrived up to a moment, a batch at a time. The walk goes by number and member: by
- * rank it would miss a job whenever one before it is taken meanwhile.
- */
+/** Removes pending jobs that arrived up to a moment, a batch at a time. Replies where the walk is; undefined: done. */
 export const clearPendingScript = new RedisScript({
-  name: 'clear-pending',
+  wrapper: import.meta.url,
   args: ['prefix', 'last_arrival', 'batch', 'number', 'member'],
-  lua: lua`
--- ARGV[1] prefix
--- ARGV[2] last_arrival  later ones stay
--- ARGV[3] batch         jobs to look at
--- ARGV[4] number        of the last job that was looked at, or -inf
--- ARGV[5] member        of the same
--- Returns {number, member} of the last job that was looked at; {} when there are no more
-${LUA_MEMBERS}
-${LUA_REMOVE_PENDING}
-local limit = tonumber(batch)
-local found, from = {}, 0
-repeat
-  -- Jobs of the last number that were looked at and stayed come first again.
-  local page = redis.call('ZRANGE', pending_key, number, '+inf', 'BYSCORE', 'LIMIT', from, limit, 'WITHSCORES')
-  for i = 1, #page, 2 do
-    if #found < limit and (page[i + 1] ~= number or page[i] > member) then
-      found[#found + 1] = { page[i], page[i + 1] }
-    end
-  end
-  from = from + limit
-until #found == limit or #page < 2 * limit
-
-local removed = 0
-for _, job in ipairs(found) do
-  local m = job[1]
-  if arrival_of(m) <= tonumber(last_arrival) then removed = removed + remove_pending(id_of(m)) end
-end
-if removed > 0 then tell_status() end
--- What comes behind the end of the list from now on has arrived too late to be removed.
-if #found < limit then return {} end
-return { found[#found][2], found[#found][1] }
-`,
   parse: (reply): PendingCursor | undefined => {
     const [number, member] = reply as [string?, string?];
     return number === undefined || member === undefined ? undefined : { number, member };

@@ -1,31 +1,9 @@
-import { lua, luaNames } from '@tiercel/contracts';
 import { RedisScript } from '@tiercel/runtime';
-import { LUA_COUNT_ONCE, LUA_FORGET } from './parts.ts';
 
 /** Removes ended jobs from history by id. Replies how many. */
 export const deleteHistoryScript = new RedisScript({
-  name: 'delete-history',
+  wrapper: import.meta.url,
   args: ['prefix', 'call'],
   list: 'ids',
-  lua: lua`
--- ARGV[1] prefix
--- ARGV[2] call     id of this call: sent again, it is answered as the first time
--- ARGV[3..] ids    of jobs
--- Returns the count
-${LUA_FORGET}
-${LUA_COUNT_ONCE}
-${luaNames('history')}
-return count_once(call, function()
-  local removed = 0
-  for _, id in ipairs(ids) do
-    local state, m, workflow = unpack(redis.call('HMGET', job_key(id), 'state', 'm', 'workflow'))
-    if m and redis.call('ZREM', history_key, m) == 1 then
-      forget(id, m, state, workflow)
-      removed = removed + 1
-    end
-  end
-  return removed
-end)
-`,
   parse: Number,
 });

@@ -1,6 +1,4 @@
-import { lua, LUA_NOW, luaNames } from '@tiercel/contracts';
 import { RedisScript } from '@tiercel/runtime';
-import { LUA_ROOM, LUA_STATUS } from './parts.ts';
 
 export type EnqueueReply =
   | { readonly kind: 'ok'; readonly number: number }
@@ -14,7 +12,7 @@ export type EnqueueReply =
 
 /** Accepts a prompt: writes the record and puts it among the pending, in one step. */
 export const enqueueScript = new RedisScript({
-  name: 'enqueue',
+  wrapper: import.meta.url,
   args: [
     ...([
       'prefix',
@@ -38,66 +36,6 @@ export const enqueueScript = new RedisScript({
     ] as const),
     'secrets',
   ],
-  lua: lua`
--- ARGV[1] prefix
--- ARGV[2] call          id of this call: sent again, it is answered as the first time
--- ARGV[3] id            of the job
--- ARGV[4] body_hash     of the request: the same id with another body is refused
--- ARGV[5] given_number  '' to count
--- ARGV[6] front         0|1
--- ARGV[7] tenant
--- ARGV[8] client        'n' for none, else 'y' and the client_id
--- ARGV[9] serial        1: the client has one running job at a time
--- ARGV[10] max_pending
--- ARGV[11] max_bytes    of all pending jobs together
--- ARGV[12] workflow     '' for none
--- ARGV[13] prompt       JSON
--- ARGV[14] extra        JSON: extra_data without secrets
--- ARGV[15] targets      JSON: ids of the output nodes
--- ARGV[16] node_errors  JSON
--- ARGV[17] secrets      sealed, '' for none
--- Returns {'ok', number} | {'same', number, node_errors} | {'conflict'} | {'full', pending} | {'heavy', bytes}
-${LUA_NOW}
-${LUA_STATUS}
-${LUA_ROOM}
-${luaNames('job', 'number', 'seq', 'unreleased', 'created', 'workflow')}
-local known_call, known_hash, known_number, known_errors =
-  unpack(redis.call('HMGET', job_key(id), 'accepted_by', 'hash', 'number', 'node_errors'))
-if known_hash then
-  if known_call == call then return { 'ok', known_number } end
-  if known_hash == body_hash then return { 'same', known_number, known_errors } end
-  return { 'conflict' }
-end
-local score = tonumber(given_number)
-if given_number ~= '' and (not score or score ~= score) then
-  return redis.error_reply('ERR the number of a job is no number')
-end
-local pending = redis.call('ZCARD', pending_key)
-if pending >= tonumber(max_pending) then return { 'full', pending } end
-local bytes = #prompt + #extra + #targets + #node_errors + #secrets
-local held = tonumber(redis.call('GET', pending_bytes_key) or 0)
-if pending > 0 and held + bytes > tonumber(max_bytes) then return { 'heavy', held } end
-
-local number = given_number
-if number == '' then
-  local counted = redis.call('INCR', number_key) - 1
-  number = string.format('%d', front == '1' and -counted or counted)
-end
-local m = string.format('%016d:', redis.call('INCR', seq_key)) .. id
-local lane = ''
-if serial == '1' and #client > 1 then lane = tenant .. '\n' .. string.sub(client, 2) end
-redis.call('HSET', job_key(id), 'id', id, 'm', m, 'state', 'pending', 'accepted_by', call, 'hash', body_hash,
-  'number', number, 'created', now, 'tenant', tenant, 'client', client, 'lane', lane, 'attempt', 0,
-  'workflow', workflow, 'prompt', prompt, 'extra', extra, 'targets', targets, 'node_errors', node_errors,
-  'secrets', secrets, 'bytes', bytes)
-redis.call('ZADD', pending_key, number, m)
-take_room(bytes)
-redis.call('ZADD', unreleased_key, now, id)
-redis.call('ZADD', created_key('pending'), now, m)
-if workflow ~= '' then redis.call('ZADD', workflow_key(workflow), now, m) end
-tell_status()
-return { 'ok', number }
-`,
   parse: (reply): EnqueueReply => {
     const [kind, fact, nodeErrorsText] = reply as [EnqueueReply['kind'], string?, string?];
     switch (kind) {

@@ -1,50 +1,8 @@
-import { lua, luaNames } from '@tiercel/contracts';
 import { RedisScript } from '@tiercel/runtime';
-import { LUA_LANES, LUA_ROOM, LUA_STATUS } from './parts.ts';
 
-/**
- * Puts a running job back among the pending, in its old place: its worker is stopping, or its permit is gone. A
- * handed-back run does not count as an attempt; a lost one does. Replies whether a permit must be added.
- */
+/** Puts a running job back in its old place in the queue. Replies whether a permit must be added. */
 export const handBackScript = new RedisScript({
-  name: 'hand-back',
+  wrapper: import.meta.url,
   args: ['prefix', 'id', 'claim', 'counts'],
-  lua: lua`
--- ARGV[1] prefix
--- ARGV[2] id      of the job
--- ARGV[3] claim   '' for a job that an earlier version took
--- ARGV[4] counts  1: the run counts as an attempt
--- Returns 1 when a permit must be added, else 0
-${LUA_STATUS}
-${LUA_LANES}
-${LUA_ROOM}
-${luaNames('job', 'permits', 'created')}
-local state, holder, permit, m, tenant, lane, created, number, unlocked, bytes = unpack(redis.call('HMGET',
-  job_key(id), 'state', 'claim', 'permit', 'm', 'tenant', 'lane', 'created', 'number', 'unlocked', 'bytes'))
-if (holder or '') ~= claim then return 0 end
--- Sent again: it is back already, and nobody has taken it since.
-if state == 'pending' then return tonumber(unlocked) end
-if state ~= 'running' then return 0 end
-
-redis.call('HDEL', permits_key, permit)
-redis.call('ZREM', running_key, id)
-redis.call('ZADD', pending_key, number, m)
-take_room(bytes)
-redis.call('ZREM', created_key('running'), m)
-redis.call('ZADD', created_key('pending'), created, m)
-if counts == '0' then redis.call('HINCRBY', job_key(id), 'attempt', -1) end
-local needs_permit
-if lane == '' then
-  needs_permit = make_available(tenant, lane, m, number)
-else
-  -- While it ran nothing of its lane was ready: whoever is first there now becomes it.
-  redis.call('ZADD', lane_key(lane), number, m)
-  needs_permit = free_lane(tenant, lane)
-end
-redis.call('HSET', job_key(id), 'state', 'pending', 'unlocked', needs_permit, 'handed_back', 1)
-redis.call('HDEL', job_key(id), 'permit', 'worker')
-tell_status()
-return needs_permit
-`,
   parse: (reply) => reply === 1,
 });

@@ -1,22 +1,9 @@
-import { lua } from '@tiercel/contracts';
 import { RedisScript } from '@tiercel/runtime';
 
 /** Makes a job the leader of its equals unless there is one, or a result already. */
 export const claimFlightScript = new RedisScript({
-  name: 'claim-flight',
+  wrapper: import.meta.url,
   keys: ['entry', 'flight'],
   args: ['token', 'lease_ms'],
-  lua: lua`
--- KEYS[1] entry     the result
--- KEYS[2] flight    the leader's lease
--- ARGV[1] token     of this job: sent again, it leads already
--- ARGV[2] lease_ms
--- Returns 'stored', 'leader', or the leader's token
-if redis.call('EXISTS', entry) == 1 then return 'stored' end
-local leader = redis.call('GET', flight)
-if leader and leader ~= token then return leader end
-redis.call('SET', flight, token, 'PX', lease_ms)
-return 'leader'
-`,
   parse: String,
 });

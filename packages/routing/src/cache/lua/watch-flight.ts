@@ -1,18 +1,9 @@
-import { lua } from '@tiercel/contracts';
 import { RedisScript } from '@tiercel/runtime';
 
 /** What a follower waits for: one command, so that entry and lease are seen together. */
 export const watchFlightScript = new RedisScript({
-  name: 'watch-flight',
+  wrapper: import.meta.url,
   keys: ['entry', 'flight'],
   args: ['leader'],
-  lua: lua`
--- KEYS[1] entry   the result
--- KEYS[2] flight  the leader's lease
--- ARGV[1] leader  its token
--- Returns 'stored', 'flying', 'leader_gone'
-if redis.call('EXISTS', entry) == 1 then return 'stored' end
-return redis.call('GET', flight) == leader and 'flying' or 'leader_gone'
-`,
   parse: (reply) => reply as 'stored' | 'flying' | 'leader_gone',
 });

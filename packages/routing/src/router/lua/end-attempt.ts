@@ -1,13 +1,8 @@
-import { lua, LUA_NOW } from '@tiercel/contracts';
 import { RedisScript } from '@tiercel/runtime';
-import { LUA_TIERS } from './tier-parts.ts';
 
-/**
- * Gives a place back, with what the attempt said of its tier. The verdict counts once, with the lease: sent
- * again, or after the lease has run out (another attempt will find out), it changes nothing.
- */
+/** Gives a place back, with what the attempt said of its tier. */
 export const endAttemptScript = new RedisScript({
-  name: 'end-attempt',
+  wrapper: import.meta.url,
   args: [
     ...([
       'prefix',
@@ -21,51 +16,5 @@ export const endAttemptScript = new RedisScript({
     ] as const),
     ...(['first_pause_ms', 'longest_pause_ms', 'samples', 'idle_ms'] as const),
   ],
-  lua: lua`
--- ARGV[1] prefix
--- ARGV[2] tier               its name
--- ARGV[3] lease
--- ARGV[4] verdict            good | neutral | count | open
--- ARGV[5] took_ms            good: how long the attempt took
--- ARGV[6] open_ms            open: how long to pause
--- ARGV[7] reason             count, open
--- ARGV[8] failures           in a row that open the breaker
--- ARGV[9] first_pause_ms
--- ARGV[10] longest_pause_ms
--- ARGV[11] samples           recent times that are kept
--- ARGV[12] idle_ms           what nobody uses goes after this
-${LUA_NOW}
-${LUA_TIERS}
-if redis.call('ZREM', tier_running_key(tier), lease) == 0 then return end
-local key, times = tier_key(tier), tier_ms_key(tier)
-local is_probe = redis.call('HGET', key, 'probe') == lease
-if is_probe then redis.call('HDEL', key, 'probe') end
-local open_until = tonumber(redis.call('HGET', key, 'open_until') or '0')
-if verdict == 'good' then
-  redis.call('LPUSH', times, took_ms)
-  redis.call('LTRIM', times, 0, samples - 1)
-  redis.call('PEXPIRE', times, idle_ms)
-  -- A success of an attempt that began before the breaker opened says nothing about now.
-  if is_probe then
-    redis.call('HDEL', key, 'failures', 'trips', 'open_until', 'reason')
-  elseif open_until == 0 then
-    redis.call('HDEL', key, 'failures')
-  end
-elseif verdict == 'open' then
-  if now + open_ms > open_until then
-    redis.call('HSET', key, 'open_until', string.format('%.0f', now + open_ms), 'reason', reason)
-    redis.call('HDEL', key, 'failures')
-  end
-elseif verdict == 'count' and (is_probe or open_until == 0) then
-  local counted = redis.call('HINCRBY', key, 'failures', 1)
-  if is_probe or counted >= tonumber(failures) then
-    local trips = redis.call('HINCRBY', key, 'trips', 1)
-    local pause = math.min(first_pause_ms * 2 ^ math.min(trips - 1, 20), longest_pause_ms)
-    redis.call('HSET', key, 'open_until', string.format('%.0f', now + pause), 'reason', reason)
-    redis.call('HDEL', key, 'failures')
-  end
-end
-redis.call('PEXPIRE', key, idle_ms)
-`,
   parse: () => undefined,
 });

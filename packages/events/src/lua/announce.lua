@@ -1,0 +1,26 @@
+-- One heartbeat of a worker, noted by Redis' clock: clocks of workers differ.
+--
+-- ARGV[1] prefix
+-- ARGV[2] worker            its id
+-- ARGV[3] text              the announcement, JSON
+-- ARGV[4] ttl_ms            life of the announcement
+-- ARGV[5] catalogue         hash of the catalogue that it offers
+-- ARGV[6] catalogue_ttl_ms  life of catalogues that nobody offers
+-- ARGV[7] is_news           1: the APIs hear of it at once
+-- Returns nothing
+-- Sent again: it writes the same again; APIs read the worker once more.
+-- Caller dies: the announcement runs out.
+
+-- @include now
+-- @keys worker workers catalogues catalogue announce_channel
+
+redis.call('SET', worker_key(worker), text, 'PX', ttl_ms)
+redis.call('ZADD', workers_key, now, worker)
+redis.call('ZREMRANGEBYSCORE', workers_key, '-inf', now - 2 * ttl_ms)
+redis.call('ZADD', catalogues_key, now, catalogue)
+local old = redis.call('ZRANGE', catalogues_key, '-inf', now - catalogue_ttl_ms, 'BYSCORE')
+for _, hash in ipairs(old) do
+  redis.call('ZREM', catalogues_key, hash)
+  redis.call('DEL', catalogue_key(hash))
+end
+if is_news == '1' then redis.call('PUBLISH', announce_channel, worker) end

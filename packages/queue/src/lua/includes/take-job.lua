@@ -1,0 +1,75 @@
+-- take_next(permit, worker, claim) gives a permit the first ready job of the tenant whose turn it is by weighted
+-- fair share; take_again(permit, worker, claim, id) gives it the job that it had already, one attempt later unless
+-- this very claim has it. taken_by(claim, id) is the job of a claim; nil when it is void. All answer nil or
+-- {id, prompt, extra, targets, client, number, tenant, created, attempt, cancel, secrets, note, taken, ...}.
+-- Taking changes no count, so no `status` is emitted.
+
+-- @include now
+-- @include members
+-- @include pending-bytes
+-- @keys job running tenants ready weights vtime pending created group groups permits
+
+local function read(id)
+  return redis.call('HMGET', job_key(id), 'id', 'prompt', 'extra', 'targets', 'client', 'number', 'tenant',
+    'created', 'attempt', 'cancel', 'secrets', 'note', 'taken', 'state', 'permit', 'claim', 'lane', 'bytes',
+    'handed_back')
+end
+local ATTEMPT, TAKEN, STATE, PERMIT, CLAIM, GROUP, BYTES, CREATED = 9, 13, 14, 15, 16, 17, 18, 8
+local function taken_by(claim, id)
+  local job = read(id)
+  return job[STATE] == 'running' and job[CLAIM] == claim and job or nil
+end
+
+local function give(permit, worker, claim, id, job)
+  job[ATTEMPT] = job[ATTEMPT] + 1
+  job[TAKEN] = now
+  redis.call('HSET', job_key(id), 'state', 'running', 'permit', permit, 'claim', claim, 'worker', worker,
+    'attempt', job[ATTEMPT], 'taken', now, 'batch', 0)
+  redis.call('ZADD', running_key, now, id)
+  return job
+end
+
+local function take_again(permit, worker, claim, id)
+  local job = read(id)
+  if job[STATE] ~= 'running' or job[PERMIT] ~= permit then return nil end
+  if job[CLAIM] == claim then return job end
+  return give(permit, worker, claim, id, job)
+end
+
+local function next_ready()
+  while true do
+    -- The turn is the tenant's with the least virtual time; alone, a tenant needs no accounts.
+    local tenant, turn, other = unpack(redis.call('ZRANGE', tenants_key, 0, 1, 'WITHSCORES'))
+    if not tenant then return nil end
+    local m = redis.call('ZPOPMIN', ready_key(tenant))[1]
+    if m and other then
+      local weight = tonumber(redis.call('HGET', weights_key, tenant) or 1)
+      redis.call('SET', vtime_key, turn)
+      redis.call('ZINCRBY', tenants_key, 1 / weight, tenant)
+    end
+    if redis.call('ZCARD', ready_key(tenant)) == 0 then redis.call('ZREM', tenants_key, tenant) end
+    if m then return m end
+  end
+end
+
+local function take_next(permit, worker, claim)
+  while true do
+    local m = next_ready()
+    if not m then return nil end
+    local id = id_of(m)
+    local job = read(id)
+    redis.call('ZREM', pending_key, m)
+    give_room_back(job[BYTES])
+    redis.call('ZREM', created_key('pending'), m)
+    -- Without a record (somebody deleted it by hand) there is nothing to run.
+    if job[CREATED] then
+      if job[GROUP] ~= '' then
+        redis.call('ZREM', group_key(job[GROUP]), m)
+        redis.call('HSET', groups_key, job[GROUP], id)
+      end
+      redis.call('ZADD', created_key('running'), job[CREATED], m)
+      redis.call('HSET', permits_key, permit, id)
+      return give(permit, worker, claim, id, job)
+    end
+  end
+end
