@@ -8,21 +8,20 @@ export { embeddedModels } from './embedded-models.ts';
 export type { NodeFiles } from './executor/execution-request.ts';
 export { NodeCache } from './executor/node-cache.ts';
 export { outputKeys, type OutputKeysRequest } from './executor/output-keys.ts';
-export type {
-  FingerprintContext,
-  HiddenInput,
-  NodeContext,
-  NodeDefinition,
-  NodeInputs,
-  NodeResult,
-  PreviewImageBytes,
+export {
+  NodeError,
+  type FingerprintContext,
+  type HiddenInput,
+  type NodeContext,
+  type NodeDefinition,
+  type NodeInputs,
+  type NodeResult,
+  type PreviewImageBytes,
 } from './node-definition.ts';
-export { NodeError } from './node-error.ts';
 export { loadPlugins, type PluginApi } from './plugins.ts';
 export { createRegistry, type NodeRegistry } from './registry.ts';
 export { SKETCH_GENERATOR } from './sketch/sample.ts';
-export type { ImageBatch, MaskBatch, SketchMark } from './values.ts';
+export type { ImageBatch, Latent, MaskBatch, SketchMark } from './values.ts';
 export type { FrameWork } from './image/frame-work.ts';
 export { joinPictures, renderMaskPng, renderPngs } from './latent-pictures.ts';
 export { readLatent } from './read-input.ts';
-export type { Latent } from './values.ts';

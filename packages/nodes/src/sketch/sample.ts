@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
-import { encodeJpeg } from '../image/jpeg.ts';
+import { encodeJpeg } from '../image/create-image.ts';
 import type { NodeContext } from '../node-definition.ts';
 import type { Latent, LatentLayer, MaskBatch, MaskPlane, SketchRecipe } from '../values.ts';
 import { createRandom } from './random.ts';
