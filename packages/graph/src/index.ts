@@ -8,9 +8,9 @@ export {
   type DeclaredInput,
 } from './input-specs.ts';
 export { pythonStr } from './python-text.ts';
-export { rejectMissingPrompt } from './ui-workflow.ts';
+export { rejectMissingPrompt } from './prompt-errors.ts';
 export { replaceNodes } from './replace-nodes.ts';
-export { typesMatch } from './types-match.ts';
+export { typesMatch } from './check-input.ts';
 export {
   validatePrompt,
   type ValidationContext,
@@ -32,7 +32,7 @@ export {
   sliceText,
   trimText,
 } from './lower/string-functions.ts';
-export { joinTexts } from './join-texts.ts';
+export { joinTexts } from './lower/prompt-texts.ts';
 export { GraphAnalysis } from './graph-analysis.ts';
 export {
   listClasses,
