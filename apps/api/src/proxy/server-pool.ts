@@ -1,7 +1,6 @@
 import type { LiveWorker } from '@tiercel/events';
 import { openSecrets } from '@tiercel/queue';
 import type { Clock } from '@tiercel/runtime';
-import { isLoopbackUrl } from './server-urls.ts';
 
 /** A server that just failed is asked after all others for this long. */
 const REST_MS = 10_000;
@@ -97,4 +96,17 @@ function tryOpen(secretKey: Uint8Array, sealed: string): string | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** Whether a URL means another machine to each machine that reads it. */
+function isLoopbackUrl(url: URL): boolean {
+  const { hostname } = url;
+  return hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d+){3}$/.test(hostname);
+}
+
+/** One name for a server, however its URL is written and whichever host names it. */
+export function nameServer(url: string, host: string): string {
+  if (!URL.canParse(url)) return url;
+  const parsed = new URL(url);
+  return isLoopbackUrl(parsed) ? `${host} ${parsed.href}` : parsed.href;
 }
