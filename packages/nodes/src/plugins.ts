@@ -8,7 +8,7 @@ import { createImage, encodeJpeg } from './image/create-image.ts';
 import { type NodeDefinition, NodeError } from './node-definition.ts';
 
 /** What a plug-in module's default function is given, so that it needs no import of ours. */
-export interface PluginApi {
+interface PluginApi {
   readonly createImage: typeof createImage;
   readonly encodeJpeg: typeof encodeJpeg;
   readonly encodePng: typeof encodePng;

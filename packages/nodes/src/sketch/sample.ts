@@ -5,7 +5,7 @@ import type { Latent, LatentLayer, MaskBatch, MaskPlane, SketchRecipe } from '..
 import { createRandom } from './random.ts';
 import { renderLatent } from './render-latent.ts';
 
-export const SKETCH_GENERATOR = 'tiercel-sketch/1';
+const SKETCH_GENERATOR = 'tiercel-sketch/1';
 
 /** Longest side of a preview in pixels; ComfyUI's limit is 512. */
 const PREVIEW_SIDE = 256;
