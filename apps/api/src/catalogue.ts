@@ -15,7 +15,7 @@ import type { WorkerRegistry, EventSubscriber, LiveWorker } from '@tiercel/event
 import { choicesOf, isUploadInput, mapInputs, mergeObjectInfo, withChoices } from '@tiercel/graph';
 import { CoalescedRefresh, type Logger } from '@tiercel/runtime';
 import { lookup } from 'mime-types';
-import { nameServer } from './proxy/server-urls.ts';
+import { nameServer } from './proxy/server-pool.ts';
 
 const REFRESH_MS = 5_000;
 

@@ -1,8 +1,7 @@
 import type { Config, ReadyMessage } from '@tiercel/runtime';
 import { describeStart, describeWaiting } from './banner.ts';
 import { openRedis, type RedisSource } from './redis-source.ts';
-import { stopLimitMs } from './stop-limit.ts';
-import { superviseChild, type SupervisedChild } from './supervised-child.ts';
+import { stopLimitMs, superviseChild, type SupervisedChild } from './supervised-child.ts';
 import type { Terminal } from './terminal.ts';
 
 export interface LaunchOptions {

@@ -7,7 +7,7 @@ import {
   waitForRedis,
   type Config,
 } from '@tiercel/runtime';
-import { stopLimitMs } from './stop-limit.ts';
+import { stopLimitMs } from './supervised-child.ts';
 
 export interface RedisSource {
   readonly url: string;

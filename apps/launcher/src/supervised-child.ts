@@ -1,13 +1,14 @@
-import { spawn, type ChildProcess } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import {
   childEnvironment,
-  startTimer,
   type ChildMessage,
+  type Config,
   type ReadyMessage,
+  startTimer,
 } from '@tiercel/runtime';
 import type { Terminal } from './terminal.ts';
 
-export interface ChildSpec {
+interface ChildSpec {
   /** As it is shown to people: `api`, `worker 1`. */
   readonly name: string;
   /** Absolute path of the program. */
@@ -16,7 +17,7 @@ export interface ChildSpec {
   readonly env: Readonly<Record<string, string>>;
 }
 
-export interface ChildHooks {
+interface ChildHooks {
   readonly onReady: (message: ReadyMessage) => void;
   /** It is an API, and takes prompts. */
   readonly onAccepting: () => void;
@@ -119,4 +120,14 @@ function spawnNode(spec: ChildSpec): ChildProcess {
     env: childEnvironment(spec.env),
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   });
+}
+
+/** How long an API gives its callers to take their answers. */
+const API_CLOSE_MS = 5_000;
+/** Over a process's own grace, for what it does after it when Redis hangs. */
+const EXTRA_MS = 8_000;
+
+/** Within this time every API and worker has ended after SIGTERM; one that has not is killed. */
+export function stopLimitMs({ worker, api }: Pick<Config, 'worker' | 'api'>): number {
+  return Math.max(worker.shutdownGraceMs, api.drainDelayMs + API_CLOSE_MS) + EXTRA_MS;
 }

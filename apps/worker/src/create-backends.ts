@@ -1,6 +1,14 @@
 import { type ComfyUiBackend, createComfyUiBackend, toPublicUrl } from '@tiercel/comfyui';
 import { AppError, type WorkerId } from '@tiercel/contracts';
-import { createServiceBackend } from '@tiercel/image-services';
+import {
+  createAutomatic1111Service,
+  createCloudflareService,
+  createOpenAiService,
+  createPollinationsService,
+  createServiceBackend,
+  createTurboService,
+  type ImageService,
+} from '@tiercel/image-services';
 import {
   createBuiltinNodes,
   createEmbeddedBackend,
@@ -19,9 +27,9 @@ import {
   systemClock,
   TIER_RULES,
   type TierConfig,
+  type TierDriver,
 } from '@tiercel/runtime';
 import type { FileStore } from '@tiercel/storage';
-import { createImageService, isServiceTier } from './create-image-service.ts';
 
 export interface Backends {
   /** In the order of preference. */
@@ -156,4 +164,28 @@ function describeModel(
   if (driver === 'automatic1111' && model === undefined) return undefined;
   const servers = [url, ...urls].map((server) => toPublicUrl(server, secretKey));
   return [driver, ...servers, model ?? '', ...mayOmit].join(' ');
+}
+
+type ServiceDriver = Exclude<TierDriver, 'comfyui' | 'embedded'>;
+
+function isServiceTier(tier: TierConfig): tier is TierConfig & { driver: ServiceDriver } {
+  return tier.driver !== 'comfyui' && tier.driver !== 'embedded';
+}
+
+/** The driver of a tier that is an image service. The configuration has seen to what it must name. */
+function createImageService(tier: TierConfig & { driver: ServiceDriver }): ImageService {
+  const rule = TIER_RULES[tier.driver];
+  const { urls, url = rule.url ?? '', apiKey, accountId = '', model = rule.model } = tier;
+  switch (tier.driver) {
+    case 'openai':
+      return createOpenAiService({ url, apiKey: apiKey ?? '', model: model ?? '' });
+    case 'cloudflare':
+      return createCloudflareService({ url, accountId, apiKey: apiKey ?? '', model: model ?? '' });
+    case 'automatic1111':
+      return createAutomatic1111Service({ url, apiKey, model });
+    case 'turbo':
+      return createTurboService({ urls, model, clock: systemClock });
+    case 'pollinations':
+      return createPollinationsService({ url, apiKey, model: model ?? '' });
+  }
 }

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { ComfyRequestError } from './comfy-request.ts';
-import type { PromptSubmission } from './prompt-wire.ts';
+import type { PromptSubmission } from './comfy-wire.ts';
 
 /** A prompt of a node that runs for so long. */
 export function runMs(ms = 0, id: string = randomUUID()): PromptSubmission {

@@ -28,7 +28,7 @@ import {
   type SubmitAnswer,
   type UpstreamQueue,
   writeSubmission,
-} from './prompt-wire.ts';
+} from './comfy-wire.ts';
 import { parseServerAddress } from './server-address.ts';
 
 /** Of one answer that is JSON: object_info of a server with hundreds of node packs is some 20 MB. */

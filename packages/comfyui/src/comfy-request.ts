@@ -14,7 +14,7 @@ import {
   readLimited,
   type StreamedBody,
 } from '@tiercel/upstream-http';
-import { readPythonJson } from './python-json.ts';
+import { readPythonJson } from './comfy-wire.ts';
 import type { ServerAddress } from './server-address.ts';
 
 /**

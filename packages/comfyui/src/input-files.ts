@@ -18,7 +18,7 @@ import { inputSpecs, isUploadInput } from '@tiercel/graph';
 import { rewritePngText, rewritePngTextStream } from '@tiercel/pictures';
 import { type AttemptRequest, JobError } from '@tiercel/routing';
 import type { InputFile } from './comfy-client.ts';
-import { readPythonJson } from './python-json.ts';
+import { readPythonJson } from './comfy-wire.ts';
 
 /** Where pushed files lie in a server's input folder. */
 const FOLDER = 'tiercel';

@@ -8,8 +8,7 @@ import {
   type PreviewPicture,
 } from '@tiercel/routing';
 import { downloadOutputs, type OutputTransfer } from './download-outputs.ts';
-import { IdleWatchdog } from './idle-watchdog.ts';
-import { findPrompt, type PromptServer, stopPrompt } from './prompt-control.ts';
+import { findPrompt, IdleWatchdog, type PromptServer, stopPrompt } from './prompt-control.ts';
 import {
   checkSucceeded,
   failedWith,

@@ -5,7 +5,7 @@ import {
   type NodeIdentity,
   plainNode,
 } from '@tiercel/contracts';
-import { readPythonJson } from './python-json.ts';
+import { readPythonJson } from './comfy-wire.ts';
 
 /** A text frame. */
 export interface ComfyMessage {

@@ -1,9 +1,20 @@
-export type { AttemptClass } from './attempt-class.ts';
 export {
-  workerCapabilitiesSchema,
+  FALLBACK_POLICIES,
+  isFallbackPolicy,
+  OMITTABLE,
+  type AttemptClass,
+  type AttemptReport,
+  type FallbackPolicy,
+  type Omittable,
+  type ParamChange,
+  type ServiceReport,
+} from './routing.ts';
+export {
   deviceSchema,
-  type WorkerCapabilities,
+  workerCapabilitiesSchema,
   type Device,
+  type RefreshScope,
+  type WorkerCapabilities,
 } from './worker-capabilities.ts';
 export { AppError, ERRORS, isAppError, type ErrorCode } from './errors.ts';
 export { boundedFrame } from './bounded-frame.ts';
@@ -13,6 +24,7 @@ export {
   type ExecutionErrorData,
   type JobEvent,
   type NodeIdentity,
+  type NodeProgress,
   type Preview,
   type ResultPicture,
   type TerminalEvent,
@@ -37,8 +49,6 @@ export {
   type JobState,
   type NodeMeta,
 } from './jobs.ts';
-export type { AttemptReport, ParamChange, ServiceReport } from './service-report.ts';
-export type { RefreshScope } from './refresh-scope.ts';
 export {
   countJsonValues,
   isJsonObject,
@@ -48,9 +58,14 @@ export {
   type JsonObject,
   type JsonValue,
 } from './json.ts';
-export { joinMembers, sliceMembers, toPythonJson } from './json-text.ts';
-export { pythonFloat } from './python-float.ts';
-export { mergeModelLists, type ModelLists } from './model-lists.ts';
+export { joinMembers, pythonFloat, sliceMembers, toPythonJson } from './json-text.ts';
+export {
+  mergeFeatures,
+  mergeMembers,
+  mergeModelLists,
+  pickSystem,
+  type ModelLists,
+} from './server-facts.ts';
 export type { InputSpec, NodeInfo, ObjectInfo } from './node-info.ts';
 export {
   FILE_TYPES,
@@ -62,25 +77,17 @@ export {
   type OutputRef,
   type UiOutput,
 } from './outputs.ts';
-export type { NodeProgress } from './progress.ts';
 export {
   isLink,
+  SECRET_MEMBERS,
   type NodeErrors,
   type PromptError,
   type PromptGraph,
   type PromptNode,
   type PromptRejection,
 } from './prompt.ts';
-export {
-  FALLBACK_POLICIES,
-  isFallbackPolicy,
-  OMITTABLE,
-  type FallbackPolicy,
-  type Omittable,
-} from './routing.ts';
 export { isRedisName, luaName, RedisNames } from './redis-names.ts';
 export { SHARED_LUA } from './shared-lua.ts';
-export { SECRET_MEMBERS } from './secret-members.ts';
 export {
   addTierCounts,
   BREAKER_STATES,
@@ -101,4 +108,3 @@ export {
   type EventLine,
   type EventMessage,
 } from './event-log.ts';
-export { mergeFeatures, mergeMembers, pickSystem } from './server-facts.ts';

@@ -1,6 +1,6 @@
 import type { TerminalEvent } from './events.ts';
 import type { UiOutput } from './outputs.ts';
-import type { ServiceReport } from './service-report.ts';
+import type { ServiceReport } from './routing.ts';
 
 /**
  * A job's life. `pending` and `running` are in the queue, the other three in history; a job is in

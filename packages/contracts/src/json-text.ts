@@ -1,5 +1,3 @@
-import { pythonFloat } from './python-float.ts';
-
 /**
  * Work on JSON as text. A prompt is kept as the caller wrote it (key order, `1.0`, 64-bit seeds),
  * because a JavaScript object would reorder integer-like keys and round numbers. Every function here
@@ -118,4 +116,18 @@ function escapeNonAscii(literal: string): string {
     /[\u007f-\uffff]/g,
     (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );
+}
+
+/** Python's `repr()` of a float: `1.0`, `1e+16`, `1e-05`, `inf`. */
+export function pythonFloat(value: number): string {
+  if (Number.isNaN(value)) return 'nan';
+  if (!Number.isFinite(value)) return value > 0 ? 'inf' : '-inf';
+  const [mantissa = '', exponentText = '0'] = value.toExponential().split('e');
+  const exponent = Number(exponentText);
+  if (exponent >= 16 || exponent < -4) {
+    const sign = exponent < 0 ? '-' : '+';
+    return `${mantissa}e${sign}${String(Math.abs(exponent)).padStart(2, '0')}`;
+  }
+  const plain = Object.is(value, -0) ? '-0' : String(value);
+  return Number.isInteger(value) ? `${plain}.0` : plain;
 }

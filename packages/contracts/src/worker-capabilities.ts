@@ -68,3 +68,9 @@ export const workerCapabilitiesSchema = z.object({
 });
 /** As a worker writes it; what has a default may be left out. Readers get it completed. */
 export type WorkerCapabilities = z.input<typeof workerCapabilitiesSchema>;
+
+/**
+ * What workers are asked to look at again on their ComfyUI servers: everything they offer, their model files and
+ * embeddings, or some node classes by name (with the choices that these list).
+ */
+export type RefreshScope = 'all' | 'files' | readonly string[];

@@ -6,8 +6,8 @@ import {
   badValue,
   notInList,
   outOfRange,
-  typeMismatch,
   type PythonException,
+  typeMismatch,
 } from './prompt-errors.ts';
 import {
   asNumber,
@@ -17,7 +17,6 @@ import {
   pythonRepr,
   pythonTypeName,
 } from './python-text.ts';
-import { typesMatch } from './types-match.ts';
 
 /** What looking at one input's value can come to. */
 export type InputVerdict =
@@ -79,7 +78,7 @@ function isChoice(choices: Choices, value: JsonValue): boolean {
 }
 
 /** Finds the class of a link's source node; undefined when the prompt has no such node. */
-export type FindSource = (nodeId: string) => CompiledClass | undefined;
+type FindSource = (nodeId: string) => CompiledClass | undefined;
 
 /**
  * Checks a list value, which ComfyUI always takes for a link: its length, its source, its slot and its
@@ -114,4 +113,25 @@ export function checkLink(
 
 function raise(type: string, message: string): InputVerdict {
   return { kind: 'exception', exception: { type, message } };
+}
+
+/** `*` takes anything; MatchType inputs of newer nodes are checked by the frontend only. */
+const ANY_TYPES: ReadonlySet<JsonValue> = new Set(['*', 'COMFY_MATCHTYPE_V3']);
+
+/**
+ * Whether an output of type `received` may be linked to an input of type `expected`, as ComfyUI: equal types
+ * (combo lists by content), `*` on either side, a list of choices for a COMBO, or comma-separated unions
+ * that share a name.
+ */
+export function typesMatch(received: JsonValue, expected: JsonValue): boolean {
+  if (received === expected || ANY_TYPES.has(received) || ANY_TYPES.has(expected)) return true;
+  if (typeof received !== 'string' || typeof expected !== 'string') {
+    return (isList(received) && expected === 'COMBO') || pythonEquals(received, expected);
+  }
+  const names = new Set(splitUnion(expected));
+  return names.has('*') || splitUnion(received).some((name) => name === '*' || names.has(name));
+}
+
+function splitUnion(type: string): string[] {
+  return type.split(',').map((name) => name.trim());
 }

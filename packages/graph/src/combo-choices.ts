@@ -1,4 +1,5 @@
 import type { InputSpec, JsonValue } from '@tiercel/contracts';
+import { isList } from './python-text.ts';
 
 /**
  * Marks a list of model files that is only a help: no tier loads the file, so any name is a choice. A member
@@ -29,8 +30,4 @@ export function takesAnyFile(spec: InputSpec): boolean {
 /** The same combo, its list being only a help. */
 export function withAnyFile(spec: InputSpec): InputSpec {
   return [spec[0], { ...spec[1], [ANY_FILE]: true }];
-}
-
-function isList(value: JsonValue | undefined): value is readonly JsonValue[] {
-  return Array.isArray(value);
 }

@@ -8,23 +8,13 @@ export {
   type DeclaredInput,
 } from './input-specs.ts';
 export { pythonStr } from './python-text.ts';
-export { rejectMissingPrompt } from './ui-workflow.ts';
+export { rejectMissingPrompt } from './prompt-errors.ts';
 export { replaceNodes } from './replace-nodes.ts';
-export { typesMatch } from './types-match.ts';
-export {
-  validatePrompt,
-  type ValidationContext,
-  type ValidationResult,
-} from './validate-prompt.ts';
+export { validatePrompt, type ValidationResult } from './validate-prompt.ts';
 export { choicesOf, withAnyFile, withChoices } from './combo-choices.ts';
 export { mapInputs, mergeObjectInfo } from './merge-object-info.ts';
-export { imageClasses, modelInputs, type ModelInput } from './lower/image-classes.ts';
-export {
-  type Lowering,
-  type Obstacle,
-  type SampleRequest,
-  type SampleStage,
-} from './lower/lowering.ts';
+export { imageClasses, modelInputs } from './lower/image-classes.ts';
+export type { Lowering, SampleRequest, SampleStage } from './lower/lowering.ts';
 export {
   convertCase,
   countCharacters,
@@ -32,7 +22,7 @@ export {
   sliceText,
   trimText,
 } from './lower/string-functions.ts';
-export { joinTexts } from './join-texts.ts';
+export { joinTexts } from './lower/prompt-texts.ts';
 export { GraphAnalysis } from './graph-analysis.ts';
 export {
   listClasses,

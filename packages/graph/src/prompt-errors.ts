@@ -1,8 +1,9 @@
 import {
-  pythonFloat,
+  isJsonObject,
   type JsonValue,
   type PromptError,
   type PromptRejection,
+  pythonFloat,
 } from '@tiercel/contracts';
 import type { CompiledInput } from './class-table.ts';
 import type { DynamicInputError } from './dynamic-inputs.ts';
@@ -23,11 +24,7 @@ export interface PythonException {
 const MAX_SHOWN_CHOICES = 20;
 
 /** ComfyUI's answer to a body without a `prompt`. */
-export const NO_PROMPT: PromptRejection = reject(
-  'no_prompt',
-  'No prompt provided',
-  'No prompt provided',
-);
+const NO_PROMPT: PromptRejection = reject('no_prompt', 'No prompt provided', 'No prompt provided');
 
 /** A rejection of the prompt as a whole. */
 export function reject(type: string, message: string, details: string): PromptRejection {
@@ -188,4 +185,31 @@ function showNumber(input: CompiledInput, value: JsonValue): string {
   return input.type === 'FLOAT' && typeof value === 'number'
     ? pythonFloat(value)
     : showValue(value);
+}
+
+const UI_WORKFLOW =
+  "this is a workflow in the format of ComfyUI's editor (a list of nodes and one of links), not a prompt in " +
+  'its API format; in the editor choose "Export (API)" and send that';
+
+/** Whether it is what the editor saves, in place of what it queues: there a node is not called "nodes". */
+export function isUiWorkflow(value: JsonValue | undefined): boolean {
+  return isJsonObject(value) && Object.hasOwn(value, 'nodes') && Array.isArray(value.nodes);
+}
+
+/** ComfyUI answers 500 to one. */
+export function rejectUiWorkflow(): PromptRejection {
+  return reject('invalid_prompt', `Cannot execute because ${UI_WORKFLOW}.`, '');
+}
+
+/** What POST /prompt answers to a body without a `prompt`; says so when the body itself is one. */
+export function rejectMissingPrompt(body: JsonValue): PromptRejection {
+  if (isUiWorkflow(body)) return noPrompt(UI_WORKFLOW);
+  const isPrompt =
+    isJsonObject(body) &&
+    Object.values(body).some((node) => isJsonObject(node) && Object.hasOwn(node, 'class_type'));
+  return isPrompt ? noPrompt('send the nodes as the member "prompt" of an object') : NO_PROMPT;
+}
+
+function noPrompt(hint: string): PromptRejection {
+  return reject(NO_PROMPT.error.type, `${NO_PROMPT.error.message}: ${hint}.`, '');
 }

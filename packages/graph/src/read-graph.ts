@@ -9,9 +9,8 @@ import {
 import { classFinder, type CompiledClass, type CompiledInput } from './class-table.ts';
 import { DynamicInputError } from './dynamic-inputs.ts';
 import { GraphNode, readNode } from './graph-nodes.ts';
-import { badDynamicInput, reject } from './prompt-errors.ts';
+import { badDynamicInput, isUiWorkflow, reject, rejectUiWorkflow } from './prompt-errors.ts';
 import { showValue } from './python-text.ts';
-import { isUiWorkflow, rejectUiWorkflow } from './ui-workflow.ts';
 
 /** A node of the prompt and what validation has found out about it so far. */
 export interface NodeState {

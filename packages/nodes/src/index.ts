@@ -1,28 +1,14 @@
 export { createBuiltinNodes, sketchClasses } from './builtins/create-builtin-nodes.ts';
-export {
-  createEmbeddedBackend,
-  type EmbeddedBackendOptions,
-} from './driver/create-embedded-backend.ts';
+export { createEmbeddedBackend } from './driver/create-embedded-backend.ts';
 export { runInExecutor, type Executor } from './driver/run-in-executor.ts';
 export { embeddedModels } from './embedded-models.ts';
 export type { NodeFiles } from './executor/execution-request.ts';
 export { NodeCache } from './executor/node-cache.ts';
-export { outputKeys, type OutputKeysRequest } from './executor/output-keys.ts';
-export type {
-  FingerprintContext,
-  HiddenInput,
-  NodeContext,
-  NodeDefinition,
-  NodeInputs,
-  NodeResult,
-  PreviewImageBytes,
-} from './node-definition.ts';
-export { NodeError } from './node-error.ts';
-export { loadPlugins, type PluginApi } from './plugins.ts';
+export { outputKeys } from './executor/output-keys.ts';
+export type { NodeContext, NodeDefinition } from './node-definition.ts';
+export { loadPlugins } from './plugins.ts';
 export { createRegistry, type NodeRegistry } from './registry.ts';
-export { SKETCH_GENERATOR } from './sketch/sample.ts';
-export type { ImageBatch, MaskBatch, SketchMark } from './values.ts';
+export type { ImageBatch, Latent } from './values.ts';
 export type { FrameWork } from './image/frame-work.ts';
 export { joinPictures, renderMaskPng, renderPngs } from './latent-pictures.ts';
 export { readLatent } from './read-input.ts';
-export type { Latent } from './values.ts';

@@ -1,6 +1,6 @@
 import { encodePng, inSlices, interpolate } from '@tiercel/pictures';
 import { SAMPLE_BYTES, type FrameWork } from './image/frame-work.ts';
-import { NodeError } from './node-error.ts';
+import { NodeError } from './node-definition.ts';
 import { renderLatent } from './sketch/render-latent.ts';
 import type { ImageBatch, Latent } from './values.ts';
 

@@ -4,13 +4,11 @@ import { pathToFileURL } from 'node:url';
 import { AppError } from '@tiercel/contracts';
 import { PLUGIN_MODULE } from '@tiercel/graph';
 import { encodePng } from '@tiercel/pictures';
-import { createImage } from './image/create-image.ts';
-import { encodeJpeg } from './image/jpeg.ts';
-import type { NodeDefinition } from './node-definition.ts';
-import { NodeError } from './node-error.ts';
+import { createImage, encodeJpeg } from './image/create-image.ts';
+import { type NodeDefinition, NodeError } from './node-definition.ts';
 
 /** What a plug-in module's default function is given, so that it needs no import of ours. */
-export interface PluginApi {
+interface PluginApi {
   readonly createImage: typeof createImage;
   readonly encodeJpeg: typeof encodeJpeg;
   readonly encodePng: typeof encodePng;

@@ -1,6 +1,5 @@
 import type { Sigmas } from '@tiercel/graph';
-import { NodeError } from './node-error.ts';
-import type { NodeInputs } from './node-definition.ts';
+import { NodeError, type NodeInputs } from './node-definition.ts';
 import type {
   Conditioning,
   Guider,

@@ -1,4 +1,4 @@
-import { inTime, LATE } from './in-time.ts';
+import { inTime, LATE } from './waiting.ts';
 
 /** What a process needs in order to serve: the reason why it cannot now, or undefined. */
 export type HealthCheck = () => Promise<string | undefined> | string | undefined;

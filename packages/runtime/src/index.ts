@@ -2,13 +2,13 @@ export { blockedMs } from './config/file-schema.ts';
 export { loadConfig, type Config } from './config/load.ts';
 export { TIER_RULES, type TierDriver } from './config/tier-rules.ts';
 export type { TierConfig } from './config/tier-schema.ts';
-export { clockFrom, systemClock, type Clock } from './clock.ts';
+export { clockFrom, sleep, startInterval, startTimer, systemClock, type Clock } from './timers.ts';
 export { CoalescedRefresh } from './coalesced-refresh.ts';
-export { inTime, LATE } from './in-time.ts';
+export { inTime, LATE, raceAbort } from './waiting.ts';
 export { Health } from './health.ts';
 export { memoizeLast } from './memoize-last.ts';
 export { runMain } from './lifecycle.ts';
-export { childEnvironment } from './config/child-environment.ts';
+export { childEnvironment } from './config/env-schema.ts';
 export { listSecrets } from './config/list-secrets.ts';
 export { createLogger, type Logger } from './logger.ts';
 export {
@@ -18,8 +18,7 @@ export {
   type ConnectionRole,
   type Redis,
 } from './redis.ts';
-export { untilServed } from './until-served.ts';
-export { isRedisUnavailable } from './redis-trouble.ts';
+export { isRedisUnavailable, untilServed } from './redis-trouble.ts';
 export { startProcess, type RunningProcess } from './start-process.ts';
 export { RedisScript } from './redis-script.ts';
 export { addTierMetrics, type TierReading } from './tier-metrics.ts';
@@ -33,5 +32,3 @@ export {
   type ReadyMessage,
 } from './supervised.ts';
 export { serveMetrics } from './metrics-server.ts';
-export { sleep, startInterval, startTimer } from './timers.ts';
-export { raceAbort } from './race-abort.ts';

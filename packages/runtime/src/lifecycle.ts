@@ -1,6 +1,6 @@
 import { isAppError } from '@tiercel/contracts';
 import { summarizeError } from './describe-error.ts';
-import { inTime, LATE } from './in-time.ts';
+import { inTime, LATE } from './waiting.ts';
 import type { Logger } from './logger.ts';
 
 type Closer = () => unknown;

@@ -1,5 +1,5 @@
 import { collectDefaultMetrics, Counter, Histogram, Registry, type Gauge } from 'prom-client';
-import { inTime, LATE } from './in-time.ts';
+import { inTime, LATE } from './waiting.ts';
 
 export type MetricsRegistry = Registry;
 

@@ -1,4 +1,5 @@
 import { isAppError } from '@tiercel/contracts';
+import { sleep } from './timers.ts';
 
 /**
  * Codes of Redis' own errors that mean "not now". Most concern every command (LOADING, NOAUTH), some only
@@ -68,4 +69,34 @@ export function findRedisTrouble(error: unknown): string | undefined {
 /** Whether an error means "Redis cannot serve now, try again". */
 export function isRedisUnavailable(error: unknown): boolean {
   return findRedisTrouble(error) !== undefined;
+}
+
+const FIRST_DELAY_MS = 50;
+const MAX_DELAY_MS = 1_000;
+
+/**
+ * Asks Redis until it serves: while it is away, loading, full (OOM), cannot save (MISCONF), or is a replica
+ * (READONLY, NOREPLICAS). What is asked must bear to be asked twice. Other errors are passed on.
+ * @param options `signal` ends the waiting; `onRefused` hears of each refusal, `first` once
+ * @throws the signal's reason when it is aborted, whatever else was thrown
+ */
+export async function untilServed<T>(
+  ask: () => Promise<T>,
+  options: {
+    readonly signal?: AbortSignal | undefined;
+    readonly onRefused?: (error: unknown, isFirst: boolean) => void;
+  } = {},
+): Promise<T> {
+  const { signal, onRefused } = options;
+  for (let tries = 0; ; tries += 1) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (!isRedisUnavailable(error)) throw error;
+      onRefused?.(error, tries === 0);
+    }
+    const delayMs = Math.min(FIRST_DELAY_MS * 2 ** tries, MAX_DELAY_MS);
+    await sleep(delayMs, signal).catch(() => undefined);
+    signal?.throwIfAborted();
+  }
 }

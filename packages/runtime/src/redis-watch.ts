@@ -1,5 +1,5 @@
 import { summarizeError } from './describe-error.ts';
-import { inTime, LATE } from './in-time.ts';
+import { inTime, LATE } from './waiting.ts';
 import type { Logger } from './logger.ts';
 import { findRedisTrouble } from './redis-trouble.ts';
 

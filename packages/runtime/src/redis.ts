@@ -1,6 +1,6 @@
 import { AppError } from '@tiercel/contracts';
 import { Redis, type RedisOptions } from 'ioredis';
-import { inTime, LATE } from './in-time.ts';
+import { inTime, LATE } from './waiting.ts';
 import type { Logger } from './logger.ts';
 import { RedisConnectionError } from './redis-trouble.ts';
 import { sleep } from './timers.ts';

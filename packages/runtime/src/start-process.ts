@@ -1,7 +1,7 @@
 import { AppError, RedisNames } from '@tiercel/contracts';
 import { listSecrets } from './config/list-secrets.ts';
 import { loadConfig, type Config } from './config/load.ts';
-import { inTime, LATE } from './in-time.ts';
+import { inTime, LATE } from './waiting.ts';
 import { endWhenUncaught, Lifecycle } from './lifecycle.ts';
 import { createLogger, type Logger } from './logger.ts';
 import {

@@ -8,17 +8,15 @@ import {
   type NewOutput,
   type OutputRef,
 } from '@tiercel/contracts';
-import { parseAnnotated } from './annotated-name.ts';
-import { FileNotFoundError } from './file-not-found.ts';
-import { findFile, type FoundFile } from './found-file.ts';
+import { parseAnnotated } from './caller-names.ts';
+import { FileNotFoundError, findFile, type FoundFile } from './found-file.ts';
 import { NameCounters, type FileMaker } from './name-counters.ts';
 import { errnoOf, isAbsent, onFiles, translateFileError } from './node-errors.ts';
 import { expandPrefix, splitPrefix } from './output-names.ts';
-import { createFile, placeNew } from './placing.ts';
+import { createFile, createWorkPath, placeNew, writeWorkFile } from './placing.ts';
 import { purgeFolder } from './purge.ts';
 import { joinInside, resolveInside, toSlashes, WORK_FOLDER } from './safe-path.ts';
 import { placeUpload, placeUploadOver } from './upload-placing.ts';
-import { createWorkPath, writeWorkFile } from './work-files.ts';
 
 /** Names a stored file; ComfyUI's defaults are no subfolder and `output`. */
 export interface FileRef {

@@ -1,8 +1,7 @@
-export { parseAnnotated } from './annotated-name.ts';
+export { parseAnnotated, uploadName } from './caller-names.ts';
 export { FileStore, type StoredUpload } from './file-store.ts';
 export type { FoundFile } from './found-file.ts';
 export { translateFileError } from './node-errors.ts';
 export { toSlashes } from './safe-path.ts';
 export type { UserFileInfo } from './user-files.ts';
-export { uploadName } from './upload-name.ts';
 export { UserStore } from './user-store.ts';

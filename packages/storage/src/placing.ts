@@ -1,8 +1,43 @@
 import { randomUUID } from 'node:crypto';
-import { constants, writeFile } from 'node:fs';
-import { copyFile, link, mkdir, open, rename, rm, unlink } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { constants, writeFile as writeFileWithCallback } from 'node:fs';
+import { copyFile, link, mkdir, open, rename, rm, unlink, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { errnoOf } from './node-errors.ts';
+import { WORK_FOLDER } from './safe-path.ts';
+
+/** A fresh path below `root` for a file in the making; its folder exists. */
+export async function createWorkPath(root: string): Promise<string> {
+  const path = freshPath(root);
+  await mkdir(dirname(path), { recursive: true });
+  return path;
+}
+
+/** Writes a work file; the folder is made only when it lacks, because it nearly never does. */
+export async function writeWorkFile(
+  root: string,
+  data: Uint8Array | string | readonly Uint8Array[] | AsyncIterable<Uint8Array>,
+): Promise<string> {
+  const isWhole = typeof data === 'string' || data instanceof Uint8Array;
+  // Parts can be read once only: nothing may fail for want of a folder.
+  const path = isWhole ? freshPath(root) : await createWorkPath(root);
+  try {
+    try {
+      await writeFile(path, data, { flag: 'wx' });
+    } catch (error) {
+      if (errnoOf(error) !== 'ENOENT' || !isWhole) throw error;
+      await mkdir(dirname(path), { recursive: true });
+      await writeFile(path, data, { flag: 'wx' });
+    }
+  } catch (error) {
+    await rm(path, { force: true });
+    throw error;
+  }
+  return path;
+}
+
+function freshPath(root: string): string {
+  return join(root, WORK_FOLDER, randomUUID());
+}
 
 /**
  * How a finished work file becomes a named one. A reader never sees half a file, and of several
@@ -33,7 +68,7 @@ export async function createFile(target: string, bytes: Uint8Array): Promise<boo
 /** The callback form costs a third of a FileHandle's, and this is done for every picture. */
 function writeNew(target: string, bytes: Uint8Array): Promise<void> {
   return new Promise((resolve, reject) => {
-    writeFile(target, bytes, { flag: 'wx' }, (error) => {
+    writeFileWithCallback(target, bytes, { flag: 'wx' }, (error) => {
       if (error === null) {
         resolve();
         return;

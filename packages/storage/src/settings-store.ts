@@ -11,9 +11,8 @@ import {
 } from '@tiercel/contracts';
 import { withFileLock } from './file-lock.ts';
 import { errnoOf, isAbsent, onFiles, translateFileError } from './node-errors.ts';
-import { placeOver } from './placing.ts';
+import { placeOver, writeWorkFile } from './placing.ts';
 import { WORK_FOLDER } from './safe-path.ts';
-import { writeWorkFile } from './work-files.ts';
 
 /** ComfyUI's own name for it, so that an existing user folder can be copied over. */
 const SETTINGS_FILE = 'comfy.settings.json';

@@ -4,9 +4,8 @@ import { join, posix, resolve } from 'node:path';
 import { AppError } from '@tiercel/contracts';
 import { findFile, type FoundFile } from './found-file.ts';
 import { errnoOf, isAbsent, onFiles, translateFileError } from './node-errors.ts';
-import { placeNew, placeOver } from './placing.ts';
+import { placeNew, placeOver, writeWorkFile } from './placing.ts';
 import { resolveInside, toSlashes, WORK_FOLDER } from './safe-path.ts';
-import { writeWorkFile } from './work-files.ts';
 
 export interface UserFileInfo {
   /** With `/`, relative to the folder that was asked about. */

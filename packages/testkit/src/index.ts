@@ -11,10 +11,9 @@ export { startFakePollinations } from './fake-services/pollinations.ts';
 export type { FakeService } from './fake-services/service.ts';
 export { startFakeTurbo } from './fake-services/turbo.ts';
 export type { WireRequest } from './fake-services/wire.ts';
-export { fileOf } from './file-of.ts';
-export { isAlive } from './is-alive.ts';
+export { fileOf, plainJob } from './inputs.ts';
+export { isAlive, spawnProcess, type SpawnedProcess } from './spawned-process.ts';
 export type { Frame, PreviewFrame } from './frames.ts';
-export { plainJob } from './plain-job.ts';
 export { startRedisProxy, type RedisProxy } from './redis-proxy.ts';
 export { connectRaw } from './raw-connection.ts';
 export { http, type RawHttp, type RawResponse } from './raw-http.ts';
@@ -28,6 +27,5 @@ export {
   type SystemOptions,
   type TestSystem,
 } from './services.ts';
-export { spawnProcess, type SpawnedProcess } from './spawned-process.ts';
 export { startTestRedis, type TestRedis } from './test-redis.ts';
 export { until } from './until.ts';

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { makeTempFolder } from './cleanup.ts';
-import { spawnProcess, type SpawnedProcess } from './spawned-process.ts';
+import { type SpawnedProcess, spawnProcess } from './spawned-process.ts';
 import { startTestRedis, type TestRedis } from './test-redis.ts';
 
 export interface ServiceOptions {

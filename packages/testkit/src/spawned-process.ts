@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { ChildMessage, ReadyMessage } from '@tiercel/runtime';
@@ -41,7 +41,7 @@ export interface SpawnedProcess {
   disconnect(): void;
 }
 
-export interface SpawnOptions {
+interface SpawnOptions {
   /** Path of a JavaScript file; relative to the repository. */
   readonly file: string;
   readonly env?: Readonly<Record<string, string>>;
@@ -131,4 +131,14 @@ export async function spawnProcess(options: SpawnOptions): Promise<SpawnedProces
       child.disconnect();
     },
   };
+}
+
+/** Whether a process runs. A zombie does not: its parent just has not looked yet. */
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  } catch {
+    return false;
+  }
 }

@@ -1,10 +1,10 @@
 import {
-  request as requestHttp,
   type Agent as HttpAgent,
   type ClientRequest,
   type IncomingMessage,
+  request as requestHttp,
 } from 'node:http';
-import { request as requestHttps, type Agent as HttpsAgent } from 'node:https';
+import { type Agent as HttpsAgent, request as requestHttps } from 'node:https';
 import type { LookupFunction } from 'node:net';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -19,7 +19,7 @@ export interface StreamedBody {
   readonly parts: AsyncIterable<Uint8Array>;
 }
 
-export interface HttpRequest {
+interface HttpRequest {
   readonly method: 'GET' | 'POST';
   readonly url: URL | string;
   readonly headers: Readonly<Record<string, string>>;
@@ -142,4 +142,32 @@ async function encodeBody(body: HttpRequest['body']): Promise<EncodedBody> {
 
 function describeContent(type: string, bytes: number): Record<string, string> {
   return { 'content-type': type, 'content-length': String(bytes) };
+}
+
+/**
+ * The body of an answer; undefined as soon as there is too much of it.
+ * @throws when the connection ends before it
+ */
+export function readLimited(
+  incoming: IncomingMessage,
+  maxBytes: number,
+): Promise<Buffer | undefined> {
+  return new Promise((resolve, reject) => {
+    const parts: Buffer[] = [];
+    let size = 0;
+    incoming.on('data', (part: Buffer) => {
+      size += part.byteLength;
+      parts.push(part);
+      if (size <= maxBytes) return;
+      resolve(undefined);
+      incoming.destroy();
+    });
+    incoming.on('end', () => {
+      resolve(Buffer.concat(parts));
+    });
+    incoming.on('error', reject);
+    incoming.on('close', () => {
+      reject(new Error('the connection was closed'));
+    });
+  });
 }

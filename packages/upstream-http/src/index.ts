@@ -1,4 +1,4 @@
-export { exchangeHttp, HttpBreak, type StreamedBody } from './exchange-http.ts';
+export { exchangeHttp, HttpBreak, readLimited, type StreamedBody } from './exchange-http.ts';
 export {
   type Blame,
   classifyStatus,
@@ -9,4 +9,3 @@ export {
   parseDuration,
   parseRetryAfter,
 } from './http-failures.ts';
-export { readLimited } from './read-limited.ts';

@@ -100,8 +100,11 @@ function parseOrigin(text: string): URL | undefined {
   return url.hostname === '' ? undefined : url;
 }
 
-/** As URL writes it: all spellings of an address (`127.1`, `0x7f000001`, `[0:0:0:0:0:0:0:1]`) are one. */
-function isLoopbackName(hostname: string): boolean {
+/**
+ * Whether a host is another machine to each machine that reads it. As URL writes it: all spellings of an address
+ * (`127.1`, `0x7f000001`, `[0:0:0:0:0:0:0:1]`) are one.
+ */
+export function isLoopbackName(hostname: string): boolean {
   return hostname === 'localhost' || isLoopbackAddress(hostname.replace(/^\[|\]$/g, ''));
 }
 

@@ -1,7 +1,7 @@
 import { AppError, isAppError } from '@tiercel/contracts';
 import { isRedisUnavailable, type Logger } from '@tiercel/runtime';
 import express, { type Express, type NextFunction, type Request, type Response } from 'express';
-import { createOwnPathTest } from '../proxy/own-paths.ts';
+import { createOwnPathTest } from '../proxy/proxy-rules.ts';
 import type { Forward } from '../proxy/proxy.ts';
 import { sendEmpty, sendError, sendText } from './answer.ts';
 import type { CallerCheck } from './caller-check.ts';

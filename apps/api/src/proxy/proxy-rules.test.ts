@@ -1,7 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { defaultRules } from './proxy.test-app.ts';
-import { createOwnPathTest } from './own-paths.ts';
-import { createProxyMatcher } from './proxy-rules.ts';
+import { createOwnPathTest, createProxyMatcher } from './proxy-rules.ts';
 
 const rules = { ...defaultRules(), customRoutes: ['/customnode', '/vhs/query'] };
 const match = createProxyMatcher(rules);

@@ -1,7 +1,7 @@
 import type { LiveWorker } from '@tiercel/events';
 import { openSecrets } from '@tiercel/queue';
 import type { Clock } from '@tiercel/runtime';
-import { isLoopbackUrl } from './server-urls.ts';
+import { isLoopbackName } from '../http/caller-check.ts';
 
 /** A server that just failed is asked after all others for this long. */
 const REST_MS = 10_000;
@@ -83,7 +83,7 @@ function listServers(workers: readonly LiveWorker[], host: string, secretKey: Ui
       const server = new URL(address);
       if (!['http:', 'https:'].includes(server.protocol)) continue;
       // Another machine's loopback address means this machine here, perhaps this very process.
-      if (isLoopbackUrl(server) && worker.host !== host) continue;
+      if (isLoopbackName(server.hostname) && worker.host !== host) continue;
       byHref.set(server.href, server);
     }
   }
@@ -97,4 +97,11 @@ function tryOpen(secretKey: Uint8Array, sealed: string): string | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** One name for a server, however its URL is written and whichever host names it. */
+export function nameServer(url: string, host: string): string {
+  if (!URL.canParse(url)) return url;
+  const parsed = new URL(url);
+  return isLoopbackName(parsed.hostname) ? `${host} ${parsed.href}` : parsed.href;
 }

@@ -1,8 +1,7 @@
-import { joinTexts } from '../join-texts.ts';
+import { joinTexts, MAX_JOINED_CHARS } from './prompt-texts.ts';
 import { BROKEN, type Conditioning, type GraphValue } from './graph-value.ts';
 import type { Handler } from './lower-values.ts';
 import type { NodeReader } from './node-reader.ts';
-import { MAX_JOINED_CHARS } from './text-budget.ts';
 
 /** A textual inversion within a prompt, perhaps with a weight around it. One bracket a side keeps this linear. */
 const EMBEDDING = /\(?(?<!\w)embedding:([^\s,()]+)\)?/g;

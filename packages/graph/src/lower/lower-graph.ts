@@ -11,7 +11,7 @@ import type { Lowering } from './lowering.ts';
 import { NodeReader, type ReaderContext } from './node-reader.ts';
 import { ObstacleList } from './obstacle-list.ts';
 import { planStages } from './sampling-plan.ts';
-import { TextBudget } from './text-budget.ts';
+import { TextBudget } from './prompt-texts.ts';
 
 /** These make no pixels and take none: they only describe. */
 const describers: ReadonlyMap<string, Handler> = new Map([

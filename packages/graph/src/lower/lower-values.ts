@@ -7,7 +7,7 @@ import {
   sliceText,
   trimText,
 } from './string-functions.ts';
-import { MAX_JOINED_CHARS } from './text-budget.ts';
+import { MAX_JOINED_CHARS } from './prompt-texts.ts';
 
 /** What a node's outputs carry. */
 export type Handler = (node: NodeReader) => readonly GraphValue[];

@@ -13,7 +13,7 @@ import {
 import { imageClasses } from './image-classes.ts';
 import type { Obstacle } from './lowering.ts';
 import { nameNode, type NodeName, type ObstacleList } from './obstacle-list.ts';
-import type { TextBudget } from './text-budget.ts';
+import type { TextBudget } from './prompt-texts.ts';
 
 /** What readers of one graph share. */
 export interface ReaderContext {

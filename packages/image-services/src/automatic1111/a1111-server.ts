@@ -2,8 +2,8 @@ import { isJsonObject, type JsonValue } from '@tiercel/contracts';
 import type { PreviewPicture } from '@tiercel/routing';
 import { callService, joinUrl } from '../service/http.ts';
 import { tryReadJson } from '../service/refusal.ts';
-import { sniffImage } from '../service/sniff-image.ts';
-import { classifyA1111 } from './a1111-refusals.ts';
+import { sniffImage } from '../service/read-picture.ts';
+import { classifyA1111 } from '../service/vendor-refusals.ts';
 
 export const A1111 = 'Automatic1111';
 

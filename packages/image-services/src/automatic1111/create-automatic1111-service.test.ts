@@ -12,8 +12,8 @@ import {
 } from '@tiercel/testkit';
 import type { ImageService } from '../service/image-service.ts';
 import { sampleContext, sampleRequest } from '../service/sample-request.test-helpers.ts';
-import { sniffImage } from '../service/sniff-image.ts';
-import { classifyA1111 } from './a1111-refusals.ts';
+import { sniffImage } from '../service/read-picture.ts';
+import { classifyA1111 } from '../service/vendor-refusals.ts';
 import { createAutomatic1111Service } from './create-automatic1111-service.ts';
 
 const CHECKPOINTS = ['first.safetensors [1111111111]', 'second.safetensors [2222222222]'];

@@ -13,7 +13,7 @@ import { ParamFit } from '../service/param-fit.ts';
 import { badOutput, readBase64Picture } from '../service/read-picture.ts';
 import { findRefusalInside, tryReadJson } from '../service/refusal.ts';
 import { runInTime } from '../service/run-in-time.ts';
-import { classifyA1111 } from './a1111-refusals.ts';
+import { classifyA1111 } from '../service/vendor-refusals.ts';
 import { toA1111Request } from './a1111-request.ts';
 import { A1111, openA1111, type A1111Server } from './a1111-server.ts';
 import { createSerial, type Serial } from './one-at-a-time.ts';

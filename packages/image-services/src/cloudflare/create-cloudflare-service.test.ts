@@ -3,7 +3,7 @@ import sharp from 'sharp';
 import { type FakeService, serveHttp, startFakeCloudflare, stopEverything } from '@tiercel/testkit';
 import type { ImageService } from '../service/image-service.ts';
 import { sampleContext, sampleRequest } from '../service/sample-request.test-helpers.ts';
-import { classifyCloudflare, nextUtcMidnightMs } from './cloudflare-refusals.ts';
+import { classifyCloudflare, nextUtcMidnightMs } from '../service/vendor-refusals.ts';
 import { createCloudflareService } from './create-cloudflare-service.ts';
 
 let fake: FakeService;

@@ -7,12 +7,11 @@ import { readPictureText } from '../service/linked-picture.ts';
 import { findObstacleIn } from '../service/obstacles.ts';
 import { paintEach } from '../service/paint-each.ts';
 import { ParamFit } from '../service/param-fit.ts';
-import { badOutput, readPicture } from '../service/read-picture.ts';
+import { badOutput, readPicture, sniffImage } from '../service/read-picture.ts';
 import { findRefusalInside, tryReadJson } from '../service/refusal.ts';
 import { runInTime } from '../service/run-in-time.ts';
-import { sniffImage } from '../service/sniff-image.ts';
 import { findCloudflareModel, type CloudflareModel } from './cloudflare-models.ts';
-import { classifyCloudflare } from './cloudflare-refusals.ts';
+import { classifyCloudflare } from '../service/vendor-refusals.ts';
 import { describePicture, toForm, type Fields } from './describe-picture.ts';
 
 export interface CloudflareOptions {

@@ -13,7 +13,7 @@ import {
 import type { ImageService } from '../service/image-service.ts';
 import { sampleContext, sampleRequest } from '../service/sample-request.test-helpers.ts';
 import { createOpenAiService } from './create-openai-service.ts';
-import { classifyOpenAi } from './openai-refusals.ts';
+import { classifyOpenAi } from '../service/vendor-refusals.ts';
 import { chooseOpenAiSize } from './openai-sizes.ts';
 
 let fake: FakeService;

@@ -14,7 +14,7 @@ import { readLinkedPicture, readPictureText, type LinkContext } from '../service
 import { badOutput } from '../service/read-picture.ts';
 import { findRefusalInside, tryReadJson } from '../service/refusal.ts';
 import { runInTime } from '../service/run-in-time.ts';
-import { classifyOpenAi } from './openai-refusals.ts';
+import { classifyOpenAi } from '../service/vendor-refusals.ts';
 import { chooseOpenAiSize } from './openai-sizes.ts';
 
 export interface OpenAiOptions {

@@ -5,11 +5,10 @@ import type { ImageParam, ImageRequest, ImageService } from '../service/image-se
 import { findObstacleIn } from '../service/obstacles.ts';
 import { paintEach } from '../service/paint-each.ts';
 import { ParamFit } from '../service/param-fit.ts';
-import { readPicture } from '../service/read-picture.ts';
+import { readPicture, sniffImage } from '../service/read-picture.ts';
 import { findRefusalInside, tryReadJson } from '../service/refusal.ts';
 import { runInTime } from '../service/run-in-time.ts';
-import { sniffImage } from '../service/sniff-image.ts';
-import { classifyPollinations } from './pollinations-refusals.ts';
+import { classifyPollinations } from '../service/vendor-refusals.ts';
 
 export interface PollinationsOptions {
   /** `https://gen.pollinations.ai`, or the legacy `https://image.pollinations.ai/prompt`. */

@@ -1,11 +1,18 @@
-import type { IncomingMessage } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { LookupFunction } from 'node:net';
 import { stringifyJson } from '@tiercel/contracts';
 import { AttemptError } from '@tiercel/routing';
-import { describeNoAnswer, exchangeHttp, HttpBreak, readLimited } from '@tiercel/upstream-http';
+import {
+  describeNoAnswer,
+  exchangeHttp,
+  HttpBreak,
+  MAX_RETRY_AFTER_MS,
+  parseDuration,
+  parseRetryAfter,
+  readLimited,
+} from '@tiercel/upstream-http';
 import { badOutput } from './read-picture.ts';
-import { toAttemptError, tryReadJson, type Classifier } from './refusal.ts';
-import { readRetryAfter } from './retry-after.ts';
+import { type Classifier, type Refusal, toAttemptError, tryReadJson } from './refusal.ts';
 
 /** One request to a service. */
 export interface ServiceCall {
@@ -105,4 +112,40 @@ function describeBreak(call: ServiceCall, { kind, cause }: HttpBreak): AttemptEr
   const failure = describeNoAnswer(cause, call.method);
   const what = failure.class === 'timeout' ? 'did not answer in time' : 'could not be reached';
   return new AttemptError(failure.class, `${call.vendor} ${what}`, options);
+}
+
+const RESET = /^x-ratelimit-reset-(.+)$/;
+
+/**
+ * When a service wants to be asked again: `Retry-After`; `retry-after-ms`, which OpenAI and Azure send beside it and
+ * which is exact; and of OpenAI's `x-ratelimit-reset-*` those of the limits that are used up.
+ */
+function readRetryAfter(
+  headers: IncomingHttpHeaders,
+  nowMs: number,
+): Pick<Refusal, 'retryAfterMs' | 'rateResetMs'> {
+  const exact = /^\d+(?:\.\d+)?$/.exec(textOf(headers, 'retry-after-ms').trim())?.[0];
+  const retryAfterMs =
+    exact === undefined
+      ? parseRetryAfter(headers['retry-after'], nowMs)
+      : Math.min(Number(exact), MAX_RETRY_AFTER_MS);
+  return { retryAfterMs, rateResetMs: findReset(headers) };
+}
+
+function findReset(headers: IncomingHttpHeaders): number | undefined {
+  const resets = Object.keys(headers).flatMap((name) => {
+    const limit = RESET.exec(name)?.[1];
+    if (limit === undefined) return [];
+    const remaining = textOf(headers, `x-ratelimit-remaining-${limit}`);
+    const isUsedUp = remaining === '' || Number(remaining) <= 0;
+    return isUsedUp ? (parseDuration(textOf(headers, name)) ?? []) : [];
+  });
+  const last = Math.max(0, ...resets);
+  // One that is over says nothing of why the answer came.
+  return last > 0 ? last : undefined;
+}
+
+function textOf(headers: IncomingHttpHeaders, name: string): string {
+  const value = headers[name];
+  return typeof value === 'string' ? value : '';
 }

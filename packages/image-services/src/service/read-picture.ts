@@ -1,5 +1,11 @@
+import { sniffFormat } from '@tiercel/pictures';
 import { AttemptError } from '@tiercel/routing';
-import { sniffImage } from './sniff-image.ts';
+
+/** What a file says it is by its first bytes; undefined: no picture that services answer with. */
+export function sniffImage(bytes: Uint8Array): 'png' | 'jpeg' | 'webp' | undefined {
+  const format = sniffFormat(bytes);
+  return format === 'png' || format === 'jpeg' || format === 'webp' ? format : undefined;
+}
 
 /**
  * The file itself, once its first bytes show that it is a picture: services answer 200 with texts and

@@ -10,10 +10,8 @@ import {
 } from '@tiercel/nodes';
 import type { PreviewPicture, TierAttemptContext } from '@tiercel/routing';
 import { checkPictures } from './check-pictures.ts';
-import { estimateProgress } from './estimate-progress.ts';
 import { generateWithin } from './generate-within.ts';
 import type { ImageParam, ImageRequest, ImageService } from './image-service.ts';
-import { findDropped } from './find-dropped.ts';
 
 /** Steps shown for a sampler that names none. */
 const SHOWN_STEPS = 20;
@@ -132,4 +130,49 @@ async function toRequest(
     init: hasInit ? await renderPngs(latent, node) : undefined,
     mask: await renderMaskPng(latent, node),
   };
+}
+
+const EVERY_MS = 250;
+/** An estimate never says that the work is done. */
+const MOST = 0.95;
+
+/**
+ * Reports guessed progress from the time that recent attempts took, until stopped. The guess nears its
+ * end ever more slowly, so that a slow attempt still moves.
+ * @param expectedMs how long the attempt will take; undefined gives no progress
+ */
+function estimateProgress(
+  expectedMs: number | undefined,
+  report: (fraction: number) => void,
+): () => void {
+  if (expectedMs === undefined) return () => undefined;
+  const started = Date.now();
+  const timer = setInterval(() => {
+    const share = (Date.now() - started) / Math.max(expectedMs, 1);
+    report(MOST * (1 - Math.exp(-2 * share)));
+  }, EVERY_MS);
+  return () => {
+    clearInterval(timer);
+  };
+}
+
+/** Parameters that a request gives and a service does not honour. */
+function findDropped(request: ImageRequest, honours: ReadonlySet<ImageParam>): ImageParam[] {
+  const given: Record<ImageParam, boolean> = {
+    negative: request.negative.trim() !== '',
+    seed: request.seed !== undefined,
+    steps: request.steps !== undefined,
+    cfg: request.cfg !== undefined,
+    guidance: request.guidance !== undefined,
+    sampler: request.sampler !== undefined,
+    scheduler: request.scheduler !== undefined,
+    // A wrong size is made right here, several pictures are asked for one by one.
+    size: false,
+    batch: false,
+    denoise: request.init !== undefined,
+    init_image: request.init !== undefined,
+    mask: request.mask !== undefined,
+  };
+  const params = Object.keys(given) as ImageParam[]; // the keys of the record above
+  return params.filter((param) => given[param] && !honours.has(param));
 }

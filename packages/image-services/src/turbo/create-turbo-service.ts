@@ -15,7 +15,7 @@ import { badOutput, readBase64Picture } from '../service/read-picture.ts';
 import { findRefusalInside, tryReadJson } from '../service/refusal.ts';
 import { runInTime } from '../service/run-in-time.ts';
 import { TurboPool } from './turbo-pool.ts';
-import { classifyTurbo } from './turbo-refusals.ts';
+import { classifyTurbo } from '../service/vendor-refusals.ts';
 
 export interface TurboOptions {
   readonly urls: readonly string[];

@@ -7,13 +7,12 @@ import {
   makeFrames,
   type FrameWork,
 } from '../image/frame-work.ts';
-import { roundHalfEven, scaleImage } from '../image/scale-image.ts';
+import { layFrame, roundHalfEven, scaleImage } from '../image/scale-image.ts';
 import type { NodeDefinition, NodeInputs } from '../node-definition.ts';
 import { readBoolean, readImage, readMask, readNumber, readText } from '../read-input.ts';
 import type { ImageBatch, MaskBatch } from '../values.ts';
 import { declareNode } from './declare-node.ts';
 import { addAlpha } from './image-nodes.ts';
-import { layFrame } from './lay-frame.ts';
 import { scaleMask } from './mask-pixels.ts';
 
 const GREY = 0.5;

@@ -4,24 +4,20 @@ import { composeNodes } from './compose-nodes.ts';
 import { createFileNodes } from './file-nodes.ts';
 import { filterNodes } from './filter-nodes.ts';
 import { latentEditNodes } from './latent-edit-nodes.ts';
-import { logicNodes } from './logic-nodes.ts';
-import { numberNodes } from './number-nodes.ts';
+import { logicNodes, numberNodes, valueNodes } from './value-nodes.ts';
 import { resizeNodes } from './resize-nodes.ts';
 import { createShowNodes } from './show-nodes.ts';
-import { textNodes } from './text-nodes.ts';
-import { emptyLatentNodes } from './empty-latent-nodes.ts';
+import { stringNodes, textNodes } from './text-nodes.ts';
+import { emptyLatentNodes, latentNodes } from './latent-nodes.ts';
 import { imageEditNodes } from './image-edit-nodes.ts';
 import { imageNodes } from './image-nodes.ts';
 import { inpaintNodes } from './inpaint-nodes.ts';
 import { latentBatchNodes } from './latent-batch-nodes.ts';
-import { latentNodes } from './latent-nodes.ts';
 import { maskNodes } from './mask-nodes.ts';
 import { picturePromptNodes } from './picture-prompt-nodes.ts';
 import { createModelSideNodes, touchesModel } from './model-side-nodes.ts';
 import { samplerNodes } from './sampler-nodes.ts';
 import { samplingPartNodes } from './sampling-part-nodes.ts';
-import { stringNodes } from './string-nodes.ts';
-import { valueNodes } from './value-nodes.ts';
 
 const SUFFIX_LENGTH = 5;
 

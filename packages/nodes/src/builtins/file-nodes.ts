@@ -1,8 +1,7 @@
 import { sliceMembers, stringifyJson, toPythonJson, type UiOutput } from '@tiercel/contracts';
 import { encodePng, MemoryLimitError, streamPng } from '@tiercel/pictures';
 import { loadPicture } from '../image/load-picture.ts';
-import type { NodeContext, NodeDefinition } from '../node-definition.ts';
-import { NodeError } from '../node-error.ts';
+import { type NodeContext, type NodeDefinition, NodeError } from '../node-definition.ts';
 import { readImage, readText } from '../read-input.ts';
 import type { ImageBatch, SketchMark } from '../values.ts';
 import { fillPrefix, hasNodeToken } from './filename-prefix.ts';

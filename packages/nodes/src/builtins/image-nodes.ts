@@ -1,9 +1,8 @@
 import { inSlices } from '@tiercel/pictures';
 import { checkPixels } from '../image/create-image.ts';
 import { fillFrame, makeFrames, mapSamples, type FrameWork } from '../image/frame-work.ts';
-import { isScaleMethod, roundHalfEven, scaleImage, SCALE_METHODS } from '../image/scale-image.ts';
-import type { NodeDefinition } from '../node-definition.ts';
-import { NodeError } from '../node-error.ts';
+import { isScaleMethod, roundHalfEven, SCALE_METHODS, scaleImage } from '../image/scale-image.ts';
+import { type NodeDefinition, NodeError } from '../node-definition.ts';
 import { readImage, readNumber, readText } from '../read-input.ts';
 import type { ImageBatch } from '../values.ts';
 

@@ -1,6 +1,5 @@
 import { checkPixels } from '../image/create-image.ts';
-import type { NodeDefinition } from '../node-definition.ts';
-import { NodeError } from '../node-error.ts';
+import { type NodeDefinition, NodeError } from '../node-definition.ts';
 import { roundHalfEven } from '../image/scale-image.ts';
 import { readLatent, readNumber, readText } from '../read-input.ts';
 import type { Latent, MaskBatch } from '../values.ts';

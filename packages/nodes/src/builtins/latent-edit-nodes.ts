@@ -2,8 +2,13 @@ import { inRows, inSlices } from '@tiercel/pictures';
 import { checkPixels } from '../image/create-image.ts';
 import { createFrame, type FrameWork } from '../image/frame-work.ts';
 import { cropFrames } from '../image/scale-image.ts';
-import type { NodeContext, NodeDefinition, NodeInputs, NodeResult } from '../node-definition.ts';
-import { NodeError } from '../node-error.ts';
+import {
+  type NodeContext,
+  type NodeDefinition,
+  NodeError,
+  type NodeInputs,
+  type NodeResult,
+} from '../node-definition.ts';
 import { readLatent, readMembers, readNumber, readText } from '../read-input.ts';
 import { renderLatent } from '../sketch/render-latent.ts';
 import type { ImageBatch, Latent } from '../values.ts';

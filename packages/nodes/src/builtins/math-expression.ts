@@ -1,5 +1,5 @@
 import { roundHalfEven } from '../image/scale-image.ts';
-import { NodeError } from '../node-error.ts';
+import { NodeError } from '../node-definition.ts';
 
 /**
  * The expressions of ComfyMathExpression: Python's arithmetic, comparisons, `and`, `or`, `not`, `x if c else y`

@@ -1,7 +1,6 @@
 import { imageClasses, inputSpecs, joinTexts, modelInputs } from '@tiercel/graph';
 import type { NodeInfo } from '@tiercel/contracts';
-import type { NodeDefinition, NodeInputs } from '../node-definition.ts';
-import { NodeError } from '../node-error.ts';
+import { type NodeDefinition, NodeError, type NodeInputs } from '../node-definition.ts';
 import { readConditioning, readModel, readText } from '../read-input.ts';
 import type { AidHandle, Conditioning, ModelHandle } from '../values.ts';
 import { declareNode } from './declare-node.ts';

@@ -1,5 +1,5 @@
 import { createContext, Script } from 'node:vm';
-import { NodeError } from '../node-error.ts';
+import { NodeError } from '../node-definition.ts';
 
 /** A pattern from a caller can take for ever: it is stopped after this, which a worker's other jobs can bear. */
 const TIMEOUT_MS = 100;

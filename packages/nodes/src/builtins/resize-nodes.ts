@@ -3,16 +3,20 @@ import { fillSamples, makeFrames } from '../image/frame-work.ts';
 import {
   cropFrames,
   isScaleMethod,
+  layFrame,
   roundHalfEven,
   scaleImage,
   type ScaleMethod,
 } from '../image/scale-image.ts';
-import type { NodeContext, NodeDefinition, NodeInputs } from '../node-definition.ts';
-import { NodeError } from '../node-error.ts';
+import {
+  type NodeContext,
+  type NodeDefinition,
+  NodeError,
+  type NodeInputs,
+} from '../node-definition.ts';
 import { readImage, readMask, readMembers, readNumber, readText } from '../read-input.ts';
 import type { ImageBatch, MaskBatch } from '../values.ts';
 import { declareNode } from './declare-node.ts';
-import { layFrame } from './lay-frame.ts';
 import { scaleMask, stretchMask } from './mask-pixels.ts';
 import { addAlpha } from './image-nodes.ts';
 

@@ -1,7 +1,6 @@
 import type { UiOutput } from '@tiercel/contracts';
 import { encodePng } from '@tiercel/pictures';
-import type { NodeContext, NodeDefinition } from '../node-definition.ts';
-import { NodeError } from '../node-error.ts';
+import { type NodeContext, type NodeDefinition, NodeError } from '../node-definition.ts';
 import { readImage, readMask, readText } from '../read-input.ts';
 import type { ImageBatch } from '../values.ts';
 import { declareNode } from './declare-node.ts';

@@ -1,7 +1,22 @@
 import { isLink, parseJson, pythonFloat, sliceMembers, stringifyJson } from '@tiercel/contracts';
-import { describeValue, isPicture } from '../describe-value.ts';
-import type { NodeContext, NodeDefinition } from '../node-definition.ts';
+import { describeValue, isPicture } from '../values.ts';
+import { roundHalfEven } from '../image/scale-image.ts';
+import {
+  type NodeContext,
+  type NodeDefinition,
+  NodeError,
+  type NodeInputs,
+} from '../node-definition.ts';
+import {
+  readBoolean,
+  readImage,
+  readInteger,
+  readMembers,
+  readNumber,
+  readText,
+} from '../read-input.ts';
 import { declareNode, findClass } from './declare-node.ts';
+import { evaluateExpression } from './math-expression.ts';
 
 const passValue: NodeDefinition['run'] = (inputs) => Promise.resolve({ outputs: [inputs.value] });
 
@@ -56,4 +71,98 @@ export const valueNodes: readonly NodeDefinition[] = [
   declareNode('PrimitiveStringMultiline', passValue),
   declareNode('PrimitiveBoolean', passValue),
   previewAny,
+];
+
+/** Hands on one of two branches, and only that one is made. */
+const switchNode = declareNode(
+  'ComfySwitchNode',
+  (inputs) => Promise.resolve({ outputs: [inputs[chooseBranch(readBoolean(inputs, 'switch'))]] }),
+  { needs: (inputs) => [chooseBranch(readBoolean(inputs, 'switch'))] },
+);
+
+function chooseBranch(isOn: boolean): 'on_true' | 'on_false' {
+  return isOn ? 'on_true' : 'on_false';
+}
+
+/** Its choices are the frontend's own; the place of the chosen one comes along as an undeclared input. */
+const customCombo = declareNode(
+  'CustomCombo',
+  ({ choice, index = 0 }) => Promise.resolve({ outputs: [choice, index] }),
+  { takesAllInputs: true },
+);
+
+/** Python's truth: empty and zero are false. */
+function isTruthy(value: unknown): boolean {
+  return Array.isArray(value) ? value.length > 0 : Boolean(value);
+}
+
+/** Nodes that decide. */
+export const logicNodes: readonly NodeDefinition[] = [
+  switchNode,
+  customCombo,
+  declareNode('ComfyNotNode', (inputs) => Promise.resolve({ outputs: [!isTruthy(inputs.value)] })),
+  declareNode('ComfyAndNode', (inputs) =>
+    Promise.resolve({ outputs: [readMembers(inputs, 'values').every(isTruthy)] }),
+  ),
+  declareNode('ComfyOrNode', (inputs) =>
+    Promise.resolve({ outputs: [readMembers(inputs, 'values').some(isTruthy)] }),
+  ),
+  declareNode('SeedNode', (inputs) => Promise.resolve({ outputs: [readInteger(inputs, 'seed')] })),
+];
+
+const GROUP = 'values.';
+
+const mathExpression = declareNode('ComfyMathExpression', (inputs) => {
+  const names = new Map<string, number | boolean>();
+  for (const [name, value] of Object.entries(inputs)) {
+    if (!name.startsWith(GROUP) || value === undefined || value === null) continue;
+    names.set(name.slice(GROUP.length), typeof value === 'boolean' ? value : toNumber(value));
+  }
+  const result = evaluateExpression(readText(inputs, 'expression'), names);
+  const value = Number(result);
+  return Promise.resolve({ outputs: [value, Math.trunc(value), Boolean(value)] });
+});
+
+const numberConvert = declareNode('ComfyNumberConvert', (inputs) => {
+  const value = toNumber(inputs.value);
+  const whole = typeof inputs.value === 'bigint' ? inputs.value : Math.trunc(value);
+  return Promise.resolve({ outputs: [value, whole] });
+});
+
+/** A number, also one in a text; a boolean is 1 or 0. @throws NodeError for anything else */
+function toNumber(value: unknown): number {
+  const isNumeric =
+    typeof value === 'number' ||
+    typeof value === 'bigint' ||
+    typeof value === 'boolean' ||
+    (typeof value === 'string' && value.trim() !== '');
+  const number = isNumeric ? Number(value) : Number.NaN;
+  if (Number.isFinite(number)) return number;
+  const shown = typeof value === 'string' ? `'${value.slice(0, 100)}'` : typeof value;
+  throw new NodeError(`Cannot convert ${shown} to a number.`, { exceptionType: 'ValueError' });
+}
+
+const MEGAPIXEL = 1024 * 1024;
+
+/** The aspect ratio stands at the head of its name: `16:9 (Widescreen)`. */
+const resolutionSelector = declareNode('ResolutionSelector', (inputs) => {
+  const [across = 1, down = 1] = readText(inputs, 'aspect_ratio').split(/[: ]/).map(Number);
+  const multiple = readNumber(inputs, 'multiple');
+  const unit = Math.sqrt((readNumber(inputs, 'megapixels') * MEGAPIXEL) / (across * down));
+  const fit = (share: number) => roundHalfEven((share * unit) / multiple) * multiple;
+  return Promise.resolve({ outputs: [fit(across), fit(down)] });
+});
+
+const getImageSize = declareNode('GetImageSize', (inputs: NodeInputs) => {
+  const { width, height, frames } = readImage(inputs, 'image');
+  const text = `width: ${width}, height: ${height}\n batch size: ${frames.length}`;
+  return Promise.resolve({ outputs: [width, height, frames.length], ui: { text: [text] } });
+});
+
+/** Nodes that make numbers. */
+export const numberNodes: readonly NodeDefinition[] = [
+  mathExpression,
+  numberConvert,
+  resolutionSelector,
+  getImageSize,
 ];

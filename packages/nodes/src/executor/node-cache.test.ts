@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { NodeCache, type CachedResult } from './node-cache.ts';
+import { type CachedResult, NodeCache } from './node-cache.ts';
 
 const picture = (bytes: number): CachedResult => ({
   outputs: [{ kind: 'image', frames: [new Float32Array(bytes / 4)] }],

@@ -3,10 +3,13 @@ import { pictureKind } from '@tiercel/graph';
 import { MemoryLimitError, PictureError } from '@tiercel/pictures';
 import { raceAbort } from '@tiercel/runtime';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { describeValue } from '../describe-value.ts';
-import type { NodeContext, NodeInputs, NodeResult } from '../node-definition.ts';
-import { NodeError } from '../node-error.ts';
-import { isSketch } from '../values.ts';
+import { describeValue, isSketch } from '../values.ts';
+import {
+  type NodeContext,
+  NodeError,
+  type NodeInputs,
+  type NodeResult,
+} from '../node-definition.ts';
 import { ExecutionInterrupted, NodeExecutionError } from './execution-errors.ts';
 import type { ExecutionRequest } from './execution-request.ts';
 import type { CachedResult } from './node-cache.ts';

@@ -1,6 +1,6 @@
 import type { NodeMeta, UiOutput } from '@tiercel/contracts';
 import { walkGraph } from '@tiercel/graph';
-import { NodeError } from '../node-error.ts';
+import { NodeError } from '../node-definition.ts';
 import type { GraphResult } from './execution-errors.ts';
 import type { CachedResult } from './node-cache.ts';
 import type { RunnableLink, RunnableNode, RunnableNodes } from './runnable-nodes.ts';

@@ -7,8 +7,7 @@ import {
   type NodeLink,
   walkGraph,
 } from '@tiercel/graph';
-import type { NodeDefinition } from '../node-definition.ts';
-import { NodeError } from '../node-error.ts';
+import { type NodeDefinition, NodeError } from '../node-definition.ts';
 import type { DeclaredInputs, NodeRegistry } from '../registry.ts';
 import { GraphError } from './execution-errors.ts';
 

@@ -1,4 +1,4 @@
-import { checkPictureSize } from '@tiercel/pictures';
+import { checkPictureSize, encodeJpeg as encode } from '@tiercel/pictures';
 import type { ImageBatch } from '../values.ts';
 
 /** The setting that bounds the pixels of nodes, for messages. */
@@ -37,4 +37,11 @@ export function createImage(options: {
     frames.push(samples);
   }
   return { kind: 'image', width, height, channels, frames };
+}
+
+/** Encodes the first frame of an image as JPEG (alpha is dropped); quality 1 to 100. */
+export async function encodeJpeg(image: ImageBatch, quality = 85): Promise<Uint8Array> {
+  const [samples] = image.frames;
+  if (!samples) throw new RangeError('an empty image has no JPEG');
+  return encode({ ...image, samples }, quality);
 }

@@ -1,12 +1,12 @@
 import {
   inRows,
   interpolate,
-  resizeLanczos,
   type InterpolationMethod,
   type Plane,
+  resizeLanczos,
 } from '@tiercel/pictures';
 import type { ImageBatch } from '../values.ts';
-import { SAMPLE_BYTES, type FrameWork } from './frame-work.ts';
+import { type FrameWork, SAMPLE_BYTES } from './frame-work.ts';
 
 export type ScaleMethod = InterpolationMethod | 'lanczos';
 export const SCALE_METHODS: readonly ScaleMethod[] = [
@@ -127,4 +127,22 @@ export function roundHalfEven(value: number): number {
   const floor = Math.floor(value);
   if (value - floor !== 0.5) return Math.round(value);
   return floor % 2 === 0 ? floor : floor + 1;
+}
+
+/** Lays a frame into a larger one of as many channels, its upper left corner there. @throws the signal's reason */
+export async function layFrame(
+  ground: Plane,
+  frame: Plane,
+  at: { readonly left: number; readonly top: number },
+  signal: AbortSignal,
+): Promise<void> {
+  const row = frame.width * frame.channels;
+  await inRows(
+    frame,
+    (y) => {
+      const to = ((at.top + y) * ground.width + at.left) * ground.channels;
+      ground.samples.set(frame.samples.subarray(y * row, (y + 1) * row), to);
+    },
+    signal,
+  );
 }

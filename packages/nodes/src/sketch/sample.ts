@@ -1,11 +1,11 @@
 import { setImmediate } from 'node:timers/promises';
-import { encodeJpeg } from '../image/jpeg.ts';
+import { encodeJpeg } from '../image/create-image.ts';
 import type { NodeContext } from '../node-definition.ts';
 import type { Latent, LatentLayer, MaskBatch, MaskPlane, SketchRecipe } from '../values.ts';
 import { createRandom } from './random.ts';
 import { renderLatent } from './render-latent.ts';
 
-export const SKETCH_GENERATOR = 'tiercel-sketch/1';
+const SKETCH_GENERATOR = 'tiercel-sketch/1';
 
 /** Longest side of a preview in pixels; ComfyUI's limit is 512. */
 const PREVIEW_SIDE = 256;

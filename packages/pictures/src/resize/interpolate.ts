@@ -1,5 +1,5 @@
 import { createPacer } from '../work/slices.ts';
-import type { Plane } from './plane.ts';
+import type { Plane } from '../work/samples.ts';
 
 /** The methods of torch.nn.functional.interpolate that ComfyUI offers (align_corners=False, no antialias). */
 export type InterpolationMethod = 'nearest-exact' | 'bilinear' | 'area' | 'bicubic';

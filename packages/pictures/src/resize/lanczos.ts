@@ -1,6 +1,5 @@
-import { toSample, writeBytes } from '../work/samples.ts';
+import { type Plane, toSample, writeBytes } from '../work/samples.ts';
 import { createPacer } from '../work/slices.ts';
-import type { Plane } from './plane.ts';
 
 /** Pillow's resampling works on bytes with 22-bit fixed-point weights; the rounding is part of the result. */
 const PRECISION_BITS = 22;

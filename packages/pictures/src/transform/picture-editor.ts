@@ -1,16 +1,18 @@
-import { openBlack, openRaw } from '../decode/open-picture.ts';
+import { readFile } from 'node:fs/promises';
+import type { Sharp } from 'sharp';
+import { decodeBmp } from '../decode/bmp.ts';
 import { openingBytes } from '../decode/decode-memory.ts';
+import { openBlack, openPicture, openRaw } from '../decode/open-picture.ts';
 import {
-  readHeader,
-  unreadable,
   type PictureHeader,
   type PictureSource,
+  readHeader,
+  unreadable,
 } from '../decode/read-header.ts';
 import { PictureError } from '../picture-error.ts';
 import type { PictureLimits } from '../picture-limits.ts';
 import type { MemoryAccount, MemoryBudget } from '../work/memory-budget.ts';
 import { runNative } from '../work/native-turns.ts';
-import { openShown, readAlpha } from './open-shown.ts';
 
 /** What /view is asked to make of a picture. */
 export type Transform =
@@ -197,4 +199,22 @@ function encodingBytes({ width, height, channels }: PictureHeader, transform: Tr
 /** A BMP is read whole and decoded before it is encoded. */
 function bmpBytes({ bmp, fileBytes, width, height, channels }: PictureHeader): number {
   return bmp === undefined ? 0 : fileBytes + width * height * channels;
+}
+
+/** Opens the first frame of a picture as a screen shows it: upright, in the colours of sRGB. */
+async function openShown(
+  { content }: PictureSource,
+  { bmp }: PictureHeader,
+  { maxPixels }: PictureLimits,
+): Promise<Sharp> {
+  if (bmp === undefined) {
+    return openPicture(content, { maxPixels, colours: 'shown' }).autoOrient();
+  }
+  const file = typeof content === 'string' ? await readFile(content) : content;
+  return openRaw(await decodeBmp(file, bmp));
+}
+
+/** One byte a pixel; 255 everywhere for a picture without alpha. */
+function readAlpha(picture: Sharp): Promise<Buffer> {
+  return picture.ensureAlpha().extractChannel('alpha').raw().toBuffer();
 }

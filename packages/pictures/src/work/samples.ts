@@ -1,5 +1,13 @@
 import { inSlices } from './slices.ts';
 
+/** One frame of interleaved float samples. */
+export interface Plane {
+  readonly width: number;
+  readonly height: number;
+  readonly channels: number;
+  readonly samples: Float32Array;
+}
+
 // Bound once: looking up a global in every turn of a pixel loop is slow inside vm contexts (Jest).
 const { fround } = Math;
 

@@ -4,7 +4,7 @@ import { AppError } from '@tiercel/contracts';
 import { parse as parseYaml } from 'yaml';
 import type { z } from 'zod';
 import { envSchema } from './env-schema.ts';
-import { fileSchema, type FileConfig } from './file-schema.ts';
+import { type FileConfig, fileSchema } from './file-schema.ts';
 import { tierSchema, type TierConfig } from './tier-schema.ts';
 
 export interface Config extends Readonly<FileConfig> {

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { crc32, deflateSync } from 'node:zlib';
+import { makeChunk, writePng } from '../png.ts';
 
 /** One picture of a batch: of one colour, or an uploaded file as it is. */
 export interface Picture {
@@ -33,28 +33,10 @@ function drawPng({ width, height, colour }: Picture): Buffer {
   if (known !== undefined) return known;
   const row = Buffer.alloc(1 + width * 3);
   for (let x = 0; x < width; x += 1) row.writeUIntBE(colour, 1 + x * 3, 3);
-  const header = Buffer.alloc(13);
-  header.writeUInt32BE(width, 0);
-  header.writeUInt32BE(height, 4);
-  header.set([8, 2, 0, 0, 0], 8);
-  const png = Buffer.concat([
-    SIGNATURE,
-    makeChunk('IHDR', header),
-    makeChunk('IDAT', deflateSync(Buffer.concat(Array<Buffer>(height).fill(row)), { level: 1 })),
-    makeChunk('IEND', Buffer.alloc(0)),
-  ]);
+  const png = writePng(width, height, Buffer.concat(Array<Buffer>(height).fill(row)));
   if (drawn.size >= MAX_DRAWN) drawn.clear();
   drawn.set(key, png);
   return png;
-}
-
-function makeChunk(type: string, data: Buffer): Buffer {
-  const body = Buffer.concat([Buffer.from(type, 'latin1'), data]);
-  const chunk = Buffer.alloc(body.length + 8);
-  chunk.writeUInt32BE(data.length, 0);
-  body.copy(chunk, 4);
-  chunk.writeUInt32BE(crc32(body), body.length + 4);
-  return chunk;
 }
 
 /** The picture in an uploaded file. A PNG keeps its bytes; of anything else only a colour remains. */

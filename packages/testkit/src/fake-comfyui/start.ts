@@ -4,7 +4,7 @@ import { pathToFileURL } from 'node:url';
 import type { JsonObject, PromptRejection } from '@tiercel/contracts';
 import { makeTempFolder } from '../cleanup.ts';
 import { http } from '../raw-http.ts';
-import { spawnProcess, type ProcessEnd } from '../spawned-process.ts';
+import { type ProcessEnd, spawnProcess } from '../spawned-process.ts';
 import type { FakeControl, FakeGarbage } from './control.ts';
 import type { FakeComfyUiOptions } from './options.ts';
 import type { FakeComfyUiState } from './state.ts';

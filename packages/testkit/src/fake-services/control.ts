@@ -1,7 +1,6 @@
 import { empty, json, text, type Answer } from '../fake-comfyui/answer.ts';
 import { FAKE_FAULTS, isFaultName, type FakeFault } from './faults.ts';
-import type { ServiceCounts } from './service-log.ts';
-import type { ServiceWorld } from './service-world.ts';
+import type { ServiceCounts, ServiceWorld } from './service-log.ts';
 import { fieldsOf, type WireRequest } from './wire.ts';
 
 export const CONTROL_PATH = '/__control';

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { empty, send, sendTruncated, text, type Answer } from '../fake-comfyui/answer.ts';
 import { REFUSALS, type FakeFaultName, type Refusal } from './faults.ts';
 import { paintBlack, paintPicture, type PictureRequest } from './pictures.ts';
-import type { ServiceWorld } from './service-world.ts';
+import type { ServiceWorld } from './service-log.ts';
 import { hasSeed, type FakeVendor, type WireRequest, type Work } from './wire.ts';
 
 /** Pages of whatever stands in front of a service, by fault. */

@@ -1,4 +1,4 @@
-import type { Rgb } from './png.ts';
+import type { Rgb } from '../png.ts';
 
 /**
  * A baseline JPEG whose rows are all alike. It is made of flat blocks of 8x8 pixels, of which only the

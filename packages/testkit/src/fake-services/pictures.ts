@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { encodeJpegColumns } from './jpeg.ts';
-import { encodePngColumns, type Rgb } from './png.ts';
+import { encodePngColumns, type Rgb } from '../png.ts';
 
 /** A picture that a service is to make. Equal ones give equal bytes. */
 export interface PictureRequest {

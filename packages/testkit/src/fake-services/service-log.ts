@@ -1,4 +1,5 @@
-import type { WireRequest } from './wire.ts';
+import type { FaultSwitch } from './faults.ts';
+import type { FakeVendor, WireRequest } from './wire.ts';
 
 const MAX_RECORDED = 2000;
 
@@ -52,4 +53,12 @@ export class ServiceLog {
       ...{ running: running - 1, aborted: aborted + (isAborted ? 1 : 0) },
     };
   }
+}
+
+/** What is behind a service's port. */
+export interface ServiceWorld {
+  readonly vendor: FakeVendor;
+  readonly faults: FaultSwitch;
+  readonly log: ServiceLog;
+  latencyMs: number;
 }

@@ -5,8 +5,7 @@ import { send } from '../fake-comfyui/answer.ts';
 import { answerControl, CONTROL_PATH, type FakeServiceState } from './control.ts';
 import { serveExchange } from './exchange.ts';
 import { FaultSwitch, type FakeFault, type FakeFaultName } from './faults.ts';
-import { ServiceLog } from './service-log.ts';
-import type { ServiceWorld } from './service-world.ts';
+import { ServiceLog, type ServiceWorld } from './service-log.ts';
 import { readWireRequest, type FakeVendor, type WireRequest } from './wire.ts';
 
 export interface FakeServiceOptions {

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import type { JsonValue } from '@tiercel/contracts';
-import { typesMatch } from './index.ts';
+import { typesMatch } from './check-input.ts';
 
 test.each<[received: JsonValue, expected: JsonValue, answer: boolean]>([
   ['IMAGE', 'IMAGE', true],

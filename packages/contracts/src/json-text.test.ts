@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { pythonFloat } from './python-float.ts';
+import { pythonFloat } from './json-text.ts';
 
 test.each<[number, string]>([
   [1, '1.0'],

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { readPythonJson } from './python-json.ts';
+import { readPythonJson } from './comfy-wire.ts';
 
 test('JSON is read as it is, with every digit, and its text is kept', () => {
   const text = '{"seed": 18446744073709551615, "x": 1.0}';

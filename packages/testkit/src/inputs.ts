@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import { promptId, type PromptId } from '@tiercel/contracts';
 
 /** A prompt on its way into the queue, as Producer.enqueue takes it; a seed in it is larger than a double holds. */
@@ -27,4 +28,9 @@ export function plainJob(id: string): {
     workflowId: undefined,
     secrets: undefined,
   };
+}
+
+/** A file in memory, to be read in parts. */
+export function fileOf(bytes: Uint8Array): { sizeBytes: number; read: () => Readable } {
+  return { sizeBytes: bytes.length, read: () => Readable.from([bytes]) };
 }

@@ -16,6 +16,11 @@ export function encodePngColumns(
   const raw = Buffer.alloc(rowBytes * height);
   for (let x = 0; x < width; x += 1) raw.set(colourAt(x), 1 + x * 3);
   for (let y = 1; y < height; y += 1) raw[y * rowBytes] = FILTER_UP;
+  return writePng(width, height, raw);
+}
+
+/** @param raw the rows, each behind the number of its filter: 8 bits, RGB */
+export function writePng(width: number, height: number, raw: Buffer): Buffer {
   const header = Buffer.alloc(13);
   header.writeUInt32BE(width, 0);
   header.writeUInt32BE(height, 4);
@@ -28,7 +33,7 @@ export function encodePngColumns(
   ]);
 }
 
-function makeChunk(type: string, data: Buffer): Buffer {
+export function makeChunk(type: string, data: Buffer): Buffer {
   const body = Buffer.concat([Buffer.from(type, 'latin1'), data]);
   const chunk = Buffer.alloc(body.length + 8);
   chunk.writeUInt32BE(data.length, 0);
