@@ -18,6 +18,8 @@ const config: Config = {
   testTimeout: 30_000,
   // Real Redis servers and processes share two cores: more workers only add noise.
   maxWorkers: 2,
+  // Of the tests of one file that mostly wait (test.concurrent).
+  maxConcurrency: 2,
   openHandlesTimeout: 5_000,
 };
 

@@ -10,7 +10,7 @@ import {
 import { MemoryBudget } from '@tiercel/pictures';
 import type { Backend } from '@tiercel/routing';
 import { createLogger, type Redis, systemClock } from '@tiercel/runtime';
-import { type Expectation, expectedClass } from '@tiercel/testkit';
+import { expectedClass, until, type Expectation } from '@tiercel/testkit';
 import { MemoryFiles, type Place } from './conformance-job.test-helpers.ts';
 
 /** The secret of every rig, in whatever form its vendor wants one. */
@@ -198,9 +198,7 @@ export function comfyRig(start: () => Promise<ComfyServer>, redis: () => Redis):
       const place = openAt(fake.url);
       await place.backend.ready();
       // Frames come to sockets that were there before their prompt.
-      while ((await fake.state()).sockets.length === 0) {
-        await new Promise((resolve) => setTimeout(resolve, 5));
-      }
+      await until(async () => (await fake.state()).sockets.length > 0);
       const vendor: Vendor = {
         asked: async () => (await fake.state()).prompts.length,
         isAtWork: async () => {

@@ -1,11 +1,11 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as pass } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { connectRedis, createLogger, type Redis } from '@tiercel/runtime';
 import {
   connectSocket,
   http,
+  letTimePass,
   makeTempFolder,
   onStopEverything,
   shiftClock,
@@ -74,17 +74,17 @@ describe('ten long jobs in one worker', () => {
   const away = {
     'Redis stands still': async ({ redis }: TestSystem) => {
       process.kill(redis.pid, 'SIGSTOP');
-      await pass(2 * LOCK_MS);
+      await letTimePass(2 * LOCK_MS);
       process.kill(redis.pid, 'SIGCONT');
     },
     'the worker sleeps': async ({ workers: [worker] }: TestSystem) => {
       worker!.signal('SIGSTOP');
-      await pass(2 * LOCK_MS);
+      await letTimePass(2 * LOCK_MS);
       worker!.signal('SIGCONT');
     },
     'Redis is killed and comes back': async ({ redis }: TestSystem) => {
       await redis.kill9();
-      await pass(2 * LOCK_MS);
+      await letTimePass(2 * LOCK_MS);
       await redis.restart();
     },
   };
@@ -108,7 +108,7 @@ describe('ten long jobs in one worker', () => {
       await away[how](system);
       await until(async () => (await api.get('/queue')).status === 200);
       // By then every permit whose lock ran out has been delivered again.
-      await pass(LOCK_MS);
+      await letTimePass(LOCK_MS);
       await api.post('/interrupt', { prompt_id: TAGS[3] });
       await until(() => runs.count('stopped', TAGS[3]!) === 1, 2_000);
       for (const tag of TAGS) {
@@ -347,7 +347,7 @@ describe('a result that Redis refuses', () => {
       // A full Redis takes what also makes room, as the end of a job does.
       if (refusal.isFull !== true) expect(await readHistory(api, 'brief')).toBeUndefined();
       // Longer than the locks last: nobody can renew them.
-      await pass(2 * LOCK_MS);
+      await letTimePass(2 * LOCK_MS);
       await refusal.heal(redis);
       for (const id of ['brief', 'long']) {
         const item = await waitForEnd(api, id);
@@ -371,7 +371,7 @@ describe('a result that Redis refuses', () => {
     const flap = (async () => {
       for (let isFull = true; !flapping.signal.aborted; isFull = !isFull) {
         await redis.config('SET', 'maxmemory', isFull ? '1' : '0');
-        await pass(isFull ? 15 : 25);
+        await letTimePass(isFull ? 15 : 25);
       }
       await redis.config('SET', 'maxmemory', '0');
     })();
@@ -379,7 +379,7 @@ describe('a result that Redis refuses', () => {
     for (let n = 0; n < 60; n += 1) {
       ids.push(await until(() => post(api, textToImage(), { prompt_id: `flap-${n}` })));
     }
-    await pass(1_000);
+    await letTimePass(1_000);
     flapping.abort();
     await flap;
     const ends = await Promise.all(ids.map((id) => waitForEnd(api, id, 40_000)));

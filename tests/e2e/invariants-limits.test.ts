@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import {
   connectSocket,
   http,
+  letTimePass,
   startSystem,
   stopEverything,
   until,
@@ -221,7 +222,7 @@ describe('event streams', () => {
     const busy = await post(api, slow(60, 0.05), { client_id: 'sse' });
     const waiting = await post(api, saveImage(), { client_id: 'sse' });
     const stream = api.get(`/api/jobs/${waiting}/events`);
-    await new Promise((done) => setTimeout(done, 100));
+    await letTimePass(100); // the stream is open
     await api.post('/queue', { delete: [waiting] });
     expect([200, 404]).toContain((await stream).status);
     await api.post('/interrupt', { prompt_id: busy });

@@ -5,6 +5,7 @@ import { createInterface } from 'node:readline';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import {
   isAlive,
+  letTimePass,
   makeTempFolder,
   onStopEverything,
   startTestRedis,
@@ -118,7 +119,7 @@ describe('with a Redis of its own that hangs', () => {
     process.kill(launcher.redisPid(), 'SIGSTOP');
     process.kill(launcher.pid, 'SIGINT');
     await until(() => launcher.lines.some((line) => line.startsWith('SIGINT: stopping')));
-    await new Promise((done) => setTimeout(done, 800)); // closer together they are one keystroke
+    await letTimePass(800); // closer together they are one keystroke
     process.kill(launcher.pid, 'SIGINT');
     await until(() => !launcher.pids().some(isAlive), 5_000);
     expect(await launcher.exitCode).toBe(130);

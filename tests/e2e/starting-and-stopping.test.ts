@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import {
   http,
+  letTimePass,
+  makeTempFolder,
   onStopEverything,
   startApi,
   startSystem,
@@ -10,7 +12,6 @@ import {
   startWorker,
   stopEverything,
   until,
-  makeTempFolder,
   type SpawnedProcess,
   type TestRedis,
   type TestSystem,
@@ -187,7 +188,7 @@ describe.each(Object.entries(TROUBLES))('while Redis %s', (_, trouble) => {
     const [worker] = system.workers;
     worker!.signal('SIGINT');
     await until(() => worker!.logs.some((line) => line.includes('"stopping"')));
-    await new Promise((done) => setTimeout(done, 800)); // closer together they are one keystroke
+    await letTimePass(800); // closer together they are one keystroke
     expect(
       await timeToEnd(worker!, () => {
         worker!.signal('SIGINT');

@@ -3,6 +3,7 @@ import { connectRedis, createLogger, type Redis } from '@tiercel/runtime';
 import {
   connectSocket,
   http,
+  letTimePass,
   onStopEverything,
   startApi,
   startSystem,
@@ -71,7 +72,7 @@ async function whileKilling(
   const killing = (async () => {
     while (!isOver.value) {
       await redis.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
-      await new Promise((done) => setTimeout(done, everyMs));
+      await letTimePass(everyMs);
     }
   })();
   try {

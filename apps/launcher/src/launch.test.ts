@@ -2,7 +2,15 @@ import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
-import { isAlive, makeTempFolder, onStopEverything, stopEverything, until } from '@tiercel/testkit';
+import {
+  isAlive,
+  letTimePass,
+  makeTempFolder,
+  onStopEverything,
+  stopEverything,
+  stopOwn,
+  until,
+} from '@tiercel/testkit';
 
 const here = import.meta.dirname;
 /** What main.ts does, with stand-ins for the two programs. */
@@ -140,25 +148,31 @@ describe('launch', () => {
     const launcher = await startReady({ stubborn: 'worker' });
     process.kill(launcher.pid, 'SIGINT');
     await until(() => launcher.notes().includes('api end +PONG'));
-    await new Promise((done) => setTimeout(done, 500));
+    await letTimePass(500);
     process.kill(launcher.pid, 'SIGINT');
     expect(await launcher.exitCode).toBe(130);
     expect(pidsOf(launcher).filter(isAlive)).toEqual([]);
   });
 
-  test('a worker that does not listen is killed when its time is over', async () => {
-    const launcher = await startReady({ stubborn: 'worker' });
-    process.kill(launcher.pid, 'SIGTERM');
-    expect(await launcher.exitCode).toBe(0);
-    expect(pidsOf(launcher).filter(isAlive)).toEqual([]);
-  });
+  test.concurrent(
+    'a worker that does not listen is killed when its time is over',
+    stopOwn(async () => {
+      const launcher = await startReady({ stubborn: 'worker' });
+      process.kill(launcher.pid, 'SIGTERM');
+      expect(await launcher.exitCode).toBe(0);
+      expect(pidsOf(launcher).filter(isAlive)).toEqual([]);
+    }),
+  );
 
-  test('leaves nothing behind when it is killed with -9', async () => {
-    const launcher = await startReady();
-    const pids = pidsOf(launcher);
-    process.kill(launcher.pid, 'SIGKILL');
-    await until(() => pids.every((pid) => !isAlive(pid)), 15_000);
-  });
+  test.concurrent(
+    'leaves nothing behind when it is killed with -9',
+    stopOwn(async () => {
+      const launcher = await startReady();
+      const pids = pidsOf(launcher);
+      process.kill(launcher.pid, 'SIGKILL');
+      await until(() => pids.every((pid) => !isAlive(pid)), 15_000);
+    }),
+  );
 
   test('starts a child and Redis again when they are killed', async () => {
     const launcher = await startReady();
@@ -187,11 +201,14 @@ describe('launch', () => {
     },
   );
 
-  test('a Redis that cannot be reached is one line and exit code 1', async () => {
-    const launcher = startLauncher({}, { REDIS_URL: 'redis://:secret@127.0.0.1:1' });
-    expect(await launcher.exitCode).toBe(1);
-    expect(launcher.errors()).toBe('Redis at 127.0.0.1:1 does not answer.\n');
-  });
+  test.concurrent(
+    'a Redis that cannot be reached is one line and exit code 1',
+    stopOwn(async () => {
+      const launcher = startLauncher({}, { REDIS_URL: 'redis://:secret@127.0.0.1:1' });
+      expect(await launcher.exitCode).toBe(1);
+      expect(launcher.errors()).toBe('Redis at 127.0.0.1:1 does not answer.\n');
+    }),
+  );
 
   // Arguments are seen by every user of the machine; so the kernel is asked for them without a pause.
   (existsSync('/proc/self/task') ? test : test.skip)(

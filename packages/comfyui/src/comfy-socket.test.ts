@@ -4,11 +4,12 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { WebSocketServer } from 'ws';
 import { createLogger } from '@tiercel/runtime';
 import {
-  type FakeComfyUi,
+  expectNothingFor,
   onStopEverything,
   startFakeComfyUi,
   stopEverything,
   until,
+  type FakeComfyUi,
 } from '@tiercel/testkit';
 import { createComfyClient } from './comfy-client.ts';
 import { ComfySocket, type ComfySocketListener, type ComfySocketOptions } from './comfy-socket.ts';
@@ -160,7 +161,7 @@ describe('a lost connection', () => {
   test('is noticed when the server only falls silent, while quiet but living ones are kept', async () => {
     const heard = listen();
     await until(() => heard.socket.isOpen);
-    await new Promise((resolve) => setTimeout(resolve, 1_200));
+    await expectNothingFor(1_200);
     expect(heard.states).toEqual(['open']);
     const silentSince = performance.now();
     await fake.dropSocketsSilently();
@@ -175,7 +176,7 @@ describe('a lost connection', () => {
     await until(() => heard.socket.isOpen);
     fake.signal('SIGSTOP');
     await until(() => heard.states.includes('gap'));
-    await new Promise((resolve) => setTimeout(resolve, 800)); // the kernel still accepts connections
+    await expectNothingFor(800); // the kernel still accepts connections
     expect(heard.socket.isOpen).toBe(false);
     fake.signal('SIGCONT');
     await until(() => heard.socket.isOpen);
@@ -190,7 +191,7 @@ describe('a lost connection', () => {
     await fake.reset(); // now the server notices the end of the old socket, and forgets the new one
     await until(async () => !(await fake.state()).sockets.includes(heard.clientId));
     await submit(heard.clientId, QUICK);
-    await new Promise((resolve) => setTimeout(resolve, 400));
+    await expectNothingFor(400);
     expect(heard.socket.isOpen).toBe(true);
     expect(typesOf(heard.messages)).not.toContain('execution_start');
     heard.socket.renew();
@@ -205,7 +206,7 @@ describe('starting and ending', () => {
   test('a server that is not there yet is connected when it comes, and no gap is told', async () => {
     await fake.kill9();
     const heard = listen();
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    await expectNothingFor(300);
     await fake.restart();
     await until(() => heard.socket.isOpen);
     expect(heard.states).toEqual(['open']);
@@ -234,7 +235,7 @@ describe('starting and ending', () => {
     const told = heard.messages.length;
     await until(async () => (await fake.state()).sockets.length === 0);
     await submit(heard.clientId, QUICK);
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    await expectNothingFor(300);
     expect((await fake.state()).sockets).toEqual([]);
     expect(heard.states).toEqual(['open']);
     expect(heard.messages).toHaveLength(told);
@@ -244,7 +245,7 @@ describe('starting and ending', () => {
     await listen().socket.close();
     await fake.kill9();
     const waiting = listen();
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await expectNothingFor(100);
     await waiting.socket.close();
     expect(waiting.states).toEqual([]);
   });

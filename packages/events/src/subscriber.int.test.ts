@@ -1,7 +1,13 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { RedisNames, type EventMessage } from '@tiercel/contracts';
 import { connectRedis, createLogger, type ConnectionRole, type Redis } from '@tiercel/runtime';
-import { startTestRedis, stopEverything, until, type TestRedis } from '@tiercel/testkit';
+import {
+  letTimePass,
+  startTestRedis,
+  stopEverything,
+  until,
+  type TestRedis,
+} from '@tiercel/testkit';
 import { EventSubscriber } from './index.ts';
 
 const log = createLogger({ level: 'silent', name: 'test' });
@@ -68,7 +74,7 @@ describe('a subscription whose connection is lost', () => {
     await Promise.all(clients.map((client) => subscriber.listenToClient(client, listener('x'))));
     for (let n = 0; n < 20; n += 1) {
       await kill();
-      await new Promise((done) => setTimeout(done, n * 5));
+      await letTimePass(n * 5); // another moment of the repair each time
     }
     await until(() => subscriber.isWhole);
     told.length = 0;

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { parseEventMessage, promptId } from '@tiercel/contracts';
 import { connectRedis } from '@tiercel/runtime';
-import { startRedisProxy } from '@tiercel/testkit';
+import { startRedisProxy, until } from '@tiercel/testkit';
 import { log, newJob, openQueueParts, result, useQueueParts } from './queue.test-helpers.ts';
 
 const parts = useQueueParts();
@@ -145,7 +145,7 @@ describe('announcing the end', () => {
     await ear.subscribe(parts.names.clientChannel('A'));
     await parts.add('x', { clientId: 'A' });
     await parts.finish(await parts.take());
-    await new Promise((done) => setTimeout(done, 50));
+    await until(() => inHistory.length > 0);
     ear.disconnect();
     const message = parseEventMessage(heard[0]!);
     expect(message).toMatchObject({ promptId: 'x', terminal: true });

@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { promptId } from '@tiercel/contracts';
+import { until } from '@tiercel/testkit';
 import { log, newJob, useQueueParts } from './queue.test-helpers.ts';
 import { Sweeper, type SweeperOptions } from './sweeper.ts';
 
@@ -95,7 +96,14 @@ describe('the sweeper', () => {
     await sweeper.sweep();
   };
   /** Lets Redis' clock, by which all ages are told, go on. */
-  const grow = () => new Promise((done) => setTimeout(done, 5));
+  const grow = async (): Promise<void> => {
+    const now = async (): Promise<number> => {
+      const [seconds, microseconds] = (await parts.redis.time()).map(Number);
+      return seconds! * 1_000 + microseconds! / 1_000;
+    };
+    const before = await now();
+    await until(async () => (await now()) > before + 2);
+  };
 
   test('releases what an API process accepted and died before releasing', async () => {
     await parts.producer.enqueue(newJob('x'));

@@ -1,6 +1,12 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { connectRedis } from '@tiercel/runtime';
-import { startTestRedis, stopEverything, until, type TestRedis } from '@tiercel/testkit';
+import {
+  expectNothingFor,
+  startTestRedis,
+  stopEverything,
+  until,
+  type TestRedis,
+} from '@tiercel/testkit';
 import type { PermitLease } from './permit-lease.ts';
 import { addPermits } from './permits.ts';
 import { log, openQueueParts, type QueueParts } from './queue.test-helpers.ts';
@@ -54,14 +60,13 @@ function startRunner(concurrency = 4) {
 
 const lockOf = (permit: string): string => `${parts.names.bullPrefix}:permits:${permit}:lock`;
 const countOpen = (): Promise<number> => parts.permits.getJobCountByTypes('active', 'waiting');
-const pass = (ms: number) => new Promise((done) => setTimeout(done, ms));
 
 describe('the lock of a permit', () => {
   test('is renewed for as long as its work takes', async () => {
     const { runs, doubts } = startRunner();
     await addPermits(parts.permits, 3);
     await until(() => runs.length === 3);
-    await pass(2 * LOCK_MS);
+    await expectNothingFor(2 * LOCK_MS);
     expect([runs.length, doubts.length]).toEqual([3, 0]);
     for (const { end } of runs) end();
     await until(async () => (await countOpen()) === 0);
@@ -79,7 +84,7 @@ describe('the lock of a permit', () => {
     }
     expect(doubts.length).toBeGreaterThanOrEqual(3);
     // The end of an earlier delivery must not take the renewal of the last one with it.
-    await pass(2 * LOCK_MS);
+    await expectNothingFor(2 * LOCK_MS);
     expect(await parts.redis.get(lockOf(lease.permit))).toBe(lease.delivery?.token);
     expect(runs).toHaveLength(1);
     end();
@@ -117,7 +122,7 @@ describe('the lock of a permit', () => {
     await until(() => second.runs.length === 1);
     expect(second.runs[0]!.lease.permit).toBe(permit);
     first.runs[0]!.end();
-    await pass(2 * LOCK_MS);
+    await expectNothingFor(2 * LOCK_MS);
     expect(await parts.redis.get(lockOf(permit))).toBe(second.runs[0]!.lease.delivery?.token);
     second.runs[0]!.end();
     await until(async () => (await countOpen()) === 0);

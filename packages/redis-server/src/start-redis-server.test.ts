@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate as immediate } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { connectRedis, createLogger, type Redis } from '@tiercel/runtime';
 import { findRedisServer, startRedisServer, type RedisServer } from './index.ts';
@@ -67,6 +68,22 @@ describe('startRedisServer', () => {
       expect(await redis.config('GET', 'save')).toEqual(['save', '']);
       expect(await redis.config('GET', 'port')).toEqual(['port', '0']);
     });
+  });
+
+  test('leaves nothing behind that holds its process, nor does a connection that Redis has ended', async () => {
+    const timers = (): number =>
+      process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
+    const before = timers();
+    const server = await start(makeFolder());
+    const redis = connectRedis(server.url, 'patient', log);
+    await redis.ping();
+    const ended = new Promise((resolve) => redis.once('close', resolve));
+    await server.kill();
+    await ended;
+    redis.disconnect();
+    const limit = performance.now() + 1_000;
+    while (timers() > before && performance.now() < limit) await immediate();
+    expect(timers()).toBeLessThanOrEqual(before);
   });
 
   test('keeps what was written before a kill -9', async () => {

@@ -238,6 +238,8 @@ async function askOnce(
     enableReadyCheck: false,
     retryStrategy: () => null,
     maxRetriesPerRequest: 0,
+    // ioredis waits for the end of a connection that has ended already, or never was.
+    disconnectTimeout: POLL_MS,
   } satisfies RedisOptions;
   const redis = new Redis(url.replace(/^unix:\/\//, ''), options);
   redis.on('error', () => undefined); // told by the result

@@ -2,7 +2,13 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { RedisNames } from '@tiercel/contracts';
 import { connectRedis, createLogger, type Redis, systemClock } from '@tiercel/runtime';
-import { type RedisProxy, startRedisProxy, startTestRedis, stopEverything } from '@tiercel/testkit';
+import {
+  letTimePass,
+  startRedisProxy,
+  startTestRedis,
+  stopEverything,
+  type RedisProxy,
+} from '@tiercel/testkit';
 import { ResultCache } from './cache/result-cache.ts';
 import { jobOf, keyOf, LIMITS } from './cache/test-cache.ts';
 import { TierStateStore } from './router/tier-state-store.ts';
@@ -79,7 +85,7 @@ describe('a reply of the tier board that is lost', () => {
   test('leaves the probe of a breaker with the one that got it', async () => {
     const tierStates = createStore({ failures: 1, openMs: 1, maxOpenMs: 1 });
     await (await begin(tierStates)).end({ kind: 'count', reason: 'down' });
-    await new Promise((done) => setTimeout(done, 5));
+    await letTimePass(5);
     const probe = await begin(tierStates);
     expect(await tierStates.begin('t', randomUUID(), 9, signal)).toBe('open');
     await probe.end({ kind: 'good', ms: 1 });

@@ -17,6 +17,11 @@ export type { Redis };
 export type ConnectionRole = 'commands' | 'subscriber' | 'patient' | 'blocking';
 
 const MAX_RECONNECT_DELAY_MS = 1_000;
+/**
+ * A connection that was ended is dropped after this, when Redis does not end it too. ioredis sets this timer
+ * also for one that Redis has closed already; with its own 2 s it would keep a process for as long.
+ */
+const DISCONNECT_LIMIT_MS = 300;
 
 /** Where a single API or worker process looks without REDIS_URL (`npm start` starts a Redis instead). */
 export const DEFAULT_REDIS_URL = 'redis://127.0.0.1:6379';
@@ -35,6 +40,7 @@ export function connectRedis(url: string, role: ConnectionRole, log: Logger): Re
     autoResubscribe: false,
     enableReadyCheck: true,
     connectTimeout: 5_000,
+    disconnectTimeout: DISCONNECT_LIMIT_MS,
     // A Redis that accepts but does not answer must not hold requests for ever.
     ...(role === 'commands' ? { commandTimeout: 10_000 } : {}),
   } satisfies RedisOptions;

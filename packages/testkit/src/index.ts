@@ -1,4 +1,4 @@
-export { makeTempFolder, onStopEverything, stopEverything } from './cleanup.ts';
+export { makeTempFolder, onStopEverything, stopEverything, stopOwn } from './cleanup.ts';
 export { connectSocket, type EventRecorder, type SocketOptions } from './event-recorder.ts';
 export type { FakeComfyUiOptions } from './fake-comfyui/options.ts';
 export { startFakeComfyUi, type FakeComfyUi } from './fake-comfyui/start.ts';
@@ -29,3 +29,4 @@ export {
 } from './services.ts';
 export { startTestRedis, type TestRedis } from './test-redis.ts';
 export { until } from './until.ts';
+export { expectNothingFor, letTimePass } from './waiting.ts';

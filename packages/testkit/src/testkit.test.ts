@@ -5,11 +5,13 @@ import { connectRedis, createLogger } from '@tiercel/runtime';
 import { WebSocketServer, type WebSocket } from 'ws';
 import {
   connectSocket,
+  expectNothingFor,
   http,
   onStopEverything,
   spawnProcess,
   startTestRedis,
   stopEverything,
+  stopOwn,
   until,
 } from './index.ts';
 
@@ -40,6 +42,50 @@ describe('startTestRedis', () => {
     const server = await startTestRedis({ listen: 'port' });
     expect(server.url).toMatch(/^redis:/);
     await server.stop();
+  });
+});
+
+describe('stopOwn', () => {
+  const ended: string[] = [];
+  const startOne = (name: string) => {
+    onStopEverything(() => ended.push(name));
+  };
+
+  test('ends what its test started, last first, and nothing of others', async () => {
+    startOne('of the file');
+    let release: () => void = () => undefined;
+    const held = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const neighbour = stopOwn(async () => {
+      startOne('of the neighbour');
+      await held;
+    })();
+    await stopOwn(async (name: string) => {
+      startOne(name);
+      await Promise.resolve();
+      startOne(`${name}, later`);
+    })('own');
+    expect(ended).toEqual(['own, later', 'own']);
+    release();
+    await neighbour;
+    expect(ended.splice(0)).toEqual(['own, later', 'own', 'of the neighbour']);
+  });
+
+  test('ends it when the test fails too, and what could not be ended is told', async () => {
+    const failing = stopOwn(() => {
+      startOne('own');
+      return Promise.reject(new Error('the test failed'));
+    });
+    await expect(failing()).rejects.toThrow('the test failed');
+    expect(ended.splice(0)).toEqual(['own']);
+    const stuck = stopOwn(async () => {
+      await Promise.resolve();
+      onStopEverything(() => {
+        throw new Error('it will not end');
+      });
+    });
+    await expect(stuck()).rejects.toThrow('could not be stopped');
   });
 });
 
@@ -151,7 +197,7 @@ describe('connectSocket', () => {
     const client = await connectSocket(url);
     client.pause();
     for (let i = 0; i < 32; i += 1) connections[0]?.send(Buffer.alloc(1024 * 1024));
-    await new Promise((done) => setTimeout(done, 300));
+    await expectNothingFor(300); // it is not sent after all
     expect(connections[0]?.bufferedAmount).toBeGreaterThan(1024 * 1024);
     client.resume();
     await until(() => client.frames.length === 32);

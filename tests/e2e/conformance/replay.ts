@@ -1,8 +1,8 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { isJsonObject, parseJson, stringifyJson, type JsonValue } from '@tiercel/contracts';
 import {
   connectSocket,
   http,
+  letTimePass,
   until,
   type EventRecorder,
   type Frame,
@@ -84,7 +84,7 @@ class Session {
     if (predecessor !== undefined) {
       await this.#sockets.get(predecessor)?.close();
       // Nobody is connected who could see the steps that this client is to miss.
-      await sleep(MISSED_MS);
+      await letTimePass(MISSED_MS);
     }
     const clientId = new URLSearchParams(recorded.query).get('clientId');
     const socket = await connectSocket(this.#url, clientId === null ? {} : { clientId });

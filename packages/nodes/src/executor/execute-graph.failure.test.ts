@@ -152,6 +152,10 @@ describe('an abort', () => {
 
   test('keeps an abandoned node from storing and reporting', async () => {
     let resume = () => {};
+    let hasReported = () => {};
+    const reported = new Promise<void>((done) => {
+      hasReported = done;
+    });
     let late: unknown;
     const stubborn: NodeDefinition = {
       class_type: 'Stubborn',
@@ -171,7 +175,11 @@ describe('an abort', () => {
         } catch (error) {
           late = error;
         }
-        context.progress(1, 1);
+        try {
+          context.progress(1, 1);
+        } finally {
+          hasReported();
+        }
         return { outputs: [] };
       },
     };
@@ -186,7 +194,7 @@ describe('an abort', () => {
     controller.abort();
     await run;
     resume();
-    await new Promise((done) => setTimeout(done, 5));
+    await reported;
     expect(late).toBeInstanceOf(ExecutionInterrupted);
     expect(bench.saved).toEqual([]);
     expect(bench.log).not.toContain('progress 1 1/1');

@@ -33,4 +33,40 @@ describe('the node cache', () => {
     cache.delete('a');
     expect(cache.bytes).toBe(0);
   });
+
+  /** A result of exactly 512 bytes for its entry, 32 for each of three objects, and the frame. */
+  const exactly = (bytes: number): CachedResult => ({
+    outputs: [new Float32Array((bytes - 512 - 3 * 32) / 4)],
+    ui: undefined,
+    sketch: false,
+  });
+  const keysIn = (cache: NodeCache, keys: readonly string[]): string[] =>
+    keys.filter((key) => cache.get(key));
+
+  test('is filled to the byte', () => {
+    const cache = new NodeCache({ maxBytes: 20_000 });
+    cache.set('a', exactly(10_000));
+    expect(cache.bytes).toBe(10_000);
+    cache.set('b', exactly(10_000));
+    expect([cache.bytes, keysIn(cache, ['a', 'b'])]).toEqual([20_000, ['a', 'b']]);
+    cache.set('c', exactly(1_000));
+    expect([cache.bytes, keysIn(cache, ['a', 'b', 'c'])]).toEqual([11_000, ['b', 'c']]);
+    cache.set('whole', exactly(20_000));
+    expect([cache.bytes, keysIn(cache, ['b', 'c', 'whole'])]).toEqual([20_000, ['whole']]);
+    cache.set('more', exactly(20_004));
+    expect(keysIn(cache, ['whole', 'more'])).toEqual(['whole']);
+  });
+
+  test('a result that replaces another counts anew, and is the one used last', () => {
+    const cache = new NodeCache({ maxBytes: 30_000 });
+    for (const key of ['a', 'b', 'c']) cache.set(key, exactly(10_000));
+    cache.set('a', exactly(12_000));
+    expect([cache.bytes, keysIn(cache, ['b', 'c', 'a'])]).toEqual([22_000, ['c', 'a']]);
+    cache.set('d', exactly(10_000));
+    expect(keysIn(cache, ['a', 'c', 'd'])).toEqual(['a', 'd']);
+    cache.set('a', exactly(40_000));
+    expect([cache.bytes, keysIn(cache, ['a', 'd'])]).toEqual([10_000, ['d']]);
+    cache.clear();
+    expect([cache.bytes, keysIn(cache, ['a', 'd'])]).toEqual([0, []]);
+  });
 });

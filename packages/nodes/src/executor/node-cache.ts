@@ -1,4 +1,5 @@
 import { listOutputFiles, type OutputRef, type UiOutput } from '@tiercel/contracts';
+import { LRUCache } from 'lru-cache';
 import { walkValue } from './walk-value.ts';
 
 /** The result of one node. */
@@ -18,48 +19,35 @@ const OBJECT_BYTES = 32;
  * Values are never changed after they are stored, so jobs may read them at the same time.
  */
 export class NodeCache {
-  readonly #maxBytes: number;
-  readonly #entries = new Map<string, { result: CachedResult; bytes: number }>();
-  #bytes = 0;
+  readonly #results: LRUCache<string, CachedResult>;
 
   constructor(options: { maxBytes: number }) {
-    this.#maxBytes = options.maxBytes;
+    this.#results = new LRUCache({
+      // To the library 0 is no limit; here it is no room, and no entry is as small as a byte.
+      maxSize: Math.max(options.maxBytes, 1),
+      sizeCalculation: (result) => ENTRY_BYTES + estimateBytes(result),
+    });
   }
 
   get bytes(): number {
-    return this.#bytes;
+    return this.#results.calculatedSize;
   }
 
   get(key: string): CachedResult | undefined {
-    const entry = this.#entries.get(key);
-    if (!entry) return undefined;
-    this.#entries.delete(key);
-    this.#entries.set(key, entry);
-    return entry.result;
+    return this.#results.get(key);
   }
 
+  /** Keeps a result; one larger than the whole cache is not kept, nor what the key had before. */
   set(key: string, result: CachedResult): void {
-    this.delete(key);
-    const bytes = ENTRY_BYTES + estimateBytes(result);
-    if (bytes > this.#maxBytes) return;
-    this.#entries.set(key, { result, bytes });
-    this.#bytes += bytes;
-    for (const oldest of this.#entries.keys()) {
-      if (this.#bytes <= this.#maxBytes) break;
-      this.delete(oldest);
-    }
+    this.#results.set(key, result);
   }
 
   delete(key: string): void {
-    const entry = this.#entries.get(key);
-    if (!entry) return;
-    this.#entries.delete(key);
-    this.#bytes -= entry.bytes;
+    this.#results.delete(key);
   }
 
   clear(): void {
-    this.#entries.clear();
-    this.#bytes = 0;
+    this.#results.clear();
   }
 }
 

@@ -1,8 +1,13 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { type OutputRef, RedisNames } from '@tiercel/contracts';
 import { connectRedis, createLogger, type Redis } from '@tiercel/runtime';
-import { startTestRedis, stopEverything, type TestRedis, until } from '@tiercel/testkit';
+import {
+  letTimePass,
+  startTestRedis,
+  stopEverything,
+  until,
+  type TestRedis,
+} from '@tiercel/testkit';
 import { hashCacheKey } from './cache-key.ts';
 import { ResultCache, type ResultCacheOptions } from './result-cache.ts';
 import { HOUR_MS, jobOf, keyOf, LIMITS } from './test-cache.ts';
@@ -122,7 +127,7 @@ describe('the result cache', () => {
       const name = `k${round % 20}`;
       const facts = { bytes: 3_000 + round * 10, degraded: round % 3 === 0 };
       await cache.store(keyOf({ '1': name }), jobOf({ '1': `${name}.png` }), facts);
-      if (round % 7 === 0) await sleep(25);
+      if (round % 7 === 0) await letTimePass(25);
     }
     const [redis] = connections;
     const book = Object.entries(await redis.hgetall(names.resultCacheSizes));

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/g
 import { RedisNames } from '@tiercel/contracts';
 import { GraphAnalysis } from '@tiercel/graph';
 import { connectRedis, createLogger, type Redis, systemClock } from '@tiercel/runtime';
-import { startTestRedis, stopEverything } from '@tiercel/testkit';
+import { letTimePass, startTestRedis, stopEverything, until } from '@tiercel/testkit';
 import type { AttemptListener, AttemptRequest, AttemptResult, Backend } from '../backend.ts';
 import { AttemptError, AttemptStopped, JobError, serviceError } from '../failures.ts';
 import type { Tier } from './attempt.ts';
@@ -137,10 +137,6 @@ function held() {
     },
     aborted,
   };
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 5));
 }
 
 describe('one job', () => {
@@ -319,7 +315,7 @@ describe('breakers', () => {
       // Asked until the pause is over: then exactly one of them is the probe.
       const routed = route(router);
       const early = await Promise.race([routed, until(() => probe.count > 0)]);
-      if (early === undefined) probing = routed;
+      if (early === true) probing = routed;
     }
     expect((await route(router)).report.served_by?.tier).toBe('b');
     probe.end(done);
@@ -343,7 +339,7 @@ describe('places', () => {
     const run = async () => {
       now += 1;
       most = Math.max(most, now);
-      await new Promise((resolve) => setTimeout(resolve, 10));
+      await letTimePass(10);
       now -= 1;
       return done;
     };
@@ -378,7 +374,7 @@ describe('hedging', () => {
     const router = createRouter([first, tier('b', serve)]);
     await warm(router);
     isWarm = true;
-    await new Promise((resolve) => setTimeout(resolve, 250)); // the board's reading is renewed
+    await letTimePass(250); // the board's reading is renewed
     const { report } = await route(router);
     expect(report.served_by?.tier).toBe('b');
     expect(report.attempts.map((a) => [a.tier, a.class])).toEqual([
@@ -424,7 +420,7 @@ describe('hedging', () => {
     const router = createRouter([first, second]);
     await warm(router);
     isWarm = true;
-    await new Promise((resolve) => setTimeout(resolve, 250)); // the board's reading is renewed
+    await letTimePass(250); // the board's reading is renewed
     await route(router, {}, undefined, listener);
     speak();
     expect(told).toEqual(['run', 'first starts', 'run', 'second starts', 'second at 10']);
