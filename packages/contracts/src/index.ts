@@ -79,7 +79,7 @@ export {
   type Omittable,
 } from './routing.ts';
 export { isRedisName, luaName, RedisNames } from './redis-names.ts';
-export { SHARED_LUA } from './shared-lua.ts';
+export { sharedLuaFolder } from './shared-lua.ts';
 export { SECRET_MEMBERS } from './secret-members.ts';
 export {
   addTierCounts,
