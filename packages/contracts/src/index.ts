@@ -87,7 +87,7 @@ export {
   type PromptRejection,
 } from './prompt.ts';
 export { isRedisName, luaName, RedisNames } from './redis-names.ts';
-export { SHARED_LUA } from './shared-lua.ts';
+export { sharedLuaFolder } from './shared-lua.ts';
 export {
   addTierCounts,
   BREAKER_STATES,

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { basename, dirname, join, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { isRedisName, luaName, SHARED_LUA } from '@tiercel/contracts';
+import { isRedisName, luaName, sharedLuaFolder } from '@tiercel/contracts';
 
 export interface LuaScript {
   /** The file's, without `.lua`. */
@@ -28,7 +28,10 @@ export function loadLua(wrapperUrl: string): LuaScript {
   const wrapper = toSource(fileURLToPath(wrapperUrl));
   const name = basename(wrapper).replace(/\.[jt]s$/, '');
   const folder = dirname(wrapper);
-  const splicer = new Splicer([join(folder, 'includes'), toSource(fileURLToPath(SHARED_LUA))]);
+  const splicer = new Splicer([
+    join(folder, 'includes'),
+    toSource(fileURLToPath(sharedLuaFolder())),
+  ]);
   return { name, text: splicer.splice(join(folder, `${name}.lua`)).join('\n') };
 }
 
