@@ -166,12 +166,12 @@ const COMFY_FAULTS: Rig['faults'] = [
   { fault: 'out_of_memory', expected: 'capacity' },
 ];
 
-interface ComfyPlace extends Place {
+interface OpenComfyBackend extends Place {
   readonly backend: ComfyUiBackend;
 }
 
 export function comfyRig(start: () => Promise<ComfyServer>, redis: () => Redis): Rig {
-  const openAt = (url: string): ComfyPlace => {
+  const openAt = (url: string): OpenComfyBackend => {
     const files = new MemoryFiles();
     const address = new URL(url);
     [address.username, address.password] = ['me', KEY];

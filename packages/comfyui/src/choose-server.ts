@@ -9,7 +9,7 @@ import {
 import type { AttemptRequest, BlamedNode, Support } from '@tiercel/routing';
 import type { PoolServer } from './pool-server.ts';
 import type { ServerAbilities } from './server-catalogue.ts';
-import type { SlotWish } from './slots.ts';
+import type { ServerCandidate } from './slots.ts';
 
 /** Inputs whose value names a model file; which one is loaded decides where a job is quickest. */
 const MODEL_INPUT = /_name$|^(ckpt|unet|vae|clip|lora|model)/;
@@ -24,13 +24,13 @@ export interface Candidate {
 
 export interface ServerChoice {
   /** Servers that are up and can run the graph; when none surely can, those that perhaps can. */
-  readonly able: readonly SlotWish[];
+  readonly able: readonly ServerCandidate[];
   /** Why others that are up cannot. */
   readonly obstacles: readonly string[];
 }
 
 /**
- * Which servers a graph can go to. Who has least to do is decided when a place is taken; among equals
+ * Which servers a graph can go to. Who has least to do is decided when a slot is taken; among equals
  * one that holds the graph's models already is better. Pure.
  */
 export function chooseServers(
@@ -38,16 +38,16 @@ export function chooseServers(
   models: string,
   candidates: readonly Candidate[],
 ): ServerChoice {
-  const able: SlotWish[] = [];
-  const perhaps: SlotWish[] = [];
+  const able: ServerCandidate[] = [];
+  const perhaps: ServerCandidate[] = [];
   const obstacles: string[] = [];
   for (const { url, isHealthy, abilities, lastModels } of candidates) {
     if (!isHealthy || abilities === undefined) continue;
     const obstacle = graph.once(findObstacle, abilities.objectInfo);
-    const scope = { url, penalty: models !== '' && lastModels === models ? 0 : 1 };
-    if (obstacle === undefined) able.push(scope);
+    const candidate = { url, penalty: models !== '' && lastModels === models ? 0 : 1 };
+    if (obstacle === undefined) able.push(candidate);
     else if (obstacle.isCertain) obstacles.push(obstacle.reason);
-    else perhaps.push(scope);
+    else perhaps.push(candidate);
   }
   return { able: able.length > 0 ? able : perhaps, obstacles };
 }

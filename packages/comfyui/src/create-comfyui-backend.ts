@@ -12,6 +12,7 @@ import {
   type TierAttemptContext,
 } from '@tiercel/routing';
 import type { Clock, Logger, Redis } from '@tiercel/runtime';
+import { acquireServerSlot, type ServerSlot } from './acquire-server-slot.ts';
 import { supports } from './choose-server.ts';
 import { ComfyRequestError } from './comfy-request.ts';
 import type { OutputTransfer } from './download-outputs.ts';
@@ -29,7 +30,6 @@ import {
   submitPrompt,
   TRANSFER_TIMEOUT_MS,
 } from './submit-prompt.ts';
-import { takePlace, type Place } from './take-place.ts';
 
 export interface ComfyUiBackendOptions {
   readonly name: string;
@@ -85,16 +85,20 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
       ...options,
       onChange: () => {
         notifyCapabilities();
+        slots.chooseAgain();
+      },
+      onUsability: () => {
+        slots.chooseAgain();
       },
       onMessage: (event) => {
         tellMessage(event);
       },
     });
+  const slots = new ServerSlots(options.redis, options.prefix);
   const pool: PoolServer[] = options.urls.map(open);
   const describeCapabilities = createCapabilitiesDescriber();
   /** Taken off the pool, with prompts of ours still on them. */
   const leaving = new Set<PoolServer>();
-  const slots = new ServerSlots(options.redis, options.prefix);
   const nameOf = (url: string) => toPublicUrl(url, options.secretKey);
   // A token of an earlier version names the server by its address.
   const find = (server: string) => [...pool, ...leaving].find(({ url }) => url === nameOf(server));
@@ -108,10 +112,9 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
     for (let lost = 0; ; lost += 1) {
       if (lost > 0) context.listener.runBegins();
       const former = token === undefined ? undefined : find(token.server);
-      const lease = randomUUID();
-      const place =
+      const held =
         former === undefined
-          ? await takePlace(pool, slots, lease, {
+          ? await acquireServerSlot(pool, slots, {
               graph: request.analysis,
               signal: context.signal,
               tried,
@@ -120,30 +123,33 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
               tier: options.name,
               clock: options.clock,
             })
-          : { server: former, slot: await slots.acquireOver(former.url, lease, context.signal) };
+          : {
+              server: former,
+              slot: await slots.acquireOver(former.url, randomUUID(), context.signal),
+            };
       try {
         const resumed = former === undefined ? undefined : token;
-        const result = await runOn(place, request, context, resumed);
-        place.server.noteSuccess();
+        const result = await runOn(held, request, context, resumed);
+        held.server.noteSuccess();
         return result;
       } catch (error) {
-        noteFailure(place.server, error, context.signal);
+        noteFailure(held.server, error, context.signal);
         if (!(error instanceof AttemptError) || context.signal.aborted) throw error;
         if (lost + 1 >= MAX_SERVERS || !mayTryNextTier(error.class)) throw error;
         if (isFileGone(error)) {
-          await place.server.client.free(FORGET_RESULTS).catch(() => undefined);
+          await held.server.client.free(FORGET_RESULTS).catch(() => undefined);
         } else {
-          tried.set(place.server.url, error);
+          tried.set(held.server.url, error);
         }
         token = undefined;
       } finally {
-        place.slot.release().catch(() => undefined);
+        held.slot.release().catch(() => undefined);
       }
     }
   };
 
   const runOn = async (
-    { server, slot }: Place,
+    { server, slot }: ServerSlot,
     request: AttemptRequest,
     context: TierAttemptContext,
     resumed: ResumeToken | undefined,
@@ -257,6 +263,7 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
         else server.stop();
       }
       notifyCapabilities();
+      slots.chooseAgain();
     },
     close: () => {
       for (const server of [...pool, ...leaving]) server.stop();

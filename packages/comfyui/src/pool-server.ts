@@ -25,6 +25,8 @@ export interface PoolServerOptions {
   readonly secretKey: Uint8Array;
   /** Called when what it offers, or whether it is up, has changed. */
   readonly onChange: () => void;
+  /** Called when it may be given prompts, or others before it, that it was not a moment ago. */
+  readonly onUsability: () => void;
   /** Called with what it says to everybody and what is no job's, in one of the workers that hear it. */
   readonly onMessage: (event: WireEvent) => void;
   readonly redis: Redis;
@@ -42,6 +44,7 @@ export class PoolServer implements PromptServer {
   readonly sockets: ServerSockets;
   readonly #log: Logger;
   readonly #onChange: () => void;
+  readonly #onUsability: () => void;
   readonly #relay: RelayLease;
   readonly #pushed = new Map<string, Promise<void>>();
   readonly #abandoned = new Set<string>();
@@ -56,12 +59,13 @@ export class PoolServer implements PromptServer {
   lastModels = '';
 
   constructor(address: string, options: PoolServerOptions) {
-    const { clientId, log, secretKey, onChange, onMessage, redis, prefix } = options;
+    const { clientId, log, secretKey, onChange, onUsability, onMessage, redis, prefix } = options;
     this.address = address;
     this.url = toPublicUrl(address, secretKey);
     this.client = createComfyClient({ baseUrl: address, timeoutMs: REQUEST_TIMEOUT_MS });
     this.#log = log;
     this.#onChange = onChange;
+    this.#onUsability = onUsability;
     this.#catalogue = new ServerCatalogue(this.client, log, onChange);
     this.#historyDeletes = new HistoryDeletes((ids) => this.client.deleteHistory(ids));
     this.#relay = new RelayLease(redis, prefix, this.url);
@@ -126,14 +130,18 @@ export class PoolServer implements PromptServer {
   noteFailure({ class: failureClass, retryAtMs }: AttemptError): void {
     const pauseMs = PAUSES_MS[failureClass] ?? SUSPECT_MS;
     this.#suspectUntilMs = Math.max(this.#suspectUntilMs, retryAtMs ?? Date.now() + pauseMs);
-    if (failureClass !== 'network' && failureClass !== 'timeout') return;
-    this.#isHealthy = false;
-    void this.#refresh();
+    if (failureClass === 'network' || failureClass === 'timeout') {
+      this.#isHealthy = false;
+      void this.#refresh();
+    }
+    this.#onUsability();
   }
 
   /** An attempt came to its end on it. */
   noteSuccess(): void {
+    const { isSuspect } = this;
     this.#suspectUntilMs = 0;
+    if (isSuspect) this.#onUsability();
   }
 
   /** Sends a file once; a failed transfer is tried again by the next that needs it. */
@@ -167,6 +175,7 @@ export class PoolServer implements PromptServer {
 
   #onLost(): void {
     this.#isHealthy = false;
+    this.#onUsability();
     this.frames.checkRuns();
     void this.#refresh();
   }

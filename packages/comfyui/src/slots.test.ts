@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { RedisNames } from '@tiercel/contracts';
 import { connectRedis, createLogger, type Redis } from '@tiercel/runtime';
@@ -26,15 +25,16 @@ async function unlucky<T>(text: string, act: () => Promise<T>): Promise<T> {
   return result;
 }
 
-test('a place on a ComfyUI server is had once, on one server', async () => {
+test('a slot on a ComfyUI server is had once, on one server', async () => {
   const slots = new ServerSlots(redis, names.prefix);
   const urls = ['http://a', 'http://b', 'http://c'];
-  const wishes = urls.map((url) => ({ url, penalty: 0 }));
+  const candidates = urls.map((url) => ({ url, penalty: 0 }));
   const { signal } = new AbortController();
-  const lease = randomUUID();
-  const taken = await unlucky(lease, () => slots.acquire(wishes, lease, signal));
+  const taken = await unlucky(names.slots('http://a'), () =>
+    slots.acquireSlot(() => ({ candidates }), signal),
+  );
   const held = await Promise.all(urls.map((url) => redis.zcard(names.slots(url))));
   expect(held.reduce((sum, count) => sum + count, 0)).toBe(1);
-  await unlucky(lease, () => taken!.slot.release());
+  await unlucky(names.slots(''), () => taken!.slot.release());
   expect(await redis.exists(...urls.map((url) => names.slots(url)))).toBe(0);
 });

@@ -38,6 +38,7 @@ const NAMES = {
   tier_waiting: 'tier:*:waiting',
   tier_ms: 'tier:*:ms',
   slots: 'slots:*',
+  slot_waiters: 'slot-waiters',
   result: 'result:*',
   results: 'results',
   results_expiry: 'results-expiry',
@@ -53,6 +54,7 @@ const NAMES = {
   interrupt_channel: 'ch:bell',
   control_channel: 'ch:control',
   announce_channel: 'ch:announce',
+  slot_channel: 'ch:slot',
 } as const;
 export type RedisName = keyof typeof NAMES;
 
@@ -101,6 +103,10 @@ export class RedisNames {
   tierWaiting = (name: string): string => this.#name('tier_waiting', name);
   /** Leases of prompts on a ComfyUI server. */
   slots = (url: string): string => this.#name('slots', url);
+  /** Leases of all that wait for slots. */
+  get slotWaiters(): string {
+    return this.#name('slot_waiters');
+  }
 
   get unreleased(): string {
     return this.#name('unreleased');
@@ -187,6 +193,10 @@ export class RedisNames {
   /** A worker came, changed its catalogue, or went. */
   get workersChannel(): string {
     return this.#name('announce_channel');
+  }
+  /** The key of a set of leases in which somebody who waits may find a slot now. */
+  get slotChannel(): string {
+    return this.#name('slot_channel');
   }
 }
 

@@ -141,7 +141,7 @@ export interface Backend {
   readonly driver: string;
   /** Limit for one attempt. */
   readonly timeoutMs: number;
-  /** It runs in this process: no breaker, no places, nothing shared. */
+  /** It runs in this process: no breaker, no slots, nothing shared. */
   readonly isLocal?: boolean;
   /** The model its results are stored under; undefined when they are not stored. */
   readonly cacheModel?: string;

@@ -26,7 +26,6 @@ export {
   Stopped,
   type StopReason,
 } from './failures.ts';
-export { LEASE_MS, RENEW_MS } from './lease.ts';
 export type { Tier } from './router/attempt.ts';
 export type { RouterObserver } from './router/observer.ts';
 export type { RoutedResult } from './router/router-parts.ts';

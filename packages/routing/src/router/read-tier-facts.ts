@@ -1,9 +1,9 @@
 import type { AttemptRequest } from '../backend.ts';
 import type { TierFacts } from './choose-tiers.ts';
 import { p50 } from './latency.ts';
-import type { PlaceHunt } from './place-hunt.ts';
 import type { TierState } from './tier-state-store.ts';
 import type { RouterParts } from './router-parts.ts';
+import type { TierSlot } from './tier-slot.ts';
 
 const IDLE: TierState = {
   openUntilMs: 0,
@@ -18,7 +18,7 @@ const IDLE: TierState = {
 export async function readTierFacts(
   { tiers, tierStates }: Pick<RouterParts, 'tiers' | 'tierStates'>,
   request: AttemptRequest,
-  place: PlaceHunt,
+  slot: TierSlot,
   signal: AbortSignal,
 ): Promise<{ facts: TierFacts[]; states: ReadonlyMap<string, TierState> }> {
   const shared = tiers.filter(({ backend }) => backend.isLocal !== true);
@@ -33,8 +33,8 @@ export async function readTierFacts(
       support: backend.supports(request),
       breaker: state,
       running: state.running,
-      // The job itself is none of those it waits for.
-      waiting: state.waiting - (place.waitsAt(name) ? 1 : 0),
+      // Neither the job itself nor those that came after it are waited for.
+      waiting: slot.countAhead(name, state.waiting),
       p50Ms: p50(state.recentMs),
     };
   });

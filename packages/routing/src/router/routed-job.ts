@@ -2,9 +2,8 @@ import type { AttemptReport, ServiceReport } from '@tiercel/contracts';
 import type { AttemptContext, AttemptRequest, AttemptResult } from '../backend.ts';
 import { AttemptError, AttemptStopped, mayTryNextTier } from '../failures.ts';
 import type { AttemptEnd, Tier } from './attempt.ts';
-import { chooseTiers, type TierChoice } from './choose-tiers.ts';
+import { chooseTiers, isSameQuality, type TierChoice } from './choose-tiers.ts';
 import { pause } from './pause.ts';
-import { PlaceHunt } from './place-hunt.ts';
 import { readTierFacts } from './read-tier-facts.ts';
 import { runAttempts } from './run-attempts.ts';
 import { describeExhausted, RoutingFailed } from './routing-failed.ts';
@@ -13,13 +12,17 @@ import type { StoredResult } from './stored-results.ts';
 import type { BegunAttempt, TierState } from './tier-state-store.ts';
 import { readNote } from './tier-note.ts';
 import type { RoutedResult, RouterParts } from './router-parts.ts';
+import { TierSlot } from './tier-slot.ts';
+
+/** A turn that takes longer is one that an equal job has. */
+const TURN_MS = 100;
 
 /** One job on its way through the tiers. */
 export class RoutedJob {
   readonly #parts: RouterParts;
   readonly #request: AttemptRequest;
   readonly #context: AttemptContext;
-  readonly #place: PlaceHunt;
+  readonly #slot: TierSlot;
   readonly #tried = new Set<string>();
   /** Tiers whose stored results were looked through. */
   readonly #searched = new Set<string>();
@@ -32,14 +35,15 @@ export class RoutedJob {
     this.#parts = parts;
     this.#request = request;
     this.#context = context;
-    this.#place = new PlaceHunt(parts.tierStates, context.signal);
+    this.#slot = new TierSlot(parts.tierStates, context.signal);
   }
 
   async run(): Promise<RoutedResult> {
     try {
       return (await this.#resume()) ?? (await this.#search());
     } finally {
-      await this.#place.giveUp().catch(() => undefined);
+      // Not waited for: Redis may be away, and what is left runs out.
+      this.#slot.giveUp().catch(() => undefined);
     }
   }
 
@@ -49,7 +53,7 @@ export class RoutedJob {
     const tier = this.#parts.tiers.find(({ backend }) => backend.name === noted?.tier);
     if (noted === undefined || tier?.backend.supports(this.#request).ok !== true) return undefined;
     await this.#choose();
-    const begun = await this.#place.enterOver(tier);
+    const begun = await this.#slot.acquireOver(tier);
     return begun === 'later' ? undefined : await this.#attempt(tier, begun, noted.note);
   }
 
@@ -61,6 +65,7 @@ export class RoutedJob {
       if (stored !== undefined) return stored;
       const tier = this.#find(this.#choice.order[0]);
       if (tier === undefined) {
+        this.#slot.giveUp().catch(() => undefined);
         await this.#waitForAny();
         continue;
       }
@@ -73,18 +78,23 @@ export class RoutedJob {
   async #tryTier(tier: Tier): Promise<RoutedResult | undefined> {
     const { stored } = this.#parts;
     if (stored === undefined || tier.backend.cacheModel === undefined) {
-      const begun = await this.#place.enter(tier);
+      const begun = await this.#acquireSlot(tier);
       return begun === 'later' ? undefined : await this.#attempt(tier, begun, undefined);
     }
     const { signal } = this.#context;
+    // Who waits for an equal job keeps no slot from others.
+    const stepAside = setTimeout(() => {
+      this.#slot.giveUp().catch(() => undefined);
+    }, TURN_MS);
     const outcome = await stored
       .singleFlight(this.#request, tier.backend, signal)
       .catch(() => undefined);
+    clearTimeout(stepAside);
     if (outcome?.kind === 'found') return this.#serveStored(tier, outcome.stored);
     let served: RoutedResult | undefined;
     try {
       this.#throwIfStopped();
-      const begun = await this.#place.enter(tier);
+      const begun = await this.#acquireSlot(tier);
       if (begun === 'later') return undefined;
       served = await this.#attempt(tier, begun, undefined);
       return served;
@@ -98,10 +108,30 @@ export class RoutedJob {
     }
   }
 
+  /** Waits for a slot of the tier, for as long as it is the best. */
+  #acquireSlot(tier: Tier): Promise<BegunAttempt | undefined | 'later'> {
+    return this.#slot.acquireSlot(tier, this.#findEquals(tier), async () => {
+      await this.#choose();
+      return this.#choice.order[0] === tier.backend.name ? this.#findEquals(tier) : undefined;
+    });
+  }
+
+  /** Tiers as good as this one. When it is full they are: one with room would go before it. */
+  #findEquals(tier: Tier): string[] {
+    const { quality, backend } = tier;
+    return this.#choice.order.filter((name) => {
+      const other = this.#find(name);
+      const isOther = other !== undefined && other !== tier && other.concurrency !== undefined;
+      return (
+        isOther && isSameQuality({ name: backend.name, quality }, { name, quality: other.quality })
+      );
+    });
+  }
+
   async #choose(): Promise<void> {
     const { clock, options } = this.#parts;
     const { signal } = this.#context;
-    const { states, facts } = await readTierFacts(this.#parts, this.#request, this.#place, signal);
+    const { states, facts } = await readTierFacts(this.#parts, this.#request, this.#slot, signal);
     this.#states = states;
     const now = clock.now();
     const job = {
@@ -147,6 +177,8 @@ export class RoutedJob {
     note: string | undefined,
   ): Promise<RoutedResult | undefined> {
     this.#waitedSince = undefined;
+    // A local tier has no slots; nothing is waited for while it runs.
+    if (begun === undefined) this.#slot.giveUp().catch(() => undefined);
     this.#context.listener.runBegins();
     const ends = await runAttempts({
       parts: this.#parts,

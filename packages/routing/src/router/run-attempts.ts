@@ -61,7 +61,6 @@ async function beginSecond(
 ): Promise<BegunAttempt | 'no-room'> {
   try {
     const begun = await parts.tierStates.begin(name, lease, concurrency, context.signal);
-    if (begun === 'full') await parts.tierStates.leave(name, lease);
     return typeof begun === 'object' ? begun : 'no-room';
   } catch {
     return 'no-room';

@@ -337,7 +337,7 @@ describe('breakers', () => {
   });
 });
 
-describe('places', () => {
+describe('slots', () => {
   test('a tier never has more attempts at once than it may, over two workers', async () => {
     let [now, most] = [0, 0];
     const run = async () => {
@@ -352,7 +352,62 @@ describe('places', () => {
     expect(most).toBe(2);
   });
 
-  test('a job interrupted while it waits for a place ends', async () => {
+  test('jobs that wait for a full tier are served in order of arrival, over two workers', async () => {
+    const served: string[] = [];
+    const first = held();
+    const run: Backend['run'] = (request, context) => {
+      served.push(request.promptId);
+      return served.length === 1 ? first.run(request, context) : serve();
+    };
+    const routers = [0, 1].map(() => createRouter([tier('a', run, { concurrency: 1 })]));
+    const jobs = ['0', '1', '2', '3', '4', '5'];
+    const routed: Promise<unknown>[] = [];
+    for (const [index, promptId] of jobs.entries()) {
+      routed.push(route(routers[index % 2]!, { promptId }));
+      const inLine = () => redis.zcard(names.tierWaiting('a'));
+      if (index === 0) await until(() => served.length === 1);
+      else while ((await inLine()) < index);
+    }
+    first.end(done);
+    await Promise.all(routed);
+    expect(served).toEqual(jobs);
+    expect(await redis.exists(names.tierWaiting('a'), names.slotWaiters)).toBe(0);
+  });
+
+  test('a job that waits has the slot that frees first among tiers of equal quality', async () => {
+    const [a, b] = [held(), held()];
+    const limits = { concurrency: 1, quality: 'high' };
+    const router = createRouter([tier('a', a.run, limits), tier('b', b.run, limits)]);
+    const busy = [route(router), route(router)];
+    await until(() => a.count === 1 && b.count === 1);
+    const third = route(router);
+    while ((await redis.zcard(names.tierWaiting('a'))) === 0);
+    const begun = performance.now();
+    b.end(done);
+    await until(() => b.count === 2);
+    // It was woken: without that it would look after a second.
+    expect(performance.now() - begun).toBeLessThan(800);
+    b.end(done);
+    expect((await third).report.served_by?.tier).toBe('b');
+    a.end(done);
+    await Promise.all(busy);
+  });
+
+  test('jobs that wait go to the next tier as soon as the breaker opens', async () => {
+    const down = held();
+    const first = tier('a', down.run, { concurrency: 1 });
+    const router = createRouter([first, tier('b', serve)]);
+    const jobs = [route(router)];
+    await until(() => down.count === 1);
+    for (let i = 1; i < 6; i += 1) jobs.push(route(router));
+    while ((await redis.zcard(names.tierWaiting('a'))) < 5);
+    down.end(new AttemptError('quota', 'used up'));
+    const reports = (await Promise.all(jobs)).map(({ report }) => report);
+    expect(reports.map(({ served_by }) => served_by?.tier)).toEqual(Array(6).fill('b'));
+    expect(down.count).toBe(1);
+  });
+
+  test('a job interrupted while it waits for a slot ends', async () => {
     const busy = held();
     const router = createRouter([tier('a', busy.run, { concurrency: 1 })]);
     const first = route(router);

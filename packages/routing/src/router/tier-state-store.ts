@@ -1,7 +1,12 @@
 import type { RedisNames } from '@tiercel/contracts';
 import { type Clock, type Redis, untilServed } from '@tiercel/runtime';
-import { keepLease, LEASE_MS } from '../lease.ts';
-import { beginAttemptScript, ENTER_ANYHOW, NO_LIMIT } from './lua/begin-attempt.ts';
+import { keepLease, LEASE_MS, NoSlot, SlotWaiter, WAIT_MS } from '@tiercel/slots';
+import {
+  beginAttemptScript,
+  type BeginReply,
+  ENTER_ANYHOW,
+  NO_LIMIT,
+} from './lua/begin-attempt.ts';
 import { endAttemptScript } from './lua/end-attempt.ts';
 import { readTiersScript, type TierRow } from './lua/read-tiers.ts';
 import type { BreakerPolicy, BreakerSignal } from './breaker-signal.ts';
@@ -18,9 +23,29 @@ export interface TierState {
   readonly recentMs: readonly number[];
 }
 
-/** A begun attempt: it holds a place, and perhaps the breaker's probe, until it ends. */
+/** A begun attempt: it holds a slot, and perhaps the breaker's probe, until it ends. */
 export interface BegunAttempt {
   end(breakerSignal: BreakerSignal): Promise<void>;
+}
+
+/** A tier to get a slot of. */
+export interface TierWish {
+  readonly tier: string;
+  /** Undefined for no limit. */
+  readonly concurrency: number | undefined;
+  /** Tiers that would do as well, and are as full. */
+  readonly others: readonly string[];
+}
+
+/** A tier has no slot left for who asked. */
+export class FullTier extends NoSlot {
+  /** Those that wait there before it. */
+  readonly ahead: number;
+
+  constructor(lookInMs: number, ahead: number) {
+    super(lookInMs);
+    this.ahead = ahead;
+  }
 }
 
 /** Successful attempts whose durations are kept. */
@@ -86,8 +111,8 @@ export class TierStateStore {
   }
 
   /**
-   * Takes a place on a tier, one step for all workers. `full` notes that `lease` waits there; ask again
-   * with the same lease, and `leave` when giving up. `over` enters in any case: the tier has the job already.
+   * Takes a slot of a tier if one is left for somebody who does not wait, one step for all workers. `over` enters
+   * in any case: the tier has the job already.
    * @throws the signal's reason when it is aborted while Redis cannot serve
    */
   async begin(
@@ -97,10 +122,65 @@ export class TierStateStore {
     signal: AbortSignal,
   ): Promise<BegunAttempt | 'open' | 'full'> {
     const limit = concurrency === 'over' ? ENTER_ANYHOW : (concurrency ?? NO_LIMIT);
+    const values = { lease, limit, said: '', wait_ms: 0, others: [] };
+    const { answer } = await this.#begin(tier, values, signal);
+    return answer === 'open' || answer === 'full' ? answer : this.#keep(tier, lease, answer);
+  }
+
+  /** One that is to wait for slots of tiers. */
+  createWaiter(): SlotWaiter {
+    return new SlotWaiter(this.#redis, this.#names);
+  }
+
+  /**
+   * As `begin`, when it is the waiter's turn. Otherwise it stands in the line of this tier, and counts as waiting
+   * for it, and in those of `others` that would do as well.
+   * @throws the signal's reason when it is aborted while Redis cannot serve
+   */
+  async beginInTurn(
+    waiter: SlotWaiter,
+    { tier, concurrency = NO_LIMIT, others }: TierWish,
+    signal: AbortSignal,
+  ): Promise<BegunAttempt | 'open' | FullTier> {
+    const isLimited = concurrency !== NO_LIMIT;
+    const tiers = isLimited ? [tier, ...others] : [];
+    waiter.standAt(tiers.map((name) => this.#names.tierRunning(name)));
+    const { lease, came: said } = waiter;
+    const values = { lease, limit: concurrency, said, wait_ms: WAIT_MS, others };
+    const { answer, came, lookInMs, ahead } = await this.#begin(tier, values, signal);
+    waiter.came = came;
+    if (answer === 'full') return new FullTier(lookInMs, ahead);
+    waiter.settle();
+    return answer === 'open' ? answer : this.#keep(tier, lease, answer);
+  }
+
+  /** Counts no longer as waiting for a tier. */
+  async stopCounting(tier: string, { lease }: SlotWaiter): Promise<void> {
+    await this.#redis.zrem(this.#names.tierWaiting(tier), lease);
+  }
+
+  /** Neither counts as waiting for a tier any more nor stands in any line. */
+  async leave(tier: string, waiter: SlotWaiter): Promise<void> {
+    await Promise.all([this.stopCounting(tier, waiter), waiter.leave()]);
+  }
+
+  async #begin(
+    tier: string,
+    values: {
+      readonly lease: string;
+      readonly limit: number;
+      readonly said: string;
+      readonly wait_ms: number;
+      readonly others: readonly string[];
+    },
+    signal: AbortSignal,
+  ): Promise<BeginReply> {
     const { prefix } = this.#names;
-    const values = { prefix, tier, lease, lease_ms: LEASE_MS, limit };
-    const answer = await untilServed(() => beginAttemptScript.run(this.#redis, values), { signal });
-    if (answer === 'open' || answer === 'full') return answer;
+    const all = { prefix, tier, lease_ms: LEASE_MS, ...values };
+    return await untilServed(() => beginAttemptScript.run(this.#redis, all), { signal });
+  }
+
+  #keep(tier: string, lease: string, answer: 'ok' | 'probe'): BegunAttempt {
     const stop = keepLease(this.#redis, this.#names.tierRunning(tier), lease);
     return {
       end: async (breakerSignal) => {
@@ -114,11 +194,6 @@ export class TierStateStore {
         if (isNews) this.forget();
       },
     };
-  }
-
-  /** Waits no longer for a place. */
-  async leave(tier: string, lease: string): Promise<void> {
-    await this.#redis.zrem(this.#names.tierWaiting(tier), lease);
   }
 
   async #end(tier: string, lease: string, breakerSignal: BreakerSignal): Promise<void> {

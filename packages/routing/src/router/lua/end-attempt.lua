@@ -1,5 +1,5 @@
--- Gives a place back, with what the attempt said of its tier. The verdict counts once, with the lease; after the
--- lease has run out it counts no more (another attempt will find out).
+-- Gives a slot back and wakes those that wait for it, with what the attempt said of its tier. The verdict counts
+-- once, with the lease; after the lease has run out it counts no more (another attempt will find out).
 --
 -- ARGV[1] prefix
 -- ARGV[2] tier               its name
@@ -18,9 +18,11 @@
 
 -- @include now
 -- @include tiers
+-- @include slot-lines
 -- @keys tier_running tier tier_ms
 
 if redis.call('ZREM', tier_running_key(tier), lease) == 0 then return end
+wake_line(tier_running_key(tier))
 local key, times = tier_key(tier), tier_ms_key(tier)
 local is_probe = redis.call('HGET', key, 'probe') == lease
 if is_probe then redis.call('HDEL', key, 'probe') end

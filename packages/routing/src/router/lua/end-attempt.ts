@@ -1,6 +1,6 @@
 import { RedisScript } from '@tiercel/runtime';
 
-/** Gives a place back, with what the attempt said of its tier. */
+/** Gives a slot back and wakes those that wait for it, with what the attempt said of its tier. */
 export const endAttemptScript = new RedisScript({
   wrapper: import.meta.url,
   args: [
