@@ -1,8 +1,6 @@
--- Which of the resources, from 0; undefined when the lease has no slot. */ readonly index: number | undefined;
--- /** When the lease came, to be said the next time. */ readonly came: string; /** When to look again at the
--- latest, in ms. */ readonly lookInMs: number; }  /** Takes a slot of the resource with the least to do of those
--- that have one left for this lease: held slots count double, the penalty once. One step, so that jobs that
--- choose at the same moment do not all choose the same. Without one the lease joins all their lines.
+-- Takes a slot of the resource with the least to do of those that have one left for this lease: held slots count
+-- double, the penalty once. One step, so that jobs that choose at the same moment do not all choose the same.
+-- Without one the lease joins all their lines.
 --
 -- ARGV[1] prefix
 -- ARGV[2] lease       sent again, the script finds it where it put it

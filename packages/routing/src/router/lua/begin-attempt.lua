@@ -1,4 +1,5 @@
--- Limits that are no numbers of slots.
+-- Takes a slot of a tier, and the probe of a breaker whose pause is over. Without a slot the lease joins the line
+-- of the tier, and of others that would do as well.
 --
 -- ARGV[1] prefix
 -- ARGV[2] tier      its name
