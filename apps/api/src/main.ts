@@ -92,8 +92,8 @@ async function main(): Promise<void> {
   const withServers = () => catalogue.workers.filter(({ servers }) => servers.length > 0);
   const serverRefresh = new ServerRefresh({
     hasServers: () => withServers().length > 0,
-    publish: (id, wish) => publishControl(redis, names, { type: 'look', id, scope: wish }),
-    isAnswered: (id) => withServers().every((worker) => worker.serverRefresh.includes(id)),
+    publish: (id, wish) => publishControl(redis, names, { type: 'look', id, wish }),
+    isAnswered: (id) => withServers().every((worker) => worker.looks.includes(id)),
     onReading: (listener) => catalogue.onReading(listener),
     log,
   });

@@ -25,8 +25,8 @@ async function open() {
   const registry = new WorkerRegistry(jobs.redis, jobs.names);
   const state = { capabilities: EMPTY, problem: undefined as Error | undefined, running: 0 };
   const heartbeat = new Heartbeat({
-    ...{ tierStates: registry, workerId: workerId('w1'), concurrency: 3, clock: systemClock, log },
-    capabilities: () =>
+    ...{ registry, workerId: workerId('w1'), concurrency: 3, clock: systemClock, log },
+    readCapabilities: () =>
       state.problem ? Promise.reject(state.problem) : Promise.resolve(state.capabilities),
     running: () => state.running,
   });
@@ -36,7 +36,7 @@ async function open() {
   await ear.subscribe(jobs.names.workersChannel);
   const read = async () => (await registry.readLive())[0];
   return {
-    ...{ announcer: heartbeat, state, told: notified, read, board: registry },
+    ...{ heartbeat, state, notified, read, registry },
     start: async () => {
       await heartbeat.start();
       started.push(heartbeat);
@@ -61,7 +61,7 @@ describe('an announcer', () => {
   });
 
   test('tells a change at once, and what is none at its next heartbeat only', async () => {
-    const { announcer: heartbeat, start, state, told: notified, read } = await open();
+    const { heartbeat, start, state, notified, read } = await open();
     await start();
     await until(() => notified.length === 1);
     state.running = 2;
@@ -75,15 +75,15 @@ describe('an announcer', () => {
   });
 
   test('announces the looks that were had, the last 32 of them', async () => {
-    const { announcer: heartbeat, start, read } = await open();
+    const { heartbeat, start, read } = await open();
     await start();
     for (let n = 0; n < 40; n += 1) heartbeat.reportRefresh(`l${n}`);
-    await until(async () => (await read())?.serverRefresh.at(-1) === 'l39');
-    expect((await read())?.serverRefresh).toHaveLength(32);
+    await until(async () => (await read())?.looks.at(-1) === 'l39');
+    expect((await read())?.looks).toHaveLength(32);
   });
 
   test('goes on after an announcement that failed', async () => {
-    const { announcer: heartbeat, start, state, read } = await open();
+    const { heartbeat, start, state, read } = await open();
     await start();
     state.problem = new Error('the offer could not be read');
     heartbeat.sendNow();
@@ -94,7 +94,7 @@ describe('an announcer', () => {
   });
 
   test('withdraws at its stop and says nothing before its start', async () => {
-    const { announcer: heartbeat, board: registry, told: notified } = await open();
+    const { heartbeat, registry, notified } = await open();
     heartbeat.sendNow();
     await heartbeat.start();
     await until(() => notified.length === 1);

@@ -33,18 +33,18 @@ export class Heartbeat {
   #lastSent = '';
 
   constructor(dependencies: {
-    tierStates: WorkerRegistry;
+    registry: WorkerRegistry;
     workerId: WorkerId;
     concurrency: number;
-    capabilities: () => Promise<TierCapabilities>;
+    readCapabilities: () => Promise<TierCapabilities>;
     running: () => number;
     clock: Clock;
     log: Logger;
   }) {
-    this.#registry = dependencies.tierStates;
+    this.#registry = dependencies.registry;
     this.#workerId = dependencies.workerId;
     this.#concurrency = dependencies.concurrency;
-    this.#readCapabilities = dependencies.capabilities;
+    this.#readCapabilities = dependencies.readCapabilities;
     this.#running = dependencies.running;
     this.#log = dependencies.log;
     this.#startedAt = dependencies.clock.now();
@@ -79,11 +79,11 @@ export class Heartbeat {
   }
 
   async #send(): Promise<void> {
-    const { objectInfo, ...readCapabilities } = await this.#readCapabilities();
+    const { objectInfo, ...tierCapabilities } = await this.#readCapabilities();
     const { text, hash } = this.#encode([objectInfo]);
     // Asked at every heartbeat: a Redis that lost its data has it back within seconds.
     await this.#registry.putCatalogue(hash, text);
-    const looks = this.#refreshIds;
+    const refreshIds = this.#refreshIds;
     const capabilities: WorkerCapabilities = {
       workerId: this.#workerId,
       host: hostname(),
@@ -92,11 +92,11 @@ export class Heartbeat {
       concurrency: this.#concurrency,
       running: this.#running(),
       catalogueHash: hash,
-      ...readCapabilities,
-      serverRefresh: [...looks],
+      ...tierCapabilities,
+      looks: [...refreshIds],
     };
-    const { models, embeddings, servers, features } = readCapabilities;
-    const news = JSON.stringify([hash, looks, models, embeddings, servers, features]);
+    const { models, embeddings, servers, features } = tierCapabilities;
+    const news = JSON.stringify([hash, refreshIds, models, embeddings, servers, features]);
     await this.#registry.heartbeat(capabilities, news !== this.#lastSent);
     this.#lastSent = news;
   }

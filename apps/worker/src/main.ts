@@ -145,10 +145,10 @@ async function main(): Promise<void> {
 
   const readCapabilities = createCapabilitiesReader(backends, secretKey);
   const heartbeat = new Heartbeat({
-    tierStates: new WorkerRegistry(redis, names),
+    registry: new WorkerRegistry(redis, names),
     workerId: id,
     concurrency: config.workerConcurrency,
-    capabilities: async () => readCapabilities(await counters.read()),
+    readCapabilities: async () => readCapabilities(await counters.read()),
     running: () => running.count,
     clock,
     log,
@@ -170,7 +170,7 @@ async function main(): Promise<void> {
   });
   await parts.whileStarting(onControl);
   await parts.whileStarting(heartbeat.start());
-  lifecycle.onClose('announcer', () => heartbeat.stop());
+  lifecycle.onClose('heartbeat', () => heartbeat.stop());
 
   if (config.metricsPort !== undefined) {
     const server = await serveMetrics({

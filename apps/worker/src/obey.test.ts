@@ -6,9 +6,9 @@ import { obey } from './obey.ts';
 function openParts() {
   const done: unknown[] = [];
   const pool = (name: string) => ({
-    refresh: async (scope: RefreshScope): Promise<void> => {
+    refresh: async (wish: RefreshScope): Promise<void> => {
       await Promise.resolve();
-      done.push([name, 'look', scope]);
+      done.push([name, 'look', wish]);
     },
     free: (body: JsonObject): Promise<void> => {
       done.push([name, 'free', body]);
@@ -20,12 +20,12 @@ function openParts() {
       done.push(['announced', id]);
     },
   };
-  return { done, pools: [pool('p'), pool('q')], announcer: heartbeat };
+  return { done, pools: [pool('p'), pool('q')], heartbeat };
 }
 
 test('a look is had by every pool before it is announced', async () => {
-  const { done, pools, announcer: heartbeat } = openParts();
-  await obey({ type: 'look', id: 'l1', scope: ['KSampler'] }, pools, heartbeat);
+  const { done, pools, heartbeat } = openParts();
+  await obey({ type: 'look', id: 'l1', wish: ['KSampler'] }, pools, heartbeat);
   expect(done).toEqual([
     ['p', 'look', ['KSampler']],
     ['q', 'look', ['KSampler']],
@@ -34,13 +34,13 @@ test('a look is had by every pool before it is announced', async () => {
 });
 
 test('a worker without pools has had every look', async () => {
-  const { done, announcer: heartbeat } = openParts();
-  await obey({ type: 'look', id: 'l1', scope: 'all' }, [], heartbeat);
+  const { done, heartbeat } = openParts();
+  await obey({ type: 'look', id: 'l1', wish: 'all' }, [], heartbeat);
   expect(done).toEqual([['announced', 'l1']]);
 });
 
 test('what is to be freed is passed on as it is; what is no object is nothing', async () => {
-  const { done, pools, announcer: heartbeat } = openParts();
+  const { done, pools, heartbeat } = openParts();
   await obey({ type: 'free', body: '{"unload_models":true,"x":1}' }, pools, heartbeat);
   await obey({ type: 'free', body: '[1]' }, pools, heartbeat);
   expect(done).toEqual([

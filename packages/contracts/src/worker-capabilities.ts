@@ -64,7 +64,7 @@ export const workerCapabilitiesSchema = z.object({
   /** What they answer to GET /node_replacements: old class -> what may take its place. */
   nodeReplacements: jsonObjectSchema.default({}),
   /** The last looks at its servers that it was asked for and has had (control message `look`). */
-  serverRefresh: z.array(z.string()).default([]),
+  looks: z.array(z.string()).default([]),
 });
 /** As a worker writes it; what has a default may be left out. Readers get it completed. */
 export type WorkerCapabilities = z.input<typeof workerCapabilitiesSchema>;
