@@ -66,7 +66,7 @@ function openRouter(backends: readonly Backend[], concurrency?: number) {
   const run = (request: AttemptRequest): Promise<RoutedResult> =>
     router.run(request, {
       ...{ signal: new AbortController().signal, listener: new RecordingListener() },
-      ...{ remember: () => Promise.resolve(), recorded: Promise.resolve() },
+      ...{ saveResumeToken: () => Promise.resolve(), recorded: Promise.resolve() },
     });
   return { tierStates, run };
 }

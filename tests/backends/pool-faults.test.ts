@@ -150,7 +150,7 @@ function openRouter({ backend }: Pool) {
     run: (request: AttemptRequest): Promise<RoutedResult> =>
       router.run(request, {
         signal: new AbortController().signal,
-        remember: () => Promise.resolve(),
+        saveResumeToken: () => Promise.resolve(),
         recorded: Promise.resolve(),
         listener: {
           ...{ cached: () => undefined, nodeStarted: () => undefined, progress: () => undefined },

@@ -143,13 +143,13 @@ describe('an interrupt', () => {
   test('reaches work that goes on somewhere: who noted where it is, is to stop it there', async () => {
     const first = await jobs.startWorker();
     await jobs.add('a');
-    await (await first.attempt()).context.remember('on server 7');
+    await (await first.attempt()).context.saveResumeToken('on server 7');
     await first.stop(0);
     await jobs.inState('a', 'pending');
     await jobs.redis.hset(jobs.names.job('a'), 'cancel', '1');
     const second = await jobs.startWorker();
     const { request, context } = await second.attempt();
-    expect(request.note).toBe('on server 7');
+    expect(request.resumeToken).toBe('on server 7');
     expect(context.signal.reason).toMatchObject({ reason: 'interrupt' });
     await jobs.inState('a', 'interrupted');
   });
@@ -220,7 +220,7 @@ describe('a claim', () => {
     await jobs.add('a');
     const { context } = await worker.attempt();
     await jobs.redis.hset(jobs.names.job('a'), 'claim', 'of somebody else');
-    await expect(context.remember('on server 7')).rejects.toThrow('stopped');
+    await expect(context.saveResumeToken('on server 7')).rejects.toThrow('stopped');
     expect(await jobs.redis.hget(jobs.names.job('a'), 'note')).toBeNull();
   });
 });

@@ -168,13 +168,13 @@ export class JobProcessor {
         this.#loseClaim(claim);
       },
     });
-    let noteRecorded = (): void => undefined;
+    let markRecorded = (): void => undefined;
     const recorded = new Promise<void>((resolve) => {
-      noteRecorded = resolve;
+      markRecorded = resolve;
     });
     const context = {
       ...{ signal: claim.signal, listener: reporter, recorded },
-      remember: (note: string) => this.#remember(claim, note),
+      saveResumeToken: (resumeToken: string) => this.#saveResumeToken(claim, resumeToken),
     };
     try {
       if (wasRung && (await this.#wasInterrupted(claim))) claim.stop('interrupt');
@@ -190,7 +190,7 @@ export class JobProcessor {
         result === 'lost' ? NOT_OURS : await this.#finish(claim, lease, result, startedAt, log);
       const ms = clock.now() - startedAt;
       if (reply.ours && result !== 'lost') {
-        noteRecorded();
+        markRecorded();
         this.#metrics.jobEnded(result, ms / 1000);
         log.info({ outcome: result.outcome, ms }, 'job ended');
       } else {
@@ -209,9 +209,10 @@ export class JobProcessor {
   }
 
   /** @throws AttemptStopped when the claim is void: nobody would know of what was to be begun */
-  async #remember(claim: Claim, note: string): Promise<void> {
+  async #saveResumeToken(claim: Claim, resumeToken: string): Promise<void> {
     const { job, signal } = claim;
-    if (await untilServed(() => this.#consumer.remember(job, note), { signal })) return;
+    if (await untilServed(() => this.#consumer.saveResumeToken(job, resumeToken), { signal }))
+      return;
     this.#loseClaim(claim);
     throw stoppedBefore();
   }
@@ -280,7 +281,7 @@ export class JobProcessor {
     reporter.start(startedAt, await this.#readTold(job, log));
     try {
       if (job.cancelled) {
-        if (job.note === undefined) throw new RoutingFailed(stoppedBefore(), NO_REPORT);
+        if (job.resumeToken === undefined) throw new RoutingFailed(stoppedBefore(), NO_REPORT);
         // An attempt of a worker that died may go on somewhere: the backend stops it there.
         claim.stop('interrupt');
       }

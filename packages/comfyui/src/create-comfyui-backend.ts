@@ -106,7 +106,7 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
     request: AttemptRequest,
     context: TierAttemptContext,
   ): Promise<AttemptResult> => {
-    let token = readResumeToken(request.note);
+    let token = readResumeToken(request.resumeToken);
     const tried = new Map<string, AttemptError>();
     for (let lost = 0; ; lost += 1) {
       if (lost > 0) context.listener.runBegins();

@@ -123,13 +123,13 @@ export class Consumer {
   }
 
   /** Notes on the record where the work is done. @returns false when the claim is void */
-  remember(job: TakenJob, note: string): Promise<boolean> {
+  saveResumeToken(job: TakenJob, resumeToken: string): Promise<boolean> {
     const { id, claimId: claim } = job;
     return writeResumeTokenScript.run(this.#redis, {
       prefix: this.#prefix,
       id,
       claim,
-      resume_token: note,
+      resume_token: resumeToken,
     });
   }
 

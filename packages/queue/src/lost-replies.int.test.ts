@@ -110,8 +110,8 @@ const scenarios: Record<string, Scenario> = {
       await parts.add('job');
     },
     act: async (parts) => {
-      const noted = await parts.consumer.remember((await parts.take('permit'))!, 'lost');
-      return [noted, (await parts.take('permit'))?.note];
+      const noted = await parts.consumer.saveResumeToken((await parts.take('permit'))!, 'lost');
+      return [noted, (await parts.take('permit'))?.resumeToken];
     },
   },
   'deleting pending jobs': {

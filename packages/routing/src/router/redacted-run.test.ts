@@ -19,7 +19,7 @@ const configMask = createSecretMask([OPERATORS]);
 const request = (secrets?: object): AttemptRequest => ({
   ...{ promptId: 'p', graph: {}, promptText: '{}', extraDataText: '{}', outputIds: [] },
   analysis: new GraphAnalysis({}, []),
-  ...{ note: undefined, fallback: undefined, cache: undefined, deadlineMs: 0 },
+  ...{ resumeToken: undefined, fallback: undefined, cache: undefined, deadlineMs: 0 },
   secretsText: secrets === undefined ? undefined : JSON.stringify(secrets),
 });
 
@@ -48,7 +48,7 @@ async function run(
     run: (_, context) => Promise.resolve().then(() => act(context)),
   };
   const context = {
-    ...{ signal: new AbortController().signal, listener, remember: () => Promise.resolve() },
+    ...{ signal: new AbortController().signal, listener, saveResumeToken: () => Promise.resolve() },
     ...{ recorded: Promise.resolve(), hasAlternative: false, expectedMs: undefined },
     claim: () => undefined,
   };

@@ -94,14 +94,14 @@ function route(
     extraDataText: '{}',
     outputIds: [],
     secretsText: undefined,
-    note: undefined,
+    resumeToken: undefined,
     fallback: undefined,
     cache: undefined,
     deadlineMs: Date.now() + 60_000,
     ...more,
   };
-  const remember = (): Promise<void> => Promise.resolve();
-  return router.run(request, { signal, listener, remember, recorded: Promise.resolve() });
+  const saveResumeToken = (): Promise<void> => Promise.resolve();
+  return router.run(request, { signal, listener, saveResumeToken, recorded: Promise.resolve() });
 }
 
 async function failureOf(routed: Promise<unknown>): Promise<RoutingFailed> {
@@ -248,15 +248,15 @@ describe('one job', () => {
   });
 
   test('goes on where a dead worker left it, on the tier that noted it', async () => {
-    const notes: (string | undefined)[] = [];
-    const second = tier('b', ({ note }) => {
-      notes.push(note);
+    const tokens: (string | undefined)[] = [];
+    const second = tier('b', ({ resumeToken }) => {
+      tokens.push(resumeToken);
       return serve();
     });
-    const note = JSON.stringify({ tier: 'b', note: 'prompt 7' });
-    const { report } = await route(createRouter([tier('a', serve), second]), { note });
+    const resumeToken = JSON.stringify({ tier: 'b', note: 'prompt 7' });
+    const { report } = await route(createRouter([tier('a', serve), second]), { resumeToken });
     expect(report.served_by?.tier).toBe('b');
-    expect(notes).toEqual(['prompt 7']);
+    expect(tokens).toEqual(['prompt 7']);
   });
 });
 
