@@ -146,7 +146,7 @@ describe('a worker that announces itself', () => {
       }
     }
     const opened = create(new SlowRegistry(parts.redis, parts.names));
-    const heard = new Promise((done) => parts.ear.once('message', done));
+    const heard = new Promise((done) => parts.subscriberConnection.once('message', done));
     const started = opened.start(parts.subscriber);
     await heard;
     letGo();

@@ -31,9 +31,9 @@ async function open() {
     running: () => state.running,
   });
   const notified: string[] = [];
-  const ear = jobs.connect('subscriber');
-  ear.on('message', (_, id: string) => notified.push(id));
-  await ear.subscribe(jobs.names.workersChannel);
+  const subscriberConnection = jobs.connect('subscriber');
+  subscriberConnection.on('message', (_, id: string) => notified.push(id));
+  await subscriberConnection.subscribe(jobs.names.workersChannel);
   const read = async () => (await registry.readLive())[0];
   return {
     ...{ heartbeat, state, notified, read, registry },

@@ -44,7 +44,7 @@ const RELEASE_AFTER_MS = 3_000;
 
 async function main(): Promise<void> {
   const parts = await startProcess('worker', 'patient');
-  const { config, log, lifecycle, names, redis, redisWatch, ear } = parts;
+  const { config, log, lifecycle, names, redis, redisWatch, subscriberConnection } = parts;
   const clock = systemClock;
   const id = workerId(`${hostname()}-${process.pid}-${randomUUID().slice(0, 8)}`);
 
@@ -108,7 +108,7 @@ async function main(): Promise<void> {
   });
 
   const subscriber = new EventSubscriber({
-    ...{ ear, redis, names, log },
+    ...{ subscriberConnection, redis, names, log },
     processId: `worker-${id}`,
   });
   await parts.whileStarting(subscriber.start());

@@ -175,8 +175,8 @@ async function openJobs(
   const consumer = new Consumer(redis, names, permits, limits);
   const reader = new Reader(redis, names);
   const openSubscriber = async (processId: string): Promise<EventSubscriber> => {
-    const ear = connect('subscriber');
-    const subscriber = new EventSubscriber({ ear, redis, names, processId, log });
+    const subscriberConnection = connect('subscriber');
+    const subscriber = new EventSubscriber({ subscriberConnection, redis, names, processId, log });
     closers.push(() => {
       subscriber.stop();
     });

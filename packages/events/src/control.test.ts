@@ -18,7 +18,7 @@ function connect(): Redis {
 async function listen(): Promise<ControlMessage[]> {
   const heard: ControlMessage[] = [];
   const subscriber = new EventSubscriber({
-    ...{ ear: connect(), redis: connect(), names, log, processId: 'test' },
+    ...{ subscriberConnection: connect(), redis: connect(), names, log, processId: 'test' },
   });
   await subscriber.onControl((message) => heard.push(message));
   return heard;

@@ -40,12 +40,12 @@ beforeAll(async () => {
 beforeEach(async () => {
   names = new RedisNames(`events${(rounds += 1)}`);
   heard = [];
-  const ear = connect(server.url, 'subscriber');
+  const subscriberConnection = connect(server.url, 'subscriber');
   const messages = heard;
-  ear.on('message', (_channel: string, text: string) => {
+  subscriberConnection.on('message', (_channel: string, text: string) => {
     for (const { frame } of parseEventMessage(text).lines) messages.push(readStep(frame));
   });
-  await ear.subscribe(names.clientChannel('c'));
+  await subscriberConnection.subscribe(names.clientChannel('c'));
 });
 afterAll(stopEverything);
 

@@ -159,10 +159,10 @@ describe('a run that has lost its job', () => {
     ['it has ended', { state: 'success' }],
   ])('is not heard any more: %s', async (_why, change) => {
     const events = publisher();
-    const ear = redis.duplicate();
+    const subscriberConnection = redis.duplicate();
     const heard: string[] = [];
-    ear.on('message', (_channel: string, text: string) => heard.push(text));
-    await ear.subscribe(names.clientChannel('me'));
+    subscriberConnection.on('message', (_channel: string, text: string) => heard.push(text));
+    await subscriberConnection.subscribe(names.clientChannel('me'));
     expect(await events.publish(scope, [executing('1')])).toBe(true);
     await redis.hset(names.job('job'), change);
     expect(await events.publish(scope, progress(5))).toBe(false);
@@ -171,7 +171,7 @@ describe('a run that has lost its job', () => {
     expect(await events.publishPreview(scope, { ...preview, mediaType: 'image/jpeg', bytes })).toBe(
       false,
     );
-    ear.disconnect();
+    subscriberConnection.disconnect();
     expect(heard).toHaveLength(1);
     expect(await readAll()).toHaveLength(1);
   });

@@ -30,10 +30,10 @@ function connect(role: ConnectionRole): Redis {
 }
 
 async function openSubscriber() {
-  const ear = connect('subscriber');
+  const subscriberConnection = connect('subscriber');
   const redis = connect('patient');
   const processId = 'p1';
-  const subscriber = new EventSubscriber({ ear, redis, names, processId, log });
+  const subscriber = new EventSubscriber({ subscriberConnection, redis, names, processId, log });
   open.unshift({
     disconnect: () => {
       subscriber.stop();
@@ -49,7 +49,7 @@ async function openSubscriber() {
   const say = (client: string, promptId: string) =>
     redis.publish(names.clientChannel(client), `E ${JSON.stringify(promptId)}`);
   const kill = () => redis.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
-  return { ear, redis, subscriber, told, listener, say, kill };
+  return { ear: subscriberConnection, redis, subscriber, told, listener, say, kill };
 }
 
 describe('a subscription whose connection is lost', () => {
@@ -102,10 +102,10 @@ describe('a subscription whose connection is lost', () => {
 
 describe('a subscription that is dead although its connection is not', () => {
   test('is found out, because what the process tells itself reaches nobody', async () => {
-    const { ear, subscriber, told, listener, say } = await openSubscriber();
+    const { ear: subscriberConnection, subscriber, told, listener, say } = await openSubscriber();
     await subscriber.listenToClient('a', listener('a'));
     // Behind the subscriber's back; as a Redis that has forgotten it.
-    await ear.unsubscribe();
+    await subscriberConnection.unsubscribe();
     expect(await say('a', 'lost')).toBe(0);
     await until(() => told.includes('whole'), 15_000);
     expect(subscriber.gaps).toBe(1);

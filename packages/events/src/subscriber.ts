@@ -26,7 +26,7 @@ export interface GapListener {
 
 export interface SubscriberOptions {
   /** For subscriptions only; it must not subscribe again by itself (role `subscriber`). */
-  readonly ear: Redis;
+  readonly subscriberConnection: Redis;
   /** For commands, to the same Redis. */
   readonly redis: Redis;
   readonly names: RedisNames;
@@ -50,7 +50,7 @@ const RETRY_MS = 500;
  * ended; then the same happens.
  */
 export class EventSubscriber {
-  readonly #ear: Redis;
+  readonly #subscriberConnection: Redis;
   readonly #names: RedisNames;
   readonly #log: Logger;
   readonly #pulse: Pulse;
@@ -64,31 +64,31 @@ export class EventSubscriber {
   #lastEndId = NO_END;
   #isStopped = false;
 
-  constructor({ ear, redis, names, processId, log }: SubscriberOptions) {
-    this.#ear = ear;
+  constructor({ subscriberConnection, redis, names, processId, log }: SubscriberOptions) {
+    this.#subscriberConnection = subscriberConnection;
     this.#names = names;
     this.#log = log;
     this.#pulse = new Pulse({
       redis,
       names,
       processId,
-      isListening: () => this.#isWhole && ear.status === 'ready',
+      isListening: () => this.#isWhole && subscriberConnection.status === 'ready',
       onEndId: (endId) => {
         this.#noteEnd(endId);
       },
       onSilence: () => {
         log.warn('the subscription hears nothing: its connection is replaced');
-        ear.disconnect(true);
+        subscriberConnection.disconnect(true);
       },
     });
-    ear.on('messageBuffer', (channel: Buffer, message: Buffer) => {
+    subscriberConnection.on('messageBuffer', (channel: Buffer, message: Buffer) => {
       this.#dispatch(channel.toString('utf8'), message);
     });
-    ear.on('close', () => {
+    subscriberConnection.on('close', () => {
       this.#connection += 1;
       this.#noteGap();
     });
-    ear.on('ready', () => {
+    subscriberConnection.on('ready', () => {
       if (!this.#isWhole) void this.#subscribeAgain();
     });
   }
@@ -179,7 +179,7 @@ export class EventSubscriber {
     const channels = [...this.#plain.keys(), ...this.#events.keys()];
     for (let at = 0; at < channels.length; at += CHANNELS_AT_ONCE) {
       try {
-        await this.#ear.subscribe(...channels.slice(at, at + CHANNELS_AT_ONCE));
+        await this.#subscriberConnection.subscribe(...channels.slice(at, at + CHANNELS_AT_ONCE));
       } catch (error) {
         if (isLost()) return; // the next connection begins anew
         this.#log.warn({ err: error }, 'the subscription could not be restored; trying again');
@@ -238,7 +238,7 @@ export class EventSubscriber {
 
   async #onPlain(channel: string, handle: (text: string) => void): Promise<void> {
     this.#plain.set(channel, handle);
-    await this.#ear.subscribe(channel);
+    await this.#subscriberConnection.subscribe(channel);
   }
 
   async #listen(channel: string, listener: ChannelListener): Promise<() => void> {
@@ -249,13 +249,13 @@ export class EventSubscriber {
     }
     listeners.add(listener);
     // Subscribing twice is harmless, and the reply also tells a second listener that the first's is in place.
-    await this.#ear.subscribe(channel);
+    await this.#subscriberConnection.subscribe(channel);
     return () => {
       const current = this.#events.get(channel);
       current?.delete(listener);
       if (current?.size === 0) {
         this.#events.delete(channel);
-        this.#ear.unsubscribe(channel).catch(() => undefined);
+        this.#subscriberConnection.unsubscribe(channel).catch(() => undefined);
       }
     };
   }

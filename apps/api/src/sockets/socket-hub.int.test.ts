@@ -26,7 +26,7 @@ const OPTIONS: SocketHubParts['options'] = {
 
 let redisServer: TestRedis;
 let jobs: Jobs;
-let ear: Redis;
+let subscriberConnection: Redis;
 let hub: SocketHub;
 let subscriber: EventSubscriber;
 let server: HttpServer;
@@ -40,7 +40,7 @@ beforeEach(() => redisServer.flush());
 afterEach(async () => {
   hub.stop();
   subscriber.stop();
-  ear.disconnect();
+  subscriberConnection.disconnect();
   await server.close(0);
 });
 afterAll(async () => {
@@ -50,8 +50,11 @@ afterAll(async () => {
 
 async function start(change: Partial<SocketHubParts['options']> = {}): Promise<void> {
   const { redis, names, reader, replay } = jobs;
-  ear = connectRedis(redisServer.url, 'subscriber', log);
-  subscriber = new EventSubscriber({ ...{ ear, redis, names, log }, processId: 'test' });
+  subscriberConnection = connectRedis(redisServer.url, 'subscriber', log);
+  subscriber = new EventSubscriber({
+    ...{ subscriberConnection, redis, names, log },
+    processId: 'test',
+  });
   await subscriber.start();
   hub = new SocketHub({
     ...{ subscriber, reader, replay, log, counters: new SocketCounters() },
