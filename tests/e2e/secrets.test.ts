@@ -95,8 +95,8 @@ function readNames(folder: string): string[] {
 const logsOf = (processes: readonly SpawnedProcess[]): string =>
   processes.flatMap(({ logs }) => logs).join('\n');
 
-function expectNoTrace(text: string, telling: readonly RegExp[]): void {
-  for (const pattern of telling) {
+function expectNoTrace(text: string, patterns: readonly RegExp[]): void {
+  for (const pattern of patterns) {
     const found = pattern.exec(text);
     const around =
       found === null ? '' : text.slice(Math.max(0, found.index - 200), found.index + 80);

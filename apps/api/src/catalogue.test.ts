@@ -146,9 +146,9 @@ describe('a worker that announces itself', () => {
       }
     }
     const opened = create(new SlowRegistry(parts.redis, parts.names));
-    const heard = new Promise((done) => parts.subscriberConnection.once('message', done));
+    const received = new Promise((done) => parts.subscriberConnection.once('message', done));
     const started = opened.start(parts.subscriber);
-    await heard;
+    await received;
     letGo();
     await started;
     await until(() => opened.workers.length === 2, 2_000);

@@ -128,7 +128,7 @@ export class Catalogue {
     const { models, embeddings, extensions } = this.#state;
     const devices = uniqueDevices(this.#workers);
     const system = pickSystem(
-      this.#workers.flatMap(({ system: told }) => (told === undefined ? [] : [told])),
+      this.#workers.flatMap(({ system: answered }) => (answered === undefined ? [] : [answered])),
     );
     return { models, embeddings, extensions, devices, system };
   }

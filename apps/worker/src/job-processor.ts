@@ -5,7 +5,7 @@ import type {
   TerminalEvent,
   WorkerId,
 } from '@tiercel/contracts';
-import type { EventPublisher, ToldBefore } from '@tiercel/events';
+import type { EventPublisher, EmittedBefore } from '@tiercel/events';
 import {
   type Consumer,
   createClaimId,
@@ -218,10 +218,10 @@ export class JobProcessor {
   }
 
   /** What an earlier run told clients is not taken back. Without it the job runs all the same. */
-  async #readTold(job: TakenJob, log: Logger): Promise<ToldBefore | undefined> {
+  async #readEmitted(job: TakenJob, log: Logger): Promise<EmittedBefore | undefined> {
     if (!job.hasRunBefore) return undefined;
     try {
-      return await this.#publisher.readTold(job.id);
+      return await this.#publisher.readEmitted(job.id);
     } catch (error) {
       log.warn({ err: error }, 'what was told of the job before could not be read');
       return undefined;
@@ -278,7 +278,7 @@ export class JobProcessor {
     job: TakenJob,
     { claim, context, reporter, clock, startedAt, log }: JobRun,
   ): Promise<JobResult | 'hand-back' | 'lost'> {
-    reporter.start(startedAt, await this.#readTold(job, log));
+    reporter.start(startedAt, await this.#readEmitted(job, log));
     try {
       if (job.cancelled) {
         if (job.resumeToken === undefined) throw new RoutingFailed(stoppedBefore(), NO_REPORT);

@@ -78,7 +78,7 @@ const FORGET_RESULTS = { unload_models: false, free_memory: true };
 /** A pool of ComfyUI servers as one tier. */
 export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBackend {
   let notifyCapabilities = (): void => undefined;
-  let tellMessage: (event: WireEvent) => void = () => undefined;
+  let emitMessage: (event: WireEvent) => void = () => undefined;
   const open = (address: string): PoolServer =>
     new PoolServer(address, {
       ...options,
@@ -90,7 +90,7 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
         slots.chooseAgain();
       },
       onMessage: (event) => {
-        tellMessage(event);
+        emitMessage(event);
       },
     });
   const slots = new ServerSlots(options.redis, options.prefix);
@@ -241,7 +241,7 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
       notifyCapabilities = listener;
     },
     onMessage: (listener) => {
-      tellMessage = listener;
+      emitMessage = listener;
     },
     refresh: async (scope) => {
       await Promise.all(pool.map((server) => server.refresh(scope)));

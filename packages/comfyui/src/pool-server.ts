@@ -92,8 +92,8 @@ export class PoolServer implements PromptServer {
       onBroadcast: (message) => {
         this.frames.onBroadcast(message);
       },
-      onBroadcastsHeard: (isHeard) => {
-        this.frames.setHearsBroadcasts(isHeard);
+      onBroadcastsReceived: (isReceived) => {
+        this.frames.setReceivesBroadcasts(isReceived);
       },
       onOpen: () => {
         this.#onOpen();

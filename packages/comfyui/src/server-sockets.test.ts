@@ -75,13 +75,13 @@ function run(worker: ComfyUiBackend, steps: number, resumeToken?: string): Run {
     '1': { class_type: 'SlowPreview', inputs: { steps, delay: 0.02, fail_at: -1 } },
     '2': { class_type: 'PreviewImage', inputs: { images: ['1', 0] } },
   };
-  const told: number[] = [];
+  const progressValues: number[] = [];
   const listener: AttemptListener = {
     ...{ cached: nothing, nodeStarted: nothing, progress: nothing, executed: nothing },
     ...{ nodeFinished: nothing, text: nothing, runBegins: nothing, picture: nothing },
     relay: (events: readonly WireEvent[]) => {
       for (const { type, data } of events) {
-        if (type === 'progress') told.push((data as { value: number }).value);
+        if (type === 'progress') progressValues.push((data as { value: number }).value);
       }
     },
   };
@@ -106,8 +106,8 @@ function run(worker: ComfyUiBackend, steps: number, resumeToken?: string): Run {
   return {
     ...{ result, resumeToken: () => noted },
     goesOn: () => {
-      const before = told.length;
-      return until(() => told.length > before && told.at(-1));
+      const before = progressValues.length;
+      return until(() => progressValues.length > before && progressValues.at(-1));
     },
     lose: async () => {
       stop.abort(new Stopped('claim_lost'));

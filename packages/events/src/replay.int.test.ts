@@ -144,12 +144,12 @@ describe('where a job stands', () => {
     const file = { filename: 'a.png', subfolder: 'sent', type: 'temp' };
     const picture = { prompt_id: 'job', index: 3, node: plainNode('9'), file };
     await events.publish(scope, [{ type: PICTURE_TYPE, data: picture }]);
-    const told = (await events.readTold('job'))!;
-    expect([...told.nodes]).toEqual([['5', node]]);
-    expect(told.executing).toBe('5');
-    expect(told.cached).toEqual(['1', '2']);
-    expect([...told.pictures]).toEqual([['9', 4]]);
-    expect(await events.readTold('another')).toBeUndefined();
+    const emitted = (await events.readEmitted('job'))!;
+    expect([...emitted.nodes]).toEqual([['5', node]]);
+    expect(emitted.executing).toBe('5');
+    expect(emitted.cached).toEqual(['1', '2']);
+    expect([...emitted.pictures]).toEqual([['9', 4]]);
+    expect(await events.readEmitted('another')).toBeUndefined();
   });
 });
 
@@ -160,8 +160,8 @@ describe('a run that has lost its job', () => {
   ])('is not heard any more: %s', async (_why, change) => {
     const events = publisher();
     const subscriberConnection = redis.duplicate();
-    const heard: string[] = [];
-    subscriberConnection.on('message', (_channel: string, text: string) => heard.push(text));
+    const received: string[] = [];
+    subscriberConnection.on('message', (_channel: string, text: string) => received.push(text));
     await subscriberConnection.subscribe(names.clientChannel('me'));
     expect(await events.publish(scope, [executing('1')])).toBe(true);
     await redis.hset(names.job('job'), change);
@@ -172,7 +172,7 @@ describe('a run that has lost its job', () => {
       false,
     );
     subscriberConnection.disconnect();
-    expect(heard).toHaveLength(1);
+    expect(received).toHaveLength(1);
     expect(await readAll()).toHaveLength(1);
   });
 });

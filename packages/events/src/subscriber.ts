@@ -133,7 +133,7 @@ export class EventSubscriber {
   /** Begins to watch that it hears. */
   async start(): Promise<void> {
     await this.#onPlain(this.#pulse.channel, (text) => {
-      this.#pulse.hear(text);
+      this.#pulse.receive(text);
     });
     this.#pulse.start();
   }

@@ -136,10 +136,10 @@ describe('pages', () => {
 describe('announcing the end', () => {
   test('history is written before anybody hears of the end, and the count goes with it', async () => {
     const subscriberConnection = connectRedis(parts.server.url, 'subscriber', log);
-    const heard: string[] = [];
+    const received: string[] = [];
     const inHistory: string[][] = [];
     subscriberConnection.on('message', (_channel: string, text: string) => {
-      heard.push(text);
+      received.push(text);
       void parts.reader.listHistoryIds({}).then((ids) => inHistory.push(ids));
     });
     await subscriberConnection.subscribe(parts.names.clientChannel('A'));
@@ -147,7 +147,7 @@ describe('announcing the end', () => {
     await parts.finish(await parts.take());
     await until(() => inHistory.length > 0);
     subscriberConnection.disconnect();
-    const message = parseEventMessage(heard[0]!);
+    const message = parseEventMessage(received[0]!);
     expect(message).toMatchObject({ promptId: 'x', terminal: true });
     expect(message.lines.map((line) => (JSON.parse(line.frame) as { type: string }).type)).toEqual([
       'execution_success',

@@ -54,7 +54,7 @@ export async function startProcess(
   const holder: { watch?: RedisWatch } = {};
   const log = createLogger({
     ...{ level: config.logLevel, name, secrets: listSecrets(config) },
-    isTold: (error) => holder.watch?.note(error) === true,
+    isLogged: (error) => holder.watch?.note(error) === true,
   });
   const lifecycle = new Lifecycle(log);
   lifecycle.closeOnSignals();

@@ -88,7 +88,7 @@ export class BodyExaminer {
       );
     }
     const thread = this.#ensureThread();
-    thread.tellCatalogue();
+    thread.sendCatalogue();
     const { blocks } = body;
     return (await thread.ask({ kind: 'prompt', blocks, usageSource })) as ExaminedPrompt; // of its kind
   }
@@ -175,7 +175,7 @@ class JsonThread {
   }
 
   /** Only when it has changed: it may hold thousands of classes. */
-  tellCatalogue(): void {
+  sendCatalogue(): void {
     const { key, nodeReplacements } = this.#catalogue;
     if (key === this.#catalogueKey) return;
     this.#catalogueKey = key;
@@ -196,7 +196,7 @@ class JsonThread {
 
   async #refreshServers(id: number, classNames: readonly string[]): Promise<void> {
     const hasServers = await this.#serverRefresh.ask(classNames);
-    this.tellCatalogue();
+    this.sendCatalogue();
     this.#post({ kind: 'looked', id, hasServers });
   }
 

@@ -440,12 +440,12 @@ describe('hedging', () => {
   });
 
   test('what the winner has done is told as a run of its own, and the loser is not heard any more', async () => {
-    const told: string[] = [];
+    const received: string[] = [];
     const listener = {
       ...quiet,
-      runBegins: () => told.push('run'),
-      nodeStarted: (nodeId: string) => told.push(`${nodeId} starts`),
-      progress: (nodeId: string, value: number) => told.push(`${nodeId} at ${value}`),
+      runBegins: () => received.push('run'),
+      nodeStarted: (nodeId: string) => received.push(`${nodeId} starts`),
+      progress: (nodeId: string, value: number) => received.push(`${nodeId} at ${value}`),
     };
     const loser = held();
     let isWarm = false;
@@ -478,7 +478,7 @@ describe('hedging', () => {
     await letTimePass(250); // the board's reading is renewed
     await route(router, {}, undefined, listener);
     speak();
-    expect(told).toEqual(['run', 'first starts', 'run', 'second starts', 'second at 10']);
+    expect(received).toEqual(['run', 'first starts', 'run', 'second starts', 'second at 10']);
   });
 
   test('without hedging the first is waited for', async () => {

@@ -1,5 +1,5 @@
 import { plainNode, type NodeProgress } from '@tiercel/contracts';
-import type { ToldBefore } from '@tiercel/events';
+import type { EmittedBefore } from '@tiercel/events';
 
 /**
  * `progress_state` repeats every node seen so far. Past this many the oldest finished ones are left
@@ -9,7 +9,7 @@ const MAX_NODES_SHOWN = 64;
 
 type Progress = Pick<NodeProgress, 'value' | 'max' | 'state' | 'estimated'>;
 
-interface ToldNode {
+interface EmittedNode {
   readonly progress: NodeProgress;
   /** The run of the job that told it: see `beginRun`. */
   readonly run: number;
@@ -18,7 +18,7 @@ interface ToldNode {
 /** What is to be said of a node that starts. */
 export interface Start {
   /** Clients already take this node for the one that executes. */
-  readonly isTold: boolean;
+  readonly isEmitted: boolean;
   /** Where an earlier run had brought it; undefined when no run has told any progress. */
   readonly from: { readonly value: number; readonly max: number } | undefined;
 }
@@ -31,9 +31,9 @@ export interface Start {
  *   and is told on the scale of its first run;
  * - a node that an earlier run was at, and the present one is not at yet, is `pending`.
  */
-export class ToldProgress {
+export class EmittedProgress {
   readonly #promptId: string;
-  readonly #nodes = new Map<string, ToldNode>();
+  readonly #nodes = new Map<string, EmittedNode>();
   /** Finished nodes, also those that are not shown any more, and the run that finished each. */
   readonly #finished = new Map<string, number>();
   #executing: { readonly nodeId: string; readonly run: number } | undefined;
@@ -44,7 +44,7 @@ export class ToldProgress {
   }
 
   /** What runs of other workers told. */
-  resume(before: ToldBefore): void {
+  resume(before: EmittedBefore): void {
     for (const [nodeId, progress] of before.nodes) {
       this.#nodes.set(nodeId, { progress, run: this.#run });
       if (progress.state === 'finished') this.#finished.set(nodeId, this.#run);
@@ -77,18 +77,18 @@ export class ToldProgress {
   /** @returns undefined when nothing is to be said */
   start(nodeId: string): Start | undefined {
     if (this.isFinishedBefore(nodeId)) return undefined;
-    const told = this.#nodes.get(nodeId);
-    const isTold = this.#executing?.nodeId === nodeId && this.#executing.run < this.#run;
+    const emitted = this.#nodes.get(nodeId);
+    const isEmitted = this.#executing?.nodeId === nodeId && this.#executing.run < this.#run;
     this.#executing = { nodeId, run: this.#run };
-    if (told?.run === this.#run) return { isTold, from: undefined };
-    if (told === undefined || told.progress.value <= 0) {
+    if (emitted?.run === this.#run) return { isEmitted, from: undefined };
+    if (emitted === undefined || emitted.progress.value <= 0) {
       this.#set(nodeId, { value: 0, max: 1, state: 'running' }, this.#run);
-      return { isTold, from: undefined };
+      return { isEmitted, from: undefined };
     }
     // Told by an earlier run until this one has passed it.
-    this.#set(nodeId, { ...told.progress, state: 'running' }, told.run);
-    const { value, max } = told.progress;
-    return { isTold, from: { value, max } };
+    this.#set(nodeId, { ...emitted.progress, state: 'running' }, emitted.run);
+    const { value, max } = emitted.progress;
+    return { isEmitted, from: { value, max } };
   }
 
   /**
@@ -102,18 +102,18 @@ export class ToldProgress {
     { mayGoBack }: { mayGoBack: boolean },
   ): Progress | undefined {
     if (this.isFinishedBefore(nodeId)) return undefined;
-    const told = this.#nodes.get(nodeId);
+    const emitted = this.#nodes.get(nodeId);
     const mark = step.isEstimated ? ({ estimated: true } as const) : {};
-    const isOfEarlierRun = told !== undefined && told.run < this.#run;
-    if (told === undefined || told.progress.value <= 0 || (mayGoBack && !isOfEarlierRun)) {
+    const isOfEarlierRun = emitted !== undefined && emitted.run < this.#run;
+    if (emitted === undefined || emitted.progress.value <= 0 || (mayGoBack && !isOfEarlierRun)) {
       const { value, max } = step;
       return this.#set(nodeId, { value, max, state: 'running', ...mark }, this.#run);
     }
-    const { max } = told.progress;
+    const { max } = emitted.progress;
     const value = max === step.max ? step.value : Math.floor((step.value / step.max) * max);
-    if (!(value >= told.progress.value)) return undefined; // also when it is no number
+    if (!(value >= emitted.progress.value)) return undefined; // also when it is no number
     // On another scale the server's own way back would be none on this one.
-    const run = mayGoBack && max !== step.max ? told.run : this.#run;
+    const run = mayGoBack && max !== step.max ? emitted.run : this.#run;
     return this.#set(nodeId, { value, max, state: 'running', ...mark }, run);
   }
 
@@ -152,19 +152,20 @@ export class ToldProgress {
       return this.#nodes.get(nodeId)?.progress ?? { ...given, value: max, state: 'finished' };
     }
     if (given.state === 'finished') this.#finished.set(nodeId, this.#run);
-    const told = this.#nodes.get(nodeId);
-    const isHeld = told !== undefined && told.run < this.#run && given.state !== 'finished';
-    if (!isHeld) {
+    const emitted = this.#nodes.get(nodeId);
+    const isBehindEarlier =
+      emitted !== undefined && emitted.run < this.#run && given.state !== 'finished';
+    if (!isBehindEarlier) {
       this.#nodes.set(nodeId, { progress: given, run: this.#run });
       this.#forgetOldest(nodeId);
       return given;
     }
     const { value, max } = given;
     this.advance(nodeId, { value, max, isEstimated: false }, { mayGoBack: true });
-    const { progress, run } = this.#nodes.get(nodeId) ?? told;
-    const held = { ...given, value: progress.value, max: progress.max };
-    this.#nodes.set(nodeId, { progress: held, run });
-    return held;
+    const { progress, run } = this.#nodes.get(nodeId) ?? emitted;
+    const shown = { ...given, value: progress.value, max: progress.max };
+    this.#nodes.set(nodeId, { progress: shown, run });
+    return shown;
   }
 
   #set(nodeId: string, progress: Progress, run: number): Progress {
