@@ -146,7 +146,7 @@ export interface Place {
   readonly close: () => void;
 }
 
-/** A run of one job, told in `story`. */
+/** A run of one job, recorded in `events`. */
 export interface Run {
   readonly job: Job;
   readonly events: RecordingListener;

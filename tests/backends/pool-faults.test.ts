@@ -127,7 +127,7 @@ async function failComfy(fake: FakeComfyUi, fault: Fault): Promise<void> {
   else await fake.failRoute(path, { status: statuses[fault], body: 'elsewhere' });
 }
 
-/** A router over the pool and one more tier, and what the board says of the pool. */
+/** A router over the pool and one more tier, and what the store says of the pool. */
 function openRouter({ backend }: Pool) {
   const spare: Backend = {
     ...{ name: 'spare', driver: 'test', timeoutMs: LONG_MS },

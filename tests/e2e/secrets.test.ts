@@ -196,7 +196,7 @@ describe('the login in the URL of a server', () => {
     expect(await runs()).toBe(1);
   });
 
-  test('is in no answer, frame, log line, key, note, announcement or file', async () => {
+  test('is in no answer, frame, log line, key, resume token, heartbeat or file', async () => {
     const keys = readAppendOnlyFile();
     expect(keys).toMatch(/slots:http:\/\/127\.0\.0\.1:\d+\/?#[0-9a-f]{8}/);
     expect(keys).toContain('sealedAddress');

@@ -19,9 +19,9 @@ export interface RegistryParts {
   close(): void;
 }
 
-/** A board on a real Redis. */
+/** A registry on a real Redis. */
 export function openRegistry(redisUrl: string): RegistryParts {
-  const names = new RedisNames('board-test');
+  const names = new RedisNames('registry-test');
   const redis = connectRedis(redisUrl, 'patient', log);
   const subscriberConnection = connectRedis(redisUrl, 'subscriber', log);
   const registry = new WorkerRegistry(redis, names);

@@ -11,7 +11,7 @@ type Progress = Pick<NodeProgress, 'value' | 'max' | 'state' | 'estimated'>;
 
 interface EmittedNode {
   readonly progress: NodeProgress;
-  /** The run of the job that told it: see `beginRun`. */
+  /** The run of the job that emitted it: see `beginRun`. */
   readonly run: number;
 }
 
@@ -19,7 +19,7 @@ interface EmittedNode {
 export interface Start {
   /** Clients already take this node for the one that executes. */
   readonly isEmitted: boolean;
-  /** Where an earlier run had brought it; undefined when no run has told any progress. */
+  /** Where an earlier run had brought it; undefined when no run has emitted any progress. */
   readonly from: { readonly value: number; readonly max: number } | undefined;
 }
 
@@ -28,7 +28,7 @@ export interface Start {
  * A run begins at nothing; what clients see never goes back:
  * - a node that an earlier run has finished is finished;
  * - a node that an earlier run had brought to 12 of 20 stays there until the present run has passed it,
- *   and is told on the scale of its first run;
+ *   and is emitted on the scale of its first run;
  * - a node that an earlier run was at, and the present one is not at yet, is `pending`.
  */
 export class EmittedProgress {
@@ -43,7 +43,7 @@ export class EmittedProgress {
     this.#promptId = promptId;
   }
 
-  /** What runs of other workers told. */
+  /** What runs of other workers emitted. */
   resume(before: EmittedBefore): void {
     for (const [nodeId, progress] of before.nodes) {
       this.#nodes.set(nodeId, { progress, run: this.#run });
@@ -55,7 +55,7 @@ export class EmittedProgress {
     this.beginRun();
   }
 
-  /** What follows is told by another run, from its beginning. */
+  /** What follows is emitted by another run, from its beginning. */
   beginRun(): void {
     this.#run += 1;
     for (const [nodeId, { progress, run }] of this.#nodes) {
@@ -85,7 +85,7 @@ export class EmittedProgress {
       this.#set(nodeId, { value: 0, max: 1, state: 'running' }, this.#run);
       return { isEmitted, from: undefined };
     }
-    // Told by an earlier run until this one has passed it.
+    // Emitted by an earlier run until this one has passed it.
     this.#set(nodeId, { ...emitted.progress, state: 'running' }, emitted.run);
     const { value, max } = emitted.progress;
     return { isEmitted, from: { value, max } };
@@ -93,8 +93,8 @@ export class EmittedProgress {
 
   /**
    * @param mayGoBack what a ComfyUI server says of a node of its own: a tile upscaler has a bar for each
-   *        tile. It still does not fall below what an earlier run told.
-   * @returns what clients are told; undefined when they have been told more
+   *        tile. It still does not fall below what an earlier run emitted.
+   * @returns what is emitted; undefined when more was emitted before
    */
   advance(
     nodeId: string,
@@ -117,7 +117,7 @@ export class EmittedProgress {
     return this.#set(nodeId, { value, max, state: 'running', ...mark }, run);
   }
 
-  /** What clients were told last of a node. */
+  /** What was emitted last of a node. */
   progressOf(nodeId: string): NodeProgress | undefined {
     return this.#nodes.get(nodeId)?.progress;
   }
@@ -132,7 +132,7 @@ export class EmittedProgress {
   }
 
   /**
-   * A server's `progress_state`: its nodes as it wrote them where they are ahead of what was told, and
+   * A server's `progress_state`: its nodes as it wrote them where they are ahead of what was emitted, and
    * those of earlier runs that it does not know.
    */
   merge(nodes: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {

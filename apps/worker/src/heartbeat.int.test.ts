@@ -20,7 +20,7 @@ const EMPTY: TierCapabilities = {
   ...{ extensions: [], system: undefined, features: {}, nodeReplacements: {} },
 };
 
-/** An announcer whose offer the test sets, and what the API processes would be told of it at once. */
+/** A heartbeat whose capabilities the test sets, and what the API processes are notified of at once. */
 async function open() {
   const registry = new WorkerRegistry(jobs.redis, jobs.names);
   const state = { capabilities: EMPTY, problem: undefined as Error | undefined, running: 0 };
@@ -44,7 +44,7 @@ async function open() {
   };
 }
 
-describe('an announcer', () => {
+describe('the heartbeat', () => {
   test('says at the start what the worker can run, and leaves its catalogue', async () => {
     const { start, state, read } = await open();
     state.capabilities = {
@@ -60,7 +60,7 @@ describe('an announcer', () => {
     expect(await jobs.redis.get(jobs.names.catalogue(catalogueHash))).toBe(text);
   });
 
-  test('tells a change at once, and what is none at its next heartbeat only', async () => {
+  test('sends a change at once, and what is none at its next beat only', async () => {
     const { heartbeat, start, state, notified, read } = await open();
     await start();
     await until(() => notified.length === 1);
@@ -74,7 +74,7 @@ describe('an announcer', () => {
     expect(notified).toEqual(['w1', 'w1']);
   });
 
-  test('announces the looks that were had, the last 32 of them', async () => {
+  test('names the refreshes that were done, the last 32 of them', async () => {
     const { heartbeat, start, read } = await open();
     await start();
     for (let n = 0; n < 40; n += 1) heartbeat.reportRefresh(`l${n}`);
@@ -82,10 +82,10 @@ describe('an announcer', () => {
     expect((await read())?.looks).toHaveLength(32);
   });
 
-  test('goes on after an announcement that failed', async () => {
+  test('goes on after a beat that failed', async () => {
     const { heartbeat, start, state, read } = await open();
     await start();
-    state.problem = new Error('the offer could not be read');
+    state.problem = new Error('the capabilities could not be read');
     heartbeat.sendNow();
     state.problem = undefined;
     state.running = 1;

@@ -11,10 +11,10 @@ import { CoalescedRefresh, memoizeLast, type Clock, type Logger } from '@tiercel
 import type { TierCapabilities } from './describe-capabilities.ts';
 
 const HEARTBEAT_MS = 5_000;
-/** Several API processes may ask for looks at once; each reads the answer within a moment. */
+/** Several API processes may ask for refreshes at once; each reads the answer within a moment. */
 const REFRESH_IDS_SENT = 32;
 
-/** Tells the API processes, at every heartbeat, what this worker can run. */
+/** Sends the API processes, every five seconds, what this worker can run. */
 export class Heartbeat {
   readonly #registry: WorkerRegistry;
   readonly #workerId: WorkerId;
@@ -60,13 +60,13 @@ export class Heartbeat {
     await this.#registry.withdraw(this.#workerId);
   }
 
-  /** Something that is announced has changed: the API processes are told now, not at the next heartbeat. */
+  /** Something in it has changed: the API processes are sent it now, not at the next heartbeat. */
   sendNow(): void {
     // Before the start, and after the stop, there is nobody to correct.
     if (this.#timer !== undefined) void this.#sending.run();
   }
 
-  /** A look that was asked for has been had. */
+  /** A refresh that was asked for is done. */
   reportRefresh(id: string): void {
     this.#refreshIds = [...this.#refreshIds, id].slice(-REFRESH_IDS_SENT);
     this.sendNow();

@@ -67,7 +67,7 @@ interface JobRun {
 /** The job is somebody else's to end. */
 const NOT_OURS: FinishReply = { ours: false, unlocked: false, next: undefined };
 
-/** The one pipeline: take, route, run, record, announce. (Outputs are stored while the run makes them.) */
+/** The one pipeline: take, route, run, record, publish. (Outputs are stored while the run makes them.) */
 export class JobProcessor {
   readonly #consumer: Consumer;
   readonly #publisher: EventPublisher;
@@ -223,7 +223,7 @@ export class JobProcessor {
     try {
       return await this.#publisher.readEmitted(job.id);
     } catch (error) {
-      log.warn({ err: error }, 'what was told of the job before could not be read');
+      log.warn({ err: error }, 'what was emitted of the job before could not be read');
       return undefined;
     }
   }

@@ -42,7 +42,7 @@ export class JobReporter implements AttemptListener {
   readonly #onVoid: () => void;
   readonly #progress: EmittedProgress;
   #cachedEmitted: ReadonlySet<string> | undefined;
-  /** Result pictures that clients were told of, and those of the present run, by node. */
+  /** Result pictures that were emitted, and those of the present run, by node. */
   readonly #picturesEmitted = new Map<string, number>();
   readonly #pictures = new Map<string, number>();
   #batch: WireEvent[] = [];
@@ -73,7 +73,7 @@ export class JobReporter implements AttemptListener {
     return this.#messages;
   }
 
-  /** @param before what clients were told by a worker that died, or that handed the job back */
+  /** @param before what was emitted by a worker that died, or that handed the job back */
   start(timestamp: number, before?: EmittedBefore): void {
     if (before !== undefined) {
       this.#cachedEmitted = before.cached === undefined ? undefined : new Set(before.cached);
@@ -128,7 +128,7 @@ export class JobReporter implements AttemptListener {
   ): void {
     if (this.#closed || this.#progress.isFinishedBefore(nodeId)) return;
     const step = this.#progress.advance(nodeId, { value, max, isEstimated }, { mayGoBack: false });
-    // A preview goes with a step: with the last one that was told, when this one is behind it.
+    // A preview goes with a step: with the last one that was emitted, when this one is behind it.
     const shown = step ?? (preview === undefined ? undefined : this.#progress.progressOf(nodeId));
     if (shown === undefined) return;
     if (preview !== undefined) this.#sendPreview(nodeId, preview);

@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals';
 import type { JsonObject, RefreshScope } from '@tiercel/contracts';
 import { obey } from './obey.ts';
 
-/** Pools and an announcer that write down what they are asked, in its order. */
+/** Pools and a heartbeat that write down what they are asked, in its order. */
 function openParts() {
   const done: unknown[] = [];
   const pool = (name: string) => ({
@@ -17,26 +17,26 @@ function openParts() {
   });
   const heartbeat = {
     reportRefresh: (id: string): void => {
-      done.push(['announced', id]);
+      done.push(['reported', id]);
     },
   };
   return { done, pools: [pool('p'), pool('q')], heartbeat };
 }
 
-test('a look is had by every pool before it is announced', async () => {
+test('a refresh is done by every pool before it is reported', async () => {
   const { done, pools, heartbeat } = openParts();
   await obey({ type: 'look', id: 'l1', wish: ['KSampler'] }, pools, heartbeat);
   expect(done).toEqual([
     ['p', 'look', ['KSampler']],
     ['q', 'look', ['KSampler']],
-    ['announced', 'l1'],
+    ['reported', 'l1'],
   ]);
 });
 
 test('a worker without pools has had every look', async () => {
   const { done, heartbeat } = openParts();
   await obey({ type: 'look', id: 'l1', wish: 'all' }, [], heartbeat);
-  expect(done).toEqual([['announced', 'l1']]);
+  expect(done).toEqual([['reported', 'l1']]);
 });
 
 test('what is to be freed is passed on as it is; what is no object is nothing', async () => {

@@ -55,7 +55,7 @@ export interface ComfyUiBackend extends Backend {
   onCapabilitiesChange(listener: () => void): void;
   /** @param listener called with what a server says to everybody, in one of the workers that hear it */
   onMessage(listener: (event: WireEvent) => void): void;
-  /** Looks at the servers again. Resolves when each has been asked from now on, or does not answer. */
+  /** Refreshes what is known of the servers. Resolves when each has been asked from now on, or does not answer. */
   refresh(scope: RefreshScope): Promise<void>;
   /** Passes POST /free on to every server. */
   free(body: JsonObject): Promise<void>;

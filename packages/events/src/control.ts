@@ -10,7 +10,7 @@ import type { Redis } from '@tiercel/runtime';
 /**
  * An order that every worker hears.
  * free: unload models; `body` is the text of POST /free, a JSON object, passed on to backends as it is.
- * look: look again at what your servers offer, then announce it with this id among your `looks`.
+ * look: read again what your servers offer, then send a heartbeat with this id among its `looks`.
  */
 export type ControlMessage =
   | { readonly type: 'free'; readonly body: string }

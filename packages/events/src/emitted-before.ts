@@ -8,7 +8,7 @@ import {
 } from '@tiercel/contracts';
 import type { Redis } from '@tiercel/runtime';
 
-/** What clients were told of a job before the present run of it. */
+/** What was emitted to clients of a job before the present run of it. */
 export interface EmittedBefore {
   /** Nodes by id, as the last `progress_state` had them. */
   readonly nodes: ReadonlyMap<string, NodeProgress>;

@@ -4,7 +4,7 @@ import { beatScript } from './lua/beat.ts';
 import { NO_END } from './replay.ts';
 
 const EVERY_MS = 1_000;
-/** Pulses in a row that were published and not heard until the subscription counts as dead. */
+/** Pulses in a row that were published and not received until the subscription counts as dead. */
 const MAX_MISSED = 3;
 
 export interface PulseOptions {
@@ -23,7 +23,7 @@ export interface PulseOptions {
  * A process tells itself something once a second, by its commands' connection, and listens for it. So it
  * learns that the subscription is dead although its connection is not (a cut that nobody reports, a
  * failover that moved only one of the two), and, as Redis keeps the order of one connection, up to which
- * end of a job it has heard everything.
+ * end of a job it has received everything.
  */
 export class Pulse {
   readonly channel: string;
@@ -31,7 +31,7 @@ export class Pulse {
   #timer: NodeJS.Timeout | undefined;
   #count = 0;
   #received = 0;
-  /** Published pulses since the last one that was heard. Counted, not timed: a busy process is late with both. */
+  /** Published pulses since the last one that was received. Counted, not timed: a busy process is late with both. */
   #missed = 0;
 
   constructor(options: PulseOptions) {
@@ -75,7 +75,7 @@ export class Pulse {
         // Not even on its way: most likely lost at once, and late only where two connections lead to two servers.
         this.#missed += receivers === 0 ? 2 : 1;
       },
-      () => undefined, // Redis is away; the ear will notice for itself
+      () => undefined, // Redis is away; the subscriber connection will notice for itself
     );
   }
 }

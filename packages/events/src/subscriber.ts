@@ -10,7 +10,7 @@ import { decodePreview, isPreviewMessage } from './preview-message.ts';
 import { Pulse } from './pulse.ts';
 import { isNewer, NO_END } from './replay.ts';
 
-/** What a listener on a channel hears. */
+/** What a listener on a channel receives. */
 export interface ChannelListener {
   onEvents(message: EventMessage): void;
   onPreview(preview: Preview): void;
@@ -18,9 +18,9 @@ export interface ChannelListener {
 
 /** Told of times in which messages may have been missed. */
 export interface GapListener {
-  /** What is published from now on may be missed. Called at once, before anything later is heard. */
+  /** What is published from now on may be missed. Called at once, before anything later is received. */
   onGap(): void;
-  /** Every channel is heard again. What was published since `onGap` must be read from the records. */
+  /** Every channel is received again. What was published since `onGap` must be read from the records. */
   onWhole(): void;
 }
 
@@ -40,7 +40,7 @@ const CHANNELS_AT_ONCE = 500;
 const RETRY_MS = 500;
 
 /**
- * One process's ear on Redis: a single connection, subscribed to exactly the channels somebody in this
+ * One process's subscriber connection to Redis: a single connection, subscribed to exactly the channels somebody in this
  * process listens to.
  *
  * Redis drops a subscriber that is behind, restarts, fails over; networks are cut. Each time messages are
@@ -103,7 +103,7 @@ export class EventSubscriber {
     return this.#isWhole;
   }
 
-  /** Resolves when every channel is heard. */
+  /** Resolves when every channel is received. */
   whole(): Promise<void> {
     if (this.#isWhole) return Promise.resolve();
     return new Promise((resolve) => {
@@ -118,7 +118,7 @@ export class EventSubscriber {
   }
 
   /**
-   * The newest end of a job that is known to have been heard: every end up to it, in the channels that
+   * The newest end of a job that is known to have been received: every end up to it, in the channels that
    * were listened to, was.
    */
   get lastEndId(): string {

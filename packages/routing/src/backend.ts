@@ -67,7 +67,7 @@ export interface AttemptRequest {
   readonly extraDataText: string;
   /** Ids of the output nodes to run. */
   readonly outputIds: readonly string[];
-  /** What an earlier attempt on this job noted (`remember`) before its worker died. */
+  /** What an earlier attempt on this job saved (`saveResumeToken`) before its worker died. */
   readonly resumeToken: string | undefined;
   /** The caller's credentials for API nodes, JSON text; never logged. */
   readonly secretsText: string | undefined;

@@ -120,7 +120,7 @@ describe('a socket that joins', () => {
 });
 
 describe('a gap', () => {
-  test('is filled in the order of events, what was heard after it comes behind, nothing twice', () => {
+  test('is filled in the order of events, what was received after it comes behind, nothing twice', () => {
     const { recorder } = openLive();
     group.onEvents(event('x', '1-0.0', 'a'));
     group.fallBehind();
@@ -277,7 +277,7 @@ test('one that has left is told nothing more; with the last one the group is emp
   expect(group.isEmpty).toBe(true);
 });
 
-test('of so many jobs and no more it is remembered what was heard of them last', () => {
+test('of so many jobs and no more it is remembered what was received of them last', () => {
   for (let n = 0; n <= 1_000; n += 1) group.onEvents(event(`job ${n}`, `${n + 1}-0.0`, 'x'));
   expect(group.lastIdOf('job 0')).toBeUndefined();
   expect(group.lastIdOf('job 1')).toBe('2-0.0');

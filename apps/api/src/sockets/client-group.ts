@@ -12,15 +12,15 @@ interface ReceivedMessage {
 
 /** Up to where a socket knows of jobs by other means than live messages. */
 interface Knowledge {
-  /** It was told of ends up to this one, or they were before its time: none of them is told from the records. */
+  /** It was sent ends up to this one, or they were before its time: none of them is sent from the records. */
   endId: string;
-  /** By job: the newest event that it was told of. */
+  /** By job: the newest event that it was sent. */
   readonly lastIds: Map<string, string>;
 }
 
-/** Newer than any event: the job has ended, and all of it was told. */
+/** Newer than any event: the job has ended, and all of it was sent. */
 const ALL_OF_IT = `${Number.MAX_SAFE_INTEGER}-0.0`;
-/** Live messages of a job whose end was told from the records come no later than this. */
+/** Live messages of a job whose end was sent from the records come no later than this. */
 const LATE_MESSAGES_MS = 10_000;
 
 /**
@@ -52,11 +52,11 @@ export interface GroupOptions {
 
 /** WebSocket close code "try again later". */
 const TRY_AGAIN_LATER = 1013;
-/** Of so many jobs the newest event is remembered: not every end is heard (those of jobs without a client). */
+/** Of so many jobs the newest event is remembered: not every end is received (those of jobs without a client). */
 const MAX_JOBS_REMEMBERED = 1_000;
 
 /**
- * The sockets of one client id in this process, and their ear on the client's channel. All of them are
+ * The sockets of one client id in this process, and their listener on the client's channel. All of them are
  * served (ComfyUI serves only the newest). Each is told of each event once, in order, whether it comes
  * live, in the snapshot for a new socket, or from the records after a gap.
  */
@@ -64,9 +64,9 @@ export class ClientGroup implements ChannelListener {
   readonly #members = new Map<SocketSession, Member>();
   /** Preview that goes with the next message of its job. */
   readonly #previews = new Map<string, Preview>();
-  /** The newest event that was heard of each running job; during a gap, before it. */
+  /** The newest event that was received of each running job; during a gap, before it. */
   readonly #lastIds = new Map<string, string>();
-  /** During a gap: what is heard of jobs meanwhile, undefined for an end. */
+  /** During a gap: what is received of jobs meanwhile, undefined for an end. */
   #later: Map<string, string | undefined> | undefined;
   readonly #options: GroupOptions;
 
@@ -143,7 +143,7 @@ export class ClientGroup implements ChannelListener {
     }
   }
 
-  /** The newest event that was heard of a job, before the gap if there is one; undefined when none was. */
+  /** The newest event that was received of a job, before the gap if there is one; undefined when none was. */
   lastIdOf(promptId: string): string | undefined {
     return this.#lastIds.get(promptId);
   }
@@ -273,7 +273,7 @@ export class ClientGroup implements ChannelListener {
     return lines.filter(({ frame }) => isForEveryone(frame, { isOfEnd }));
   }
 
-  /** What a socket has not been told of a running job. */
+  /** What a socket has not been sent of a running job. */
   #newLines(
     { lastIds }: Knowledge,
     promptId: string,

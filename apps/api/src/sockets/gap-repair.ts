@@ -80,7 +80,7 @@ export class GapRepair implements GapListener {
     this.#isAtWork = false;
   }
 
-  /** @returns how much was told; undefined when another gap came meanwhile */
+  /** @returns how much was sent; undefined when another gap came meanwhile */
   async #repairSince(
     from: string,
     gaps: number,

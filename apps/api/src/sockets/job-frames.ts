@@ -43,7 +43,7 @@ export function executingFrame(nodeId: string, promptId: string): string {
   return frameText('executing', data, JSON.stringify);
 }
 
-/** Told when frames have been handed to the operating system. */
+/** Called when frames have been handed to the operating system. */
 export interface DeliveryCallbacks {
   /** The last of the frames. */
   readonly onLast?: (() => void) | undefined;

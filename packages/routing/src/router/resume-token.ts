@@ -1,11 +1,11 @@
 import { isJsonObject, parseJson } from '@tiercel/contracts';
 
-/** A tier's note on a job, as the record keeps it. */
+/** A tier's resume token for a job, as the record keeps it. */
 export function writeResumeToken(tier: string, resumeToken: string): string {
   return JSON.stringify({ tier, note: resumeToken });
 }
 
-/** Which tier noted what; a note of another form is nobody's. */
+/** Which tier saved what; a token of another form is nobody's. */
 export function readResumeToken(
   text: string | undefined,
 ): { tier: string; resumeToken: string } | undefined {

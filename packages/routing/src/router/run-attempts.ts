@@ -84,7 +84,7 @@ function launch(
       signal: context.signal,
       recorded: context.recorded,
       listener,
-      // The job has one note: it is that of the attempt which began first.
+      // The job has one resume token: it is that of the attempt which began first.
       saveResumeToken: (resumeToken) =>
         isBuffered
           ? Promise.resolve()

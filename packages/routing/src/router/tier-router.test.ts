@@ -247,7 +247,7 @@ describe('one job', () => {
     expect(report.attempts.map((attempt) => attempt.tier)).toEqual(['a']);
   });
 
-  test('goes on where a dead worker left it, on the tier that noted it', async () => {
+  test('goes on where a dead worker left it, on the tier whose token it is', async () => {
     const tokens: (string | undefined)[] = [];
     const second = tier('b', ({ resumeToken }) => {
       tokens.push(resumeToken);
@@ -429,7 +429,7 @@ describe('hedging', () => {
     const router = createRouter([first, tier('b', serve)]);
     await warm(router);
     isWarm = true;
-    await letTimePass(250); // the board's reading is renewed
+    await letTimePass(250); // the store's reading is renewed
     const { report } = await route(router);
     expect(report.served_by?.tier).toBe('b');
     expect(report.attempts.map((a) => [a.tier, a.class])).toEqual([
@@ -475,7 +475,7 @@ describe('hedging', () => {
     const router = createRouter([first, second]);
     await warm(router);
     isWarm = true;
-    await letTimePass(250); // the board's reading is renewed
+    await letTimePass(250); // the store's reading is renewed
     await route(router, {}, undefined, listener);
     speak();
     expect(received).toEqual(['run', 'first starts', 'run', 'second starts', 'second at 10']);
