@@ -69,14 +69,14 @@ export const benchJobs: Benchmark = async (context) => {
   );
   await system.stop();
   const reference = { name: 'BullMQ, empty job', value: Math.max(...figures.bullmq) };
-  const told = { unit: 'jobs/s', reference };
+  const received = { unit: 'jobs/s', reference };
   return [
     {
-      ...{ name: 'jobs: EmptyImage -> PreviewImage', ...told },
+      ...{ name: 'jobs: EmptyImage -> PreviewImage', ...received },
       tiercel: Math.max(...figures.preview),
       aim: { ratio: { atLeast: 0.2 }, value: { atLeast: 1_000 } },
     },
-    { name: 'jobs: EmptyImage -> SaveImage', ...told, tiercel: Math.max(...figures.save) },
-    { name: 'jobs: all nodes cached', ...told, tiercel: Math.max(...figures.cached) },
+    { name: 'jobs: EmptyImage -> SaveImage', ...received, tiercel: Math.max(...figures.save) },
+    { name: 'jobs: all nodes cached', ...received, tiercel: Math.max(...figures.cached) },
   ];
 };

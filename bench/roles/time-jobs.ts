@@ -69,18 +69,18 @@ interface JobClient {
 
 async function openClient(url: string, clientId: string): Promise<JobClient> {
   let onEnd: () => void = () => undefined;
-  const heard: string[] = [];
+  const received: string[] = [];
   const socket = await openJobSocket(url, clientId, (data, isBinary) => {
-    heard.push((data as Buffer).toString('utf8', 0, 60)); // ws gives one Buffer unless told otherwise
+    received.push((data as Buffer).toString('utf8', 0, 60)); // ws gives one Buffer unless told otherwise
     if (isJobEnd(data, isBinary)) onEnd();
   });
   const connection = await HttpConnection.open(url);
   return {
     run: async (job, color) => {
-      heard.length = 0;
+      received.length = 0;
       const ended = new Promise<void>((resolve, reject) => {
         const timer = setTimeout(() => {
-          const frames = heard.join('\n');
+          const frames = received.join('\n');
           reject(new Error(`a job did not end, or nobody said so; heard:\n${frames}`));
         }, TIMEOUT_MS);
         onEnd = () => {

@@ -92,7 +92,7 @@ export function createJob(wish: Partial<Wish> = {}, over: Partial<AttemptRequest
     promptId: randomUUID(),
     ...{ graph, analysis: new GraphAnalysis(graph, [id('9')]) },
     ...{ promptText, extraDataText: `{"extra_pnginfo":${WORKFLOW}}`, outputIds: [id('9')] },
-    ...{ note: undefined, secretsText: undefined, fallback: undefined, cache: undefined },
+    ...{ resumeToken: undefined, secretsText: undefined, fallback: undefined, cache: undefined },
     deadlineMs: Date.now() + 60_000,
     ...over,
   };
@@ -146,7 +146,7 @@ export interface Place {
   readonly close: () => void;
 }
 
-/** A run of one job, told in `story`. */
+/** A run of one job, recorded in `events`. */
 export interface Run {
   readonly job: Job;
   readonly events: RecordingListener;
@@ -162,7 +162,7 @@ export function startRun(
   const events = new RecordingListener();
   const context: TierAttemptContext = {
     ...{ signal: new AbortController().signal, listener: events },
-    ...{ remember: () => Promise.resolve(), claim: () => undefined },
+    ...{ saveResumeToken: () => Promise.resolve(), claim: () => undefined },
     mask: NO_MASK,
     recorded: Promise.resolve(),
     // Nobody waits for a server that is away.

@@ -66,9 +66,9 @@ function openRouter(backends: readonly Backend[], concurrency?: number) {
   const run = (request: AttemptRequest): Promise<RoutedResult> =>
     router.run(request, {
       ...{ signal: new AbortController().signal, listener: new RecordingListener() },
-      ...{ remember: () => Promise.resolve(), recorded: Promise.resolve() },
+      ...{ saveResumeToken: () => Promise.resolve(), recorded: Promise.resolve() },
     });
-  return { board: tierStates, run };
+  return { tierStates, run };
 }
 
 /** A job, and how often somebody has looked at its graph. */
@@ -122,7 +122,7 @@ describe('the graph of a job', () => {
         return backend.supports(request);
       },
     };
-    const { board: tierStates, run } = openRouter([counted], 1);
+    const { tierStates, run } = openRouter([counted], 1);
     const begun = await tierStates.begin('full', 'another job', 1, new AbortController().signal);
     const { request, reads } = createWatchedJob();
     const ended = expect(run(request)).rejects.toThrow();

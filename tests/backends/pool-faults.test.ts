@@ -127,7 +127,7 @@ async function failComfy(fake: FakeComfyUi, fault: Fault): Promise<void> {
   else await fake.failRoute(path, { status: statuses[fault], body: 'elsewhere' });
 }
 
-/** A router over the pool and one more tier, and what the board says of the pool. */
+/** A router over the pool and one more tier, and what the store says of the pool. */
 function openRouter({ backend }: Pool) {
   const spare: Backend = {
     ...{ name: 'spare', driver: 'test', timeoutMs: LONG_MS },
@@ -150,7 +150,7 @@ function openRouter({ backend }: Pool) {
     run: (request: AttemptRequest): Promise<RoutedResult> =>
       router.run(request, {
         signal: new AbortController().signal,
-        remember: () => Promise.resolve(),
+        saveResumeToken: () => Promise.resolve(),
         recorded: Promise.resolve(),
         listener: {
           ...{ cached: () => undefined, nodeStarted: () => undefined, progress: () => undefined },

@@ -64,7 +64,7 @@ async function startOne(fake: FakeComfyUiOptions): Promise<TestSystem> {
     servers: [fake],
     env: { WORKER_CONCURRENCY: '1' },
   });
-  // The API learns the catalogue from the worker's announcement.
+  // The API learns the catalogue from the worker's heartbeat.
   await until(async () => (await http(system.url).get('/object_info/SaveImage')).text.length > 2);
   return system;
 }

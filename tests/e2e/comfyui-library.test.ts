@@ -91,9 +91,9 @@ describe('the servers of a pool are one to a frontend', () => {
   });
 
   test('in the versions of /system_stats: the oldest speaks for all', async () => {
-    const { system: told } = await readJson<{ system: JsonObject }>('/system_stats');
-    expect(told).toMatchObject({ comfyui_version: '0.30.2', python_version: '3.10.1' });
-    expect(JSON.stringify(told)).not.toContain('main.py');
+    const { system: received } = await readJson<{ system: JsonObject }>('/system_stats');
+    expect(received).toMatchObject({ comfyui_version: '0.30.2', python_version: '3.10.1' });
+    expect(JSON.stringify(received)).not.toContain('main.py');
   });
 
   test.each(['', '/api'])('in %s/global_subgraphs, each with its data', async (prefix) => {

@@ -51,12 +51,12 @@ describe('what extensions send', () => {
             .filter(({ data }) => (data as { node: unknown }).node === null).length === 6,
       );
       const messages = socket.textFrames('my.extension').map(({ data }) => data as object);
-      const told = messages.map((data) => (data as { value: string }).value);
-      expect([...told].sort()).toEqual(valuesOf(name));
+      const received = messages.map((data) => (data as { value: string }).value);
+      expect([...received].sort()).toEqual(valuesOf(name));
       const texts = socket.frames.flatMap((frame) =>
         frame.kind === 'progress_text' ? [[frame.nodeId, frame.text]] : [],
       );
-      expect(texts).toEqual(told.map((value) => ['3', value]));
+      expect(texts).toEqual(received.map((value) => ['3', value]));
     }
   });
 
@@ -79,7 +79,7 @@ describe('a message that names no job', () => {
       ),
     );
   }
-  const told = (socket: EventRecorder, type: string) =>
+  const received = (socket: EventRecorder, type: string) =>
     socket.textFrames(type).map(({ data }) => data);
   /** What comes to all comes in its order: once this is there, so is what was sent before. */
   async function expectAfterFlush(
@@ -91,7 +91,7 @@ describe('a message that names no job', () => {
     await first.sendMessage('flush', last);
     for (const [index, socket] of sockets.entries()) {
       await socket.waitForText('flush', (data) => (data as typeof last).last === last.last);
-      expect(told(socket, type)).toEqual(expected[index]);
+      expect(received(socket, type)).toEqual(expected[index]);
     }
   }
   /** A job of the first client, under way. */
@@ -113,7 +113,7 @@ describe('a message that names no job', () => {
     // The first may come while no worker passes messages on yet.
     await until(async () => {
       await first.sendMessage('warm.up', {});
-      return told(sockets[0]!, 'warm.up').length > 0;
+      return received(sockets[0]!, 'warm.up').length > 0;
     });
     for (let n = 0; n < 4; n += 1) await first.sendMessage('crystools.monitor', data);
     await expectAfterFlush(
@@ -160,7 +160,7 @@ describe('a message that names no job', () => {
     await system.workers[0]?.kill9();
     await until(async () => {
       await first.sendMessage('after.death', {});
-      return told(socket!, 'after.death').length > 0;
+      return received(socket!, 'after.death').length > 0;
     }, 30_000);
   }, 60_000);
 });

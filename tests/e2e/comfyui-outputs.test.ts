@@ -150,7 +150,7 @@ describe('outputs', () => {
     });
   });
 
-  test('history there is deleted after the harvest', async () => {
+  test('history there is deleted after its outputs were downloaded', async () => {
     await run(api, saveImage());
     const { prompts } = await fake.state();
     const upstreamId = prompts.at(-1)!.promptId;

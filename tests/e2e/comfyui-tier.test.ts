@@ -89,7 +89,7 @@ describe('a job on a ComfyUI server', () => {
   test.each([
     ['a branch that is blocked with a message is told, and the job goes on', 'not today', 1],
     ['a branch that is blocked without one is not told', '', 0],
-  ])('%s', async (_, message, told) => {
+  ])('%s', async (_, message, received) => {
     const clientId = randomUUID();
     const socket = await connectSocket(system.url, { clientId });
     const prompt = {
@@ -100,7 +100,7 @@ describe('a job on a ComfyUI server', () => {
     const id = await post(api, prompt, { client_id: clientId });
     await socket.waitForText('executing', isIdleAfter(id));
     const errors = socket.textFrames('execution_error').map(({ data }) => data);
-    expect(errors).toHaveLength(told);
+    expect(errors).toHaveLength(received);
     for (const error of errors) {
       expect(error).toMatchObject({
         ...{ prompt_id: id, node_id: '4', node_type: 'SaveImage' },

@@ -131,9 +131,9 @@ describe('an event stream whose caller reads nothing', () => {
     const shown = [
       ...`${seen.join('\n\n')}\n\n${rest.text}`.matchAll(/^event: executed\ndata: (.*)$/gm),
     ];
-    const told = shown.map((match) => (JSON.parse(match[1]!) as { node: string }).node);
-    expect(told).toHaveLength(nodes.length + 1);
-    expect(new Set(told)).toEqual(new Set(['2', ...nodes]));
+    const received = shown.map((match) => (JSON.parse(match[1]!) as { node: string }).node);
+    expect(received).toHaveLength(nodes.length + 1);
+    expect(new Set(received)).toEqual(new Set(['2', ...nodes]));
     expect(rest.text).toMatch(/event: executing\ndata: {"node":null,[^\n]*\n\n$/);
   }, 60_000);
 });

@@ -159,9 +159,9 @@ describe('folders for uploads and user files that cannot be written', () => {
       expect(answer.headers['retry-after']).toBe('10');
       expect(answer.json()).toMatchObject({ error: { type: 'storage_unavailable' } });
     }
-    const told = readLog(process).filter(({ msg }) => msg === 'a request failed');
-    expect(told).toHaveLength(answers.length);
-    expect(JSON.stringify(told[0]?.err)).toContain(`${dataDir}/input/`);
+    const received = readLog(process).filter(({ msg }) => msg === 'a request failed');
+    expect(received).toHaveLength(answers.length);
+    expect(JSON.stringify(received[0]?.err)).toContain(`${dataDir}/input/`);
   });
 });
 

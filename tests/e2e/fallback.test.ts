@@ -81,8 +81,8 @@ describe('a text-to-image prompt', () => {
     const id = await post(api, textToImage(), { client_id: 'c' });
     await asked.waitForText('executing', isIdleAfter(id));
     await stock.waitForText('executing', isIdleAfter(id));
-    const told = asked.textFrames().find(({ type }) => type === 'tiercel_report');
-    expect(told?.data).toMatchObject({ prompt_id: id, served_by: { tier: 'dreamshaper' } });
+    const received = asked.textFrames().find(({ type }) => type === 'tiercel_report');
+    expect(received?.data).toMatchObject({ prompt_id: id, served_by: { tier: 'dreamshaper' } });
     expect(stock.textFrames().map(({ type }) => type)).not.toContain('tiercel_report');
     const history = await api.get(`/history/${id}`);
     expect(history.headers['x-tiercel-served-by']).toBe('dreamshaper');

@@ -54,8 +54,8 @@ function launch(env: Readonly<Record<string, string>>): Launcher {
   const redisPid = (): number =>
     Number(/started here \(process (\d+)\)/.exec(lines.join('\n'))?.[1]);
   const pids = (): number[] => {
-    const told = lines.flatMap((line) => /^\{.*"pid":(\d+)/.exec(line)?.[1] ?? []).map(Number);
-    return [...new Set([child.pid ?? -1, ...told, redisPid()])].filter((pid) => pid > 0);
+    const received = lines.flatMap((line) => /^\{.*"pid":(\d+)/.exec(line)?.[1] ?? []).map(Number);
+    return [...new Set([child.pid ?? -1, ...received, redisPid()])].filter((pid) => pid > 0);
   };
   onStopEverything(() => {
     for (const pid of pids().filter(isAlive)) process.kill(pid, 'SIGKILL');

@@ -31,7 +31,7 @@ interface Step {
 /** Every place where a later frame says less than an earlier one. */
 function findStepsBack(socket: EventRecorder): string[] {
   const faults: string[] = [];
-  const told = new Map<string, Step>();
+  const received = new Map<string, Step>();
   let shown = new Map<string, Step>();
   const compare = (before: Step | undefined, after: Step): void => {
     if (before === undefined) return;
@@ -47,8 +47,8 @@ function findStepsBack(socket: EventRecorder): string[] {
   for (const { type, data } of socket.textFrames()) {
     if (type === 'progress') {
       const { node, value, max } = data as Step;
-      compare(told.get(node), { node, value, max });
-      told.set(node, { node, value, max });
+      compare(received.get(node), { node, value, max });
+      received.set(node, { node, value, max });
     } else if (type === 'progress_state') {
       const { nodes } = data as { nodes: Record<string, Step> };
       const now = new Map(

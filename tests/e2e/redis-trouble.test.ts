@@ -165,8 +165,10 @@ describe.each(TROUBLES)('while Redis says %s', (trouble, begin, end) => {
     ] as const) {
       await until(() => linesOf(who, since).some(isEnd), 15_000);
       const lines = linesOf(who, since);
-      const told = lines.filter(({ level }) => level >= 40);
-      expect(told.map(({ msg }) => msg)).toEqual([expect.stringContaining('redis does not serve')]);
+      const received = lines.filter(({ level }) => level >= 40);
+      expect(received.map(({ msg }) => msg)).toEqual([
+        expect.stringContaining('redis does not serve'),
+      ]);
       expect(lines.filter(isEnd)).toHaveLength(1);
       expect(JSON.stringify(lines)).not.toContain('trouble-');
     }

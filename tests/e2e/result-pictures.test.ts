@@ -86,11 +86,11 @@ describe.each(['embedded', 'pool'])('SaveImageWebsocket (%s)', (tier) => {
     expect(node![0]).toBe('save');
     expect(node![1]).toHaveLength(8);
     for (const png of node![1]) expect(png.toString('latin1', 1, 4)).toBe('PNG');
-    const told = picturesOf(frontend).map(({ event, mediaType, metadata }) => ({
+    const received = picturesOf(frontend).map(({ event, mediaType, metadata }) => ({
       ...{ event, mediaType },
       node: (metadata as { node_id: string }).node_id,
     }));
-    expect(told).toEqual(Array(8).fill({ event: 4, mediaType: 'image/png', node: 'save' }));
+    expect(received).toEqual(Array(8).fill({ event: 4, mediaType: 'image/png', node: 'save' }));
   }, 30_000);
 
   test('waits for a client that is away, and comes once, before the end of its job', async () => {
@@ -192,11 +192,11 @@ describe('a result picture', () => {
     const api = http(system.url);
     const id = await post(api, sendPictures({ count: 3 }));
     const { text } = await api.get(`/api/jobs/${id}/events`);
-    const told = [...text.matchAll(/^event: tiercel_picture\ndata: (.*)$/gm)].map(
+    const received = [...text.matchAll(/^event: tiercel_picture\ndata: (.*)$/gm)].map(
       (match) => JSON.parse(match[1]!) as { index: number; file: Record<string, string> },
     );
-    expect(told.map(({ index }) => index)).toEqual([0, 1, 2]);
-    for (const { index, file } of told) {
+    expect(received.map(({ index }) => index)).toEqual([0, 1, 2]);
+    for (const { index, file } of received) {
       const { bytes } = await api.get(`/view?${new URLSearchParams(file).toString()}`);
       expect(bytes.readUInt8(8)).toBe(index);
     }

@@ -95,8 +95,8 @@ function readNames(folder: string): string[] {
 const logsOf = (processes: readonly SpawnedProcess[]): string =>
   processes.flatMap(({ logs }) => logs).join('\n');
 
-function expectNoTrace(text: string, telling: readonly RegExp[]): void {
-  for (const pattern of telling) {
+function expectNoTrace(text: string, patterns: readonly RegExp[]): void {
+  for (const pattern of patterns) {
     const found = pattern.exec(text);
     const around =
       found === null ? '' : text.slice(Math.max(0, found.index - 200), found.index + 80);
@@ -196,7 +196,7 @@ describe('the login in the URL of a server', () => {
     expect(await runs()).toBe(1);
   });
 
-  test('is in no answer, frame, log line, key, note, announcement or file', async () => {
+  test('is in no answer, frame, log line, key, resume token, heartbeat or file', async () => {
     const keys = readAppendOnlyFile();
     expect(keys).toMatch(/slots:http:\/\/127\.0\.0\.1:\d+\/?#[0-9a-f]{8}/);
     expect(keys).toContain('sealedAddress');

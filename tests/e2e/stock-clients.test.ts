@@ -185,12 +185,16 @@ describe(python ? 'a Python script' : 'a Python script (skipped: there is no pyt
       const { stdout } = await promisify(execFile)('python3', [script, host, graph], {
         timeout: TIMEOUT_MS,
       });
-      const told = JSON.parse(stdout) as { events: string[]; previews: number; images: object[] };
-      expect(told.images).toEqual([
+      const received = JSON.parse(stdout) as {
+        events: string[];
+        previews: number;
+        images: object[];
+      };
+      expect(received.images).toEqual([
         { node: '9', bytes: expect.any(Number) as unknown, magic: PNG_MAGIC },
       ]);
-      expect(told.events[0]).toBe('status');
-      expect(told.events).toContain('execution_success');
+      expect(received.events[0]).toBe('status');
+      expect(received.events).toContain('execution_success');
     },
   );
 });

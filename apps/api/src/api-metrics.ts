@@ -23,7 +23,7 @@ export function createApiMetrics(read: {
   /** Numbers of jobs in the whole system. */
   queue: () => Promise<{ pending: number; running: number }>;
   pendingBytes: () => Promise<number>;
-  /** Announcements of the workers that are up. */
+  /** Capabilities of the workers that are up. */
   workers: () => readonly Worker[];
   /** Whether this process shows what workers counted. */
   showsCounts: () => Promise<boolean>;

@@ -11,7 +11,7 @@ export interface RegistryParts {
   readonly redis: Redis;
   readonly names: RedisNames;
   /** The connection of the subscriber. */
-  readonly ear: Redis;
+  readonly subscriberConnection: Redis;
   readonly registry: WorkerRegistry;
   readonly subscriber: EventSubscriber;
   /** A catalogue that has looked once, and hears of news. */
@@ -19,15 +19,18 @@ export interface RegistryParts {
   close(): void;
 }
 
-/** A board on a real Redis. */
+/** A registry on a real Redis. */
 export function openRegistry(redisUrl: string): RegistryParts {
-  const names = new RedisNames('board-test');
+  const names = new RedisNames('registry-test');
   const redis = connectRedis(redisUrl, 'patient', log);
-  const ear = connectRedis(redisUrl, 'subscriber', log);
+  const subscriberConnection = connectRedis(redisUrl, 'subscriber', log);
   const registry = new WorkerRegistry(redis, names);
-  const subscriber = new EventSubscriber({ ...{ ear, redis, names, log }, processId: 'test' });
+  const subscriber = new EventSubscriber({
+    ...{ subscriberConnection, redis, names, log },
+    processId: 'test',
+  });
   return {
-    ...{ redis, names, ear, registry, subscriber },
+    ...{ redis, names, subscriberConnection, registry, subscriber },
     startCatalogue: async () => {
       const catalogue = new Catalogue({ registry, listInputFiles: () => Promise.resolve([]), log });
       await catalogue.start(subscriber);
@@ -35,7 +38,7 @@ export function openRegistry(redisUrl: string): RegistryParts {
     },
     close: () => {
       redis.disconnect();
-      ear.disconnect();
+      subscriberConnection.disconnect();
     },
   };
 }

@@ -121,7 +121,7 @@ describe('the catalogue of several workers', () => {
     });
   });
 
-  test('reads the announcement of a worker that knows nothing of servers and extensions', async () => {
+  test('reads the capabilities of a worker that knows nothing of servers and extensions', async () => {
     await register('a', [nodeClass('N', '{}')]);
     const union = await open();
     expect(union.workers).toMatchObject([{ workerId: 'a', servers: [], extensions: [] }]);
@@ -130,11 +130,11 @@ describe('the catalogue of several workers', () => {
 });
 
 describe('a worker that announces itself', () => {
-  test('while the board is being read is seen at once, not at the next look', async () => {
+  test('while the registry is being read is seen at once, not at the next refresh', async () => {
     await register('a', [nodeClass('N', '{}')]);
     let letGo = (): void => undefined;
     const held = new Promise<void>((done) => (letGo = done));
-    /** A board whose first answer is on its way until it is let go. */
+    /** A registry whose first answer is on its way until it is let go. */
     class SlowRegistry extends WorkerRegistry {
       override async readLive(): Promise<LiveWorker[]> {
         const read = await super.readLive();
@@ -146,9 +146,9 @@ describe('a worker that announces itself', () => {
       }
     }
     const opened = create(new SlowRegistry(parts.redis, parts.names));
-    const heard = new Promise((done) => parts.ear.once('message', done));
+    const received = new Promise((done) => parts.subscriberConnection.once('message', done));
     const started = opened.start(parts.subscriber);
-    await heard;
+    await received;
     letGo();
     await started;
     await until(() => opened.workers.length === 2, 2_000);

@@ -96,7 +96,7 @@ export class Catalogue {
   }
 
   /**
-   * False only on a system that has never had a worker. Looks once more before it says so: the first
+   * False only on a system that has never had a worker. Reads once more before it says so: the first
    * worker may have announced itself a moment ago.
    */
   async isKnown(): Promise<boolean> {
@@ -128,7 +128,7 @@ export class Catalogue {
     const { models, embeddings, extensions } = this.#state;
     const devices = uniqueDevices(this.#workers);
     const system = pickSystem(
-      this.#workers.flatMap(({ system: told }) => (told === undefined ? [] : [told])),
+      this.#workers.flatMap(({ system: answered }) => (answered === undefined ? [] : [answered])),
     );
     return { models, embeddings, extensions, devices, system };
   }
@@ -154,7 +154,7 @@ export class Catalogue {
   }
 
   /**
-   * @param listener called after every reading of the announcements
+   * @param listener called after every reading of the registry
    * @returns how to stop listening
    */
   onReading(listener: () => void): () => void {
@@ -190,12 +190,12 @@ export class Catalogue {
 
   async #tryRefresh(): Promise<void> {
     await this.#refresh().catch((error: unknown) => {
-      this.#log.warn({ err: error }, 'announcements could not be read');
+      this.#log.warn({ err: error }, 'the registry of workers could not be read');
     });
   }
 
   async #refresh(): Promise<void> {
-    // In one order at every look and in every API process: the first to name a thing sets its place.
+    // In one order at every refresh and in every API process: the first to name a thing sets its place.
     const live = (await this.#registry.readLive()).sort((a, b) =>
       a.workerId < b.workerId ? -1 : 1,
     );

@@ -53,7 +53,7 @@ const COMMON_SHARE = 1 / 8;
 
 async function main(): Promise<void> {
   const parts = await startProcess('api', 'commands');
-  const { config, log, lifecycle, names, redis, redisWatch, ear } = parts;
+  const { config, log, lifecycle, names, redis, redisWatch, subscriberConnection } = parts;
 
   const files = new FileStore(config.dataDir);
   const user = new UserStore(config.dataDir, {
@@ -72,7 +72,7 @@ async function main(): Promise<void> {
   const editor = new Editor(redis, names);
   const replay = new EventReplay(redis, names);
   const subscriber = new EventSubscriber({
-    ...{ ear, redis, names, log },
+    ...{ subscriberConnection, redis, names, log },
     processId: `api-${randomUUID()}`,
   });
   await subscriber.start();
@@ -92,8 +92,8 @@ async function main(): Promise<void> {
   const withServers = () => catalogue.workers.filter(({ servers }) => servers.length > 0);
   const serverRefresh = new ServerRefresh({
     hasServers: () => withServers().length > 0,
-    publish: (id, wish) => publishControl(redis, names, { type: 'look', id, scope: wish }),
-    isAnswered: (id) => withServers().every((worker) => worker.serverRefresh.includes(id)),
+    publish: (id, wish) => publishControl(redis, names, { type: 'look', id, wish }),
+    isAnswered: (id) => withServers().every((worker) => worker.looks.includes(id)),
     onReading: (listener) => catalogue.onReading(listener),
     log,
   });

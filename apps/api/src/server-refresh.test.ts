@@ -37,7 +37,7 @@ class Workers {
     this.readWorkers();
   }
 
-  /** The API reads announcements; nothing is new in them. */
+  /** The API reads the registry; nothing is new in them. */
   readWorkers(): void {
     for (const listener of [...this.listeners]) listener();
   }

@@ -4,10 +4,10 @@ import { inTime, startTimer, type Logger } from '@tiercel/runtime';
 
 /** What is added on a server is known within two seconds of being asked for, or the answer goes without it. */
 const WAIT_MS = 1_800;
-/** From one look of a kind to the next: a catalogue is megabytes, a class or a list of files next to nothing. */
+/** From one refresh of a kind to the next: a catalogue is megabytes, a class or a list of files next to nothing. */
 const PAUSE_MS = { all: 1_000, files: 250, classes: 250 } as const;
 type Kind = keyof typeof PAUSE_MS;
-/** Of one look. Who names more that nobody knows is refused for those first. */
+/** Of one refresh. Who names more that nobody knows is refused for those first. */
 const MAX_CLASSES = 32;
 
 export interface ServerRefreshDeps {
@@ -15,14 +15,14 @@ export interface ServerRefreshDeps {
   readonly hasServers: () => boolean;
   /** Sends the question to all workers. */
   readonly publish: (id: string, scope: RefreshScope) => Promise<void>;
-  /** Whether every worker with servers has had that look, as far as it is announced. */
+  /** Whether every worker with servers has done that refresh, as far as it has said so. */
   readonly isAnswered: (id: string) => boolean;
-  /** Tells of every new reading of the announcements, until what is returned is called. */
+  /** Tells of every new reading of the registry, until what is returned is called. */
   readonly onReading: (listener: () => void) => () => void;
   readonly log: Logger;
 }
 
-/** A look that is asked for and not sent yet: who asks meanwhile shares it. */
+/** A refresh that is asked for and not sent yet: who asks meanwhile shares it. */
 interface Planned {
   readonly classes: Set<string>;
   readonly done: Promise<void>;
@@ -30,7 +30,7 @@ interface Planned {
 
 /**
  * Asks the workers to look at their ComfyUI servers again before anything is refused or listed: models and classes
- * are added there at any time. Questions that come close together share one look, and looks of a kind keep a
+ * are added there at any time. Questions that come close together share one refresh, and those of a kind keep a
  * pause, however many bad prompts come.
  */
 export class ServerRefresh {

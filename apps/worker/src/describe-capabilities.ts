@@ -31,7 +31,7 @@ export interface TierCapabilities extends Pick<
   readonly objectInfo: ObjectInfo;
 }
 
-/** Reads what a worker offers. The catalogue is merged anew only when a part of it has changed. */
+/** Reads what a worker can run. The catalogue is merged anew only when a part of it has changed. */
 export function createCapabilitiesReader(
   backends: Backends,
   secretKey: Uint8Array,
@@ -75,7 +75,7 @@ export function createCapabilitiesReader(
   };
 }
 
-/** The same address gives the same text: announcements are compared, and told at once when they differ. */
+/** The same address gives the same text: capabilities are compared, and sent at once when they differ. */
 function createSealer(secretKey: Uint8Array): (address: string) => string {
   const known = new Map<string, string>();
   return (address) => {

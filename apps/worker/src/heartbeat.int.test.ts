@@ -20,23 +20,23 @@ const EMPTY: TierCapabilities = {
   ...{ extensions: [], system: undefined, features: {}, nodeReplacements: {} },
 };
 
-/** An announcer whose offer the test sets, and what the API processes would be told of it at once. */
+/** A heartbeat whose capabilities the test sets, and what the API processes are notified of at once. */
 async function open() {
   const registry = new WorkerRegistry(jobs.redis, jobs.names);
   const state = { capabilities: EMPTY, problem: undefined as Error | undefined, running: 0 };
   const heartbeat = new Heartbeat({
-    ...{ tierStates: registry, workerId: workerId('w1'), concurrency: 3, clock: systemClock, log },
-    capabilities: () =>
+    ...{ registry, workerId: workerId('w1'), concurrency: 3, clock: systemClock, log },
+    readCapabilities: () =>
       state.problem ? Promise.reject(state.problem) : Promise.resolve(state.capabilities),
     running: () => state.running,
   });
   const notified: string[] = [];
-  const ear = jobs.connect('subscriber');
-  ear.on('message', (_, id: string) => notified.push(id));
-  await ear.subscribe(jobs.names.workersChannel);
+  const subscriberConnection = jobs.connect('subscriber');
+  subscriberConnection.on('message', (_, id: string) => notified.push(id));
+  await subscriberConnection.subscribe(jobs.names.workersChannel);
   const read = async () => (await registry.readLive())[0];
   return {
-    ...{ announcer: heartbeat, state, told: notified, read, board: registry },
+    ...{ heartbeat, state, notified, read, registry },
     start: async () => {
       await heartbeat.start();
       started.push(heartbeat);
@@ -44,7 +44,7 @@ async function open() {
   };
 }
 
-describe('an announcer', () => {
+describe('the heartbeat', () => {
   test('says at the start what the worker can run, and leaves its catalogue', async () => {
     const { start, state, read } = await open();
     state.capabilities = {
@@ -60,8 +60,8 @@ describe('an announcer', () => {
     expect(await jobs.redis.get(jobs.names.catalogue(catalogueHash))).toBe(text);
   });
 
-  test('tells a change at once, and what is none at its next heartbeat only', async () => {
-    const { announcer: heartbeat, start, state, told: notified, read } = await open();
+  test('sends a change at once, and what is none at its next beat only', async () => {
+    const { heartbeat, start, state, notified, read } = await open();
     await start();
     await until(() => notified.length === 1);
     state.running = 2;
@@ -74,18 +74,18 @@ describe('an announcer', () => {
     expect(notified).toEqual(['w1', 'w1']);
   });
 
-  test('announces the looks that were had, the last 32 of them', async () => {
-    const { announcer: heartbeat, start, read } = await open();
+  test('names the refreshes that were done, the last 32 of them', async () => {
+    const { heartbeat, start, read } = await open();
     await start();
     for (let n = 0; n < 40; n += 1) heartbeat.reportRefresh(`l${n}`);
-    await until(async () => (await read())?.serverRefresh.at(-1) === 'l39');
-    expect((await read())?.serverRefresh).toHaveLength(32);
+    await until(async () => (await read())?.looks.at(-1) === 'l39');
+    expect((await read())?.looks).toHaveLength(32);
   });
 
-  test('goes on after an announcement that failed', async () => {
-    const { announcer: heartbeat, start, state, read } = await open();
+  test('goes on after a beat that failed', async () => {
+    const { heartbeat, start, state, read } = await open();
     await start();
-    state.problem = new Error('the offer could not be read');
+    state.problem = new Error('the capabilities could not be read');
     heartbeat.sendNow();
     state.problem = undefined;
     state.running = 1;
@@ -94,7 +94,7 @@ describe('an announcer', () => {
   });
 
   test('withdraws at its stop and says nothing before its start', async () => {
-    const { announcer: heartbeat, board: registry, told: notified } = await open();
+    const { heartbeat, registry, notified } = await open();
     heartbeat.sendNow();
     await heartbeat.start();
     await until(() => notified.length === 1);

@@ -11,10 +11,10 @@ import { CoalescedRefresh, memoizeLast, type Clock, type Logger } from '@tiercel
 import type { TierCapabilities } from './describe-capabilities.ts';
 
 const HEARTBEAT_MS = 5_000;
-/** Several API processes may ask for looks at once; each reads the answer within a moment. */
+/** Several API processes may ask for refreshes at once; each reads the answer within a moment. */
 const REFRESH_IDS_SENT = 32;
 
-/** Tells the API processes, at every heartbeat, what this worker can run. */
+/** Sends the API processes, every five seconds, what this worker can run. */
 export class Heartbeat {
   readonly #registry: WorkerRegistry;
   readonly #workerId: WorkerId;
@@ -33,18 +33,18 @@ export class Heartbeat {
   #lastSent = '';
 
   constructor(dependencies: {
-    tierStates: WorkerRegistry;
+    registry: WorkerRegistry;
     workerId: WorkerId;
     concurrency: number;
-    capabilities: () => Promise<TierCapabilities>;
+    readCapabilities: () => Promise<TierCapabilities>;
     running: () => number;
     clock: Clock;
     log: Logger;
   }) {
-    this.#registry = dependencies.tierStates;
+    this.#registry = dependencies.registry;
     this.#workerId = dependencies.workerId;
     this.#concurrency = dependencies.concurrency;
-    this.#readCapabilities = dependencies.capabilities;
+    this.#readCapabilities = dependencies.readCapabilities;
     this.#running = dependencies.running;
     this.#log = dependencies.log;
     this.#startedAt = dependencies.clock.now();
@@ -60,13 +60,13 @@ export class Heartbeat {
     await this.#registry.withdraw(this.#workerId);
   }
 
-  /** Something that is announced has changed: the API processes are told now, not at the next heartbeat. */
+  /** Something in it has changed: the API processes are sent it now, not at the next heartbeat. */
   sendNow(): void {
     // Before the start, and after the stop, there is nobody to correct.
     if (this.#timer !== undefined) void this.#sending.run();
   }
 
-  /** A look that was asked for has been had. */
+  /** A refresh that was asked for is done. */
   reportRefresh(id: string): void {
     this.#refreshIds = [...this.#refreshIds, id].slice(-REFRESH_IDS_SENT);
     this.sendNow();
@@ -79,11 +79,11 @@ export class Heartbeat {
   }
 
   async #send(): Promise<void> {
-    const { objectInfo, ...readCapabilities } = await this.#readCapabilities();
+    const { objectInfo, ...tierCapabilities } = await this.#readCapabilities();
     const { text, hash } = this.#encode([objectInfo]);
     // Asked at every heartbeat: a Redis that lost its data has it back within seconds.
     await this.#registry.putCatalogue(hash, text);
-    const looks = this.#refreshIds;
+    const refreshIds = this.#refreshIds;
     const capabilities: WorkerCapabilities = {
       workerId: this.#workerId,
       host: hostname(),
@@ -92,11 +92,11 @@ export class Heartbeat {
       concurrency: this.#concurrency,
       running: this.#running(),
       catalogueHash: hash,
-      ...readCapabilities,
-      serverRefresh: [...looks],
+      ...tierCapabilities,
+      looks: [...refreshIds],
     };
-    const { models, embeddings, servers, features } = readCapabilities;
-    const news = JSON.stringify([hash, looks, models, embeddings, servers, features]);
+    const { models, embeddings, servers, features } = tierCapabilities;
+    const news = JSON.stringify([hash, refreshIds, models, embeddings, servers, features]);
     await this.#registry.heartbeat(capabilities, news !== this.#lastSent);
     this.#lastSent = news;
   }

@@ -16,7 +16,7 @@ const lockOf = async (): Promise<string> => {
 
 describe('a job', () => {
   test('is brought to the backend as it was sent, and its end is on record and told', async () => {
-    const heard = await jobs.listenTo('a');
+    const received = await jobs.listenTo('a');
     const worker = await jobs.startWorker();
     const secrets = sealSecrets(SECRET_KEY, '{"api_key_comfy_org":"a secret key"}');
     await jobs.add('a', { secrets, extraText: '{"fallback":"never","cache":false}' });
@@ -39,12 +39,12 @@ describe('a job', () => {
     expect(ended.outputs).toEqual(SHOWN);
     expect(ended.report).toMatchObject({ served_by: { tier: 'held', model: 'm' } });
     expect(typesOf(ended)).toEqual(['execution_start', 'execution_cached', 'execution_success']);
-    await until(() => heard.at(-1)?.type === 'executing');
-    expect(heard.map(({ type }) => type)).toEqual([
+    await until(() => received.at(-1)?.type === 'executing');
+    expect(received.map(({ type }) => type)).toEqual([
       ...['execution_start', 'execution_cached', 'progress_state', 'executing', 'executed'],
       ...['progress_state', 'tiercel_report', 'execution_success', 'status', 'executing'],
     ]);
-    expect(heard.at(-1)?.data).toMatchObject({ node: null, prompt_id: 'a' });
+    expect(received.at(-1)?.data).toMatchObject({ node: null, prompt_id: 'a' });
     await expect(context.recorded).resolves.toBeUndefined();
   });
 
@@ -143,13 +143,13 @@ describe('an interrupt', () => {
   test('reaches work that goes on somewhere: who noted where it is, is to stop it there', async () => {
     const first = await jobs.startWorker();
     await jobs.add('a');
-    await (await first.attempt()).context.remember('on server 7');
+    await (await first.attempt()).context.saveResumeToken('on server 7');
     await first.stop(0);
     await jobs.inState('a', 'pending');
     await jobs.redis.hset(jobs.names.job('a'), 'cancel', '1');
     const second = await jobs.startWorker();
     const { request, context } = await second.attempt();
-    expect(request.note).toBe('on server 7');
+    expect(request.resumeToken).toBe('on server 7');
     expect(context.signal.reason).toMatchObject({ reason: 'interrupt' });
     await jobs.inState('a', 'interrupted');
   });
@@ -170,7 +170,7 @@ describe('a claim', () => {
     const slow = await jobs.startWorker();
     await jobs.add('a');
     const late = await slow.attempt();
-    const heard = await jobs.listenTo('a');
+    const received = await jobs.listenTo('a');
     const next = await jobs.startWorker();
     await jobs.redis.del(await lockOf());
     const again = await next.attempt();
@@ -181,9 +181,9 @@ describe('a claim', () => {
     again.serve({ meta: {} });
     const ended = await jobs.inState('a', 'success');
     expect(ended).toMatchObject({ attempt: 2, outputs: SHOWN });
-    await until(() => heard.at(-1)?.type === 'executing');
-    expect(JSON.stringify(heard)).not.toContain('too late');
-    expect(heard.filter(({ type }) => type === 'execution_success')).toHaveLength(1);
+    await until(() => received.at(-1)?.type === 'executing');
+    expect(JSON.stringify(received)).not.toContain('too late');
+    expect(received.filter(({ type }) => type === 'execution_success')).toHaveLength(1);
     await until(() => slow.running.count === 0);
   });
 
@@ -220,7 +220,7 @@ describe('a claim', () => {
     await jobs.add('a');
     const { context } = await worker.attempt();
     await jobs.redis.hset(jobs.names.job('a'), 'claim', 'of somebody else');
-    await expect(context.remember('on server 7')).rejects.toThrow('stopped');
+    await expect(context.saveResumeToken('on server 7')).rejects.toThrow('stopped');
     expect(await jobs.redis.hget(jobs.names.job('a'), 'note')).toBeNull();
   });
 });

@@ -5,7 +5,7 @@ import type {
   TerminalEvent,
   WorkerId,
 } from '@tiercel/contracts';
-import type { EventPublisher, ToldBefore } from '@tiercel/events';
+import type { EventPublisher, EmittedBefore } from '@tiercel/events';
 import {
   type Consumer,
   createClaimId,
@@ -67,7 +67,7 @@ interface JobRun {
 /** The job is somebody else's to end. */
 const NOT_OURS: FinishReply = { ours: false, unlocked: false, next: undefined };
 
-/** The one pipeline: take, route, run, record, announce. (Outputs are stored while the run makes them.) */
+/** The one pipeline: take, route, run, record, publish. (Outputs are stored while the run makes them.) */
 export class JobProcessor {
   readonly #consumer: Consumer;
   readonly #publisher: EventPublisher;
@@ -168,13 +168,13 @@ export class JobProcessor {
         this.#loseClaim(claim);
       },
     });
-    let noteRecorded = (): void => undefined;
+    let markRecorded = (): void => undefined;
     const recorded = new Promise<void>((resolve) => {
-      noteRecorded = resolve;
+      markRecorded = resolve;
     });
     const context = {
       ...{ signal: claim.signal, listener: reporter, recorded },
-      remember: (note: string) => this.#remember(claim, note),
+      saveResumeToken: (resumeToken: string) => this.#saveResumeToken(claim, resumeToken),
     };
     try {
       if (wasRung && (await this.#wasInterrupted(claim))) claim.stop('interrupt');
@@ -190,7 +190,7 @@ export class JobProcessor {
         result === 'lost' ? NOT_OURS : await this.#finish(claim, lease, result, startedAt, log);
       const ms = clock.now() - startedAt;
       if (reply.ours && result !== 'lost') {
-        noteRecorded();
+        markRecorded();
         this.#metrics.jobEnded(result, ms / 1000);
         log.info({ outcome: result.outcome, ms }, 'job ended');
       } else {
@@ -209,20 +209,21 @@ export class JobProcessor {
   }
 
   /** @throws AttemptStopped when the claim is void: nobody would know of what was to be begun */
-  async #remember(claim: Claim, note: string): Promise<void> {
+  async #saveResumeToken(claim: Claim, resumeToken: string): Promise<void> {
     const { job, signal } = claim;
-    if (await untilServed(() => this.#consumer.remember(job, note), { signal })) return;
+    if (await untilServed(() => this.#consumer.saveResumeToken(job, resumeToken), { signal }))
+      return;
     this.#loseClaim(claim);
     throw stoppedBefore();
   }
 
   /** What an earlier run told clients is not taken back. Without it the job runs all the same. */
-  async #readTold(job: TakenJob, log: Logger): Promise<ToldBefore | undefined> {
+  async #readEmitted(job: TakenJob, log: Logger): Promise<EmittedBefore | undefined> {
     if (!job.hasRunBefore) return undefined;
     try {
-      return await this.#publisher.readTold(job.id);
+      return await this.#publisher.readEmitted(job.id);
     } catch (error) {
-      log.warn({ err: error }, 'what was told of the job before could not be read');
+      log.warn({ err: error }, 'what was emitted of the job before could not be read');
       return undefined;
     }
   }
@@ -277,10 +278,10 @@ export class JobProcessor {
     job: TakenJob,
     { claim, context, reporter, clock, startedAt, log }: JobRun,
   ): Promise<JobResult | 'hand-back' | 'lost'> {
-    reporter.start(startedAt, await this.#readTold(job, log));
+    reporter.start(startedAt, await this.#readEmitted(job, log));
     try {
       if (job.cancelled) {
-        if (job.note === undefined) throw new RoutingFailed(stoppedBefore(), NO_REPORT);
+        if (job.resumeToken === undefined) throw new RoutingFailed(stoppedBefore(), NO_REPORT);
         // An attempt of a worker that died may go on somewhere: the backend stops it there.
         claim.stop('interrupt');
       }

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import type { PreviewPicture } from '@tiercel/routing';
 import { until } from '@tiercel/testkit';
-import { SHOWN, useJobs, type HeardEvent } from './worker.test-helpers.ts';
+import { SHOWN, useJobs, type ReceivedEvent } from './worker.test-helpers.ts';
 
 const jobs = useJobs();
 
@@ -11,38 +11,38 @@ const picture = (text: string, isOwn = false): PreviewPicture => ({
 
 /** A job at work, and what is heard of it after its `execution_start`. */
 async function startJob(extraText = '{}') {
-  const heard = await jobs.listenTo('a');
+  const received = await jobs.listenTo('a');
   const worker = await jobs.startWorker();
   await jobs.add('a', { extraText });
   const { context, serve } = await worker.attempt();
-  await until(() => heard.length === 1);
-  heard.splice(0);
+  await until(() => received.length === 1);
+  received.splice(0);
   const end = async (): Promise<void> => {
     serve({ outputs: {} });
-    await until(() => heard.at(-1)?.type === 'executing' && heard.at(-1)?.data.node === null);
+    await until(() => received.at(-1)?.type === 'executing' && received.at(-1)?.data.node === null);
   };
-  return { heard, end, listener: context.listener };
+  return { received, end, listener: context.listener };
 }
 
-const only = (heard: readonly HeardEvent[], type: string): HeardEvent['data'][] =>
-  heard.filter((event) => event.type === type).map(({ data }) => data);
-const typesOf = (heard: readonly HeardEvent[]): string[] => heard.map(({ type }) => type);
+const only = (received: readonly ReceivedEvent[], type: string): ReceivedEvent['data'][] =>
+  received.filter((event) => event.type === type).map(({ data }) => data);
+const typesOf = (received: readonly ReceivedEvent[]): string[] => received.map(({ type }) => type);
 const END = ['tiercel_report', 'execution_success', 'status', 'executing'];
 
 describe('what backends report', () => {
   test('is told in ComfyUI’s order: the state of all nodes before what changed it', async () => {
-    const { heard, end, listener } = await startJob();
+    const { received, end, listener } = await startJob();
     listener.nodeStarted('1');
     listener.progress('1', 1, 4);
     listener.executed('1', SHOWN['1']);
     listener.nodeFinished('1');
     await end();
-    expect(typesOf(heard)).toEqual([
+    expect(typesOf(received)).toEqual([
       ...['progress_state', 'executing', 'progress_state', 'progress', 'executed'],
       ...['progress_state', ...END],
     ]);
-    expect(only(heard, 'progress')).toEqual([{ value: 1, max: 4, prompt_id: 'a', node: '1' }]);
-    expect(only(heard, 'progress_state').map(({ nodes }) => nodes)).toMatchObject([
+    expect(only(received, 'progress')).toEqual([{ value: 1, max: 4, prompt_id: 'a', node: '1' }]);
+    expect(only(received, 'progress_state').map(({ nodes }) => nodes)).toMatchObject([
       { '1': { state: 'running', value: 0 } },
       { '1': { state: 'running', value: 1, max: 4 } },
       { '1': { state: 'finished', value: 4, max: 4 } },
@@ -50,22 +50,22 @@ describe('what backends report', () => {
   });
 
   test('comes whole and in order, however much it is at once', async () => {
-    const { heard, end, listener } = await startJob();
+    const { received, end, listener } = await startJob();
     for (let n = 0; n < 1_000; n += 1) listener.executed(`n${n}`, null);
     await end();
-    expect(only(heard, 'executed').map(({ node }) => node)).toEqual(
+    expect(only(received, 'executed').map(({ node }) => node)).toEqual(
       Array.from({ length: 1_000 }, (_, n) => `n${n}`),
     );
   });
 
   test('is told of cached nodes once, and again only for nodes that are new', async () => {
-    const { heard, end, listener } = await startJob();
+    const { received, end, listener } = await startJob();
     listener.cached(['1', '2']);
     listener.runBegins();
     listener.cached(['2']);
     listener.cached(['2', '3']);
     await end();
-    expect(only(heard, 'execution_cached').map(({ nodes }) => nodes)).toEqual([
+    expect(only(received, 'execution_cached').map(({ nodes }) => nodes)).toEqual([
       ['1', '2'],
       ['2', '3'],
     ]);
@@ -74,20 +74,20 @@ describe('what backends report', () => {
   });
 
   test('after the end of the job is told to nobody', async () => {
-    const { heard, end, listener } = await startJob();
+    const { received, end, listener } = await startJob();
     await end();
-    const count = heard.length;
+    const count = received.length;
     listener.nodeStarted('1');
     listener.progress('1', 1, 4, picture('late'));
     listener.text('1', 'late');
     listener.relay([{ type: 'late', data: {} }]);
     await jobs.redis.publish(jobs.names.jobChannel('a'), 'E "a"\n- {"type":"mark","data":{}}');
-    await until(() => heard.at(-1)?.type === 'mark');
-    expect(heard).toHaveLength(count + 1);
+    await until(() => received.at(-1)?.type === 'mark');
+    expect(received).toHaveLength(count + 1);
   });
 
   test('by a further run does not take back what an earlier one told', async () => {
-    const { heard, end, listener } = await startJob();
+    const { received, end, listener } = await startJob();
     listener.nodeStarted('1');
     listener.nodeFinished('1');
     listener.nodeStarted('2');
@@ -99,27 +99,27 @@ describe('what backends report', () => {
     listener.progress('2', 4, 20);
     listener.progress('2', 13, 20);
     await end();
-    expect(only(heard, 'executing').map(({ node }) => node)).toEqual(['1', '2', null]);
+    expect(only(received, 'executing').map(({ node }) => node)).toEqual(['1', '2', null]);
     // 12 again: a bar that was emptied is filled as far as it was.
-    expect(only(heard, 'progress').map(({ value }) => value)).toEqual([12, 12, 13]);
+    expect(only(received, 'progress').map(({ value }) => value)).toEqual([12, 12, 13]);
   });
 });
 
 describe('previews', () => {
   test('go with their step: what was told before them comes before them', async () => {
-    const { heard, end, listener } = await startJob();
+    const { received, end, listener } = await startJob();
     listener.nodeStarted('1');
     listener.progress('1', 1, 4, picture('p1'));
     listener.progress('1', 2, 4, picture('p2'));
     await end();
-    expect(typesOf(heard)).toEqual([
+    expect(typesOf(received)).toEqual([
       ...['progress_state', 'executing'],
       ...['preview', 'progress_state', 'progress'],
       ...['preview', 'progress_state', 'progress', ...END],
     ]);
-    expect(only(heard, 'preview')).toMatchObject([
-      { node: '1', told: 'p1', mediaType: 'image/jpeg' },
-      { node: '1', told: 'p2' },
+    expect(only(received, 'preview')).toMatchObject([
+      { node: '1', text: 'p1', mediaType: 'image/jpeg' },
+      { node: '1', text: 'p2' },
     ]);
   });
 
@@ -128,23 +128,23 @@ describe('previews', () => {
     ['that were asked for are for all', '{"preview_method":"auto"}', [true, true]],
     ['that were forbidden are not sent, a node’s own are', '{"preview_method":"none"}', [true]],
   ])('%s', async (_, extraText, forAll) => {
-    const { heard, end, listener } = await startJob(extraText);
+    const { received, end, listener } = await startJob(extraText);
     listener.nodeStarted('1');
     listener.progress('1', 1, 4, picture('of a sampler'));
     listener.progress('1', 2, 4, picture('of its own', true));
     await end();
-    expect(only(heard, 'preview').map((preview) => preview.forAll)).toEqual(forAll);
-    expect(only(heard, 'preview').at(-1)).toMatchObject({ told: 'of its own' });
-    expect(only(heard, 'progress').map(({ value }) => value)).toEqual([1, 2]);
+    expect(only(received, 'preview').map((preview) => preview.forAll)).toEqual(forAll);
+    expect(only(received, 'preview').at(-1)).toMatchObject({ text: 'of its own' });
+    expect(only(received, 'progress').map(({ value }) => value)).toEqual([1, 2]);
   });
 
   test('a text is one too, behind what was told before it', async () => {
-    const { heard, end, listener } = await startJob();
+    const { received, end, listener } = await startJob();
     listener.nodeStarted('1');
     listener.text('1', 'half done');
     await end();
-    expect(typesOf(heard).slice(0, 3)).toEqual(['progress_state', 'executing', 'preview']);
-    expect(heard[2]?.data).toMatchObject({ mediaType: 'text/plain', told: 'half done' });
+    expect(typesOf(received).slice(0, 3)).toEqual(['progress_state', 'executing', 'preview']);
+    expect(received[2]?.data).toMatchObject({ mediaType: 'text/plain', text: 'half done' });
   });
 });
 
@@ -156,15 +156,15 @@ describe('pictures that are results', () => {
     }) as const;
 
   test('are counted by node, and each is told once over all runs', async () => {
-    const { heard, end, listener } = await startJob();
+    const { received, end, listener } = await startJob();
     listener.picture('1', stored('a.png'));
     listener.picture('2', stored('b.png'));
     listener.runBegins();
     listener.picture('1', stored('a-again.png'));
     listener.picture('1', stored('c.png'));
     await end();
-    const told = only(heard, 'tiercel_picture');
-    expect(told.map(({ index, node, file }) => [index, node, file])).toMatchObject([
+    const pictures = only(received, 'tiercel_picture');
+    expect(pictures.map(({ index, node, file }) => [index, node, file])).toMatchObject([
       [0, { node_id: '1' }, { filename: 'a.png' }],
       [0, { node_id: '2' }, { filename: 'b.png' }],
       [1, { node_id: '1' }, { filename: 'c.png' }],
@@ -174,7 +174,7 @@ describe('pictures that are results', () => {
 
 describe('frames of a ComfyUI server', () => {
   test('are passed on as they are', async () => {
-    const { heard, end, listener } = await startJob();
+    const { received, end, listener } = await startJob();
     const frames = [
       { type: 'executing', data: { node: '1', display_node: '1', prompt_id: 'a' } },
       { type: 'progress', data: { value: 3, max: 9, prompt_id: 'a', node: '1', extra: true } },
@@ -182,11 +182,11 @@ describe('frames of a ComfyUI server', () => {
     ];
     listener.relay(frames);
     await end();
-    expect(heard.slice(0, 3)).toEqual(frames);
+    expect(received.slice(0, 3)).toEqual(frames);
   });
 
   test('that would take back progress are left out', async () => {
-    const { heard, end, listener } = await startJob();
+    const { received, end, listener } = await startJob();
     listener.relay([{ type: 'executing', data: { node: '1', prompt_id: 'a' } }]);
     listener.relay([{ type: 'progress', data: { value: 5, max: 9, prompt_id: 'a', node: '1' } }]);
     listener.runBegins();
@@ -194,7 +194,7 @@ describe('frames of a ComfyUI server', () => {
     listener.relay([{ type: 'progress', data: { value: 2, max: 9, prompt_id: 'a', node: '1' } }]);
     listener.relay([{ type: 'progress', data: { value: 6, max: 9, prompt_id: 'a', node: '1' } }]);
     await end();
-    const values = only(heard, 'progress').map(({ value }) => Number(value));
+    const values = only(received, 'progress').map(({ value }) => Number(value));
     expect(values).toEqual([...values].sort((a, b) => a - b));
     expect(values).not.toContain(2);
     expect(values.at(-1)).toBe(6);

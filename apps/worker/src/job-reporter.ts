@@ -8,10 +8,10 @@ import {
   type UiOutput,
   type WireEvent,
 } from '@tiercel/contracts';
-import type { EventPublisher, EventScope, ToldBefore } from '@tiercel/events';
+import type { EventPublisher, EventScope, EmittedBefore } from '@tiercel/events';
 import type { AttemptListener, PreviewPicture, StoredPicture } from '@tiercel/routing';
 import type { Clock, Logger } from '@tiercel/runtime';
-import { ToldProgress } from './told-progress.ts';
+import { EmittedProgress } from './emitted-progress.ts';
 
 /**
  * Events wait so long for others, to leave in one command: a backend's frames come in many small pieces, and a
@@ -40,10 +40,10 @@ export class JobReporter implements AttemptListener {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #onVoid: () => void;
-  readonly #told: ToldProgress;
-  #cachedTold: ReadonlySet<string> | undefined;
-  /** Result pictures that clients were told of, and those of the present run, by node. */
-  readonly #picturesTold = new Map<string, number>();
+  readonly #progress: EmittedProgress;
+  #cachedEmitted: ReadonlySet<string> | undefined;
+  /** Result pictures that were emitted, and those of the present run, by node. */
+  readonly #picturesEmitted = new Map<string, number>();
   readonly #pictures = new Map<string, number>();
   #batch: WireEvent[] = [];
   #scheduled: NodeJS.Timeout | undefined;
@@ -65,7 +65,7 @@ export class JobReporter implements AttemptListener {
     this.#clock = dependencies.clock;
     this.#log = dependencies.log;
     this.#onVoid = dependencies.onVoid;
-    this.#told = new ToldProgress(dependencies.scope.promptId);
+    this.#progress = new EmittedProgress(dependencies.scope.promptId);
   }
 
   /** `execution_start` and `execution_cached` as history keeps them. */
@@ -73,12 +73,12 @@ export class JobReporter implements AttemptListener {
     return this.#messages;
   }
 
-  /** @param before what clients were told by a worker that died, or that handed the job back */
-  start(timestamp: number, before?: ToldBefore): void {
+  /** @param before what was emitted by a worker that died, or that handed the job back */
+  start(timestamp: number, before?: EmittedBefore): void {
     if (before !== undefined) {
-      this.#cachedTold = before.cached === undefined ? undefined : new Set(before.cached);
-      this.#told.resume(before);
-      for (const [nodeId, count] of before.pictures) this.#picturesTold.set(nodeId, count);
+      this.#cachedEmitted = before.cached === undefined ? undefined : new Set(before.cached);
+      this.#progress.resume(before);
+      for (const [nodeId, count] of before.pictures) this.#picturesEmitted.set(nodeId, count);
     }
     const data = { prompt_id: this.#scope.promptId, timestamp };
     this.#messages.push(['execution_start', data]);
@@ -86,7 +86,7 @@ export class JobReporter implements AttemptListener {
   }
 
   runBegins(): void {
-    this.#told.beginRun();
+    this.#progress.beginRun();
     this.#pictures.clear();
   }
 
@@ -99,18 +99,18 @@ export class JobReporter implements AttemptListener {
     if (!this.#messages.some(([type]) => type === 'execution_cached')) {
       this.#messages.push(['execution_cached', data]);
     }
-    const told = this.#cachedTold;
-    if (told !== undefined && nodeIds.every((nodeId) => told.has(nodeId))) return;
-    this.#cachedTold = new Set([...(told ?? []), ...nodeIds]);
+    const emitted = this.#cachedEmitted;
+    if (emitted !== undefined && nodeIds.every((nodeId) => emitted.has(nodeId))) return;
+    this.#cachedEmitted = new Set([...(emitted ?? []), ...nodeIds]);
     this.#add({ type: 'execution_cached', data });
   }
 
   nodeStarted(nodeId: string): void {
-    const start = this.#told.start(nodeId);
+    const start = this.#progress.start(nodeId);
     if (start === undefined) return;
     this.#addState();
     const { promptId: prompt_id } = this.#scope;
-    if (!start.isTold) {
+    if (!start.isEmitted) {
       this.#add({ type: 'executing', data: { node: nodeId, display_node: nodeId, prompt_id } });
     }
     // Who hears `executing` empties the bar: it is filled again as far as it was.
@@ -126,10 +126,10 @@ export class JobReporter implements AttemptListener {
     preview?: PreviewPicture,
     isEstimated = false,
   ): void {
-    if (this.#closed || this.#told.isFinishedBefore(nodeId)) return;
-    const step = this.#told.advance(nodeId, { value, max, isEstimated }, { mayGoBack: false });
-    // A preview goes with a step: with the last one that was told, when this one is behind it.
-    const shown = step ?? (preview === undefined ? undefined : this.#told.progressOf(nodeId));
+    if (this.#closed || this.#progress.isFinishedBefore(nodeId)) return;
+    const step = this.#progress.advance(nodeId, { value, max, isEstimated }, { mayGoBack: false });
+    // A preview goes with a step: with the last one that was emitted, when this one is behind it.
+    const shown = step ?? (preview === undefined ? undefined : this.#progress.progressOf(nodeId));
     if (shown === undefined) return;
     if (preview !== undefined) this.#sendPreview(nodeId, preview);
     this.#addState();
@@ -153,7 +153,7 @@ export class JobReporter implements AttemptListener {
   }
 
   nodeFinished(nodeId: string): void {
-    if (this.#told.finish(nodeId)) this.#addState();
+    if (this.#progress.finish(nodeId)) this.#addState();
   }
 
   relay(events: readonly WireEvent[], preview?: { nodeId: string; picture: PreviewPicture }): void {
@@ -169,7 +169,7 @@ export class JobReporter implements AttemptListener {
     const data = event.data as Readonly<Record<string, JsonValue>>;
     const { node, nodes } = data;
     if (event.type === 'progress_state' && isJsonObject(nodes)) {
-      this.#push({ type: event.type, data: { ...data, nodes: this.#told.merge(nodes) } });
+      this.#push({ type: event.type, data: { ...data, nodes: this.#progress.merge(nodes) } });
     } else if (event.type === 'progress' && typeof node === 'string') {
       this.#relayProgress(event, node, data);
     } else if (event.type === 'executing' && typeof node === 'string') {
@@ -188,17 +188,21 @@ export class JobReporter implements AttemptListener {
       this.#push(event);
       return;
     }
-    const step = this.#told.advance(node, { value, max, isEstimated: false }, { mayGoBack: true });
+    const step = this.#progress.advance(
+      node,
+      { value, max, isEstimated: false },
+      { mayGoBack: true },
+    );
     if (step === undefined) return;
-    const { value: told, max: of } = step;
-    const isAsItIs = told === value && of === max;
-    this.#push(isAsItIs ? event : { ...event, data: { ...event.data, value: told, max: of } });
+    const { value: emitted, max: of } = step;
+    const isAsItIs = emitted === value && of === max;
+    this.#push(isAsItIs ? event : { ...event, data: { ...event.data, value: emitted, max: of } });
   }
 
   #relayExecuting(event: WireEvent, node: string): void {
-    const start = this.#told.start(node);
+    const start = this.#progress.start(node);
     if (start === undefined) return;
-    if (!start.isTold) this.#push(event);
+    if (!start.isEmitted) this.#push(event);
     if (start.from === undefined) return;
     this.#add({
       type: 'progress',
@@ -210,8 +214,8 @@ export class JobReporter implements AttemptListener {
     const index = this.#pictures.get(nodeId) ?? 0;
     this.#pictures.set(nodeId, index + 1);
     // An earlier run has sent it.
-    if (index < (this.#picturesTold.get(nodeId) ?? 0)) return;
-    this.#picturesTold.set(nodeId, index + 1);
+    if (index < (this.#picturesEmitted.get(nodeId) ?? 0)) return;
+    this.#picturesEmitted.set(nodeId, index + 1);
     const { promptId: prompt_id } = this.#scope;
     const node = plainNode(nodeId);
     this.#add({
@@ -268,7 +272,7 @@ export class JobReporter implements AttemptListener {
   #addState(): void {
     this.#add({
       type: 'progress_state',
-      data: { prompt_id: this.#scope.promptId, nodes: this.#told.nodes },
+      data: { prompt_id: this.#scope.promptId, nodes: this.#progress.nodes },
     });
   }
 

@@ -44,7 +44,7 @@ const RELEASE_AFTER_MS = 3_000;
 
 async function main(): Promise<void> {
   const parts = await startProcess('worker', 'patient');
-  const { config, log, lifecycle, names, redis, redisWatch, ear } = parts;
+  const { config, log, lifecycle, names, redis, redisWatch, subscriberConnection } = parts;
   const clock = systemClock;
   const id = workerId(`${hostname()}-${process.pid}-${randomUUID().slice(0, 8)}`);
 
@@ -108,7 +108,7 @@ async function main(): Promise<void> {
   });
 
   const subscriber = new EventSubscriber({
-    ...{ ear, redis, names, log },
+    ...{ subscriberConnection, redis, names, log },
     processId: `worker-${id}`,
   });
   await parts.whileStarting(subscriber.start());
@@ -145,10 +145,10 @@ async function main(): Promise<void> {
 
   const readCapabilities = createCapabilitiesReader(backends, secretKey);
   const heartbeat = new Heartbeat({
-    tierStates: new WorkerRegistry(redis, names),
+    registry: new WorkerRegistry(redis, names),
     workerId: id,
     concurrency: config.workerConcurrency,
-    capabilities: async () => readCapabilities(await counters.read()),
+    readCapabilities: async () => readCapabilities(await counters.read()),
     running: () => running.count,
     clock,
     log,
@@ -170,7 +170,7 @@ async function main(): Promise<void> {
   });
   await parts.whileStarting(onControl);
   await parts.whileStarting(heartbeat.start());
-  lifecycle.onClose('announcer', () => heartbeat.stop());
+  lifecycle.onClose('heartbeat', () => heartbeat.stop());
 
   if (config.metricsPort !== undefined) {
     const server = await serveMetrics({

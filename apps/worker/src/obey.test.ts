@@ -2,13 +2,13 @@ import { expect, test } from '@jest/globals';
 import type { JsonObject, RefreshScope } from '@tiercel/contracts';
 import { obey } from './obey.ts';
 
-/** Pools and an announcer that write down what they are asked, in its order. */
+/** Pools and a heartbeat that write down what they are asked, in its order. */
 function openParts() {
   const done: unknown[] = [];
   const pool = (name: string) => ({
-    refresh: async (scope: RefreshScope): Promise<void> => {
+    refresh: async (wish: RefreshScope): Promise<void> => {
       await Promise.resolve();
-      done.push([name, 'look', scope]);
+      done.push([name, 'look', wish]);
     },
     free: (body: JsonObject): Promise<void> => {
       done.push([name, 'free', body]);
@@ -17,30 +17,30 @@ function openParts() {
   });
   const heartbeat = {
     reportRefresh: (id: string): void => {
-      done.push(['announced', id]);
+      done.push(['reported', id]);
     },
   };
-  return { done, pools: [pool('p'), pool('q')], announcer: heartbeat };
+  return { done, pools: [pool('p'), pool('q')], heartbeat };
 }
 
-test('a look is had by every pool before it is announced', async () => {
-  const { done, pools, announcer: heartbeat } = openParts();
-  await obey({ type: 'look', id: 'l1', scope: ['KSampler'] }, pools, heartbeat);
+test('a refresh is done by every pool before it is reported', async () => {
+  const { done, pools, heartbeat } = openParts();
+  await obey({ type: 'look', id: 'l1', wish: ['KSampler'] }, pools, heartbeat);
   expect(done).toEqual([
     ['p', 'look', ['KSampler']],
     ['q', 'look', ['KSampler']],
-    ['announced', 'l1'],
+    ['reported', 'l1'],
   ]);
 });
 
 test('a worker without pools has had every look', async () => {
-  const { done, announcer: heartbeat } = openParts();
-  await obey({ type: 'look', id: 'l1', scope: 'all' }, [], heartbeat);
-  expect(done).toEqual([['announced', 'l1']]);
+  const { done, heartbeat } = openParts();
+  await obey({ type: 'look', id: 'l1', wish: 'all' }, [], heartbeat);
+  expect(done).toEqual([['reported', 'l1']]);
 });
 
 test('what is to be freed is passed on as it is; what is no object is nothing', async () => {
-  const { done, pools, announcer: heartbeat } = openParts();
+  const { done, pools, heartbeat } = openParts();
   await obey({ type: 'free', body: '{"unload_models":true,"x":1}' }, pools, heartbeat);
   await obey({ type: 'free', body: '[1]' }, pools, heartbeat);
   expect(done).toEqual([

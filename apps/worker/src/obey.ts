@@ -13,7 +13,7 @@ export async function obey(
   heartbeat: Pick<Heartbeat, 'reportRefresh'>,
 ): Promise<void> {
   if (message.type === 'look') {
-    await Promise.all(pools.map((pool) => pool.refresh(message.scope)));
+    await Promise.all(pools.map((pool) => pool.refresh(message.wish)));
     heartbeat.reportRefresh(message.id);
     return;
   }

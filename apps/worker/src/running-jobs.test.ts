@@ -8,7 +8,7 @@ const job = (id: string, permit = `permit-${id}`): TakenJob => ({
   ...{ id: promptId(id), permit: permitId(permit), claimId: claimId(`claim-${id}`) },
   ...{ attempt: 1, takenAtMs: 0, number: 0, tenant: 'default', clientId: undefined },
   ...{ promptText: '{}', extraText: '{}', outputIds: [], createdAt: 0, cancelled: false },
-  ...{ sealedSecrets: undefined, note: undefined, hasRunBefore: false },
+  ...{ sealedSecrets: undefined, resumeToken: undefined, hasRunBefore: false },
 });
 
 describe('a claim that is stopped', () => {

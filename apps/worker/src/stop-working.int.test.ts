@@ -50,7 +50,7 @@ describe('a worker that is to stop', () => {
   });
 
   test('what a handed-back run told is not told again by the next one', async () => {
-    const heard = await jobs.listenTo('a');
+    const received = await jobs.listenTo('a');
     const worker = await jobs.startWorker();
     await jobs.add('a');
     const { context } = await worker.attempt();
@@ -64,7 +64,7 @@ describe('a worker that is to stop', () => {
     again.context.listener.progress('1', 15, 20);
     again.serve();
     await jobs.inState('a', 'success');
-    const steps = heard.filter(({ type }) => type === 'progress').map(({ data }) => data.value);
+    const steps = received.filter(({ type }) => type === 'progress').map(({ data }) => data.value);
     expect(steps).toEqual([...steps].sort((a, b) => Number(a) - Number(b)));
     expect(steps).toContain(15);
     expect(steps).not.toContain(3);

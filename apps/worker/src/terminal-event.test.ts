@@ -8,7 +8,7 @@ const job = (more: Partial<TakenJob> = {}): TakenJob => ({
   ...{ id: promptId('a'), permit: permitId('p'), claimId: claimId('c') },
   ...{ attempt: 1, takenAtMs: 0, number: 0, tenant: 'default', clientId: undefined },
   ...{ promptText: '{}', extraText: '{}', outputIds: [], createdAt: 0, cancelled: false },
-  ...{ sealedSecrets: undefined, note: undefined, hasRunBefore: false },
+  ...{ sealedSecrets: undefined, resumeToken: undefined, hasRunBefore: false },
   ...more,
 });
 

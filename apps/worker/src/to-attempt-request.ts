@@ -20,7 +20,7 @@ export function toAttemptRequest(
     promptText: job.promptText,
     extraDataText: job.extraText,
     outputIds: job.outputIds,
-    note: job.note,
+    resumeToken: job.resumeToken,
     fallback: isFallbackPolicy(fallback) ? fallback : undefined,
     cache: typeof cache === 'boolean' ? cache : undefined,
     deadlineMs: startedAt + options.jobTimeoutMs,

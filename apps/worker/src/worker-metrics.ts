@@ -2,7 +2,7 @@ import { ERRORS, type JobResult } from '@tiercel/contracts';
 import { createMetrics, type MetricsRegistry } from '@tiercel/runtime';
 
 /**
- * What a worker counts. Labels are bounded sets, never ids. What it counts of its tiers it announces, and one of the
+ * What a worker counts. Labels are bounded sets, never ids. What it counts of its tiers goes with its heartbeat, and one of the
  * APIs shows it.
  */
 export interface WorkerMetrics {

@@ -97,7 +97,7 @@ interface WorkerOptions {
 }
 
 /** An event as listeners are told it. */
-export interface HeardEvent {
+export interface ReceivedEvent {
   readonly type: string;
   readonly data: Readonly<Record<string, unknown>>;
 }
@@ -112,7 +112,7 @@ export interface Jobs {
   /** Waits until the job is in a state, and reads what is on record then. */
   inState(id: string, state: JobState): Promise<JobOnRecord>;
   /** What listeners to a job are told from now on; a preview as an event of the type `preview`. */
-  listenTo(id: string): Promise<HeardEvent[]>;
+  listenTo(id: string): Promise<ReceivedEvent[]>;
   /** The permits that wait or are with a worker. */
   countPermits(): Promise<number>;
   /** Takes a job as a worker does that is killed at once, and gives up its permit as the sweeper does. */
@@ -175,8 +175,8 @@ async function openJobs(
   const consumer = new Consumer(redis, names, permits, limits);
   const reader = new Reader(redis, names);
   const openSubscriber = async (processId: string): Promise<EventSubscriber> => {
-    const ear = connect('subscriber');
-    const subscriber = new EventSubscriber({ ear, redis, names, processId, log });
+    const subscriberConnection = connect('subscriber');
+    const subscriber = new EventSubscriber({ subscriberConnection, redis, names, processId, log });
     closers.push(() => {
       subscriber.stop();
     });
@@ -262,20 +262,20 @@ async function openJobs(
       };
     },
     listenTo: async (id) => {
-      const heard: HeardEvent[] = [];
+      const received: ReceivedEvent[] = [];
       const onEvents = ({ lines }: { lines: readonly { frame: string }[] }): void => {
-        heard.push(...lines.map(({ frame }) => toEvent(frame)));
+        received.push(...lines.map(({ frame }) => toEvent(frame)));
       };
       const onPreview = (preview: Preview): void => {
         if (preview.promptId !== id) return;
         const { node, mediaType, bytes, forAll } = preview;
-        const told = Buffer.from(bytes).toString('latin1');
-        heard.push({ type: 'preview', data: { node: node.node_id, mediaType, told, forAll } });
+        const text = Buffer.from(bytes).toString('latin1');
+        received.push({ type: 'preview', data: { node: node.node_id, mediaType, text, forAll } });
       };
       await subscriber.listenToJob(id, { onEvents, onPreview: () => undefined });
       // Previews go to sockets alone: those of a job without a client to everyone.
       await subscriber.listenToEveryone({ onEvents: () => undefined, onPreview });
-      return heard;
+      return received;
     },
     countPermits: () => permits.getJobCountByTypes('active', 'waiting'),
     loseRun: async (id) => {
@@ -287,4 +287,4 @@ async function openJobs(
 }
 
 /** Frames are written by the house: an object with a type and an object. */
-const toEvent = (frame: string): HeardEvent => parseJson(frame) as unknown as HeardEvent;
+const toEvent = (frame: string): ReceivedEvent => parseJson(frame) as unknown as ReceivedEvent;

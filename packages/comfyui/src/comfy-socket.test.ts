@@ -25,7 +25,7 @@ beforeEach(() => fake.reset());
 afterEach(() => Promise.all(sockets.splice(0).map((socket) => socket.close())));
 afterAll(stopEverything);
 
-interface Heard {
+interface Received {
   /** `open`, `reopen` and `gap`, in their order. */
   readonly states: string[];
   readonly messages: ComfyMessage[];
@@ -35,14 +35,14 @@ interface Heard {
 
 function listen(
   options: Partial<ComfySocketOptions> = {},
-): Heard & { socket: ComfySocket; clientId: string } {
-  const heard: Heard = { states: [], messages: [], previews: [], texts: [] };
+): Received & { socket: ComfySocket; clientId: string } {
+  const received: Received = { states: [], messages: [], previews: [], texts: [] };
   const listener: ComfySocketListener = {
-    onOpen: (isReconnect) => heard.states.push(isReconnect ? 'reopen' : 'open'),
-    onGap: () => heard.states.push('gap'),
-    onMessage: (message) => heard.messages.push(message),
-    onPreview: (preview) => heard.previews.push(preview),
-    onText: (text) => heard.texts.push(text),
+    onOpen: (isReconnect) => received.states.push(isReconnect ? 'reopen' : 'open'),
+    onGap: () => received.states.push('gap'),
+    onMessage: (message) => received.messages.push(message),
+    onPreview: (preview) => received.previews.push(preview),
+    onText: (text) => received.texts.push(text),
     onGarbage: () => undefined,
   };
   const clientId = options.clientId ?? randomUUID();
@@ -53,7 +53,7 @@ function listen(
     clientId,
   });
   sockets.push(socket);
-  return { ...heard, socket, clientId };
+  return { ...received, socket, clientId };
 }
 
 function submit(clientId: string, graph: object) {
@@ -70,11 +70,11 @@ const typesOf = (messages: readonly ComfyMessage[]) => messages.map(({ type }) =
 
 describe('an open socket', () => {
   test('brings every frame of our prompts, previews with their node, and text', async () => {
-    const heard = listen();
-    await until(() => heard.socket.isOpen);
-    await until(() => typesOf(heard.messages).includes('feature_flags'));
-    expect(heard.states).toEqual(['open']);
-    const answer = await submit(heard.clientId, {
+    const received = listen();
+    await until(() => received.socket.isOpen);
+    await until(() => typesOf(received.messages).includes('feature_flags'));
+    expect(received.states).toEqual(['open']);
+    const answer = await submit(received.clientId, {
       1: { class_type: 'SlowPreview', inputs: { steps: 2, delay: 0.01, fail_at: -1 } },
       2: { class_type: 'PreviewImage', inputs: { images: ['1', 0] } },
       3: {
@@ -83,8 +83,8 @@ describe('an open socket', () => {
       },
     });
     expect(answer.kind).toBe('accepted');
-    await until(() => typesOf(heard.messages).includes('execution_success'));
-    expect(typesOf(heard.messages)).toEqual(
+    await until(() => typesOf(received.messages).includes('execution_success'));
+    expect(typesOf(received.messages)).toEqual(
       expect.arrayContaining([
         'execution_start',
         'executing',
@@ -93,18 +93,18 @@ describe('an open socket', () => {
         'my.extension',
       ]),
     );
-    const start = heard.messages.find(({ type }) => type === 'execution_start');
+    const start = received.messages.find(({ type }) => type === 'execution_start');
     const promptId = 'promptId' in answer ? answer.promptId : '';
     expect(start).toMatchObject({ data: { prompt_id: promptId } });
     expect(JSON.parse(start?.raw ?? '')).toEqual({ type: 'execution_start', data: start?.data });
-    expect(heard.previews).toHaveLength(2);
-    expect(heard.previews[0]).toMatchObject({
+    expect(received.previews).toHaveLength(2);
+    expect(received.previews[0]).toMatchObject({
       node: { node_id: '1', real_node_id: '1' },
       promptId,
       mediaType: 'image/jpeg',
     });
-    expect([...(heard.previews[0]?.bytes.subarray(0, 2) ?? [])]).toEqual([0xff, 0xd8]);
-    expect(heard.texts).toEqual([{ nodeId: '3', text: 'hi' }]);
+    expect([...(received.previews[0]?.bytes.subarray(0, 2) ?? [])]).toEqual([0xff, 0xd8]);
+    expect(received.texts).toEqual([{ nodeId: '3', text: 'hi' }]);
   });
 
   test('survives garbage, and a listener that throws', async () => {
@@ -134,82 +134,82 @@ describe('an open socket', () => {
 
 describe('a lost connection', () => {
   test('is told once and made again, whether it was cut or closed', async () => {
-    const heard = listen();
-    await until(() => heard.socket.isOpen);
+    const received = listen();
+    await until(() => received.socket.isOpen);
     await fake.closeSockets();
-    await until(() => heard.states.length === 3);
+    await until(() => received.states.length === 3);
     await fake.closeSockets(1012);
-    await until(() => heard.states.length === 5);
-    expect(heard.states).toEqual(['open', 'gap', 'reopen', 'gap', 'reopen']);
-    await submit(heard.clientId, QUICK);
-    await until(() => typesOf(heard.messages).includes('execution_success'));
+    await until(() => received.states.length === 5);
+    expect(received.states).toEqual(['open', 'gap', 'reopen', 'gap', 'reopen']);
+    await submit(received.clientId, QUICK);
+    await until(() => typesOf(received.messages).includes('execution_success'));
   });
 
   test('comes back after the server was killed and started again', async () => {
-    const heard = listen();
-    await until(() => heard.socket.isOpen);
+    const received = listen();
+    await until(() => received.socket.isOpen);
     await fake.kill9();
-    await until(() => heard.states.includes('gap'));
-    expect(heard.socket.isOpen).toBe(false);
+    await until(() => received.states.includes('gap'));
+    expect(received.socket.isOpen).toBe(false);
     await fake.restart();
-    await until(() => heard.socket.isOpen);
-    expect(heard.states).toEqual(['open', 'gap', 'reopen']);
-    await submit(heard.clientId, QUICK);
-    await until(() => typesOf(heard.messages).includes('execution_success'));
+    await until(() => received.socket.isOpen);
+    expect(received.states).toEqual(['open', 'gap', 'reopen']);
+    await submit(received.clientId, QUICK);
+    await until(() => typesOf(received.messages).includes('execution_success'));
   });
 
   test('is noticed when the server only falls silent, while quiet but living ones are kept', async () => {
-    const heard = listen();
-    await until(() => heard.socket.isOpen);
+    const received = listen();
+    await until(() => received.socket.isOpen);
     await expectNothingFor(1_200);
-    expect(heard.states).toEqual(['open']);
+    expect(received.states).toEqual(['open']);
     const silentSince = performance.now();
     await fake.dropSocketsSilently();
-    await until(() => heard.states.includes('gap'));
+    await until(() => received.states.includes('gap'));
     expect(performance.now() - silentSince).toBeLessThan(5_000);
-    await until(() => heard.socket.isOpen);
-    expect(heard.states).toEqual(['open', 'gap', 'reopen']);
+    await until(() => received.socket.isOpen);
+    expect(received.states).toEqual(['open', 'gap', 'reopen']);
   });
 
   test('is noticed when the whole process stands still, and made again when it goes on', async () => {
-    const heard = listen();
-    await until(() => heard.socket.isOpen);
+    const received = listen();
+    await until(() => received.socket.isOpen);
     fake.signal('SIGSTOP');
-    await until(() => heard.states.includes('gap'));
+    await until(() => received.states.includes('gap'));
     await expectNothingFor(800); // the kernel still accepts connections
-    expect(heard.socket.isOpen).toBe(false);
+    expect(received.socket.isOpen).toBe(false);
     fake.signal('SIGCONT');
-    await until(() => heard.socket.isOpen);
-    expect(heard.states).toEqual(['open', 'gap', 'reopen']);
+    await until(() => received.socket.isOpen);
+    expect(received.states).toEqual(['open', 'gap', 'reopen']);
   });
 
   test('a socket that the server has forgotten is open and deaf until it is renewed', async () => {
-    const heard = listen();
-    await until(() => heard.socket.isOpen);
+    const received = listen();
+    await until(() => received.socket.isOpen);
     await fake.dropSocketsSilently();
-    await until(() => heard.states.includes('reopen'));
+    await until(() => received.states.includes('reopen'));
     await fake.reset(); // now the server notices the end of the old socket, and forgets the new one
-    await until(async () => !(await fake.state()).sockets.includes(heard.clientId));
-    await submit(heard.clientId, QUICK);
+    await until(async () => !(await fake.state()).sockets.includes(received.clientId));
+    await submit(received.clientId, QUICK);
     await expectNothingFor(400);
-    expect(heard.socket.isOpen).toBe(true);
-    expect(typesOf(heard.messages)).not.toContain('execution_start');
-    heard.socket.renew();
-    await until(() => heard.states.length === 5);
-    expect(heard.states).toEqual(['open', 'gap', 'reopen', 'gap', 'reopen']);
-    await submit(heard.clientId, QUICK);
-    await until(() => typesOf(heard.messages).includes('execution_success'));
+    expect(received.socket.isOpen).toBe(true);
+    expect(typesOf(received.messages)).not.toContain('execution_start');
+    received.socket.renew();
+    await until(() => received.states.length === 5);
+    expect(received.states).toEqual(['open', 'gap', 'reopen', 'gap', 'reopen']);
+    await submit(received.clientId, QUICK);
+    await until(() => typesOf(received.messages).includes('execution_success'));
   });
 });
 
 describe('starting and ending', () => {
   test('a server that is not there yet is connected when it comes, and no gap is told', async () => {
     await fake.kill9();
-    const heard = listen();
+    const received = listen();
     await expectNothingFor(300);
     await fake.restart();
-    await until(() => heard.socket.isOpen);
-    expect(heard.states).toEqual(['open']);
+    await until(() => received.socket.isOpen);
+    expect(received.states).toEqual(['open']);
   });
 
   test('a peer that lets us in, answers pings and never registers us is left and tried again', async () => {
@@ -223,22 +223,22 @@ describe('starting and ending', () => {
     });
     await until(() => server.address() !== null);
     const { port } = server.address() as AddressInfo;
-    const heard = listen({ baseUrl: `http://127.0.0.1:${port}` });
+    const received = listen({ baseUrl: `http://127.0.0.1:${port}` });
     await until(() => count > 1);
-    expect(heard.states).toEqual([]);
+    expect(received.states).toEqual([]);
   });
 
   test('a closed socket tells nothing more and does not come back', async () => {
-    const heard = listen();
-    await until(() => heard.socket.isOpen);
-    await heard.socket.close();
-    const told = heard.messages.length;
+    const received = listen();
+    await until(() => received.socket.isOpen);
+    await received.socket.close();
+    const before = received.messages.length;
     await until(async () => (await fake.state()).sockets.length === 0);
-    await submit(heard.clientId, QUICK);
+    await submit(received.clientId, QUICK);
     await expectNothingFor(300);
     expect((await fake.state()).sockets).toEqual([]);
-    expect(heard.states).toEqual(['open']);
-    expect(heard.messages).toHaveLength(told);
+    expect(received.states).toEqual(['open']);
+    expect(received.messages).toHaveLength(before);
   });
 
   test('a socket is closed while it connects, and while it waits to', async () => {

@@ -137,7 +137,7 @@ export class ComfySocket {
     this.#unanswered = 0;
     this.#beats = 0;
     const reader = new FrameReader();
-    const hear = (): void => {
+    const onSign = (): void => {
       this.#unanswered = 0;
     };
     socket.on('open', () => {
@@ -146,10 +146,10 @@ export class ComfySocket {
         this.#beat(socket);
       }, this.#options.pingIntervalMs);
     });
-    socket.on('pong', hear);
-    socket.on('ping', hear);
+    socket.on('pong', onSign);
+    socket.on('ping', onSign);
     socket.on('message', (frame: Buffer, isBinary: boolean) => {
-      hear();
+      onSign();
       if (this.#closing !== undefined) return;
       this.#take(reader.read(frame, isBinary));
     });

@@ -68,7 +68,7 @@ function picture(seed: number, ms = 0): AttemptRequest {
   return {
     ...{ promptId: `job-${seed}`, graph, promptText: JSON.stringify(graph), outputIds: ['2'] },
     analysis: new GraphAnalysis(graph, ['2']),
-    ...{ extraDataText: '{}', note: undefined, secretsText: undefined },
+    ...{ extraDataText: '{}', resumeToken: undefined, secretsText: undefined },
     ...{ fallback: undefined, cache: undefined, deadlineMs: Date.now() + 60_000 },
   };
 }
@@ -81,7 +81,7 @@ const listener: AttemptListener = {
 
 function createContext(signal = new AbortController().signal): TierAttemptContext {
   return {
-    ...{ signal, listener, remember: () => Promise.resolve(), claim: nothing },
+    ...{ signal, listener, saveResumeToken: () => Promise.resolve(), claim: nothing },
     mask: NO_MASK,
     recorded: Promise.resolve(),
     ...{ hasAlternative: false, expectedMs: undefined },
@@ -133,14 +133,14 @@ describe('the history of a server', () => {
 test('an ended prompt stays in its server’s history until the end of its job is on record', async () => {
   const server = await startFakeComfyUi();
   const backend = await createBackend(server);
-  let noteRecorded = nothing;
-  const recorded = new Promise<void>((resolve) => (noteRecorded = resolve));
+  let markRecorded = nothing;
+  const recorded = new Promise<void>((resolve) => (markRecorded = resolve));
   await backend.run(picture(1), { ...createContext(), recorded });
   // Another prompt's entry goes meanwhile, so there was time.
   await backend.run(picture(2), createContext());
   await until(async () => (await server.state()).historyDeletes.length > 0);
   expect(await readHistoryIds(server)).toHaveLength(1);
-  noteRecorded();
+  markRecorded();
   await until(async () => (await readHistoryIds(server)).length === 0);
 });
 

@@ -55,7 +55,7 @@ export interface ComfyUiBackend extends Backend {
   onCapabilitiesChange(listener: () => void): void;
   /** @param listener called with what a server says to everybody, in one of the workers that hear it */
   onMessage(listener: (event: WireEvent) => void): void;
-  /** Looks at the servers again. Resolves when each has been asked from now on, or does not answer. */
+  /** Refreshes what is known of the servers. Resolves when each has been asked from now on, or does not answer. */
   refresh(scope: RefreshScope): Promise<void>;
   /** Passes POST /free on to every server. */
   free(body: JsonObject): Promise<void>;
@@ -78,7 +78,7 @@ const FORGET_RESULTS = { unload_models: false, free_memory: true };
 /** A pool of ComfyUI servers as one tier. */
 export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBackend {
   let notifyCapabilities = (): void => undefined;
-  let tellMessage: (event: WireEvent) => void = () => undefined;
+  let emitMessage: (event: WireEvent) => void = () => undefined;
   const open = (address: string): PoolServer =>
     new PoolServer(address, {
       ...options,
@@ -90,7 +90,7 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
         slots.chooseAgain();
       },
       onMessage: (event) => {
-        tellMessage(event);
+        emitMessage(event);
       },
     });
   const slots = new ServerSlots(options.redis, options.prefix);
@@ -106,7 +106,7 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
     request: AttemptRequest,
     context: TierAttemptContext,
   ): Promise<AttemptResult> => {
-    let token = readResumeToken(request.note);
+    let token = readResumeToken(request.resumeToken);
     const tried = new Map<string, AttemptError>();
     for (let lost = 0; ; lost += 1) {
       if (lost > 0) context.listener.runBegins();
@@ -241,7 +241,7 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
       notifyCapabilities = listener;
     },
     onMessage: (listener) => {
-      tellMessage = listener;
+      emitMessage = listener;
     },
     refresh: async (scope) => {
       await Promise.all(pool.map((server) => server.refresh(scope)));

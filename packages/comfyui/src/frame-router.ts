@@ -91,8 +91,8 @@ export class FrameRouter {
   }
 
   /** Whether the socket that hears only broadcasts is there. */
-  setHearsBroadcasts(hears: boolean): void {
-    this.#broadcasts.isListening = hears;
+  setReceivesBroadcasts(receives: boolean): void {
+    this.#broadcasts.isListening = receives;
   }
 
   #route({ type, data, raw }: ComfyMessage, socket: symbol): void {

@@ -92,8 +92,8 @@ export class PoolServer implements PromptServer {
       onBroadcast: (message) => {
         this.frames.onBroadcast(message);
       },
-      onBroadcastsHeard: (isHeard) => {
-        this.frames.setHearsBroadcasts(isHeard);
+      onBroadcastsReceived: (isReceived) => {
+        this.frames.setReceivesBroadcasts(isReceived);
       },
       onOpen: () => {
         this.#onOpen();
@@ -169,7 +169,7 @@ export class PoolServer implements PromptServer {
     return sent;
   }
 
-  /** Looks at what it offers again; see ServerCatalogue. */
+  /** Reads what it offers again; see ServerCatalogue. */
   refresh(scope: RefreshScope): Promise<void> {
     return this.#catalogue.refresh(scope);
   }
@@ -235,7 +235,7 @@ export class PoolServer implements PromptServer {
   }
 }
 
-/** What the pool offers, for the worker's announcement. */
+/** What the pool can run, for the worker's heartbeat. */
 export interface PoolCapabilities {
   readonly objectInfo: ObjectInfo;
   readonly models: Readonly<Record<string, readonly string[]>>;

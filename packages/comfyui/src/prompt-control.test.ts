@@ -14,10 +14,10 @@ test('a server that has fallen silent holds nobody up', async () => {
   const id = randomUUID();
   await client.submit(runMs(600_000, id));
   await until(async () => (await client.readQueue()).running.includes(id));
-  const neverTold = new Promise<Ending>(() => undefined);
+  const neverEnds = new Promise<Ending>(() => undefined);
   fake.signal('SIGSTOP');
-  expect(await cancelPrompt(client, id, neverTold)).toBe('unconfirmed');
+  expect(await cancelPrompt(client, id, neverEnds)).toBe('unconfirmed');
   fake.signal('SIGCONT');
   await until(async () => (await fake.state()).interrupts.includes(id));
-  expect(await cancelPrompt(client, id, neverTold)).toBe('gone');
+  expect(await cancelPrompt(client, id, neverEnds)).toBe('gone');
 });

@@ -40,7 +40,7 @@ export function parseServerAddress(baseUrl: string): ServerAddress {
 }
 
 /**
- * What a server is called wherever it is written down (keys of Redis, notes on records, announcements): its URL without
+ * What a server is called wherever it is written down (keys of Redis, resume tokens, heartbeats): its URL without
  * the login in it. Behind `#` a mark of the whole URL tells two logins on one host apart, and is the same in every
  * process of the installation. It is made with the installation's secret key, so that nobody can try passwords on it.
  * A URL without a login is its own name.

@@ -27,7 +27,7 @@ export interface ServerAbilities {
 
 /** A catalogue is some megabytes: read when the server is new, when asked, and once in a while. */
 const STALE_MS = 120_000;
-/** Of one question of a look: who asked is answered within two seconds. */
+/** Of one question of a refresh: who asked is answered within two seconds. */
 const LOOK_TIMEOUT_MS = 1_500;
 /** Classes that are asked for at once. */
 const CLASSES_AT_ONCE = 8;

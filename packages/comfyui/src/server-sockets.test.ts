@@ -63,25 +63,25 @@ async function createWorker(
 interface Run {
   readonly result: Promise<AttemptResult>;
   /** What was noted for whoever goes on with the prompt; undefined when it was not sent by this run. */
-  readonly note: () => string | undefined;
+  readonly resumeToken: () => string | undefined;
   /** Resolves with the next step that is told. */
   readonly goesOn: () => Promise<number>;
   /** Somebody else has the job. */
   readonly lose: () => Promise<void>;
 }
 
-function run(worker: ComfyUiBackend, steps: number, note?: string): Run {
+function run(worker: ComfyUiBackend, steps: number, resumeToken?: string): Run {
   const graph: PromptGraph = {
     '1': { class_type: 'SlowPreview', inputs: { steps, delay: 0.02, fail_at: -1 } },
     '2': { class_type: 'PreviewImage', inputs: { images: ['1', 0] } },
   };
-  const told: number[] = [];
+  const progressValues: number[] = [];
   const listener: AttemptListener = {
     ...{ cached: nothing, nodeStarted: nothing, progress: nothing, executed: nothing },
     ...{ nodeFinished: nothing, text: nothing, runBegins: nothing, picture: nothing },
     relay: (events: readonly WireEvent[]) => {
       for (const { type, data } of events) {
-        if (type === 'progress') told.push((data as { value: number }).value);
+        if (type === 'progress') progressValues.push((data as { value: number }).value);
       }
     },
   };
@@ -90,24 +90,24 @@ function run(worker: ComfyUiBackend, steps: number, note?: string): Run {
   const request = {
     ...{ promptId: `job-${steps}`, graph, promptText: JSON.stringify(graph), outputIds: ['2'] },
     analysis: new GraphAnalysis(graph, ['2']),
-    ...{ extraDataText: '{}', note, secretsText: undefined },
+    ...{ extraDataText: '{}', resumeToken, secretsText: undefined },
     ...{ fallback: undefined, cache: undefined, deadlineMs: Date.now() + NEVER_MS },
   };
   const result = worker.run(request, {
     ...{ signal: stop.signal, listener, claim: nothing, recorded: new Promise<void>(nothing) },
     ...{ hasAlternative: false, expectedMs: undefined },
     mask: NO_MASK,
-    remember: (text: string) => {
+    saveResumeToken: (text: string) => {
       noted = text;
       return Promise.resolve();
     },
   });
   result.catch(nothing); // of a run that is lost
   return {
-    ...{ result, note: () => noted },
+    ...{ result, resumeToken: () => noted },
     goesOn: () => {
-      const before = told.length;
-      return until(() => told.length > before && told.at(-1));
+      const before = progressValues.length;
+      return until(() => progressValues.length > before && progressValues.at(-1));
     },
     lose: async () => {
       stop.abort(new Stopped('claim_lost'));
@@ -122,7 +122,7 @@ describe('a worker that was taken for dead', () => {
     const [first, second] = [await createWorker(server), await createWorker(server)];
     const former = run(first, 100);
     await former.goesOn();
-    const taken = run(second, 100, former.note());
+    const taken = run(second, 100, former.resumeToken());
     await taken.goesOn();
     await former.lose();
     const next = run(first, 101);
@@ -141,14 +141,14 @@ describe('a worker that was taken for dead', () => {
     const second = await createWorker(server, 'second');
     const former = run(first, 100);
     await former.goesOn();
-    const taken = run(second, 100, former.note());
+    const taken = run(second, 100, former.resumeToken());
     await taken.goesOn();
     if (isKnown) await former.lose();
     second.close();
     // The server has forgotten both: the first one's id went with the socket that came last under it.
     const isGone = (sid: string): boolean => sid !== 'first' && !sid.startsWith('second');
     await until(async () => (await server.state()).sockets.every(isGone));
-    const again = run(first, 100, former.note());
+    const again = run(first, 100, former.resumeToken());
     await again.goesOn();
     if (!isKnown) await former.lose();
     await again.goesOn();

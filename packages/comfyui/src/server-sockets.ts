@@ -17,7 +17,7 @@ export interface ServerSocketsOptions {
   /** A text frame that the server sent to everybody. */
   readonly onBroadcast: (message: ComfyMessage) => void;
   /** Whether broadcasts are heard from now on. */
-  readonly onBroadcastsHeard: (isHeard: boolean) => void;
+  readonly onBroadcastsReceived: (isReceived: boolean) => void;
   /** The socket of this worker's own prompts is there (again). */
   readonly onOpen: () => void;
   /** The socket of this worker's own prompts is lost. */
@@ -126,13 +126,13 @@ export class ServerSockets {
   }
 
   #connectBroadcasts(): ComfySocket {
-    const { clientId, onBroadcast, onBroadcastsHeard } = this.#options;
+    const { clientId, onBroadcast, onBroadcastsReceived } = this.#options;
     return this.#connect(`${clientId}-all`, {
       onOpen: () => {
-        onBroadcastsHeard(true);
+        onBroadcastsReceived(true);
       },
       onGap: () => {
-        onBroadcastsHeard(false);
+        onBroadcastsReceived(false);
       },
       onMessage: onBroadcast,
       onPreview: () => undefined,

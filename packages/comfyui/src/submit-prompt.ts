@@ -80,7 +80,7 @@ export async function submitPrompt(server: PoolServer, submission: Submission): 
   }
   // Written first: whoever takes over looks the prompt up instead of sending it again.
   const token: ResumeToken = { server: server.url, id: upstreamId, clientId };
-  await context.remember(JSON.stringify(token));
+  await context.saveResumeToken(JSON.stringify(token));
   try {
     // Without the signal: who stops a prompt on its way must know first that it is there.
     const answer = await client.submit({

@@ -16,11 +16,11 @@ export function pickSystem(systems: readonly JsonObject[]): JsonObject | undefin
     compareVersions(a.comfyui_version, b.comfyui_version),
   );
   if (oldest === undefined) return undefined;
-  const told = SYSTEM_MEMBERS.flatMap((name) => {
+  const named = SYSTEM_MEMBERS.flatMap((name) => {
     const value = oldest[name];
     return value === undefined ? [] : [[name, value] as const];
   });
-  return Object.fromEntries(told);
+  return Object.fromEntries(named);
 }
 
 /** What servers announce in /features, as one: what any of them has is there. Of other values the first counts. */

@@ -63,14 +63,14 @@ export const workerCapabilitiesSchema = z.object({
   features: jsonObjectSchema.default({}),
   /** What they answer to GET /node_replacements: old class -> what may take its place. */
   nodeReplacements: jsonObjectSchema.default({}),
-  /** The last looks at its servers that it was asked for and has had (control message `look`). */
-  serverRefresh: z.array(z.string()).default([]),
+  /** Ids of the last refreshes of its servers that it was asked for and has done (control message `look`). */
+  looks: z.array(z.string()).default([]),
 });
 /** As a worker writes it; what has a default may be left out. Readers get it completed. */
 export type WorkerCapabilities = z.input<typeof workerCapabilitiesSchema>;
 
 /**
- * What workers are asked to look at again on their ComfyUI servers: everything they offer, their model files and
+ * What workers are asked to read again from their ComfyUI servers: everything they offer, their model files and
  * embeddings, or some node classes by name (with the choices that these list).
  */
 export type RefreshScope = 'all' | 'files' | readonly string[];

@@ -16,12 +16,12 @@ function connect(): Redis {
 }
 
 async function listen(): Promise<ControlMessage[]> {
-  const heard: ControlMessage[] = [];
+  const received: ControlMessage[] = [];
   const subscriber = new EventSubscriber({
-    ...{ ear: connect(), redis: connect(), names, log, processId: 'test' },
+    ...{ subscriberConnection: connect(), redis: connect(), names, log, processId: 'test' },
   });
-  await subscriber.onControl((message) => heard.push(message));
-  return heard;
+  await subscriber.onControl((message) => received.push(message));
+  return received;
 }
 
 beforeAll(async () => {
@@ -42,22 +42,22 @@ describe('an order to the workers', () => {
   });
 
   test('is passed over when it cannot be read, and the next one is heard', async () => {
-    const heard = await listen();
+    const received = await listen();
     const redis = connect();
     for (const text of ['', '{', '[]', '{"type":"dance"}', '{"type":"free","body":1}']) {
       await redis.publish(names.controlChannel, text);
     }
     await publishControl(redis, names, { type: 'free', body: '{}' });
-    await until(() => heard.length > 0);
-    expect(heard).toEqual([{ type: 'free', body: '{}' }]);
+    await until(() => received.length > 0);
+    expect(received).toEqual([{ type: 'free', body: '{}' }]);
   });
 
   test('is not heard by an installation with another prefix', async () => {
-    const heard = await listen();
+    const received = await listen();
     const redis = connect();
     await publishControl(redis, new RedisNames('another'), { type: 'free', body: '{"a":1}' });
     await publishControl(redis, names, { type: 'free', body: '{"b":1}' });
-    await until(() => heard.length > 0);
-    expect(heard).toEqual([{ type: 'free', body: '{"b":1}' }]);
+    await until(() => received.length > 0);
+    expect(received).toEqual([{ type: 'free', body: '{"b":1}' }]);
   });
 });

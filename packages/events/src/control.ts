@@ -10,11 +10,11 @@ import type { Redis } from '@tiercel/runtime';
 /**
  * An order that every worker hears.
  * free: unload models; `body` is the text of POST /free, a JSON object, passed on to backends as it is.
- * look: look again at what your servers offer, then announce it with this id among your `looks`.
+ * look: read again what your servers offer, then send a heartbeat with this id among its `looks`.
  */
 export type ControlMessage =
   | { readonly type: 'free'; readonly body: string }
-  | { readonly type: 'look'; readonly id: string; readonly scope: RefreshScope };
+  | { readonly type: 'look'; readonly id: string; readonly wish: RefreshScope };
 
 /** Sends an order to the workers that listen now; one that starts later does not hear it. */
 export async function publishControl(
@@ -37,9 +37,7 @@ export function parseControl(text: string): ControlMessage | undefined {
   const { type, body, id, wish } = value;
   if (type === 'free' && typeof body === 'string') return { type, body };
   if (type !== 'look' || typeof id !== 'string') return undefined;
-  return wish === 'all' || wish === 'files' || isTexts(wish)
-    ? { type, id, scope: wish }
-    : undefined;
+  return wish === 'all' || wish === 'files' || isTexts(wish) ? { type, id, wish } : undefined;
 }
 
 function isTexts(value: JsonValue | undefined): value is readonly string[] {

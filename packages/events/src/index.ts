@@ -1,6 +1,6 @@
 export { EventPublisher, type EventScope } from './publisher.ts';
 export { EventReplay, isNewer, type JobEnd, type Missed, type PresentState } from './replay.ts';
 export { EventSubscriber, type ChannelListener, type GapListener } from './subscriber.ts';
-export type { ToldBefore } from './told-before.ts';
+export type { EmittedBefore } from './emitted-before.ts';
 export { WorkerRegistry, type LiveWorker } from './worker-registry.ts';
 export { publishControl, type ControlMessage } from './control.ts';

@@ -21,7 +21,7 @@ let server: TestRedis;
 let proxy: RedisProxy;
 let redis: Redis;
 let names: RedisNames;
-let heard: string[];
+let received: string[];
 let rounds = 0;
 
 function connect(url: string, role: 'patient' | 'subscriber'): Redis {
@@ -39,13 +39,13 @@ beforeAll(async () => {
 });
 beforeEach(async () => {
   names = new RedisNames(`events${(rounds += 1)}`);
-  heard = [];
-  const ear = connect(server.url, 'subscriber');
-  const messages = heard;
-  ear.on('message', (_channel: string, text: string) => {
+  received = [];
+  const subscriberConnection = connect(server.url, 'subscriber');
+  const messages = received;
+  subscriberConnection.on('message', (_channel: string, text: string) => {
     for (const { frame } of parseEventMessage(text).lines) messages.push(readStep(frame));
   });
-  await ear.subscribe(names.clientChannel('c'));
+  await subscriberConnection.subscribe(names.clientChannel('c'));
 });
 afterAll(stopEverything);
 
@@ -79,8 +79,8 @@ describe('events of a run', () => {
     expect(await Promise.all(published)).toEqual([true, true, true, true]);
     await lost;
     expect(await readStream()).toEqual(upTo(5));
-    await until(() => heard.length === 5);
-    expect(heard).toEqual(upTo(5));
+    await until(() => received.length === 5);
+    expect(received).toEqual(upTo(5));
   });
 
   test.each<[string, () => Promise<unknown>]>([
@@ -117,6 +117,6 @@ describe('events of a run', () => {
     await redis.del(names.job('x'), names.jobEvents('x'), names.jobState('x'));
     expect(await publisher.publish(present, [step(9)])).toBe(false);
     expect(await redis.exists(names.jobEvents('x'), names.jobState('x'))).toBe(0);
-    expect(heard).toEqual(upTo(2));
+    expect(received).toEqual(upTo(2));
   });
 });

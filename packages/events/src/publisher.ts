@@ -14,7 +14,7 @@ import type { Clock, Redis } from '@tiercel/runtime';
 import { emitScript } from './lua/emit.ts';
 import { showPreviewScript } from './lua/show-preview.ts';
 import { encodePreview } from './preview-message.ts';
-import { readTold, type ToldBefore } from './told-before.ts';
+import { readEmitted, type EmittedBefore } from './emitted-before.ts';
 
 /** The run of a job that events belong to, and who hears them. */
 export interface EventScope {
@@ -155,8 +155,8 @@ export class EventPublisher {
   }
 
   /** What clients were told of a job by an earlier run; undefined when nothing is on record. */
-  readTold(promptId: string): Promise<ToldBefore | undefined> {
-    return readTold(this.#redis, this.#names.jobState(promptId));
+  readEmitted(promptId: string): Promise<EmittedBefore | undefined> {
+    return readEmitted(this.#redis, this.#names.jobState(promptId));
   }
 
   #stateOf(scope: EventScope): RunState {

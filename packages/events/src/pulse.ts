@@ -4,8 +4,8 @@ import { beatScript } from './lua/beat.ts';
 import { NO_END } from './replay.ts';
 
 const EVERY_MS = 1_000;
-/** Pulses in a row that were published and not heard until the subscription counts as dead. */
-const MOST_UNHEARD = 3;
+/** Pulses in a row that were published and not received until the subscription counts as dead. */
+const MAX_MISSED = 3;
 
 export interface PulseOptions {
   readonly redis: Redis;
@@ -23,16 +23,16 @@ export interface PulseOptions {
  * A process tells itself something once a second, by its commands' connection, and listens for it. So it
  * learns that the subscription is dead although its connection is not (a cut that nobody reports, a
  * failover that moved only one of the two), and, as Redis keeps the order of one connection, up to which
- * end of a job it has heard everything.
+ * end of a job it has received everything.
  */
 export class Pulse {
   readonly channel: string;
   readonly #options: PulseOptions;
   #timer: NodeJS.Timeout | undefined;
   #count = 0;
-  #heard = 0;
-  /** Published pulses since the last one that was heard. Counted, not timed: a busy process is late with both. */
-  #unheard = 0;
+  #received = 0;
+  /** Published pulses since the last one that was received. Counted, not timed: a busy process is late with both. */
+  #missed = 0;
 
   constructor(options: PulseOptions) {
     this.#options = options;
@@ -49,21 +49,21 @@ export class Pulse {
     clearInterval(this.#timer);
   }
 
-  hear(text: string): void {
+  receive(text: string): void {
     const [count = '', endId = NO_END] = text.split(' ');
-    this.#heard = Number(count);
-    this.#unheard = 0;
+    this.#received = Number(count);
+    this.#missed = 0;
     this.#options.onEndId(endId);
   }
 
   #beat(): void {
     const { redis, names, processId, isListening, onSilence } = this.#options;
     if (!isListening()) {
-      this.#unheard = 0;
+      this.#missed = 0;
       return;
     }
-    if (this.#unheard >= MOST_UNHEARD) {
-      this.#unheard = 0;
+    if (this.#missed >= MAX_MISSED) {
+      this.#missed = 0;
       onSilence();
       return;
     }
@@ -71,11 +71,11 @@ export class Pulse {
     const count = this.#count;
     beatScript.run(redis, { prefix: names.prefix, process: processId, count }).then(
       (receivers) => {
-        if (this.#heard >= count) return;
+        if (this.#received >= count) return;
         // Not even on its way: most likely lost at once, and late only where two connections lead to two servers.
-        this.#unheard += receivers === 0 ? 2 : 1;
+        this.#missed += receivers === 0 ? 2 : 1;
       },
-      () => undefined, // Redis is away; the ear will notice for itself
+      () => undefined, // Redis is away; the subscriber connection will notice for itself
     );
   }
 }

@@ -144,12 +144,12 @@ describe('where a job stands', () => {
     const file = { filename: 'a.png', subfolder: 'sent', type: 'temp' };
     const picture = { prompt_id: 'job', index: 3, node: plainNode('9'), file };
     await events.publish(scope, [{ type: PICTURE_TYPE, data: picture }]);
-    const told = (await events.readTold('job'))!;
-    expect([...told.nodes]).toEqual([['5', node]]);
-    expect(told.executing).toBe('5');
-    expect(told.cached).toEqual(['1', '2']);
-    expect([...told.pictures]).toEqual([['9', 4]]);
-    expect(await events.readTold('another')).toBeUndefined();
+    const emitted = (await events.readEmitted('job'))!;
+    expect([...emitted.nodes]).toEqual([['5', node]]);
+    expect(emitted.executing).toBe('5');
+    expect(emitted.cached).toEqual(['1', '2']);
+    expect([...emitted.pictures]).toEqual([['9', 4]]);
+    expect(await events.readEmitted('another')).toBeUndefined();
   });
 });
 
@@ -159,10 +159,10 @@ describe('a run that has lost its job', () => {
     ['it has ended', { state: 'success' }],
   ])('is not heard any more: %s', async (_why, change) => {
     const events = publisher();
-    const ear = redis.duplicate();
-    const heard: string[] = [];
-    ear.on('message', (_channel: string, text: string) => heard.push(text));
-    await ear.subscribe(names.clientChannel('me'));
+    const subscriberConnection = redis.duplicate();
+    const received: string[] = [];
+    subscriberConnection.on('message', (_channel: string, text: string) => received.push(text));
+    await subscriberConnection.subscribe(names.clientChannel('me'));
     expect(await events.publish(scope, [executing('1')])).toBe(true);
     await redis.hset(names.job('job'), change);
     expect(await events.publish(scope, progress(5))).toBe(false);
@@ -171,8 +171,8 @@ describe('a run that has lost its job', () => {
     expect(await events.publishPreview(scope, { ...preview, mediaType: 'image/jpeg', bytes })).toBe(
       false,
     );
-    ear.disconnect();
-    expect(heard).toHaveLength(1);
+    subscriberConnection.disconnect();
+    expect(received).toHaveLength(1);
     expect(await readAll()).toHaveLength(1);
   });
 });

@@ -30,46 +30,46 @@ function connect(role: ConnectionRole): Redis {
 }
 
 async function openSubscriber() {
-  const ear = connect('subscriber');
+  const subscriberConnection = connect('subscriber');
   const redis = connect('patient');
   const processId = 'p1';
-  const subscriber = new EventSubscriber({ ear, redis, names, processId, log });
+  const subscriber = new EventSubscriber({ subscriberConnection, redis, names, processId, log });
   open.unshift({
     disconnect: () => {
       subscriber.stop();
     },
   });
   await subscriber.start();
-  const told: string[] = [];
-  subscriber.onGap({ onGap: () => told.push('gap'), onWhole: () => told.push('whole') });
+  const events: string[] = [];
+  subscriber.onGap({ onGap: () => events.push('gap'), onWhole: () => events.push('whole') });
   const listener = (name: string) => ({
-    onEvents: ({ promptId }: EventMessage) => told.push(`${name} ${promptId}`),
+    onEvents: ({ promptId }: EventMessage) => events.push(`${name} ${promptId}`),
     onPreview: () => undefined,
   });
   const say = (client: string, promptId: string) =>
     redis.publish(names.clientChannel(client), `E ${JSON.stringify(promptId)}`);
   const kill = () => redis.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
-  return { ear, redis, subscriber, told, listener, say, kill };
+  return { subscriberConnection, redis, subscriber, events, listener, say, kill };
 }
 
 describe('a subscription whose connection is lost', () => {
   test('tells of the gap before anything later, and of its end when every channel is heard again', async () => {
-    const { subscriber, told, listener, say, kill } = await openSubscriber();
+    const { subscriber, events, listener, say, kill } = await openSubscriber();
     const clients = Array.from({ length: 1_200 }, (_, n) => `c${n}`);
     await Promise.all(clients.map((client) => subscriber.listenToClient(client, listener(client))));
     await say('c0', 'before');
-    await until(() => told.includes('c0 before'));
+    await until(() => events.includes('c0 before'));
     await kill();
-    await until(() => told.includes('whole'));
+    await until(() => events.includes('whole'));
     for (const client of clients) await say(client, 'after');
-    await until(() => told.includes('c1199 after'));
-    expect(told.slice(0, 3)).toEqual(['c0 before', 'gap', 'whole']);
-    expect(new Set(told.slice(3))).toEqual(new Set(clients.map((client) => `${client} after`)));
+    await until(() => events.includes('c1199 after'));
+    expect(events.slice(0, 3)).toEqual(['c0 before', 'gap', 'whole']);
+    expect(new Set(events.slice(3))).toEqual(new Set(clients.map((client) => `${client} after`)));
     expect(subscriber.gaps).toBe(1);
   });
 
   test('again and again, also in the middle of its repair, ends by hearing everything', async () => {
-    const { subscriber, told, listener, say, kill } = await openSubscriber();
+    const { subscriber, events, listener, say, kill } = await openSubscriber();
     const clients = Array.from({ length: 600 }, (_, n) => `c${n}`);
     await Promise.all(clients.map((client) => subscriber.listenToClient(client, listener('x'))));
     for (let n = 0; n < 20; n += 1) {
@@ -77,24 +77,24 @@ describe('a subscription whose connection is lost', () => {
       await letTimePass(n * 5); // another moment of the repair each time
     }
     await until(() => subscriber.isWhole);
-    told.length = 0;
+    events.length = 0;
     for (const client of clients) await say(client, client);
-    await until(() => told.length >= clients.length);
-    expect(told).toEqual(clients.map((client) => `x ${client}`));
+    await until(() => events.length >= clients.length);
+    expect(events).toEqual(clients.map((client) => `x ${client}`));
   });
 
   test('takes up what was asked for meanwhile, and leaves out what nobody wants any more', async () => {
-    const { redis, subscriber, told, listener, say, kill } = await openSubscriber();
+    const { redis, subscriber, events, listener, say, kill } = await openSubscriber();
     const stopA = await subscriber.listenToClient('a', listener('a'));
     await kill();
     stopA();
     const listening = subscriber.listenToClient('b', listener('b'));
-    await until(() => told.includes('whole'));
+    await until(() => events.includes('whole'));
     await listening;
     await say('a', '1');
     await say('b', '2');
-    await until(() => told.includes('b 2'));
-    expect(told).not.toContain('a 1');
+    await until(() => events.includes('b 2'));
+    expect(events).not.toContain('a 1');
     const channels = (await redis.pubsub('CHANNELS')) as string[];
     expect(channels).not.toContain(names.clientChannel('a'));
   });
@@ -102,16 +102,16 @@ describe('a subscription whose connection is lost', () => {
 
 describe('a subscription that is dead although its connection is not', () => {
   test('is found out, because what the process tells itself reaches nobody', async () => {
-    const { ear, subscriber, told, listener, say } = await openSubscriber();
+    const { subscriberConnection, subscriber, events, listener, say } = await openSubscriber();
     await subscriber.listenToClient('a', listener('a'));
     // Behind the subscriber's back; as a Redis that has forgotten it.
-    await ear.unsubscribe();
+    await subscriberConnection.unsubscribe();
     expect(await say('a', 'lost')).toBe(0);
-    await until(() => told.includes('whole'), 15_000);
+    await until(() => events.includes('whole'), 15_000);
     expect(subscriber.gaps).toBe(1);
     await say('a', 'after');
-    await until(() => told.includes('a after'));
-    expect(told).toEqual(['gap', 'whole', 'a after']);
+    await until(() => events.includes('a after'));
+    expect(events).toEqual(['gap', 'whole', 'a after']);
   }, 20_000);
 });
 

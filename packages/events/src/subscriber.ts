@@ -10,7 +10,7 @@ import { decodePreview, isPreviewMessage } from './preview-message.ts';
 import { Pulse } from './pulse.ts';
 import { isNewer, NO_END } from './replay.ts';
 
-/** What a listener on a channel hears. */
+/** What a listener on a channel receives. */
 export interface ChannelListener {
   onEvents(message: EventMessage): void;
   onPreview(preview: Preview): void;
@@ -18,15 +18,15 @@ export interface ChannelListener {
 
 /** Told of times in which messages may have been missed. */
 export interface GapListener {
-  /** What is published from now on may be missed. Called at once, before anything later is heard. */
+  /** What is published from now on may be missed. Called at once, before anything later is received. */
   onGap(): void;
-  /** Every channel is heard again. What was published since `onGap` must be read from the records. */
+  /** Every channel is received again. What was published since `onGap` must be read from the records. */
   onWhole(): void;
 }
 
 export interface SubscriberOptions {
   /** For subscriptions only; it must not subscribe again by itself (role `subscriber`). */
-  readonly ear: Redis;
+  readonly subscriberConnection: Redis;
   /** For commands, to the same Redis. */
   readonly redis: Redis;
   readonly names: RedisNames;
@@ -40,7 +40,7 @@ const CHANNELS_AT_ONCE = 500;
 const RETRY_MS = 500;
 
 /**
- * One process's ear on Redis: a single connection, subscribed to exactly the channels somebody in this
+ * One process's subscriber connection to Redis: a single connection, subscribed to exactly the channels somebody in this
  * process listens to.
  *
  * Redis drops a subscriber that is behind, restarts, fails over; networks are cut. Each time messages are
@@ -50,7 +50,7 @@ const RETRY_MS = 500;
  * ended; then the same happens.
  */
 export class EventSubscriber {
-  readonly #ear: Redis;
+  readonly #subscriberConnection: Redis;
   readonly #names: RedisNames;
   readonly #log: Logger;
   readonly #pulse: Pulse;
@@ -64,31 +64,31 @@ export class EventSubscriber {
   #lastEndId = NO_END;
   #isStopped = false;
 
-  constructor({ ear, redis, names, processId, log }: SubscriberOptions) {
-    this.#ear = ear;
+  constructor({ subscriberConnection, redis, names, processId, log }: SubscriberOptions) {
+    this.#subscriberConnection = subscriberConnection;
     this.#names = names;
     this.#log = log;
     this.#pulse = new Pulse({
       redis,
       names,
       processId,
-      isListening: () => this.#isWhole && ear.status === 'ready',
+      isListening: () => this.#isWhole && subscriberConnection.status === 'ready',
       onEndId: (endId) => {
         this.#noteEnd(endId);
       },
       onSilence: () => {
         log.warn('the subscription hears nothing: its connection is replaced');
-        ear.disconnect(true);
+        subscriberConnection.disconnect(true);
       },
     });
-    ear.on('messageBuffer', (channel: Buffer, message: Buffer) => {
+    subscriberConnection.on('messageBuffer', (channel: Buffer, message: Buffer) => {
       this.#dispatch(channel.toString('utf8'), message);
     });
-    ear.on('close', () => {
+    subscriberConnection.on('close', () => {
       this.#connection += 1;
       this.#noteGap();
     });
-    ear.on('ready', () => {
+    subscriberConnection.on('ready', () => {
       if (!this.#isWhole) void this.#subscribeAgain();
     });
   }
@@ -103,7 +103,7 @@ export class EventSubscriber {
     return this.#isWhole;
   }
 
-  /** Resolves when every channel is heard. */
+  /** Resolves when every channel is received. */
   whole(): Promise<void> {
     if (this.#isWhole) return Promise.resolve();
     return new Promise((resolve) => {
@@ -118,7 +118,7 @@ export class EventSubscriber {
   }
 
   /**
-   * The newest end of a job that is known to have been heard: every end up to it, in the channels that
+   * The newest end of a job that is known to have been received: every end up to it, in the channels that
    * were listened to, was.
    */
   get lastEndId(): string {
@@ -133,7 +133,7 @@ export class EventSubscriber {
   /** Begins to watch that it hears. */
   async start(): Promise<void> {
     await this.#onPlain(this.#pulse.channel, (text) => {
-      this.#pulse.hear(text);
+      this.#pulse.receive(text);
     });
     this.#pulse.start();
   }
@@ -179,7 +179,7 @@ export class EventSubscriber {
     const channels = [...this.#plain.keys(), ...this.#events.keys()];
     for (let at = 0; at < channels.length; at += CHANNELS_AT_ONCE) {
       try {
-        await this.#ear.subscribe(...channels.slice(at, at + CHANNELS_AT_ONCE));
+        await this.#subscriberConnection.subscribe(...channels.slice(at, at + CHANNELS_AT_ONCE));
       } catch (error) {
         if (isLost()) return; // the next connection begins anew
         this.#log.warn({ err: error }, 'the subscription could not be restored; trying again');
@@ -238,7 +238,7 @@ export class EventSubscriber {
 
   async #onPlain(channel: string, handle: (text: string) => void): Promise<void> {
     this.#plain.set(channel, handle);
-    await this.#ear.subscribe(channel);
+    await this.#subscriberConnection.subscribe(channel);
   }
 
   async #listen(channel: string, listener: ChannelListener): Promise<() => void> {
@@ -249,13 +249,13 @@ export class EventSubscriber {
     }
     listeners.add(listener);
     // Subscribing twice is harmless, and the reply also tells a second listener that the first's is in place.
-    await this.#ear.subscribe(channel);
+    await this.#subscriberConnection.subscribe(channel);
     return () => {
       const current = this.#events.get(channel);
       current?.delete(listener);
       if (current?.size === 0) {
         this.#events.delete(channel);
-        this.#ear.unsubscribe(channel).catch(() => undefined);
+        this.#subscriberConnection.unsubscribe(channel).catch(() => undefined);
       }
     };
   }

@@ -14,10 +14,10 @@ const CATALOGUE_TTL_MS = 30 * 86_400_000;
 /** Catalogues last seen this close together were offered side by side: together they are the last known. */
 const LAST_KNOWN_WINDOW_MS = 60_000;
 
-/** An announcement as it is read: nothing is left out. */
+/** Capabilities as they are read: nothing is left out. */
 export type LiveWorker = ReturnType<typeof workerCapabilitiesSchema.parse>;
 
-/** What workers say of themselves, on a board in Redis. Workers write it, API processes read it. */
+/** What workers say of themselves, kept in Redis. Workers write it, API processes read it. */
 export class WorkerRegistry {
   readonly #redis: Redis;
   readonly #names: RedisNames;
@@ -36,7 +36,7 @@ export class WorkerRegistry {
     await this.#redis.set(this.#names.catalogue(hash), text);
   }
 
-  /** One heartbeat. `ring` tells the API processes at once; without it they see it at their next look. */
+  /** One heartbeat. With `notify` the API processes read it at once; without it at their next refresh. */
   async heartbeat(capabilities: WorkerCapabilities, notify: boolean): Promise<void> {
     await announceScript.run(this.#redis, {
       prefix: this.#names.prefix,
@@ -59,7 +59,7 @@ export class WorkerRegistry {
       .exec();
   }
 
-  /** Live announcements; one that cannot be read (another version's) is passed over. */
+  /** Workers that are up; one that cannot be read (another version's) is passed over. */
   async readLive(): Promise<LiveWorker[]> {
     const ids = await this.#redis.zrange(this.#names.workers, 0, '-1');
     if (ids.length === 0) return [];

@@ -56,7 +56,7 @@ export class Consumer {
 
   /**
    * The job for a permit that has just been delivered; undefined when nothing is waiting (it was
-   * deleted, another permit took it, or its lane is busy).
+   * deleted, another permit took it, or its concurrency group is busy).
    */
   async take(
     permit: string,
@@ -73,7 +73,7 @@ export class Consumer {
   }
 
   /**
-   * Ends a job: history, leaving `running`, the announcement, and taking the permit's next job are one
+   * Ends a job: history, leaving `running`, the end's events, and taking the permit's next job are one
    * step. Asked again with the same arguments, it answers as the first time.
    * @param next undefined: no further job is taken
    */
@@ -123,13 +123,13 @@ export class Consumer {
   }
 
   /** Notes on the record where the work is done. @returns false when the claim is void */
-  remember(job: TakenJob, note: string): Promise<boolean> {
+  saveResumeToken(job: TakenJob, resumeToken: string): Promise<boolean> {
     const { id, claimId: claim } = job;
     return writeResumeTokenScript.run(this.#redis, {
       prefix: this.#prefix,
       id,
       claim,
-      resume_token: note,
+      resume_token: resumeToken,
     });
   }
 

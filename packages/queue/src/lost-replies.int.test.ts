@@ -31,7 +31,7 @@ interface Scenario {
   act(parts: QueueParts): Promise<unknown>;
 }
 
-const tell = (job: TakenJob | undefined): unknown => job && [job.id, job.attempt, job.promptText];
+const report = (job: TakenJob | undefined): unknown => job && [job.id, job.attempt, job.promptText];
 
 const scenarios: Record<string, Scenario> = {
   'accepting a prompt': {
@@ -62,14 +62,14 @@ const scenarios: Record<string, Scenario> = {
     prepare: async (parts) => {
       for (const id of ['first', 'second']) await parts.add(id, { clientId: id });
     },
-    act: async (parts) => tell(await parts.take('lost')),
+    act: async (parts) => report(await parts.take('lost')),
   },
   'taking a job again after its worker died': {
     prepare: async (parts) => {
       for (const id of ['first', 'second']) await parts.add(id);
       await parts.take('lost');
     },
-    act: async (parts) => tell(await parts.take('lost')),
+    act: async (parts) => report(await parts.take('lost')),
   },
   'ending a job and taking the next one': {
     prepare: async (parts) => {
@@ -84,7 +84,7 @@ const scenarios: Record<string, Scenario> = {
         Date.now(),
         another(),
       );
-      return [reply, tell(next), await parts.finish(next)];
+      return [reply, report(next), await parts.finish(next)];
     },
   },
   'ending a job without taking another': {
@@ -102,7 +102,7 @@ const scenarios: Record<string, Scenario> = {
     },
     act: async (parts) => {
       await parts.consumer.handBack((await parts.take('permit'))!);
-      return tell(await parts.take());
+      return report(await parts.take());
     },
   },
   'noting where a job is done': {
@@ -110,8 +110,8 @@ const scenarios: Record<string, Scenario> = {
       await parts.add('job');
     },
     act: async (parts) => {
-      const noted = await parts.consumer.remember((await parts.take('permit'))!, 'lost');
-      return [noted, (await parts.take('permit'))?.note];
+      const noted = await parts.consumer.saveResumeToken((await parts.take('permit'))!, 'lost');
+      return [noted, (await parts.take('permit'))?.resumeToken];
     },
   },
   'deleting pending jobs': {

@@ -135,19 +135,19 @@ describe('pages', () => {
 
 describe('announcing the end', () => {
   test('history is written before anybody hears of the end, and the count goes with it', async () => {
-    const ear = connectRedis(parts.server.url, 'subscriber', log);
-    const heard: string[] = [];
+    const subscriberConnection = connectRedis(parts.server.url, 'subscriber', log);
+    const received: string[] = [];
     const inHistory: string[][] = [];
-    ear.on('message', (_channel: string, text: string) => {
-      heard.push(text);
+    subscriberConnection.on('message', (_channel: string, text: string) => {
+      received.push(text);
       void parts.reader.listHistoryIds({}).then((ids) => inHistory.push(ids));
     });
-    await ear.subscribe(parts.names.clientChannel('A'));
+    await subscriberConnection.subscribe(parts.names.clientChannel('A'));
     await parts.add('x', { clientId: 'A' });
     await parts.finish(await parts.take());
     await until(() => inHistory.length > 0);
-    ear.disconnect();
-    const message = parseEventMessage(heard[0]!);
+    subscriberConnection.disconnect();
+    const message = parseEventMessage(received[0]!);
     expect(message).toMatchObject({ promptId: 'x', terminal: true });
     expect(message.lines.map((line) => (JSON.parse(line.frame) as { type: string }).type)).toEqual([
       'execution_success',

@@ -31,7 +31,7 @@ export interface TakenJob {
   readonly cancelled: boolean;
   readonly sealedSecrets: string | undefined;
   /** What an earlier attempt noted with `remember`. */
-  readonly note: string | undefined;
+  readonly resumeToken: string | undefined;
   /** An earlier run of it began: its worker died, or handed it back. */
   readonly hasRunBefore: boolean;
 }
@@ -44,7 +44,7 @@ export function parseTaken(
   if (!Array.isArray(reply)) return undefined;
   const texts = reply as (string | null)[];
   const [id, prompt, extra, targets, client, number, tenant, created, attempt, ...rest] = texts;
-  const [cancel, secrets, note, taken, , , , , , handedBack] = rest;
+  const [cancel, secrets, resumeToken, taken, , , , , , handedBack] = rest;
   return {
     id: promptId(id ?? ''),
     permit: permitId(permit),
@@ -60,7 +60,7 @@ export function parseTaken(
     createdAt: Number(created),
     cancelled: cancel === '1',
     sealedSecrets: secrets === null || secrets === '' ? undefined : secrets,
-    note: note ?? undefined,
+    resumeToken: resumeToken ?? undefined,
     hasRunBefore: Number(attempt) > 1 || handedBack === '1',
   };
 }

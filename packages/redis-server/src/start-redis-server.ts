@@ -181,10 +181,10 @@ async function waitUntilServing(
   }
   child.process.kill('SIGKILL');
   await child.exited;
-  const told = child.tail.filter((line) => line.trim() !== '').join('\n  ');
+  const received = child.tail.filter((line) => line.trim() !== '').join('\n  ');
   throw new AppError(
     'redis_not_found',
-    `Redis did not start. ${told === '' ? 'It said nothing.' : `It said:\n  ${told}`}`,
+    `Redis did not start. ${received === '' ? 'It said nothing.' : `It said:\n  ${received}`}`,
   );
 }
 

@@ -67,8 +67,8 @@ export interface AttemptRequest {
   readonly extraDataText: string;
   /** Ids of the output nodes to run. */
   readonly outputIds: readonly string[];
-  /** What an earlier attempt on this job noted (`remember`) before its worker died. */
-  readonly note: string | undefined;
+  /** What an earlier attempt on this job saved (`saveResumeToken`) before its worker died. */
+  readonly resumeToken: string | undefined;
   /** The caller's credentials for API nodes, JSON text; never logged. */
   readonly secretsText: string | undefined;
   /** The caller's say about other tiers (extra_data.fallback); undefined for the configured policy. */
@@ -84,7 +84,7 @@ export interface AttemptContext {
   readonly signal: AbortSignal;
   readonly listener: AttemptListener;
   /** Notes durably where the work is done, so that another worker can go on with it. */
-  remember(note: string): Promise<void>;
+  saveResumeToken(resumeToken: string): Promise<void>;
   /** Resolves when the job's end is on record, and never when another worker has the job by then. */
   readonly recorded: Promise<void>;
 }

@@ -52,8 +52,8 @@ describe('hidePaths', () => {
     ['cannot read D:\\\\data\\\\pics\\\\a.png now', 'cannot read a.png now'],
     ['cannot read D:\\data\\pics\\a.png now', 'cannot read a.png now'],
     ['cannot read \\\\nas\\share\\pics\\a.png now', 'cannot read a.png now'],
-  ])('%j is told as %j', (text, told) => {
-    expect(hidePaths(text)).toBe(told);
+  ])('%j is told as %j', (text, received) => {
+    expect(hidePaths(text)).toBe(received);
   });
 
   test.each([

@@ -14,7 +14,7 @@ import { jobOf, keyOf, LIMITS } from './cache/test-cache.ts';
 import { TierStateStore } from './router/tier-state-store.ts';
 
 /**
- * A connection that breaks before a reply arrives sends its command again. Places, verdicts and leases that all
+ * A connection that breaks before a reply arrives sends its command again. Places, breaker signals and leases that all
  * workers share are to come out of that as if nothing had happened.
  */
 
@@ -60,7 +60,7 @@ async function begin(tierStates: TierStateStore, concurrency = 1) {
   };
 }
 
-describe('a reply of the tier board that is lost', () => {
+describe('a reply of the tier state store that is lost', () => {
   test('costs no place: the last one of a tier is had, and given back', async () => {
     const tierStates = createStore();
     const first = await begin(tierStates);

@@ -20,7 +20,7 @@ export interface LoggerOptions {
   /** Values that are never written, whatever they are part of. */
   readonly secrets?: readonly string[];
   /** Asked of each logged `err`: whether it is told elsewhere already, so that here it is worth a debug line only. */
-  readonly isTold?: (error: unknown) => boolean;
+  readonly isLogged?: (error: unknown) => boolean;
 }
 
 /**
@@ -30,7 +30,7 @@ export interface LoggerOptions {
  * it is; and each line is looked through for the secrets of the configuration and for logins in URLs.
  */
 export function createLogger(options: LoggerOptions): Logger {
-  const { isTold } = options;
+  const { isLogged } = options;
   const mask = createSecretMask(options.secrets ?? [], SECRET_NAMES);
   const describe = (value: unknown): unknown =>
     value instanceof Error ? describeError(value, mask) : value;
@@ -47,7 +47,7 @@ export function createLogger(options: LoggerOptions): Logger {
       hooks: {
         logMethod(args, method, level) {
           const err = level > DEBUG ? errorOf(args[0]) : undefined;
-          if (err !== undefined && isTold?.(err) === true) this.debug(...args);
+          if (err !== undefined && isLogged?.(err) === true) this.debug(...args);
           else method.apply(this, args);
         },
       },

@@ -31,7 +31,7 @@ export interface RunningProcess {
   /** Whether Redis serves. */
   readonly redisWatch: RedisWatch;
   /** For subscriptions. */
-  readonly ear: Redis;
+  readonly subscriberConnection: Redis;
   /** A further connection, closed with the process. */
   connect(role: ConnectionRole): Redis;
   /**
@@ -54,7 +54,7 @@ export async function startProcess(
   const holder: { watch?: RedisWatch } = {};
   const log = createLogger({
     ...{ level: config.logLevel, name, secrets: listSecrets(config) },
-    isTold: (error) => holder.watch?.note(error) === true,
+    isLogged: (error) => holder.watch?.note(error) === true,
   });
   const lifecycle = new Lifecycle(log);
   lifecycle.closeOnSignals();
@@ -89,6 +89,16 @@ export async function startProcess(
   lifecycle.onClose('redis watch', () => {
     redisWatch.stop();
   });
-  const ear = connect('subscriber');
-  return { config, log, lifecycle, names, redis, redisWatch, ear, connect, whileStarting };
+  const subscriberConnection = connect('subscriber');
+  return {
+    config,
+    log,
+    lifecycle,
+    names,
+    redis,
+    redisWatch,
+    subscriberConnection,
+    connect,
+    whileStarting,
+  };
 }

@@ -13,10 +13,10 @@ import { FileNotFoundError, findFile, type FoundFile } from './found-file.ts';
 import { NameCounters, type FileMaker } from './name-counters.ts';
 import { errnoOf, isAbsent, onFiles, translateFileError } from './node-errors.ts';
 import { expandPrefix, splitPrefix } from './output-names.ts';
-import { createFile, createWorkPath, placeNew, writeWorkFile } from './placing.ts';
+import { createFile, createWorkPath, commitNew, writeWorkFile } from './atomic-file.ts';
 import { purgeFolder } from './purge.ts';
 import { joinInside, resolveInside, toSlashes, WORK_FOLDER } from './safe-path.ts';
-import { placeUpload, placeUploadOver } from './upload-placing.ts';
+import { commitUpload, commitUploadOver } from './upload-names.ts';
 
 /** Names a stored file; ComfyUI's defaults are no subfolder and `output`. */
 export interface FileRef {
@@ -225,7 +225,7 @@ export class FileStore {
       const root = this.#folder(type);
       await resolveInside(root, subfolder, filename);
       const folder = joinInside(root, subfolder);
-      const place = upload.onExisting === 'replace' ? placeUploadOver : placeUpload;
+      const place = upload.onExisting === 'replace' ? commitUploadOver : commitUpload;
       return { name: await place(workPath, folder, filename), subfolder, type };
     } catch (error) {
       throw translateFileError(error);
@@ -287,7 +287,7 @@ async function placeParts(
 ): Promise<string> {
   const workPath = await writeWorkFile(root, parts);
   try {
-    return await make((path) => placeNew(workPath, path));
+    return await make((path) => commitNew(workPath, path));
   } finally {
     await rm(workPath, { force: true });
   }

@@ -32,9 +32,11 @@ describe('errors of the file system', () => {
     const asFile = await failureOf(readFile(folder));
     expect(translateFileError(asFile)).toMatchObject({ code: 'bad_request', cause: asFile });
     const missing = await failureOf(writeFile(join(root, 'no', 'such', 'folder'), ''));
-    const told = translateFileError(missing) as AppError;
-    expect(told).toMatchObject({ code: 'storage_unavailable', status: 503, cause: missing });
-    expect(told.message).toBe('The storage cannot be used now: the file system failed (ENOENT).');
+    const received = translateFileError(missing) as AppError;
+    expect(received).toMatchObject({ code: 'storage_unavailable', status: 503, cause: missing });
+    expect(received.message).toBe(
+      'The storage cannot be used now: the file system failed (ENOENT).',
+    );
     expect((missing as Error).message).toContain(root);
   });
 

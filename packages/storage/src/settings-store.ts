@@ -11,7 +11,7 @@ import {
 } from '@tiercel/contracts';
 import { withFileLock } from './file-lock.ts';
 import { errnoOf, isAbsent, onFiles, translateFileError } from './node-errors.ts';
-import { placeOver, writeWorkFile } from './placing.ts';
+import { commitOver, writeWorkFile } from './atomic-file.ts';
 import { WORK_FOLDER } from './safe-path.ts';
 
 /** ComfyUI's own name for it, so that an existing user folder can be copied over. */
@@ -108,7 +108,7 @@ export class SettingsStore {
     }
     const workPath = await writeWorkFile(this.#folder, text);
     try {
-      await placeOver(workPath, this.#path);
+      await commitOver(workPath, this.#path);
     } finally {
       await rm(workPath, { force: true });
     }

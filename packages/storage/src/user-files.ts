@@ -4,7 +4,7 @@ import { join, posix, resolve } from 'node:path';
 import { AppError } from '@tiercel/contracts';
 import { findFile, type FoundFile } from './found-file.ts';
 import { errnoOf, isAbsent, onFiles, translateFileError } from './node-errors.ts';
-import { placeNew, placeOver, writeWorkFile } from './placing.ts';
+import { commitNew, commitOver, writeWorkFile } from './atomic-file.ts';
 import { resolveInside, toSlashes, WORK_FOLDER } from './safe-path.ts';
 
 export interface UserFileInfo {
@@ -87,7 +87,7 @@ export class UserFiles {
     const workPath = await onFiles(() => writeWorkFile(this.#root, content));
     try {
       if (onExisting === 'replace') await this.#replace(workPath, target);
-      else if (!(await placeNew(workPath, target))) return 'exists';
+      else if (!(await commitNew(workPath, target))) return 'exists';
       return await this.#describe(file, target);
     } catch (error) {
       throw translateFileError(error);
@@ -119,7 +119,7 @@ export class UserFiles {
     if (source === null) return 'missing';
     try {
       if (onExisting === 'replace') await this.#replace(source.path, target);
-      else if (await placeNew(source.path, target)) await rm(source.path, { force: true });
+      else if (await commitNew(source.path, target)) await rm(source.path, { force: true });
       else return 'exists';
       return await this.#describe(to, target);
     } catch (error) {
@@ -138,7 +138,7 @@ export class UserFiles {
     if (target === resolve(this.#root)) {
       throw new AppError('bad_request', 'The file name cannot be used.');
     }
-    await placeOver(workPath, target);
+    await commitOver(workPath, target);
   }
 
   async #describe(file: string, path: string): Promise<UserFileInfo> {

@@ -85,8 +85,8 @@ describe('settings', () => {
   });
 
   test('that cannot be read are told of once, until they can be read again', async () => {
-    let told = 0;
-    const { settings } = new UserStore(root, { onUnreadable: () => (told += 1) });
+    let received = 0;
+    const { settings } = new UserStore(root, { onUnreadable: () => (received += 1) });
     await mkdir(folder, { recursive: true });
     for (const expected of [1, 2]) {
       await writeFile(join(folder, 'comfy.settings.json'), 'null');
@@ -94,7 +94,7 @@ describe('settings', () => {
       await settings.read();
       await settings.merge(set('a', 1));
       await settings.read();
-      expect(told).toBe(expected);
+      expect(received).toBe(expected);
     }
   });
 

@@ -68,8 +68,8 @@ function decodeBinary(raw: Buffer, atMs: number): Frame {
   }
   if (event === 4) {
     const metadata = parseJson(rest.subarray(0, second).toString('utf8'));
-    const told = isJsonObject(metadata) ? metadata.image_type : undefined;
-    const mediaType = typeof told === 'string' ? told : '';
+    const named = isJsonObject(metadata) ? metadata.image_type : undefined;
+    const mediaType = typeof named === 'string' ? named : '';
     return { kind: 'preview', event, mediaType, metadata, image: rest.subarray(second), raw, atMs };
   }
   return { kind: 'unknown', raw, atMs };

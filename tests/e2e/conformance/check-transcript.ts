@@ -116,18 +116,18 @@ function compareStatuses(
 ): Mismatch[] {
   const [theirs, ours] = [readStatuses(recorded), readStatuses(actual)];
   const at = `${place} status`;
-  const [known, told] = [theirs.map(({ value }) => value), ours.map(({ value }) => value)];
-  const invented = told
+  const [known, received] = [theirs.map(({ value }) => value), ours.map(({ value }) => value)];
+  const invented = received
     .filter((value) => !known.includes(value))
     .map((value) => ({ place: at, path: '/invented', recorded: undefined, actual: value }));
-  const untold = theirs
-    .filter(({ value, lastedMs }) => lastedMs > LASTING_MS && !told.includes(value))
+  const missing = theirs
+    .filter(({ value, lastedMs }) => lastedMs > LASTING_MS && !received.includes(value))
     .map(({ value }) => ({ place: at, path: '/untold', recorded: value, actual: undefined }));
-  if (known.join() === told.join()) return [];
+  if (known.join() === received.join()) return [];
   return [
     ...invented,
-    ...untold,
-    { place: at, path: '/broadcasts', recorded: known, actual: told },
+    ...missing,
+    { place: at, path: '/broadcasts', recorded: known, actual: received },
   ];
 }
 

@@ -42,12 +42,12 @@ export function recordedRemaining(
   sockets: readonly RecordedSocket[],
   at: number,
 ): number | undefined {
-  const told = sockets
+  const received = sockets
     .flatMap((socket) => socket.messages)
     .filter((message) => message.at < at)
     .sort((a, b) => a.at - b.at)
     .flatMap((message) => ('text' in message ? readRemaining(message.text) : []));
-  return told.at(-1);
+  return received.at(-1);
 }
 
 /** The number of jobs in a `status` frame; empty for any other. */

@@ -146,11 +146,11 @@ class Session {
   }
 
   #describe(answer: RawResponse, recorded: RecordedResponse): RecordedResponse {
-    const told = HEADERS.flatMap((name) => {
+    const received = HEADERS.flatMap((name) => {
       const value = answer.headers[name];
       return typeof value === 'string' ? [[name, value] as const] : [];
     });
-    const head = { status: answer.status, headers: Object.fromEntries(told) };
+    const head = { status: answer.status, headers: Object.fromEntries(received) };
     if (recorded.image !== undefined && answer.status === 200) {
       return { ...head, ...readPictureFacts(answer.bytes) };
     }

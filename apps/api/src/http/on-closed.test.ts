@@ -34,18 +34,18 @@ describe('who waits for the end of an answer', () => {
     const { url, next } = await serve();
     const answered = http(url).get('/');
     const res = await next();
-    let told = 0;
+    let sent = 0;
     onClosed(res, () => {
-      told += 1;
+      sent += 1;
     });
     const gone = goneSignal(res);
-    expect([told, gone.aborted]).toEqual([0, false]);
+    expect([sent, gone.aborted]).toEqual([0, false]);
     const { socket } = res.req;
     res.end('done');
     expect((await answered).text).toBe('done');
     await closing(res);
     if (!socket.closed) await new Promise((closed) => socket.once('close', closed));
-    expect([told, gone.aborted]).toEqual([1, true]);
+    expect([sent, gone.aborted]).toEqual([1, true]);
   });
 
   test('is told when the caller hangs up before it', async () => {
@@ -53,9 +53,9 @@ describe('who waits for the end of an answer', () => {
     const connection = await connectRaw(url);
     connection.send(GET);
     const res = await next();
-    const told = closing(res);
+    const sent = closing(res);
     connection.socket.destroy();
-    await told;
+    await sent;
     expect(res.writableEnded).toBe(false);
   });
 
@@ -66,11 +66,11 @@ describe('who waits for the end of an answer', () => {
     const res = await next();
     connection.socket.destroy();
     await closing(res);
-    let isTold = false;
+    let wasCalled = false;
     onClosed(res, () => {
-      isTold = true;
+      wasCalled = true;
     });
-    expect(isTold).toBe(true);
+    expect(wasCalled).toBe(true);
     expect(goneSignal(res).aborted).toBe(true);
   });
 
@@ -80,12 +80,12 @@ describe('who waits for the end of an answer', () => {
     connection.send(GET + GET);
     const first = await next();
     const second = await next();
-    const told = closing(second);
+    const sent = closing(second);
     const late = new Promise<void>((resolve) => {
       first.once('close', resolve);
     });
     connection.socket.destroy();
-    await told;
+    await sent;
     await late;
     // Even for who asks only now.
     await closing(second);

@@ -111,8 +111,8 @@ describe.each(READERS)('a body that is read %s', (_where, read) => {
     const over = Buffer.alloc(MAX_BYTES + 1, 'x');
     expect((await post(full)).status).toBe(200);
     expect((await postPieces([full], {})).status).toBe(200);
-    const told = await post(over);
-    expect([told.status, codeOf(told)]).toEqual([413, 'body_too_large']);
+    const declared = await post(over);
+    expect([declared.status, codeOf(declared)]).toEqual([413, 'body_too_large']);
     expect((await postPieces([full, over.subarray(0, 1)], {})).status).toBe(413);
   });
 

@@ -55,12 +55,12 @@ export function dispositionOf(filename: string, isAttachment: boolean): string {
   if (/^[\w !#$&'()+,.;=@[\]^`{}~-]*$/.test(filename)) return `${kind}filename="${filename}"`;
   // Half of a surrogate pair (possible in a name on disk) cannot be encoded: it becomes U+FFFD.
   const wellFormed = Buffer.from(filename).toString();
-  const standIn = filename.replace(/[^\x20-\x7e]|["\\%]/g, '_');
+  const asciiName = filename.replace(/[^\x20-\x7e]|["\\%]/g, '_');
   const encoded = encodeURIComponent(wellFormed).replace(
     /['()*]/g,
     (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`,
   );
-  return `${kind}filename="${standIn}"; filename*=UTF-8''${encoded}`;
+  return `${kind}filename="${asciiName}"; filename*=UTF-8''${encoded}`;
 }
 
 /** A file name as `send` takes it: it decodes what it is given. */

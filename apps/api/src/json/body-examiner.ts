@@ -49,7 +49,7 @@ const MAX_HEAP_MB = 1_536;
 /** Reads what prompts and edits of the queue say: small bodies at once, large ones in another thread. */
 export class BodyExaminer {
   readonly #catalogue: Catalogue;
-  readonly #refreshes: Pick<ServerRefresh, 'ask'>;
+  readonly #serverRefresh: Pick<ServerRefresh, 'ask'>;
   readonly #data: ThreadData;
   readonly #fileExists: PromptRules['fileExists'];
   readonly #log: Logger;
@@ -66,7 +66,7 @@ export class BodyExaminer {
     threadUrl?: URL;
   }) {
     this.#catalogue = dependencies.catalogue;
-    this.#refreshes = dependencies.serverRefresh;
+    this.#serverRefresh = dependencies.serverRefresh;
     this.#fileExists = dependencies.fileExists;
     this.#data = dependencies.data;
     this.#log = dependencies.log;
@@ -82,13 +82,13 @@ export class BodyExaminer {
         {
           ...{ maxNodes, maxValues },
           classes: () => this.#catalogue,
-          refreshServers: (classNames) => this.#refreshes.ask(classNames),
+          refreshServers: (classNames) => this.#serverRefresh.ask(classNames),
           fileExists: this.#fileExists,
         },
       );
     }
     const thread = this.#ensureThread();
-    thread.tellCatalogue();
+    thread.sendCatalogue();
     const { blocks } = body;
     return (await thread.ask({ kind: 'prompt', blocks, usageSource })) as ExaminedPrompt; // of its kind
   }
@@ -109,7 +109,7 @@ export class BodyExaminer {
   #ensureThread(): JsonThread {
     this.#thread ??= new JsonThread({
       catalogue: this.#catalogue,
-      serverRefresh: this.#refreshes,
+      serverRefresh: this.#serverRefresh,
       data: this.#data,
       log: this.#log,
       url: this.#threadUrl,
@@ -142,7 +142,7 @@ type Question<Task = ThreadTask> = Task extends ThreadTask ? Omit<Task, 'id'> : 
 class JsonThread {
   readonly #worker: Worker;
   readonly #catalogue: Catalogue;
-  readonly #refreshes: Pick<ServerRefresh, 'ask'>;
+  readonly #serverRefresh: Pick<ServerRefresh, 'ask'>;
   readonly #log: Logger;
   readonly #onEnd: () => void;
   readonly #waiting = new Map<number, Waiting>();
@@ -152,7 +152,7 @@ class JsonThread {
 
   constructor({ catalogue, serverRefresh, data, log, url, onEnd }: ThreadDeps) {
     this.#catalogue = catalogue;
-    this.#refreshes = serverRefresh;
+    this.#serverRefresh = serverRefresh;
     this.#log = log;
     this.#onEnd = onEnd;
     this.#worker = new Worker(url, {
@@ -175,7 +175,7 @@ class JsonThread {
   }
 
   /** Only when it has changed: it may hold thousands of classes. */
-  tellCatalogue(): void {
+  sendCatalogue(): void {
     const { key, nodeReplacements } = this.#catalogue;
     if (key === this.#catalogueKey) return;
     this.#catalogueKey = key;
@@ -195,8 +195,8 @@ class JsonThread {
   }
 
   async #refreshServers(id: number, classNames: readonly string[]): Promise<void> {
-    const hasServers = await this.#refreshes.ask(classNames);
-    this.tellCatalogue();
+    const hasServers = await this.#serverRefresh.ask(classNames);
+    this.sendCatalogue();
     this.#post({ kind: 'looked', id, hasServers });
   }
 

@@ -109,18 +109,18 @@ function sendBody(
   body: Readable,
   outgoing: NodeJS.WritableStream,
   maxBytes: number,
-  told: { readonly onPiece: () => void; readonly onTooLarge: () => void },
+  callbacks: { readonly onPiece: () => void; readonly onTooLarge: () => void },
 ): void {
   let size = 0;
   body.on('data', (piece: Buffer) => {
     size += piece.length;
-    told.onPiece();
+    callbacks.onPiece();
     if (size <= maxBytes) return;
     // What still comes is thrown away, so that the caller gets to read the answer.
     body.unpipe(outgoing);
     body.removeAllListeners('data');
     body.resume();
-    told.onTooLarge();
+    callbacks.onTooLarge();
   });
   // Not pipeline: a server that fails would take the caller's request with it, and so the caller's answer.
   body.pipe(outgoing);

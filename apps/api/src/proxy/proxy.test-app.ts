@@ -43,7 +43,7 @@ export async function startProxyApp(
     {
       ...{ workerId: 'w', host, pid: 1, startedAt: 1, concurrency: 1, running: 0 },
       ...{ catalogueHash: 'h', models: {}, embeddings: [], devices: [], tiers: [] },
-      ...{ servers: listed, extensions: [], features: {}, nodeReplacements: {}, serverRefresh: [] },
+      ...{ servers: listed, extensions: [], features: {}, nodeReplacements: {}, looks: [] },
     },
   ];
   const maxBodyBytes = options.maxBodyBytes ?? 1_000;

@@ -145,18 +145,18 @@ describe('a custom node’s route', () => {
       req.on('end', () => res.end(' end'));
     });
     const app = await start([url]);
-    const heard: string[] = [];
+    const received: string[] = [];
     const socket = connect(Number(new URL(app.url).port), '127.0.0.1');
-    socket.on('data', (piece: Buffer) => heard.push(piece.toString()));
+    socket.on('data', (piece: Buffer) => received.push(piece.toString()));
     socket.write(
       'POST /customnode/s HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n',
     );
     socket.write('1\r\na\r\n');
-    await until(() => heard.join('').includes('got a'));
-    expect(heard.join('')).not.toContain(' end');
+    await until(() => received.join('').includes('got a'));
+    expect(received.join('')).not.toContain(' end');
     socket.write('1\r\nb\r\n0\r\n\r\n');
-    await until(() => heard.join('').includes(' end'));
-    expect(heard.join('')).toContain('got b');
+    await until(() => received.join('').includes(' end'));
+    expect(received.join('')).toContain('got b');
     socket.destroy();
   });
 });

@@ -90,11 +90,11 @@ export function createModelRoutes(deps: ModelDeps): Route[] {
       method: 'GET',
       path: '/experiment/models',
       handle: async (req, res) => {
-        const told = mergeFolders(await deps.gather(req, '/experiment/models'));
-        const known = new Set(told.map(({ name }) => name));
+        const answered = mergeFolders(await deps.gather(req, '/experiment/models'));
+        const known = new Set(answered.map(({ name }) => name));
         const rest = (await listFolders()).filter((name) => !NOT_MODELS.has(name));
         const more = rest.filter((name) => !known.has(name));
-        sendJson(res, [...told, ...more.map((name) => ({ name, folders: [] }))]);
+        sendJson(res, [...answered, ...more.map((name) => ({ name, folders: [] }))]);
       },
     },
     {
@@ -102,15 +102,15 @@ export function createModelRoutes(deps: ModelDeps): Route[] {
       path: '/experiment/models/:folder',
       handle: async (req, res) => {
         const target = `/experiment/models/${encodeURIComponent(readParam(req, 'folder'))}`;
-        const told = mergeFiles(await deps.gather(req, target));
+        const answered = mergeFiles(await deps.gather(req, target));
         const names = await listFiles(req);
-        if (names === null && told.length === 0) {
+        if (names === null && answered.length === 0) {
           sendEmpty(res, 404);
           return;
         }
-        const known = new Set(told.map(({ name }) => name));
+        const known = new Set(answered.map(({ name }) => name));
         const more = (names ?? []).filter((name) => !known.has(name));
-        const files = [...told, ...more.map((name) => ({ name, ...UNKNOWN_FILE }))];
+        const files = [...answered, ...more.map((name) => ({ name, ...UNKNOWN_FILE }))];
         sendJsonText(res, stringifyJson(files));
       },
     },

@@ -48,8 +48,8 @@ export function createStaticAnswerRoutes(deps: StaticAnswerDeps): Route[] {
       method: 'GET',
       path: '/i18n',
       async handle(req, res) {
-        const told = mergeDeep(await deps.gather(req, '/i18n'));
-        sendJsonText(res, stringifyJson(told));
+        const answered = mergeDeep(await deps.gather(req, '/i18n'));
+        sendJsonText(res, stringifyJson(answered));
       },
     },
     {
@@ -160,9 +160,9 @@ export function featuresOf(
   { maxUploadBytes }: Pick<StaticAnswerDeps, 'maxUploadBytes'>,
   servers: JsonObject,
 ): JsonObject {
-  const told = Object.entries(servers).filter(([name]) => name !== TEXT_METADATA);
+  const answered = Object.entries(servers).filter(([name]) => name !== TEXT_METADATA);
   return {
-    ...Object.fromEntries(told),
+    ...Object.fromEntries(answered),
     ...{ supports_preview_metadata: true, max_upload_size: maxUploadBytes, assets: false },
   };
 }

@@ -52,8 +52,8 @@ export function createSystemRoutes({
         const { devices, system } = await catalogue.capabilities();
         const own = describeSystem();
         // Which program and flags this is started with is nobody's business, nor where a server's are.
-        const told = { ...own, ...system, argv: own.argv };
-        sendJsonText(res, stringifyJson({ system: told, devices }));
+        const answered = { ...own, ...system, argv: own.argv };
+        sendJsonText(res, stringifyJson({ system: answered, devices }));
       },
     },
     {

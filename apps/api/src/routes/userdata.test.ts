@@ -162,10 +162,10 @@ describe('a user file', () => {
 
   test('over the limit is refused, whether its length is told before or not', async () => {
     const body = 'x'.repeat(200_000);
-    const told = await post(path, body);
+    const declared = await post(path, body);
     const headers = { 'Transfer-Encoding': 'chunked' };
-    const untold = await server.send('POST', path, { body, headers });
-    for (const answer of [told, untold]) {
+    const undeclared = await server.send('POST', path, { body, headers });
+    for (const answer of [declared, undeclared]) {
       expect(answer.status).toBe(413);
       expect(answer.json()).toEqual({ error: 'body_too_large' });
     }

@@ -9,7 +9,7 @@ import type { SocketSession } from './socket-session.ts';
  */
 
 class Recorder {
-  readonly told: string[] = [];
+  readonly sent: string[] = [];
   readonly wantsReport = false;
   readonly wantsMetadata = false;
   closed: number | undefined;
@@ -18,14 +18,14 @@ class Recorder {
     send();
   }
   sendText(frame: string, onFlushed?: () => void): void {
-    this.told.push((JSON.parse(frame) as { data: { t: string } }).data.t);
+    this.sent.push((JSON.parse(frame) as { data: { t: string } }).data.t);
     onFlushed?.();
   }
   sendProgress(frame: string): void {
     this.sendText(frame);
   }
   sendPreview(): void {
-    this.told.push('preview');
+    this.sent.push('preview');
   }
   close(code: number): void {
     this.closed = code;
@@ -90,7 +90,7 @@ describe('a socket that joins', () => {
     group.catchUp(session, { running: [], ended, endId: '9-0' });
     group.onEvents(event('x', '4-0.0', 'x late'));
     group.onEvents(end('x', '8-0', '5-0.0'));
-    expect(recorder.told).toEqual(['x shown', 'x over']);
+    expect(recorder.sent).toEqual(['x shown', 'x over']);
     expect(delivered).toEqual(['x']);
   });
 
@@ -101,7 +101,7 @@ describe('a socket that joins', () => {
     group.catchUp(session, nothing('9-0'));
     group.onEvents(event('x', '4-0.0', 'x shown'));
     group.onEvents(end('x', '8-0', '5-0.0'));
-    expect(recorder.told).toEqual(['x shown', 'x over']);
+    expect(recorder.sent).toEqual(['x shown', 'x over']);
   });
 
   test('is not told twice of what the state of a running job has', () => {
@@ -115,12 +115,12 @@ describe('a socket that joins', () => {
     group.onEvents(event('x', '4-0.0', 'new'));
     // The state may have been read when the job had ended already: its end is told all the same.
     group.onEvents(end('x', '1-0', '3-0.5'));
-    expect(recorder.told).toEqual(['now', 'new', 'x over']);
+    expect(recorder.sent).toEqual(['now', 'new', 'x over']);
   });
 });
 
 describe('a gap', () => {
-  test('is filled in the order of events, what was heard after it comes behind, nothing twice', () => {
+  test('is filled in the order of events, what was received after it comes behind, nothing twice', () => {
     const { recorder } = openLive();
     group.onEvents(event('x', '1-0.0', 'a'));
     group.fallBehind();
@@ -128,29 +128,29 @@ describe('a gap', () => {
     group.onEvents(event('x', '3-0.0', 'c'));
     group.onEvents(event('y', '7-0.0', 'y shown'));
     group.onEvents(end('y', '20-0', '8-0.0'));
-    expect(recorder.told).toEqual(['a']);
+    expect(recorder.sent).toEqual(['a']);
     expect(group.lastIdOf('x')).toBe('1-0.0');
-    group.tellMissed(missed('w', '10-0', [], '5-0.0'));
-    group.tellMissed(missed('y', '20-0', [line('7-0.0', 'y shown')], '8-0.0'));
-    group.tellMissed(missed('x', undefined, [line('2-0.0', 'b'), line('3-0.0', 'c')]));
+    group.sendMissed(missed('w', '10-0', [], '5-0.0'));
+    group.sendMissed(missed('y', '20-0', [line('7-0.0', 'y shown')], '8-0.0'));
+    group.sendMissed(missed('x', undefined, [line('2-0.0', 'b'), line('3-0.0', 'c')]));
     group.resume();
     group.onEvents(event('x', '4-0.0', 'd'));
-    expect(recorder.told).toEqual(['a', 'w over', 'y shown', 'y over', 'b', 'c', 'd']);
+    expect(recorder.sent).toEqual(['a', 'w over', 'y shown', 'y over', 'b', 'c', 'd']);
     expect(delivered).toEqual(['w', 'y']);
   });
 
   test('that comes again while it is filled is filled once', () => {
     const { recorder } = openLive();
     group.fallBehind();
-    group.tellMissed(missed('w', '10-0', [], '5-0.0'));
+    group.sendMissed(missed('w', '10-0', [], '5-0.0'));
     group.onEvents(end('v', '11-0', '6-0.0'));
     group.fallBehind();
     // Read anew from the start, with what was lost meanwhile.
-    group.tellMissed(missed('w', '10-0', [], '5-0.0'));
-    group.tellMissed(missed('v', '11-0', [], '6-0.0'));
-    group.tellMissed(missed('u', '12-0', [], '7-0.0'));
+    group.sendMissed(missed('w', '10-0', [], '5-0.0'));
+    group.sendMissed(missed('v', '11-0', [], '6-0.0'));
+    group.sendMissed(missed('u', '12-0', [], '7-0.0'));
     group.resume();
-    expect(recorder.told).toEqual(['w over', 'v over', 'u over']);
+    expect(recorder.sent).toEqual(['w over', 'v over', 'u over']);
   });
 
   test('does not tell again what was told live before it, or in the snapshot of a new socket', () => {
@@ -160,13 +160,13 @@ describe('a gap', () => {
     group.join(late.session);
     group.catchUp(late.session, nothing('11-0'));
     group.fallBehind();
-    group.tellMissed(missed('w', '10-0', [], '5-0.0'));
-    group.tellMissed(missed('v', '11-0', [], '6-0.0'));
-    group.tellMissed(missed('u', '12-0', [], '7-0.0'));
+    group.sendMissed(missed('w', '10-0', [], '5-0.0'));
+    group.sendMissed(missed('v', '11-0', [], '6-0.0'));
+    group.sendMissed(missed('u', '12-0', [], '7-0.0'));
     group.resume();
-    expect(recorder.told).toEqual(['w over', 'v over', 'u over']);
+    expect(recorder.sent).toEqual(['w over', 'v over', 'u over']);
     // v had ended before it came.
-    expect(late.recorder.told).toEqual(['u over']);
+    expect(late.recorder.sent).toEqual(['u over']);
   });
 
   test('that hides more than may wait closes the socket, whose client comes back', () => {
@@ -186,7 +186,7 @@ describe('all sockets together', () => {
     const { recorder, session } = open();
     group.admit(session, { endId: '0-0', isBehind: false });
     group.fallBehind();
-    group.tellMissed({
+    group.sendMissed({
       ...{ promptId: 'x', endId: '5-0', preview: undefined },
       lines: [
         line('1-0.0', 'own'),
@@ -200,7 +200,7 @@ describe('all sockets together', () => {
       ],
     });
     group.resume();
-    expect(recorder.told).toEqual(['bar', 'blocked', 'stopped']);
+    expect(recorder.sent).toEqual(['bar', 'blocked', 'stopped']);
   });
 });
 
@@ -216,10 +216,10 @@ describe('a preview', () => {
     group.onPreview(preview('x'));
     group.onPreview(preview('x'));
     group.onEvents(event('y', '1-0.0', 'y'));
-    expect(recorder.told).toEqual(['y']);
+    expect(recorder.sent).toEqual(['y']);
     group.onEvents(event('x', '1-0.0', 'x'));
     group.onEvents(event('x', '2-0.0', 'x again'));
-    expect(recorder.told).toEqual(['y', 'x', 'preview', 'x again']);
+    expect(recorder.sent).toEqual(['y', 'x', 'preview', 'x again']);
   });
 
   test('that is text is told at once, but to nobody who has to catch up first', () => {
@@ -227,8 +227,8 @@ describe('a preview', () => {
     const late = open();
     group.join(late.session);
     group.onPreview(preview('x', { mediaType: 'text/plain' }));
-    expect(recorder.told).toEqual(['preview']);
-    expect(late.recorder.told).toEqual([]);
+    expect(recorder.sent).toEqual(['preview']);
+    expect(late.recorder.sent).toEqual([]);
   });
 
   test('from before a gap is not told after it: it is old', () => {
@@ -237,7 +237,7 @@ describe('a preview', () => {
     group.fallBehind();
     group.resume();
     group.onEvents(event('x', '1-0.0', 'x'));
-    expect(recorder.told).toEqual(['x']);
+    expect(recorder.sent).toEqual(['x']);
   });
 });
 
@@ -253,7 +253,7 @@ describe('a job whose end was told from the records', () => {
     group.onEvents(event('x', '2-0.0', 'later'));
     jest.advanceTimersByTime(1);
     group.onEvents(event('x', '1-0.0', 'another'));
-    expect(recorder.told).toEqual(['x over', 'another']);
+    expect(recorder.sent).toEqual(['x over', 'another']);
   });
 });
 
@@ -271,13 +271,13 @@ test('one that has left is told nothing more; with the last one the group is emp
   const second = openLive();
   group.leave(first.session);
   group.onEvents(event('x', '1-0.0', 'x'));
-  expect([first.recorder.told, second.recorder.told]).toEqual([[], ['x']]);
+  expect([first.recorder.sent, second.recorder.sent]).toEqual([[], ['x']]);
   expect(group.isEmpty).toBe(false);
   group.leave(second.session);
   expect(group.isEmpty).toBe(true);
 });
 
-test('of so many jobs and no more it is remembered what was heard of them last', () => {
+test('of so many jobs and no more it is remembered what was received of them last', () => {
   for (let n = 0; n <= 1_000; n += 1) group.onEvents(event(`job ${n}`, `${n + 1}-0.0`, 'x'));
   expect(group.lastIdOf('job 0')).toBeUndefined();
   expect(group.lastIdOf('job 1')).toBe('2-0.0');

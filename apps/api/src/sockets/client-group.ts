@@ -5,22 +5,22 @@ import type { MissedJob } from './missed-jobs.ts';
 import type { Snapshot } from './snapshot.ts';
 import type { SocketSession } from './socket-session.ts';
 
-interface Heard {
+interface ReceivedMessage {
   readonly message: EventMessage;
   readonly preview: Preview | undefined;
 }
 
 /** Up to where a socket knows of jobs by other means than live messages. */
 interface Knowledge {
-  /** It was told of ends up to this one, or they were before its time: none of them is told from the records. */
+  /** It was sent ends up to this one, or they were before its time: none of them is sent from the records. */
   endId: string;
-  /** By job: the newest event that it was told of. */
+  /** By job: the newest event that it was sent. */
   readonly lastIds: Map<string, string>;
 }
 
-/** Newer than any event: the job has ended, and all of it was told. */
+/** Newer than any event: the job has ended, and all of it was sent. */
 const ALL_OF_IT = `${Number.MAX_SAFE_INTEGER}-0.0`;
-/** Live messages of a job whose end was told from the records come no later than this. */
+/** Live messages of a job whose end was sent from the records come no later than this. */
 const LATE_MESSAGES_MS = 10_000;
 
 /**
@@ -35,11 +35,11 @@ type Member =
   | { readonly kind: 'live'; readonly knows: Knowledge };
 
 interface Backlog {
-  readonly heard: Heard[];
+  readonly received: ReceivedMessage[];
   characters: number;
 }
 
-const newBacklog = (): Backlog => ({ heard: [], characters: 0 });
+const newBacklog = (): Backlog => ({ received: [], characters: 0 });
 
 export interface GroupOptions {
   readonly onEndDelivered: (promptId: string) => void;
@@ -52,11 +52,11 @@ export interface GroupOptions {
 
 /** WebSocket close code "try again later". */
 const TRY_AGAIN_LATER = 1013;
-/** Of so many jobs the newest event is remembered: not every end is heard (those of jobs without a client). */
+/** Of so many jobs the newest event is remembered: not every end is received (those of jobs without a client). */
 const MAX_JOBS_REMEMBERED = 1_000;
 
 /**
- * The sockets of one client id in this process, and their ear on the client's channel. All of them are
+ * The sockets of one client id in this process, and their listener on the client's channel. All of them are
  * served (ComfyUI serves only the newest). Each is told of each event once, in order, whether it comes
  * live, in the snapshot for a new socket, or from the records after a gap.
  */
@@ -64,9 +64,9 @@ export class ClientGroup implements ChannelListener {
   readonly #members = new Map<SocketSession, Member>();
   /** Preview that goes with the next message of its job. */
   readonly #previews = new Map<string, Preview>();
-  /** The newest event that was heard of each running job; during a gap, before it. */
+  /** The newest event that was received of each running job; during a gap, before it. */
   readonly #lastIds = new Map<string, string>();
-  /** During a gap: what is heard of jobs meanwhile, undefined for an end. */
+  /** During a gap: what is received of jobs meanwhile, undefined for an end. */
   #later: Map<string, string | undefined> | undefined;
   readonly #options: GroupOptions;
 
@@ -118,8 +118,8 @@ export class ClientGroup implements ChannelListener {
       snapshot.running.map(({ promptId, state }) => [promptId, state.lastId]),
     );
     const knows: Knowledge = { endId: snapshot.endId, lastIds };
-    for (const { promptId } of snapshot.ended) noteAllTold(knows, promptId);
-    for (const heard of member.backlog.heard) this.#deliver(session, knows, heard);
+    for (const { promptId } of snapshot.ended) markAllSent(knows, promptId);
+    for (const received of member.backlog.received) this.#deliver(session, knows, received);
     this.#members.set(session, { kind: 'live', knows });
   }
 
@@ -143,7 +143,7 @@ export class ClientGroup implements ChannelListener {
     }
   }
 
-  /** The newest event that was heard of a job, before the gap if there is one; undefined when none was. */
+  /** The newest event that was received of a job, before the gap if there is one; undefined when none was. */
   lastIdOf(promptId: string): string | undefined {
     return this.#lastIds.get(promptId);
   }
@@ -152,7 +152,7 @@ export class ClientGroup implements ChannelListener {
    * Tells sockets that are behind what a gap hid of one job.
    * @returns whether that was anything
    */
-  tellMissed(job: MissedJob): boolean {
+  sendMissed(job: MissedJob): boolean {
     const { promptId, endId, lines, end, preview } = job;
     let isNews = false;
     for (const [session, member] of this.#members) {
@@ -171,7 +171,7 @@ export class ClientGroup implements ChannelListener {
       const last = lines.findLast(({ id }) => id !== '-');
       if (endId !== undefined) {
         knows.endId = endId;
-        noteAllTold(knows, promptId);
+        markAllSent(knows, promptId);
       } else if (last !== undefined) {
         knows.lastIds.set(promptId, last.id);
       }
@@ -187,12 +187,13 @@ export class ClientGroup implements ChannelListener {
   resume(): void {
     for (const [session, member] of this.#members) {
       if (member.kind !== 'behind') continue;
-      for (const heard of member.backlog.heard) this.#deliver(session, member.knows, heard);
+      for (const received of member.backlog.received)
+        this.#deliver(session, member.knows, received);
       this.#members.set(session, { kind: 'live', knows: member.knows });
     }
     const later = this.#later ?? [];
     this.#later = undefined;
-    for (const [promptId, lastId] of later) this.#noteHeard(promptId, lastId);
+    for (const [promptId, lastId] of later) this.#noteReceived(promptId, lastId);
   }
 
   /** For what cannot be told any more: the clients come back and get a snapshot. */
@@ -218,17 +219,17 @@ export class ClientGroup implements ChannelListener {
     const preview = this.#previews.get(promptId);
     this.#previews.delete(promptId);
     const last = message.lines.findLast(({ id }) => id !== '-');
-    if (message.terminal) this.#noteHeard(promptId, undefined);
-    else if (last !== undefined) this.#noteHeard(promptId, last.id);
-    const heard = { message, preview };
+    if (message.terminal) this.#noteReceived(promptId, undefined);
+    else if (last !== undefined) this.#noteReceived(promptId, last.id);
+    const received = { message, preview };
     for (const [session, member] of this.#members) {
-      if (member.kind === 'live') this.#deliver(session, member.knows, heard);
-      else this.#keepFor(session, member.backlog, heard);
+      if (member.kind === 'live') this.#deliver(session, member.knows, received);
+      else this.#keepFor(session, member.backlog, received);
     }
   }
 
   /** @param lastId undefined: it has ended */
-  #noteHeard(promptId: string, lastId: string | undefined): void {
+  #noteReceived(promptId: string, lastId: string | undefined): void {
     if (this.#later !== undefined) {
       this.#later.set(promptId, lastId);
       return;
@@ -243,19 +244,19 @@ export class ClientGroup implements ChannelListener {
     }
   }
 
-  #keepFor(session: SocketSession, backlog: Backlog, heard: Heard): void {
-    backlog.heard.push(heard);
-    for (const { frame } of heard.message.lines) backlog.characters += frame.length;
+  #keepFor(session: SocketSession, backlog: Backlog, received: ReceivedMessage): void {
+    backlog.received.push(received);
+    for (const { frame } of received.message.lines) backlog.characters += frame.length;
     if (backlog.characters <= this.#options.maxBacklogCharacters) return;
-    backlog.heard.length = 0;
+    backlog.received.length = 0;
     session.close(TRY_AGAIN_LATER, 'too much to catch up with');
   }
 
-  #deliver(session: SocketSession, knows: Knowledge, { message, preview }: Heard): void {
+  #deliver(session: SocketSession, knows: Knowledge, { message, preview }: ReceivedMessage): void {
     const { promptId, terminal, endId } = message;
-    const isToldAlready = knows.lastIds.get(promptId) === ALL_OF_IT;
+    const isSentAlready = knows.lastIds.get(promptId) === ALL_OF_IT;
     if (terminal) knows.lastIds.delete(promptId);
-    if (isToldAlready) return;
+    if (isSentAlready) return;
     if (!terminal) {
       this.#send(session, this.#newLines(knows, promptId, message.lines), preview, undefined);
       return;
@@ -272,7 +273,7 @@ export class ClientGroup implements ChannelListener {
     return lines.filter(({ frame }) => isForEveryone(frame, { isOfEnd }));
   }
 
-  /** What a socket has not been told of a running job. */
+  /** What a socket has not been sent of a running job. */
   #newLines(
     { lastIds }: Knowledge,
     promptId: string,
@@ -302,7 +303,7 @@ export class ClientGroup implements ChannelListener {
 }
 
 /** For a while: the id may be used for another job later. */
-function noteAllTold({ lastIds }: Knowledge, promptId: string): void {
+function markAllSent({ lastIds }: Knowledge, promptId: string): void {
   lastIds.set(promptId, ALL_OF_IT);
   setTimeout(() => {
     if (lastIds.get(promptId) === ALL_OF_IT) lastIds.delete(promptId);

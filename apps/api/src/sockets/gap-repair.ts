@@ -65,11 +65,11 @@ export class GapRepair implements GapListener {
     this.#isAtWork = true;
     while (subscriber.isWhole && this.#from !== undefined) {
       try {
-        const told = await this.#tell(this.#from, subscriber.gaps);
-        if (told === undefined) continue;
+        const repaired = await this.#repairSince(this.#from, subscriber.gaps);
+        if (repaired === undefined) continue;
         this.#from = undefined;
         const ms = Date.now() - this.#since;
-        log.info({ ms, ...told }, 'the subscription had a gap; sockets are up to date again');
+        log.info({ ms, ...repaired }, 'the subscription had a gap; sockets are up to date again');
         await refreshStatus();
       } catch (error) {
         log.debug({ err: error }, 'the records cannot be read yet');
@@ -80,12 +80,15 @@ export class GapRepair implements GapListener {
     this.#isAtWork = false;
   }
 
-  /** @returns how much was told; undefined when another gap came meanwhile */
-  async #tell(from: string, gaps: number): Promise<{ ends: number; states: number } | undefined> {
+  /** @returns how much was sent; undefined when another gap came meanwhile */
+  async #repairSince(
+    from: string,
+    gaps: number,
+  ): Promise<{ ends: number; states: number } | undefined> {
     const { subscriber, reader, replay, groups, everyone, counters } = this.#parts;
     const isBroken = () => subscriber.gaps !== gaps;
     const all = () => [everyone, ...[...groups.values()].map(({ group }) => group)];
-    const told = { ends: 0, states: 0 };
+    const repaired = { ends: 0, states: 0 };
     if (!(await replay.reachesBackTo(from))) {
       // More ends than are kept: the clients come back and are told from their own lists.
       for (const group of all()) group.closeBehind(SERVICE_RESTART, 'come back');
@@ -96,9 +99,9 @@ export class GapRepair implements GapListener {
         if (group === undefined) continue;
         const job = await readMissedEnd(end, group.lastIdOf(end.promptId), this.#parts);
         if (isBroken()) return undefined;
-        if (!group.tellMissed(job)) continue;
+        if (!group.sendMissed(job)) continue;
         counters.repaired('end');
-        told.ends += 1;
+        repaired.ends += 1;
       }
     }
     for (const { id, clientField } of await reader.listRunning()) {
@@ -106,13 +109,13 @@ export class GapRepair implements GapListener {
       if (group === undefined) continue;
       const job = await readMissedState(id, group.lastIdOf(id), this.#parts);
       if (isBroken()) return undefined;
-      if (!group.tellMissed(job)) continue;
+      if (!group.sendMissed(job)) continue;
       counters.repaired('state');
-      told.states += 1;
+      repaired.states += 1;
     }
     if (isBroken()) return undefined;
     for (const group of all()) group.resume();
-    return told;
+    return repaired;
   }
 
   #groupOf(clientField: string): ClientGroup | undefined {

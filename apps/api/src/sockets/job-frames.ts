@@ -43,8 +43,8 @@ export function executingFrame(nodeId: string, promptId: string): string {
   return frameText('executing', data, JSON.stringify);
 }
 
-/** Told when frames have been handed to the operating system. */
-export interface DeliveryNotes {
+/** Called when frames have been handed to the operating system. */
+export interface DeliveryCallbacks {
   /** The last of the frames. */
   readonly onLast?: (() => void) | undefined;
   /** A picture that is a result. */
@@ -60,7 +60,7 @@ export function sendFrames(
   session: SocketSession,
   lines: readonly EventLine[],
   preview: Preview | undefined,
-  { onLast, onPicture }: DeliveryNotes,
+  { onLast, onPicture }: DeliveryCallbacks,
 ): void {
   session.sendTogether(() => {
     let waiting = preview;

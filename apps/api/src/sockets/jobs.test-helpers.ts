@@ -38,7 +38,7 @@ export interface Jobs {
 
 interface RunningJob {
   readonly id: string;
-  tell(...events: WireEvent[]): Promise<void>;
+  emit(...events: WireEvent[]): Promise<void>;
   /** Ends with one picture as the output of node 9. */
   finish(): Promise<void>;
 }
@@ -66,7 +66,7 @@ export function openJobs(redisUrl: string, prefix: string): Jobs {
     };
     return {
       id: job.id,
-      tell: async (...events) => {
+      emit: async (...events) => {
         await publisher.publish(scope, events);
       },
       finish: async () => {

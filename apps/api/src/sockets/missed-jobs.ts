@@ -35,8 +35,8 @@ export async function readMissedEnd(
   for await (const [job] of reader.streamEnds([promptId])) {
     if (job !== undefined) frames = endFrames(job, maxEventBytes);
   }
-  const told = frames.map((frame) => ({ id: '-', frame }));
-  return { promptId, endId, lines: [], end: told, preview: undefined };
+  const sent = frames.map((frame) => ({ id: '-', frame }));
+  return { promptId, endId, lines: [], end: sent, preview: undefined };
 }
 
 /** As readMissedEnd, of a job that runs. */

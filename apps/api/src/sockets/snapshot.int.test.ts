@@ -59,12 +59,12 @@ describe('what a client is told when it comes back', () => {
 
   test('is where its running jobs are, and nobody else’s', async () => {
     const mine = await run('mine', 'me');
-    await mine.tell(executing('mine', '4'));
-    await mine.tell(executing('mine', '5'), {
+    await mine.emit(executing('mine', '4'));
+    await mine.emit(executing('mine', '5'), {
       type: 'progress_state',
       data: { prompt_id: 'mine', nodes: { 5: { value: 3 } } },
     });
-    await (await run('theirs', 'you')).tell(executing('theirs', '4'));
+    await (await run('theirs', 'you')).emit(executing('theirs', '4'));
     const { running, ended } = await read();
     expect(ended).toEqual([]);
     expect(running.map(({ promptId }) => promptId)).toEqual(['mine']);
@@ -75,16 +75,16 @@ describe('what a client is told when it comes back', () => {
 
   test('has the result pictures that no socket was sent, with the job that they are of', async () => {
     const over = await run('over', 'me');
-    await over.tell(executing('over', '9'), resultPicture('over', '9'));
+    await over.emit(executing('over', '9'), resultPicture('over', '9'));
     await over.finish();
     const runs = await run('runs', 'me');
-    await runs.tell(resultPicture('runs', '8'));
+    await runs.emit(resultPicture('runs', '8'));
     const { running, ended } = await read();
-    const told = [...ended, ...running].map(({ promptId, pictures }) => [
+    const snapshotted = [...ended, ...running].map(({ promptId, pictures }) => [
       promptId,
       pictures.map(({ frame }) => /"prompt_id":"(\w+)"/.exec(frame)?.[1]),
     ]);
-    expect(told).toEqual([
+    expect(snapshotted).toEqual([
       ['over', ['over']],
       ['runs', ['runs']],
     ]);
@@ -106,7 +106,7 @@ describe('what a client is told when it comes back', () => {
 
 test('a job that was deleted since is nothing to tell, and is not asked for again', async () => {
   const deleted = await run('deleted', 'me');
-  await deleted.tell(resultPicture('deleted', '9'));
+  await deleted.emit(resultPicture('deleted', '9'));
   await deleted.finish();
   await (await run('kept', 'me')).finish();
   await jobs.editor.deleteHistory(['deleted']);

@@ -52,8 +52,8 @@ export async function readSnapshot(
       ended.push({ promptId: job.id, pictures: picturesOf(job.id), frames });
     }
   }
-  const told = new Set([...ended, ...running].map(({ promptId }) => promptId));
-  await forgetUntellable(client, replay, missed, told);
+  const snapshotted = new Set([...ended, ...running].map(({ promptId }) => promptId));
+  await forgetUntellable(client, replay, missed, snapshotted);
   return { running, ended, endId: missed.endId };
 }
 
@@ -62,17 +62,18 @@ async function forgetUntellable(
   client: string,
   replay: EventReplay,
   { endedIds, pictures }: Missed,
-  told: ReadonlySet<string>,
+  snapshotted: ReadonlySet<string>,
 ): Promise<void> {
-  const isTold = ({ frame }: EventLine) => told.has(readPictureFrame(frame)?.prompt_id ?? '');
+  const isInSnapshot = ({ frame }: EventLine) =>
+    snapshotted.has(readPictureFrame(frame)?.prompt_id ?? '');
   await Promise.all([
     replay.acknowledge(
       client,
-      endedIds.filter((id) => !told.has(id)),
+      endedIds.filter((id) => !snapshotted.has(id)),
     ),
     replay.acknowledgePictures(
       client,
-      pictures.filter((line) => !isTold(line)),
+      pictures.filter((line) => !isInSnapshot(line)),
     ),
   ]);
 }

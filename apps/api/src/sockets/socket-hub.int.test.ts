@@ -26,7 +26,7 @@ const OPTIONS: SocketHubParts['options'] = {
 
 let redisServer: TestRedis;
 let jobs: Jobs;
-let ear: Redis;
+let subscriberConnection: Redis;
 let hub: SocketHub;
 let subscriber: EventSubscriber;
 let server: HttpServer;
@@ -40,7 +40,7 @@ beforeEach(() => redisServer.flush());
 afterEach(async () => {
   hub.stop();
   subscriber.stop();
-  ear.disconnect();
+  subscriberConnection.disconnect();
   await server.close(0);
 });
 afterAll(async () => {
@@ -50,8 +50,11 @@ afterAll(async () => {
 
 async function start(change: Partial<SocketHubParts['options']> = {}): Promise<void> {
   const { redis, names, reader, replay } = jobs;
-  ear = connectRedis(redisServer.url, 'subscriber', log);
-  subscriber = new EventSubscriber({ ...{ ear, redis, names, log }, processId: 'test' });
+  subscriberConnection = connectRedis(redisServer.url, 'subscriber', log);
+  subscriber = new EventSubscriber({
+    ...{ subscriberConnection, redis, names, log },
+    processId: 'test',
+  });
   await subscriber.start();
   hub = new SocketHub({
     ...{ subscriber, reader, replay, log, counters: new SocketCounters() },
@@ -140,7 +143,7 @@ describe('a socket', () => {
     const mine = [await connectLive('me'), await connectLive('me')];
     const other = await connectLive('you');
     const job = await run('x', 'me');
-    await job.tell(executing('x', '4'));
+    await job.emit(executing('x', '4'));
     await job.finish();
     await (await run('y', 'you')).finish();
     for (const socket of mine) {
@@ -161,7 +164,7 @@ describe('a socket', () => {
     await start();
     const socket = await connectLive('me');
     const job = await run('x', undefined);
-    await job.tell(executing('x', '4'), {
+    await job.emit(executing('x', '4'), {
       ...{ type: 'progress', data: { value: 1, max: 2, prompt_id: 'x', node: '4' } },
     });
     await socket.waitForText('progress');
@@ -173,13 +176,13 @@ describe('a client that comes back', () => {
   test('is told of what it missed, once, then hears what happens', async () => {
     await start();
     const over = await run('over', 'me');
-    await over.tell(resultPicture('over', '9'));
+    await over.emit(resultPicture('over', '9'));
     await over.finish();
     const running = await run('runs', 'me');
-    await running.tell(executing('runs', '4'));
+    await running.emit(executing('runs', '4'));
     const back = await connect({ clientId: 'me' });
     await back.waitForText('executing', (data) => JSON.stringify(data).includes('"node":"4"'));
-    await running.tell(executing('runs', '5'));
+    await running.emit(executing('runs', '5'));
     await running.finish();
     await back.waitForText('executing', ended('runs'));
     expect(nodesOf(back)).toEqual(['over 9', 'over null', 'runs 4', 'runs 5', 'runs null']);
@@ -215,10 +218,10 @@ describe('a client that comes back', () => {
     await jobs.redis.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
     await gap;
     const socket = await connect({ clientId: 'me' });
-    await job.tell(executing('x', '4'));
+    await job.emit(executing('x', '4'));
     await job.finish();
     await socket.waitForText('executing', ended('x'));
-    expect(nodesOf(socket).filter((told) => told === 'x null')).toHaveLength(1);
+    expect(nodesOf(socket).filter((received) => received === 'x null')).toHaveLength(1);
   });
 });
 

@@ -108,16 +108,16 @@ describe('the handshake of features', () => {
     await garbled.client.waitForText('our features');
     expect([garbled.session.wantsMetadata, garbled.session.wantsReport]).toEqual([false, false]);
 
-    let heard = 0;
+    let seen = 0;
     const late = await open();
     const read = late.session.readFrame.bind(late.session);
     late.session.readFrame = (...args) => {
       read(...args);
-      heard += 1;
+      seen += 1;
     };
     late.client.send(JSON.stringify({ type: 'hello', data: {} }));
     late.client.send(announcement({ supports_preview_metadata: true }));
-    await until(() => heard === 2);
+    await until(() => seen === 2);
     expect(late.session.wantsMetadata).toBe(false);
     expect(await received(late)).toEqual([]);
   });
@@ -271,25 +271,25 @@ describe('pictures that are results', () => {
       readPicture: ({ file }) =>
         Promise.resolve(file.filename === 'gone.png' ? undefined : Buffer.from(file.filename)),
     });
-    const told: string[] = [];
+    const called: string[] = [];
     for (const name of ['gone.png', 'there.png']) {
-      opened.session.sendPicture(picture(name), () => told.push(name));
+      opened.session.sendPicture(picture(name), () => called.push(name));
     }
     expect(await received(opened)).toEqual(['there.png']);
-    expect(told).toEqual(['gone.png', 'there.png']);
+    expect(called).toEqual(['gone.png', 'there.png']);
   });
 
   test('that cannot be read now close the socket, and count as not told', async () => {
     const { session, client } = await open({
       readPicture: () => Promise.reject(new Error('the disk is away')),
     });
-    let isTold = false;
+    let wasCalled = false;
     session.sendPicture(picture('x.png'), () => {
-      isTold = true;
+      wasCalled = true;
     });
     session.sendText(frame('behind it'));
     expect(await client.closed).toBe(1013);
-    expect(isTold).toBe(false);
+    expect(wasCalled).toBe(false);
     expect(client.frames).toEqual([]);
   });
 
@@ -326,18 +326,18 @@ describe('what was on its way when the client went', () => {
       readPicture: () => Promise.resolve(Buffer.alloc(HUGE_BYTES)),
     });
     client.pause();
-    const told: string[] = [];
-    const noting = (name: string) => () => told.push(name);
+    const called: string[] = [];
+    const noting = (name: string) => () => called.push(name);
     session.sendText(frame('before'), noting('before'));
     if (kind === 'text') session.sendText(long('huge', HUGE_BYTES), noting('huge'));
     else session.sendPicture(picture('huge'), noting('huge'));
-    await until(() => told.length > 0);
+    await until(() => called.length > 0);
     await turn();
     session.sendText(frame('behind it'), noting('behind it'));
     client.terminate();
     await until(() => !session.isOpen);
     await turn();
-    expect(told).toEqual(['before']);
+    expect(called).toEqual(['before']);
   });
 });
 

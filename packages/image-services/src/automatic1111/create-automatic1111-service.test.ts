@@ -87,16 +87,16 @@ describe('Automatic1111', () => {
 
   it('shows progress and previews while it paints', async () => {
     fake.setLatency(1_500);
-    const told: [number, PreviewPicture | undefined][] = [];
+    const received: [number, PreviewPicture | undefined][] = [];
     await open().generate(
       sampleRequest({ steps: 20 }),
-      sampleContext({ onProgress: (fraction, preview) => told.push([fraction, preview]) }),
+      sampleContext({ onProgress: (fraction, preview) => received.push([fraction, preview]) }),
     );
-    expect(told.length).toBeGreaterThan(0);
-    const fractions = told.map(([fraction]) => fraction);
+    expect(received.length).toBeGreaterThan(0);
+    const fractions = received.map(([fraction]) => fraction);
     expect(fractions).toEqual([...fractions].sort((a, b) => a - b));
     expect(fractions.every((fraction) => fraction > 0 && fraction <= 1)).toBe(true);
-    const preview = told.at(-1)?.[1];
+    const preview = received.at(-1)?.[1];
     expect(preview?.mediaType).toBe(`image/${String(sniffImage(preview!.bytes))}`);
   });
 
@@ -162,12 +162,12 @@ describe('Automatic1111', () => {
     });
     const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
     const service = createAutomatic1111Service({ url });
-    const told: number[] = [];
+    const received: number[] = [];
     const runUntil = async (isTime: () => boolean): Promise<void> => {
       const stop = new AbortController();
       const outcome = service.generate(
         sampleRequest(),
-        sampleContext({ signal: stop.signal, onProgress: (fraction) => told.push(fraction) }),
+        sampleContext({ signal: stop.signal, onProgress: (fraction) => received.push(fraction) }),
       );
       const ended = expect(outcome).rejects.toThrow('interrupted');
       await until(isTime);
@@ -175,10 +175,10 @@ describe('Automatic1111', () => {
       await ended;
     };
     await runUntil(() => seen.some((path) => path.endsWith('/progress')));
-    expect([seen.includes(INTERRUPT), told]).toEqual([false, []]);
+    expect([seen.includes(INTERRUPT), received]).toEqual([false, []]);
     running = '';
-    await runUntil(() => told.length > 0);
-    expect([seen.includes(INTERRUPT), told[0]]).toEqual([true, 0.5]);
+    await runUntil(() => received.length > 0);
+    expect([seen.includes(INTERRUPT), received[0]]).toEqual([true, 0.5]);
   });
 
   it.each([

@@ -39,17 +39,17 @@ describe('OpenAI', () => {
 
   it('makes a batch of more than ten in several requests', async () => {
     const before = fake.requests().length;
-    const told: number[] = [];
+    const received: number[] = [];
     const { images } = await open().generate(
       sampleRequest({ batch: 12 }),
-      sampleContext({ onProgress: (fraction) => told.push(fraction) }),
+      sampleContext({ onProgress: (fraction) => received.push(fraction) }),
     );
     expect(images).toHaveLength(12);
     const counts = fake
       .requests()
       .slice(before)
       .map(({ body }) => (body as { n: number }).n);
-    expect([counts, told]).toEqual([[10, 2], [10 / 12]]);
+    expect([counts, received]).toEqual([[10, 2], [10 / 12]]);
   });
 
   it('edits a picture where the mask is white, which is see-through there', async () => {

@@ -4,7 +4,7 @@ import { type Executor, runInExecutor } from '@tiercel/nodes';
 import type { AttemptResult, Backend, BlamedNode, Support } from '@tiercel/routing';
 import type { ImageService, ImageWish } from './image-service.ts';
 import { ServiceRun, takesInit } from './service-run.ts';
-import { createStandIns } from './stand-ins.ts';
+import { createNodeOverrides } from './node-overrides.ts';
 
 export interface ServiceBackendOptions extends Executor {
   readonly name: string;
@@ -38,10 +38,10 @@ export function createServiceBackend(options: ServiceBackendOptions): Backend {
         ...{ service, lowering, context, timeoutMs, maxPixels },
         maySplit: request.fallback !== 'never',
       });
-      const standIns = createStandIns(lowering, (stage, latent, node) =>
+      const nodeOverrides = createNodeOverrides(lowering, (stage, latent, node) =>
         run.sample(stage, latent, node),
       );
-      const result = await runInExecutor(request, context, options, standIns);
+      const result = await runInExecutor(request, context, options, nodeOverrides);
       return {
         outputs: result.outputs,
         meta: result.meta,

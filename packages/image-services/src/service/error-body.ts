@@ -36,7 +36,7 @@ const PLACES: ReadonlySet<JsonValue> = new Set(['body', 'query', 'path', 'header
 export function readErrorBody(json: JsonValue | undefined): ErrorBody | undefined {
   if (json === undefined || !isJsonObject(json)) return undefined;
   const isError =
-    [...INNER, 'message'].some((member) => isTelling(json[member])) || json.success === false;
+    [...INNER, 'message'].some((member) => isMeaningful(json[member])) || json.success === false;
   if (!isError) return undefined;
   const found: Findings = { codes: [], fields: [], texts: [], status: undefined };
   readObject(json, found, 0);
@@ -44,7 +44,7 @@ export function readErrorBody(json: JsonValue | undefined): ErrorBody | undefine
   return { codes: distinct(codes), fields: distinct(fields), texts: distinct(texts), status };
 }
 
-function isTelling(value: JsonValue | undefined): boolean {
+function isMeaningful(value: JsonValue | undefined): boolean {
   if (value === undefined || value === null || value === '' || value === false) return false;
   return !Array.isArray(value) || value.length > 0;
 }

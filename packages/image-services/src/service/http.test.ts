@@ -94,9 +94,9 @@ describe('a request to a service', () => {
       says,
     });
     const options = { classify, secret: 'key-1' };
-    const told = await call(`${url}/mine`, options).catch((error: unknown) => String(error));
-    expect(told).toContain('[key] is no prompt');
-    expect(String(told).length).toBeLessThan(300);
+    const received = await call(`${url}/mine`, options).catch((error: unknown) => String(error));
+    expect(received).toContain('[key] is no prompt');
+    expect(String(received).length).toBeLessThan(300);
     const hidden = await call(`${url}/theirs`, options).catch((error: unknown) => String(error));
     expect(hidden).not.toContain('no prompt');
   });

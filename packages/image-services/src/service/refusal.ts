@@ -106,12 +106,12 @@ export function toAttemptError(
   const classified: ClassifiedRefusal = classify?.(refusal) ?? {
     class: classifyStatus(refusal.status, 'us'),
   };
-  const isTold = classified.class === 'caller' || classified.class === 'safety';
-  const said = isTold ? quote(classified.says, secret) : '';
+  const isQuoted = classified.class === 'caller' || classified.class === 'safety';
+  const said = isQuoted ? quote(classified.says, secret) : '';
   const code = classified.class === 'config' ? nameCode(classified.code, secret) : '';
   const message = `${vendor} ${SAYINGS[classified.class]} (${refusal.status}${code})${said}`;
   return new AttemptError(classified.class, message, {
-    retryAtMs: isTold ? undefined : findRetryTime(classified, refusal),
+    retryAtMs: isQuoted ? undefined : findRetryTime(classified, refusal),
     isOutOfMemory: classified.isOutOfMemory === true,
     refusedFields: classified.fields,
   });

@@ -85,9 +85,9 @@ export class ServiceRun {
       const checked = await checkPictures(served.images, request, checkLimits);
       for (const param of findDropped(request, this.#service.honours)) this.#dropped.add(param);
       for (const param of served.dropped) this.#dropped.add(param);
-      const isSizeTold = served.changed.some(({ param }) => param === 'size');
+      const isSizeListed = served.changed.some(({ param }) => param === 'size');
       for (const change of served.changed) this.#note(change);
-      for (const change of isSizeTold ? [] : checked.changed) this.#note(change);
+      for (const change of isSizeListed ? [] : checked.changed) this.#note(change);
       this.#model = served.model;
       this.#stagesLeft -= 1;
       if (this.#stagesLeft === 0) this.#context.claim();

@@ -74,7 +74,7 @@ export class TurboPool {
     this.#turns += 1;
     member.lastTurn = this.#turns;
     member.busy += 1;
-    // As it happens, not when the call has ended: the verdict on the tier is made in between.
+    // As it happens, not when the call has ended: the signal to its breaker is made in between.
     const judge = (): void => {
       const { reason } = signal as { reason: unknown };
       if (reason instanceof AttemptError) this.#rest(member, reason);

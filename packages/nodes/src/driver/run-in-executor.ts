@@ -24,14 +24,14 @@ export type Executor = Pick<
 
 /**
  * Runs a job's graph here.
- * @param standIns what runs in place of some of its nodes, by node id
+ * @param nodeOverrides what runs in place of some of its nodes, by node id
  * @throws JobError, AttemptStopped, AttemptError of a service behind a node, or an error of ours
  */
 export async function runInExecutor(
   request: AttemptRequest,
   { signal, listener }: Pick<AttemptContext, 'signal' | 'listener'>,
   { registry, cache, files, maxPixels, memory }: Executor,
-  standIns?: ExecutionRequest['standIns'],
+  nodeOverrides?: ExecutionRequest['nodeOverrides'],
 ): Promise<GraphResult> {
   try {
     return await executeGraph({
@@ -40,7 +40,7 @@ export async function runInExecutor(
       promptText: request.promptText,
       extraPnginfo: sliceMembers(request.extraDataText).get('extra_pnginfo'),
       outputs: request.outputIds,
-      ...(standIns === undefined ? {} : { standIns }),
+      ...(nodeOverrides === undefined ? {} : { nodeOverrides }),
       ...{ registry, cache, files, maxPixels, memory, signal, listener },
     });
   } catch (error) {

@@ -19,11 +19,11 @@ import { createSchedule } from './schedule.ts';
  */
 export async function executeGraph(request: ExecutionRequest): Promise<GraphResult> {
   const { graph, outputs, cache, listener } = request;
-  const { registry, standIns } = request;
+  const { registry, nodeOverrides } = request;
   const nodes = equipNodes(
     graph,
     registry,
-    (id, classType) => standIns?.get(id) ?? registry.get(classType),
+    (id, classType) => nodeOverrides?.get(id) ?? registry.get(classType),
   );
   checkGraph(graph, nodes, outputs);
   const { keys, cached } = await prepare(request, nodes);

@@ -47,7 +47,7 @@ export interface ExecutionRequest {
   readonly outputs: readonly string[];
   readonly registry: NodeRegistry;
   /** Run in place of what the registry has, by node id. */
-  readonly standIns?: ReadonlyMap<string, NodeDefinition>;
+  readonly nodeOverrides?: ReadonlyMap<string, NodeDefinition>;
   readonly cache: NodeCache;
   readonly files: NodeFiles;
   readonly signal: AbortSignal;

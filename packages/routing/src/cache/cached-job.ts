@@ -111,11 +111,11 @@ function readReport(source: JsonObject): CachedReport | undefined {
 function isChange(value: unknown): value is ParamChange {
   if (typeof value !== 'object' || value === null) return false;
   const { param, asked, used } = value as Partial<Record<keyof ParamChange, unknown>>;
-  return typeof param === 'string' && isTold(asked) && isTold(used);
+  return typeof param === 'string' && isScalar(asked) && isScalar(used);
 }
 
 /** A bigint too: a seed that was changed may have had all its 64 bits. */
-function isTold(value: unknown): boolean {
+function isScalar(value: unknown): boolean {
   return ['number', 'bigint', 'string'].includes(typeof value);
 }
 

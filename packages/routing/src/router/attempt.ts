@@ -98,12 +98,12 @@ export class Attempt {
       context.signal.removeEventListener('abort', stop);
     }
     const ms = this.#clock.now() - started;
-    const noted = begun
+    const reported = begun
       ?.end(this.#toBreakerSignal(outcome, ms, context.signal))
       .catch(() => undefined);
-    // What a failure taught is on the board before the next tier is chosen. Nobody waits for a success: the
+    // What a failure taught is in the store before the next tier is chosen. Nobody waits for a success: the
     // commands of a connection keep their order, so it is there before the job's end is.
-    if (outcome.kind !== 'done') await noted;
+    if (outcome.kind !== 'done') await reported;
     const base = { tier: backend.name, driver: backend.driver };
     return { tier: this.tier, outcome, report: { ...base, ...describe(outcome), ms } };
   }

@@ -2,13 +2,13 @@ import type { UiOutput, WireEvent } from '@tiercel/contracts';
 import type { AttemptListener, PreviewPicture, StoredPicture } from '../backend.ts';
 
 /**
- * One of two attempts at once speaks through this. Of the second one it is held back what it says while
+ * One of two attempts at once speaks through this. What the second one says is buffered while
  * the first one still may win; progress is not kept: when the attempt wins, it is old. The one that has
- * lost is not heard any more, however long it takes to stop.
+ * lost is not passed on any more, however long it takes to stop.
  */
 export class BufferedListener implements AttemptListener {
   readonly #listener: AttemptListener;
-  /** Undefined: it is heard. */
+  /** Undefined: it is passed on. */
   #buffered: (() => void)[] | undefined;
   #isSilenced = false;
 

@@ -19,7 +19,7 @@ const configMask = createSecretMask([OPERATORS]);
 const request = (secrets?: object): AttemptRequest => ({
   ...{ promptId: 'p', graph: {}, promptText: '{}', extraDataText: '{}', outputIds: [] },
   analysis: new GraphAnalysis({}, []),
-  ...{ note: undefined, fallback: undefined, cache: undefined, deadlineMs: 0 },
+  ...{ resumeToken: undefined, fallback: undefined, cache: undefined, deadlineMs: 0 },
   secretsText: secrets === undefined ? undefined : JSON.stringify(secrets),
 });
 
@@ -32,14 +32,14 @@ const result = (text: string): AttemptResult => ({
 async function run(
   act: (context: TierAttemptContext) => AttemptResult,
   secrets?: object,
-): Promise<{ told: unknown[]; outcome: unknown }> {
-  const told: unknown[] = [];
-  const tell = (...args: unknown[]): void => {
-    told.push(args);
+): Promise<{ received: unknown[]; outcome: unknown }> {
+  const received: unknown[] = [];
+  const report = (...args: unknown[]): void => {
+    received.push(args);
   };
   const listener: AttemptListener = {
-    ...{ cached: tell, nodeStarted: tell, progress: tell, executed: tell },
-    ...{ nodeFinished: tell, relay: tell, text: tell, picture: tell },
+    ...{ cached: report, nodeStarted: report, progress: report, executed: report },
+    ...{ nodeFinished: report, relay: report, text: report, picture: report },
     runBegins: () => undefined,
   };
   const backend: Backend = {
@@ -48,14 +48,14 @@ async function run(
     run: (_, context) => Promise.resolve().then(() => act(context)),
   };
   const context = {
-    ...{ signal: new AbortController().signal, listener, remember: () => Promise.resolve() },
+    ...{ signal: new AbortController().signal, listener, saveResumeToken: () => Promise.resolve() },
     ...{ recorded: Promise.resolve(), hasAlternative: false, expectedMs: undefined },
     claim: () => undefined,
   };
   const outcome = await runRedacted(backend, request(secrets), context, configMask).catch(
     (error: unknown) => error,
   );
-  return { told, outcome };
+  return { received, outcome };
 }
 
 describe('what an attempt tells and returns', () => {
@@ -79,9 +79,9 @@ describe('what an attempt tells and returns', () => {
   };
 
   test('holds no secret of the job, whichever way it is told; pictures and numbers stay', async () => {
-    const { told, outcome } = await run(act, { api_key_comfy_org: KEY });
+    const { received, outcome } = await run(act, { api_key_comfy_org: KEY });
     const said = 'said [redacted]';
-    expect(told).toEqual([
+    expect(received).toEqual([
       [[said]],
       [said],
       [said, 1, 2, preview, true],
@@ -111,9 +111,9 @@ describe('what an attempt tells and returns', () => {
   });
 
   test('is handed on untouched when the job has no secrets', async () => {
-    const { told, outcome } = await run(act);
+    const { received, outcome } = await run(act);
     expect(outcome).toEqual(result(`said ${KEY} as file-${KEY}`));
-    expect(told).toHaveLength(9);
+    expect(received).toHaveLength(9);
   });
 });
 

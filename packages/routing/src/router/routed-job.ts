@@ -10,7 +10,7 @@ import { describeExhausted, RoutingFailed } from './routing-failed.ts';
 import { describeService, describeWay } from './service-report.ts';
 import type { StoredResult } from './stored-results.ts';
 import type { BegunAttempt, TierState } from './tier-state-store.ts';
-import { readNote } from './tier-note.ts';
+import { readResumeToken } from './resume-token.ts';
 import type { RoutedResult, RouterParts } from './router-parts.ts';
 import { TierSlot } from './tier-slot.ts';
 
@@ -49,12 +49,12 @@ export class RoutedJob {
 
   /** A tier that was at work on the job when its worker died goes on with it. */
   async #resume(): Promise<RoutedResult | undefined> {
-    const noted = readNote(this.#request.note);
-    const tier = this.#parts.tiers.find(({ backend }) => backend.name === noted?.tier);
-    if (noted === undefined || tier?.backend.supports(this.#request).ok !== true) return undefined;
+    const saved = readResumeToken(this.#request.resumeToken);
+    const tier = this.#parts.tiers.find(({ backend }) => backend.name === saved?.tier);
+    if (saved === undefined || tier?.backend.supports(this.#request).ok !== true) return undefined;
     await this.#choose();
     const begun = await this.#slot.acquireOver(tier);
-    return begun === 'later' ? undefined : await this.#attempt(tier, begun, noted.note);
+    return begun === 'later' ? undefined : await this.#attempt(tier, begun, saved.resumeToken);
   }
 
   async #search(): Promise<RoutedResult> {
@@ -174,7 +174,7 @@ export class RoutedJob {
   async #attempt(
     tier: Tier,
     begun: BegunAttempt | undefined,
-    note: string | undefined,
+    resumeToken: string | undefined,
   ): Promise<RoutedResult | undefined> {
     this.#waitedSince = undefined;
     // A local tier has no slots; nothing is waited for while it runs.
@@ -182,7 +182,7 @@ export class RoutedJob {
     this.#context.listener.runBegins();
     const ends = await runAttempts({
       parts: this.#parts,
-      request: { ...this.#request, note },
+      request: { ...this.#request, resumeToken },
       context: this.#context,
       first: { tier, begun },
       next: this.#find(this.#choice.order.find((name) => name !== tier.backend.name)),

@@ -6,7 +6,7 @@ import { BufferedListener } from './buffered-listener.ts';
 import { p50, p95 } from './latency.ts';
 import { pause } from './pause.ts';
 import type { BegunAttempt, TierState } from './tier-state-store.ts';
-import { writeNote } from './tier-note.ts';
+import { writeResumeToken } from './resume-token.ts';
 import type { RouterParts } from './router-parts.ts';
 
 interface Hand {
@@ -84,9 +84,11 @@ function launch(
       signal: context.signal,
       recorded: context.recorded,
       listener,
-      // The job has one note: it is that of the attempt which began first.
-      remember: (note) =>
-        isBuffered ? Promise.resolve() : context.remember(writeNote(name, note)),
+      // The job has one resume token: it is that of the attempt which began first.
+      saveResumeToken: (resumeToken) =>
+        isBuffered
+          ? Promise.resolve()
+          : context.saveResumeToken(writeResumeToken(name, resumeToken)),
       hasAlternative: next !== undefined && next !== tier,
       expectedMs: p50(states.get(name)?.recentMs ?? []),
       claim: () => {

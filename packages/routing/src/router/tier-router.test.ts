@@ -94,14 +94,14 @@ function route(
     extraDataText: '{}',
     outputIds: [],
     secretsText: undefined,
-    note: undefined,
+    resumeToken: undefined,
     fallback: undefined,
     cache: undefined,
     deadlineMs: Date.now() + 60_000,
     ...more,
   };
-  const remember = (): Promise<void> => Promise.resolve();
-  return router.run(request, { signal, listener, remember, recorded: Promise.resolve() });
+  const saveResumeToken = (): Promise<void> => Promise.resolve();
+  return router.run(request, { signal, listener, saveResumeToken, recorded: Promise.resolve() });
 }
 
 async function failureOf(routed: Promise<unknown>): Promise<RoutingFailed> {
@@ -247,16 +247,16 @@ describe('one job', () => {
     expect(report.attempts.map((attempt) => attempt.tier)).toEqual(['a']);
   });
 
-  test('goes on where a dead worker left it, on the tier that noted it', async () => {
-    const notes: (string | undefined)[] = [];
-    const second = tier('b', ({ note }) => {
-      notes.push(note);
+  test('goes on where a dead worker left it, on the tier whose token it is', async () => {
+    const tokens: (string | undefined)[] = [];
+    const second = tier('b', ({ resumeToken }) => {
+      tokens.push(resumeToken);
       return serve();
     });
-    const note = JSON.stringify({ tier: 'b', note: 'prompt 7' });
-    const { report } = await route(createRouter([tier('a', serve), second]), { note });
+    const resumeToken = JSON.stringify({ tier: 'b', note: 'prompt 7' });
+    const { report } = await route(createRouter([tier('a', serve), second]), { resumeToken });
     expect(report.served_by?.tier).toBe('b');
-    expect(notes).toEqual(['prompt 7']);
+    expect(tokens).toEqual(['prompt 7']);
   });
 });
 
@@ -429,7 +429,7 @@ describe('hedging', () => {
     const router = createRouter([first, tier('b', serve)]);
     await warm(router);
     isWarm = true;
-    await letTimePass(250); // the board's reading is renewed
+    await letTimePass(250); // the store's reading is renewed
     const { report } = await route(router);
     expect(report.served_by?.tier).toBe('b');
     expect(report.attempts.map((a) => [a.tier, a.class])).toEqual([
@@ -440,12 +440,12 @@ describe('hedging', () => {
   });
 
   test('what the winner has done is told as a run of its own, and the loser is not heard any more', async () => {
-    const told: string[] = [];
+    const received: string[] = [];
     const listener = {
       ...quiet,
-      runBegins: () => told.push('run'),
-      nodeStarted: (nodeId: string) => told.push(`${nodeId} starts`),
-      progress: (nodeId: string, value: number) => told.push(`${nodeId} at ${value}`),
+      runBegins: () => received.push('run'),
+      nodeStarted: (nodeId: string) => received.push(`${nodeId} starts`),
+      progress: (nodeId: string, value: number) => received.push(`${nodeId} at ${value}`),
     };
     const loser = held();
     let isWarm = false;
@@ -475,10 +475,10 @@ describe('hedging', () => {
     const router = createRouter([first, second]);
     await warm(router);
     isWarm = true;
-    await letTimePass(250); // the board's reading is renewed
+    await letTimePass(250); // the store's reading is renewed
     await route(router, {}, undefined, listener);
     speak();
-    expect(told).toEqual(['run', 'first starts', 'run', 'second starts', 'second at 10']);
+    expect(received).toEqual(['run', 'first starts', 'run', 'second starts', 'second at 10']);
   });
 
   test('without hedging the first is waited for', async () => {

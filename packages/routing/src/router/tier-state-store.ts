@@ -11,7 +11,7 @@ import { endAttemptScript } from './lua/end-attempt.ts';
 import { readTiersScript, type TierRow } from './lua/read-tiers.ts';
 import type { BreakerPolicy, BreakerSignal } from './breaker-signal.ts';
 
-/** A tier as the board knows it. */
+/** A tier as the store knows it. */
 export interface TierState {
   /** Epoch ms by this process's clock; 0 when the breaker is closed. */
   readonly openUntilMs: number;

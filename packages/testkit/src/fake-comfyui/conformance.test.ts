@@ -80,8 +80,10 @@ describe('a server that had run the workflow once before', () => {
     test(name, async () => {
       const recorded = loadOwn(name);
       // Of the name the replay knows which sockets announce preview metadata: here it is that of 18.
-      const isTold = name.startsWith('18');
-      const transcript = isTold ? { ...recorded, name: '06-previews-with-metadata' } : recorded;
+      const hasMetadata = name.startsWith('18');
+      const transcript = hasMetadata
+        ? { ...recorded, name: '06-previews-with-metadata' }
+        : recorded;
       expect(await compare(transcript, url)).toEqual([]);
     });
   }

@@ -77,7 +77,7 @@ export class Executor {
     try {
       const { prompt, promptId } = item;
       journal.record({ kind: 'run', promptId });
-      run.tell('execution_start', { prompt_id: promptId });
+      run.emitFrame('execution_start', { prompt_id: promptId });
       this.#cache.prepare(prompt, (nodeId) => {
         const { class_type: name = '', inputs = {} } = prompt[nodeId] ?? {};
         const info = catalogue.find(name);
@@ -88,7 +88,7 @@ export class Executor {
         return `${info?.input.hidden?.unique_id === undefined ? '' : nodeId} ${content.join()}`;
       });
       const cached = Object.keys(prompt).filter((id) => this.#cache.get(id) !== undefined);
-      run.tell('execution_cached', { nodes: cached, prompt_id: promptId });
+      run.emitFrame('execution_cached', { nodes: cached, prompt_id: promptId });
       run.dieIfDue();
       const isDone = await this.#runNodes(run);
       return this.#conclude(run, isDone);
@@ -116,15 +116,16 @@ export class Executor {
       } catch (error) {
         if (error instanceof Vanished) throw error;
         const node = { prompt_id: promptId, node_id: nodeId, node_type: classOf(nodeId), executed };
-        if (error instanceof Interrupted) run.tell('execution_interrupted', node, true);
-        else run.tell('execution_error', { ...node, ...describeFailure(error, inputs, prompt) });
+        if (error instanceof Interrupted) run.emitFrame('execution_interrupted', node, true);
+        else
+          run.emitFrame('execution_error', { ...node, ...describeFailure(error, inputs, prompt) });
         return false;
       }
       executed.push(nodeId);
       order.complete(nodeId);
     }
     run.dieIfDue(true);
-    run.tell('execution_success', { prompt_id: promptId });
+    run.emitFrame('execution_success', { prompt_id: promptId });
     return true;
   }
 
@@ -135,12 +136,12 @@ export class Executor {
     progress: RunProgress,
   ): Promise<void> {
     const { promptId, prompt } = run.item;
-    const tellExecuted = (output: UiOutput | null): void => {
+    const sendExecuted = (output: UiOutput | null): void => {
       run.send('executed', { node: nodeId, display_node: nodeId, output, prompt_id: promptId });
     };
     const cached = this.#cache.get(nodeId);
     if (cached !== undefined) {
-      tellExecuted(cached.ui ?? null);
+      sendExecuted(cached.ui ?? null);
       progress.finish(nodeId);
       return;
     }
@@ -159,7 +160,7 @@ export class Executor {
         ? await runner(inputs, this.#makeContext(run, nodeId, progress))
         : this.#block(run, nodeId, blocker.message);
     this.#cache.set(nodeId, { outputs: result.outputs ?? [], ui: result.ui });
-    if (result.ui !== undefined) tellExecuted(result.ui);
+    if (result.ui !== undefined) sendExecuted(result.ui);
     progress.finish(nodeId);
   }
 

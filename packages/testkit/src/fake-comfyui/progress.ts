@@ -32,13 +32,13 @@ export class RunProgress {
   update(nodeId: string, value: number, max: number, preview: Buffer | undefined): void {
     this.#nodes.set(nodeId, { value, max, state: 'running' });
     this.#sendState();
-    const isTold = this.#sockets.wantsMetadata(this.#sid);
+    const isEmitted = this.#sockets.wantsMetadata(this.#sid);
     const promptId = this.#promptId;
-    if (preview !== undefined && isTold) {
+    if (preview !== undefined && isEmitted) {
       this.#sockets.sendFrame(encodePreviewWithMetadata(preview, { nodeId, promptId }), this.#sid);
     }
     this.#sockets.send('progress', { value, max, prompt_id: promptId, node: nodeId }, this.#sid);
-    if (preview !== undefined && !isTold) {
+    if (preview !== undefined && !isEmitted) {
       this.#sockets.sendFrame(encodePreview(preview), this.#sid);
     }
   }

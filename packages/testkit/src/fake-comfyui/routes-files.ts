@@ -49,8 +49,8 @@ function view({ files }: FakeWorld, query: URLSearchParams, range: unknown): Ans
   if (from === undefined) return { status: 200, headers, body: bytes };
   const [start, end] = [Number(from), to === '' ? bytes.byteLength : Number(to) + 1];
   const part = bytes.subarray(start, end);
-  const told = `bytes ${start}-${start + part.byteLength - 1}/${bytes.byteLength}`;
-  return { status: 206, headers: { ...headers, 'content-range': told }, body: part };
+  const contentRange = `bytes ${start}-${start + part.byteLength - 1}/${bytes.byteLength}`;
+  return { status: 206, headers: { ...headers, 'content-range': contentRange }, body: part };
 }
 
 async function storeUpload({ files, journal }: FakeWorld, request: FakeRequest): Promise<Answer> {

@@ -55,7 +55,7 @@ export class Run {
   }
 
   /** A message that history keeps; a prompt without client_id sends only `broadcast` ones. */
-  tell(type: string, data: JsonObject, broadcast = false): void {
+  emitFrame(type: string, data: JsonObject, broadcast = false): void {
     const message = { ...data, timestamp: Date.now() };
     this.messages.push([type, message]);
     if (this.sid !== undefined || broadcast) this.#sockets.send(type, message, this.sid);

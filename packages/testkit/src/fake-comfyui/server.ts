@@ -147,8 +147,8 @@ async function serveRequest(
   const named = { ...answer.headers, 'x-fake-comfyui': world.settings.name };
   const isCompact = world.settings.compactJson || answer.headers['content-type'] !== JSON_TYPE;
   const spelt = isCompact ? answer.body : Buffer.from(toPythonJson(answer.body.toString()));
-  const told = { ...answer, headers: named, body: spelt };
-  await deliver(response, told, effect, method === 'HEAD');
+  const shaped = { ...answer, headers: named, body: spelt };
+  await deliver(response, shaped, effect, method === 'HEAD');
 }
 
 async function answerRequest(routes: readonly Route[], request: FakeRequest): Promise<Answer> {

@@ -93,7 +93,7 @@ async function answer(
     return refuse([404, INVALID, null, `Invalid URL (${method} ${path})`]);
   }
   const parsed = readImageRequest(route === 'edits' ? 'edits' : 'generations', request);
-  if ('fault' in parsed) return tell(parsed.fault);
+  if ('fault' in parsed) return toAnswer(parsed.fault);
   const { image } = parsed;
   if (!models.includes(image.model)) {
     return refuse([404, INVALID, 'model_not_found', `The model '${image.model}' does not exist.`]);
@@ -102,7 +102,7 @@ async function answer(
   return named(json(describe(image, work)));
 }
 
-function tell({ param, code, message }: ParameterFault): Answer {
+function toAnswer({ param, code, message }: ParameterFault): Answer {
   return refuse([400, INVALID, code, message], param);
 }
 

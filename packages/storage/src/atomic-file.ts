@@ -90,7 +90,7 @@ function writeNew(target: string, bytes: Uint8Array): Promise<void> {
  * The work file stays (the caller removes it) unless the file system has no hard links.
  * @returns false when the name is taken
  */
-export async function placeNew(workPath: string, target: string): Promise<boolean> {
+export async function commitNew(workPath: string, target: string): Promise<boolean> {
   try {
     try {
       await link(workPath, target);
@@ -105,12 +105,12 @@ export async function placeNew(workPath: string, target: string): Promise<boolea
     const code = errnoOf(error) ?? '';
     if (code === 'EEXIST') return false;
     if (!NO_HARD_LINKS.has(code)) throw error;
-    return placeByReservation(workPath, target);
+    return commitByReservation(workPath, target);
   }
 }
 
 /** Without hard links: an empty file reserves the name, then the finished one takes its place. */
-async function placeByReservation(workPath: string, target: string): Promise<boolean> {
+async function commitByReservation(workPath: string, target: string): Promise<boolean> {
   try {
     await (await open(target, 'wx')).close();
   } catch (error) {
@@ -118,7 +118,7 @@ async function placeByReservation(workPath: string, target: string): Promise<boo
     throw error;
   }
   try {
-    await placeOver(workPath, target);
+    await commitOver(workPath, target);
   } catch (error) {
     await unlink(target).catch(() => undefined);
     throw error;
@@ -127,7 +127,7 @@ async function placeByReservation(workPath: string, target: string): Promise<boo
 }
 
 /** Moves the file at `workPath` to `target`, replacing what is there; makes missing folders. */
-export async function placeOver(workPath: string, target: string): Promise<void> {
+export async function commitOver(workPath: string, target: string): Promise<void> {
   try {
     try {
       await rename(workPath, target);

@@ -8,8 +8,8 @@ import {
 } from '@tiercel/contracts';
 import type { Redis } from '@tiercel/runtime';
 
-/** What clients were told of a job before the present run of it. */
-export interface ToldBefore {
+/** What was emitted to clients of a job before the present run of it. */
+export interface EmittedBefore {
   /** Nodes by id, as the last `progress_state` had them. */
   readonly nodes: ReadonlyMap<string, NodeProgress>;
   /** The node of the last `executing`. */
@@ -22,7 +22,10 @@ export interface ToldBefore {
 const STATES: readonly unknown[] = ['pending', 'running', 'finished', 'error'];
 const PICTURE_SLOT = 'picture ';
 
-export async function readTold(redis: Redis, stateKey: string): Promise<ToldBefore | undefined> {
+export async function readEmitted(
+  redis: Redis,
+  stateKey: string,
+): Promise<EmittedBefore | undefined> {
   const slots = new Map(Object.entries(await redis.hgetall(stateKey)));
   if (slots.size === 0) return undefined;
   const dataOf = (slot: string): JsonObject => {

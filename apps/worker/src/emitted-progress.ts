@@ -1,5 +1,5 @@
 import { plainNode, type NodeProgress } from '@tiercel/contracts';
-import type { ToldBefore } from '@tiercel/events';
+import type { EmittedBefore } from '@tiercel/events';
 
 /**
  * `progress_state` repeats every node seen so far. Past this many the oldest finished ones are left
@@ -9,17 +9,17 @@ const MAX_NODES_SHOWN = 64;
 
 type Progress = Pick<NodeProgress, 'value' | 'max' | 'state' | 'estimated'>;
 
-interface ToldNode {
+interface EmittedNode {
   readonly progress: NodeProgress;
-  /** The run of the job that told it: see `beginRun`. */
+  /** The run of the job that emitted it: see `beginRun`. */
   readonly run: number;
 }
 
 /** What is to be said of a node that starts. */
 export interface Start {
   /** Clients already take this node for the one that executes. */
-  readonly isTold: boolean;
-  /** Where an earlier run had brought it; undefined when no run has told any progress. */
+  readonly isEmitted: boolean;
+  /** Where an earlier run had brought it; undefined when no run has emitted any progress. */
   readonly from: { readonly value: number; readonly max: number } | undefined;
 }
 
@@ -28,12 +28,12 @@ export interface Start {
  * A run begins at nothing; what clients see never goes back:
  * - a node that an earlier run has finished is finished;
  * - a node that an earlier run had brought to 12 of 20 stays there until the present run has passed it,
- *   and is told on the scale of its first run;
+ *   and is emitted on the scale of its first run;
  * - a node that an earlier run was at, and the present one is not at yet, is `pending`.
  */
-export class ToldProgress {
+export class EmittedProgress {
   readonly #promptId: string;
-  readonly #nodes = new Map<string, ToldNode>();
+  readonly #nodes = new Map<string, EmittedNode>();
   /** Finished nodes, also those that are not shown any more, and the run that finished each. */
   readonly #finished = new Map<string, number>();
   #executing: { readonly nodeId: string; readonly run: number } | undefined;
@@ -43,8 +43,8 @@ export class ToldProgress {
     this.#promptId = promptId;
   }
 
-  /** What runs of other workers told. */
-  resume(before: ToldBefore): void {
+  /** What runs of other workers emitted. */
+  resume(before: EmittedBefore): void {
     for (const [nodeId, progress] of before.nodes) {
       this.#nodes.set(nodeId, { progress, run: this.#run });
       if (progress.state === 'finished') this.#finished.set(nodeId, this.#run);
@@ -55,7 +55,7 @@ export class ToldProgress {
     this.beginRun();
   }
 
-  /** What follows is told by another run, from its beginning. */
+  /** What follows is emitted by another run, from its beginning. */
   beginRun(): void {
     this.#run += 1;
     for (const [nodeId, { progress, run }] of this.#nodes) {
@@ -77,24 +77,24 @@ export class ToldProgress {
   /** @returns undefined when nothing is to be said */
   start(nodeId: string): Start | undefined {
     if (this.isFinishedBefore(nodeId)) return undefined;
-    const told = this.#nodes.get(nodeId);
-    const isTold = this.#executing?.nodeId === nodeId && this.#executing.run < this.#run;
+    const emitted = this.#nodes.get(nodeId);
+    const isEmitted = this.#executing?.nodeId === nodeId && this.#executing.run < this.#run;
     this.#executing = { nodeId, run: this.#run };
-    if (told?.run === this.#run) return { isTold, from: undefined };
-    if (told === undefined || told.progress.value <= 0) {
+    if (emitted?.run === this.#run) return { isEmitted, from: undefined };
+    if (emitted === undefined || emitted.progress.value <= 0) {
       this.#set(nodeId, { value: 0, max: 1, state: 'running' }, this.#run);
-      return { isTold, from: undefined };
+      return { isEmitted, from: undefined };
     }
-    // Told by an earlier run until this one has passed it.
-    this.#set(nodeId, { ...told.progress, state: 'running' }, told.run);
-    const { value, max } = told.progress;
-    return { isTold, from: { value, max } };
+    // Emitted by an earlier run until this one has passed it.
+    this.#set(nodeId, { ...emitted.progress, state: 'running' }, emitted.run);
+    const { value, max } = emitted.progress;
+    return { isEmitted, from: { value, max } };
   }
 
   /**
    * @param mayGoBack what a ComfyUI server says of a node of its own: a tile upscaler has a bar for each
-   *        tile. It still does not fall below what an earlier run told.
-   * @returns what clients are told; undefined when they have been told more
+   *        tile. It still does not fall below what an earlier run emitted.
+   * @returns what is emitted; undefined when more was emitted before
    */
   advance(
     nodeId: string,
@@ -102,22 +102,22 @@ export class ToldProgress {
     { mayGoBack }: { mayGoBack: boolean },
   ): Progress | undefined {
     if (this.isFinishedBefore(nodeId)) return undefined;
-    const told = this.#nodes.get(nodeId);
+    const emitted = this.#nodes.get(nodeId);
     const mark = step.isEstimated ? ({ estimated: true } as const) : {};
-    const isOfEarlierRun = told !== undefined && told.run < this.#run;
-    if (told === undefined || told.progress.value <= 0 || (mayGoBack && !isOfEarlierRun)) {
+    const isOfEarlierRun = emitted !== undefined && emitted.run < this.#run;
+    if (emitted === undefined || emitted.progress.value <= 0 || (mayGoBack && !isOfEarlierRun)) {
       const { value, max } = step;
       return this.#set(nodeId, { value, max, state: 'running', ...mark }, this.#run);
     }
-    const { max } = told.progress;
+    const { max } = emitted.progress;
     const value = max === step.max ? step.value : Math.floor((step.value / step.max) * max);
-    if (!(value >= told.progress.value)) return undefined; // also when it is no number
+    if (!(value >= emitted.progress.value)) return undefined; // also when it is no number
     // On another scale the server's own way back would be none on this one.
-    const run = mayGoBack && max !== step.max ? told.run : this.#run;
+    const run = mayGoBack && max !== step.max ? emitted.run : this.#run;
     return this.#set(nodeId, { value, max, state: 'running', ...mark }, run);
   }
 
-  /** What clients were told last of a node. */
+  /** What was emitted last of a node. */
   progressOf(nodeId: string): NodeProgress | undefined {
     return this.#nodes.get(nodeId)?.progress;
   }
@@ -132,7 +132,7 @@ export class ToldProgress {
   }
 
   /**
-   * A server's `progress_state`: its nodes as it wrote them where they are ahead of what was told, and
+   * A server's `progress_state`: its nodes as it wrote them where they are ahead of what was emitted, and
    * those of earlier runs that it does not know.
    */
   merge(nodes: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
@@ -152,19 +152,20 @@ export class ToldProgress {
       return this.#nodes.get(nodeId)?.progress ?? { ...given, value: max, state: 'finished' };
     }
     if (given.state === 'finished') this.#finished.set(nodeId, this.#run);
-    const told = this.#nodes.get(nodeId);
-    const isHeld = told !== undefined && told.run < this.#run && given.state !== 'finished';
-    if (!isHeld) {
+    const emitted = this.#nodes.get(nodeId);
+    const isBehindEarlier =
+      emitted !== undefined && emitted.run < this.#run && given.state !== 'finished';
+    if (!isBehindEarlier) {
       this.#nodes.set(nodeId, { progress: given, run: this.#run });
       this.#forgetOldest(nodeId);
       return given;
     }
     const { value, max } = given;
     this.advance(nodeId, { value, max, isEstimated: false }, { mayGoBack: true });
-    const { progress, run } = this.#nodes.get(nodeId) ?? told;
-    const held = { ...given, value: progress.value, max: progress.max };
-    this.#nodes.set(nodeId, { progress: held, run });
-    return held;
+    const { progress, run } = this.#nodes.get(nodeId) ?? emitted;
+    const shown = { ...given, value: progress.value, max: progress.max };
+    this.#nodes.set(nodeId, { progress: shown, run });
+    return shown;
   }
 
   #set(nodeId: string, progress: Progress, run: number): Progress {

@@ -8,13 +8,13 @@ const MANY_OUTPUTS: readonly string[] = new Array<string>(16).fill('*');
  * What runs in place of the nodes that an image service stands for: loaders and encoders give nothing, samplers
  * ask the service. Always changed: whether a result may be used again is for the shared store to say.
  */
-export function createStandIns(
+export function createNodeOverrides(
   lowering: Lowering,
   sample: (stage: SampleStage, latent: unknown, context: NodeContext) => Promise<Latent>,
 ): ReadonlyMap<string, NodeDefinition> {
-  const standIns = new Map<string, NodeDefinition>();
+  const nodeOverrides = new Map<string, NodeDefinition>();
   const add = (nodeId: string, run: NodeDefinition['run']) => {
-    standIns.set(nodeId, {
+    nodeOverrides.set(nodeId, {
       class_type: 'StandIn',
       input: {},
       output: MANY_OUTPUTS,
@@ -32,5 +32,5 @@ export function createStandIns(
       fill(await sample(stage, inputs[stage.latentInput], context)),
     );
   }
-  return standIns;
+  return nodeOverrides;
 }

@@ -2,7 +2,7 @@ import { type FileHandle, open, stat } from 'node:fs/promises';
 import { join, parse } from 'node:path';
 import { AppError } from '@tiercel/contracts';
 import { isAbsent } from './node-errors.ts';
-import { placeNew, placeOver } from './placing.ts';
+import { commitNew, commitOver } from './atomic-file.ts';
 
 /** Files of one name in one folder; one more is refused, so that a loop of uploads ends. */
 const MAX_SAME_NAMES = 10_000;
@@ -13,7 +13,7 @@ const MAX_SAME_NAMES = 10_000;
  * @returns the name the content now has in `folder`
  * @throws AppError bad_request when too many files share the name
  */
-export async function placeUpload(
+export async function commitUpload(
   workPath: string,
   folder: string,
   filename: string,
@@ -22,7 +22,7 @@ export async function placeUpload(
   let name = filename;
   for (let count = 1; count <= MAX_SAME_NAMES; count += 1) {
     const target = join(folder, name);
-    if (await placeNew(workPath, target)) return name;
+    if (await commitNew(workPath, target)) return name;
     if (await isSame(workPath, target)) return name;
     name = `${stem} (${count})${ext}`;
   }
@@ -38,12 +38,12 @@ async function isSame(workPath: string, target: string): Promise<boolean> {
   }
 }
 
-export async function placeUploadOver(
+export async function commitUploadOver(
   workPath: string,
   folder: string,
   filename: string,
 ): Promise<string> {
-  await placeOver(workPath, join(folder, filename));
+  await commitOver(workPath, join(folder, filename));
   return filename;
 }
 
