@@ -9,6 +9,7 @@ import {
   loadSecretKey,
   reportAccepting,
   reportReady,
+  requireClosedNetwork,
   runMain,
   sleep,
   startProcess,
@@ -52,7 +53,7 @@ const CUT_MS = 1_000;
 const COMMON_SHARE = 1 / 8;
 
 async function main(): Promise<void> {
-  const parts = await startProcess('api', 'commands');
+  const parts = await startProcess('api', 'commands', requireClosedNetwork);
   const { config, log, lifecycle, names, redis, redisWatch, ear } = parts;
 
   const files = new FileStore(config.dataDir);
