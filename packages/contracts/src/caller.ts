@@ -5,6 +5,10 @@ export const ROLES = ['user', 'internal', 'admin'] as const;
  */
 export type Role = (typeof ROLES)[number];
 
+export function isRole(value: unknown): value is Role {
+  return ROLES.includes(value as Role);
+}
+
 /** Whose all jobs and files are in `auth.mode: open`, and all of earlier versions. */
 export const DEFAULT_TENANT = 'default';
 

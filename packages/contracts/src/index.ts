@@ -20,6 +20,7 @@ export {
   ADDRESS_TENANT,
   ANONYMOUS_PLAN,
   DEFAULT_TENANT,
+  isRole,
   isTenantName,
   OPEN_CALLER,
   ROLES,

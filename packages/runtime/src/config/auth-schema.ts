@@ -22,9 +22,7 @@ const jwtSchema = z
         role: claim('role', 'the role, or a list with it'),
       })
       .prefault({}),
-    defaultPlan: shortName
-      .default('free')
-      .describe('Plan of tokens that name none, or one that is not known'),
+    defaultPlan: shortName.default('free').describe('Plan of tokens that name none'),
   })
   .optional();
 
