@@ -7,7 +7,7 @@ import { KeyStore } from './keys/key-store.ts';
 import { PolicyStore } from './policy/policy-store.ts';
 
 export const actor = { who: 'test', from: 'here' };
-export const log = createLogger({ level: 'silent', name: 'test' });
+const log = createLogger({ level: 'silent', name: 'test' });
 
 /** What one process has of accounts, on connections of its own. */
 export interface Member {
