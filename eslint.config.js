@@ -12,6 +12,7 @@ const mayImport = {
   'packages/runtime': ['contracts'],
   'packages/redis-server': ['contracts', 'runtime'],
   'packages/queue': ['contracts', 'runtime'],
+  'packages/accounts': ['contracts', 'runtime'],
   'packages/events': ['contracts', 'runtime'],
   'packages/storage': ['contracts', 'runtime'],
   'packages/graph': ['contracts'],
@@ -39,7 +40,16 @@ const mayImport = {
     'upstream-http',
   ],
   'packages/testkit': ['contracts', 'runtime', 'redis-server'],
-  'apps/api': ['contracts', 'runtime', 'queue', 'events', 'storage', 'graph', 'pictures'],
+  'apps/api': [
+    'contracts',
+    'runtime',
+    'accounts',
+    'queue',
+    'events',
+    'storage',
+    'graph',
+    'pictures',
+  ],
   'apps/worker': [
     'contracts',
     'runtime',
@@ -54,6 +64,7 @@ const mayImport = {
     'image-services',
   ],
   'apps/launcher': ['contracts', 'runtime', 'redis-server'],
+  'apps/keys': ['contracts', 'runtime', 'redis-server', 'accounts'],
 };
 /** Rooms that do no network I/O. */
 const offline = ['packages/contracts', 'packages/graph', 'packages/pictures', 'packages/nodes'];

@@ -19,7 +19,7 @@ export const ROOT = join(import.meta.dirname, '..');
 const CACHE = join(ROOT, 'node_modules/.cache');
 const INSTALL_STAMP = join(CACHE, 'tiercel-install');
 const BUILD_STAMP = join(CACHE, 'tiercel-build.json');
-const APPS = ['apps/api', 'apps/worker', 'apps/launcher'];
+const APPS = ['apps/api', 'apps/worker', 'apps/launcher', 'apps/keys'];
 /** Has the stand-ins for services: tests, benches and demos start them as processes, from their build. */
 const TESTKIT = 'packages/testkit';
 // Not in node_modules, which npm ci removes, nor in a folder that users share.

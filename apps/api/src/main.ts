@@ -9,7 +9,9 @@ import {
   loadSecretKey,
   reportAccepting,
   reportReady,
+  requireClosedNetwork,
   runMain,
+  serveMetrics,
   sleep,
   startProcess,
   systemClock,
@@ -21,6 +23,7 @@ import { FirstWorker } from './first-worker.ts';
 import { createCallerCheck, isLoopbackAddress } from './http/caller-check.ts';
 import { createApp } from './http/create-app.ts';
 import { createHttpServer } from './http/http-server.ts';
+import { openAccounts } from './identity/open-accounts.ts';
 import { BodyExaminer } from './json/body-examiner.ts';
 import { ServerRefresh } from './server-refresh.ts';
 import { MetricsTurn } from './metrics-turn.ts';
@@ -52,7 +55,7 @@ const CUT_MS = 1_000;
 const COMMON_SHARE = 1 / 8;
 
 async function main(): Promise<void> {
-  const parts = await startProcess('api', 'commands');
+  const parts = await startProcess('api', 'commands', requireClosedNetwork);
   const { config, log, lifecycle, names, redis, redisWatch, subscriberConnection } = parts;
 
   const files = new FileStore(config.dataDir);
@@ -190,7 +193,8 @@ async function main(): Promise<void> {
     allowedHosts: api.allowedHosts,
     corsOrigin: api.corsOrigin,
   });
-  const upgrades = createUpgrades(hub, checkCaller);
+  const { gate, loginRoutes } = await openAccounts(parts);
+  const upgrades = createUpgrades(hub, checkCaller, gate);
   const app = createApp(
     [
       ...createPromptRoutes({
@@ -243,15 +247,22 @@ async function main(): Promise<void> {
         publishFree: (body) => publishControl(redis, names, { type: 'free', body }),
         forward,
       }),
+      ...loginRoutes,
       ...upgrades.routes,
     ],
     {
-      ...{ checkCaller, forward },
+      ...{ checkCaller, forward, gate },
       ...{ maxBodyBytes: api.maxBodyBytes, corsOrigin: api.corsOrigin },
       countRequest: metrics.countRequest,
     },
     log,
   );
+  if (api.metricsPort !== undefined) {
+    const metricsServer = await serveMetrics({
+      ...{ host: config.host, port: api.metricsPort, registry: metrics.registry, health },
+    });
+    lifecycle.onClose('metrics server', () => metricsServer.close());
+  }
   const server = createHttpServer({
     handle: app,
     shouldUpgrade: upgrades.shouldUpgrade,

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { loadConfig, runMain } from '@tiercel/runtime';
+import { loadConfig, requireClosedNetwork, runMain } from '@tiercel/runtime';
 import { launch } from './launch.ts';
 import { createTerminal } from './terminal.ts';
 
@@ -8,8 +8,10 @@ const APPS = join(import.meta.dirname, '../..');
 
 await runMain(
   async () => {
+    const config = loadConfig();
+    await requireClosedNetwork(config);
     process.exitCode = await launch({
-      config: loadConfig(),
+      config,
       terminal,
       apiFile: join(APPS, 'api/dist/main.js'),
       workerFile: join(APPS, 'worker/dist/main.js'),

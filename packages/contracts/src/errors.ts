@@ -11,6 +11,16 @@ export const ERRORS = {
     disposition: 'client',
     summary: 'A field has a value that cannot be used.',
   },
+  unauthorized: {
+    status: 401,
+    disposition: 'client',
+    summary: 'No API key or token was sent, or one that is not good.',
+  },
+  forbidden: {
+    status: 403,
+    disposition: 'client',
+    summary: 'The caller is known, and may not do this.',
+  },
   path_refused: { status: 403, disposition: 'client', summary: 'A file name leaves its folder.' },
   host_refused: {
     status: 403,
@@ -22,6 +32,7 @@ export const ERRORS = {
     disposition: 'client',
     summary: 'The request comes from a page of another site.',
   },
+  key_unknown: { status: 404, disposition: 'client', summary: 'There is no API key of this id.' },
   request_timeout: {
     status: 408,
     disposition: 'client',
@@ -88,6 +99,11 @@ export const ERRORS = {
     status: 503,
     disposition: 'unavailable',
     summary: 'Redis does not answer now.',
+  },
+  identity_unavailable: {
+    status: 503,
+    disposition: 'unavailable',
+    summary: 'The OpenID provider cannot be asked for its keys now.',
   },
   storage_unavailable: {
     status: 503,

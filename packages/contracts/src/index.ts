@@ -16,6 +16,17 @@ export {
   type RefreshScope,
   type WorkerCapabilities,
 } from './worker-capabilities.ts';
+export {
+  ADDRESS_TENANT,
+  ANONYMOUS_PLAN,
+  DEFAULT_TENANT,
+  isRole,
+  isTenantName,
+  OPEN_CALLER,
+  ROLES,
+  type Caller,
+  type Role,
+} from './caller.ts';
 export { AppError, ERRORS, isAppError, type ErrorCode } from './errors.ts';
 export { boundedFrame } from './bounded-frame.ts';
 export {

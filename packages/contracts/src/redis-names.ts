@@ -44,6 +44,15 @@ const NAMES = {
   results_expiry: 'results-expiry',
   results_sizes: 'results-sizes',
   flight: 'flight:*',
+  api_key: 'api-key:*',
+  api_keys: 'api-keys',
+  api_keys_version: 'api-keys-version',
+  plans_set: 'plans',
+  tenants_set: 'tenants-set',
+  tiers_set: 'tiers-set',
+  pools_set: 'pools-set',
+  policy_version: 'policy-version',
+  audit: 'audit',
   /** BullMQ's list of permits that wait. */
   waiting_permits: 'bull:permits:wait',
   client_channel: 'ch:client:*',
@@ -55,6 +64,7 @@ const NAMES = {
   control_channel: 'ch:control',
   announce_channel: 'ch:announce',
   slot_channel: 'ch:slot',
+  accounts_channel: 'ch:accounts',
 } as const;
 export type RedisName = keyof typeof NAMES;
 
@@ -197,6 +207,22 @@ export class RedisNames {
   /** The key of a set of leases in which somebody who waits may find a slot now. */
   get slotChannel(): string {
     return this.#name('slot_channel');
+  }
+  /** An API key, by the hash of its text. */
+  apiKey = (hash: string): string => this.#name('api_key', hash);
+  /** Hash of each API key by its id. */
+  get apiKeys(): string {
+    return this.#name('api_keys');
+  }
+  /** What administrators have set of one kind of thing, by name. */
+  policySet = (kind: 'plans' | 'tenants' | 'tiers' | 'pools'): string => this.#name(`${kind}_set`);
+  /** What administrators changed. */
+  get audit(): string {
+    return this.#name('audit');
+  }
+  /** Keys or policies have changed; what it says has no meaning. */
+  get accountsChannel(): string {
+    return this.#name('accounts_channel');
   }
 }
 

@@ -40,6 +40,11 @@ export async function lockRedisFolder(folder: string): Promise<{ release: () => 
   };
 }
 
+/** Whether some process runs, or is just starting, a Redis on a data folder. */
+export async function isRedisFolderTaken(folder: string): Promise<boolean> {
+  return (await askOwner(lockPath(folder))) !== undefined;
+}
+
 function folderIsTaken(folder: string, pid: string): AppError {
   return new AppError(
     'redis_not_found',

@@ -149,7 +149,8 @@ function writePrivate(path: string, text: string): void {
   chmodSync(path, 0o600); // `mode` is only for new files
 }
 
-function readEarlierUrl(folder: string): string | undefined {
+/** @param folder that of a Redis of Tiercel's */
+export function readEarlierUrl(folder: string): string | undefined {
   try {
     return readFileSync(join(folder, 'url'), 'utf8').trim();
   } catch {
@@ -229,7 +230,7 @@ function orphanRemains(folder: string): AppError {
  * One command on a connection of its own. A port of an earlier run may belong to another program now:
  * what refuses the password or is no Redis counts as nobody.
  */
-async function askOnce(
+export async function askOnce(
   url: string,
   ask: (redis: Redis) => Promise<unknown>,
 ): Promise<{ answer: string } | 'nobody' | 'silent'> {

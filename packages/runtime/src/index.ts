@@ -1,5 +1,6 @@
 export { blockedMs } from './config/file-schema.ts';
 export { loadConfig, type Config } from './config/load.ts';
+export { DEFAULT_PLANS, planSchema, type Plan } from './config/plan-schema.ts';
 export { TIER_RULES, type TierDriver } from './config/tier-rules.ts';
 export type { TierConfig } from './config/tier-schema.ts';
 export { clockFrom, sleep, startInterval, startTimer, systemClock, type Clock } from './timers.ts';
@@ -31,4 +32,5 @@ export {
   type ChildMessage,
   type ReadyMessage,
 } from './supervised.ts';
+export { requireClosedNetwork } from './open-network.ts';
 export { serveMetrics } from './metrics-server.ts';

@@ -44,13 +44,16 @@ export interface RunningProcess {
 /**
  * Reads the configuration, obeys signals, and connects to Redis.
  * @param role how this process's commands behave while Redis is away
+ * @param checkConfig refuses what this kind of process must not be started with
  * @throws AppError config_invalid, redis_unreachable
  */
 export async function startProcess(
   name: string,
   role: 'commands' | 'patient',
+  checkConfig: (config: Config) => Promise<void> = () => Promise.resolve(),
 ): Promise<RunningProcess> {
   const config = loadConfig();
+  await checkConfig(config);
   const holder: { watch?: RedisWatch } = {};
   const log = createLogger({
     ...{ level: config.logLevel, name, secrets: listSecrets(config) },

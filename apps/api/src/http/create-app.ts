@@ -1,6 +1,7 @@
 import { AppError, isAppError } from '@tiercel/contracts';
 import { isRedisUnavailable, type Logger } from '@tiercel/runtime';
 import express, { type Express, type NextFunction, type Request, type Response } from 'express';
+import type { Gate } from '../identity/gate.ts';
 import { createOwnPathTest } from '../proxy/proxy-rules.ts';
 import type { Forward } from '../proxy/proxy.ts';
 import { sendEmpty, sendError, sendText } from './answer.ts';
@@ -14,6 +15,8 @@ export interface AppOptions {
   /** Told of each request when its answer is sent, or cut. */
   readonly countRequest?: (method: string, route: string, status: string) => void;
   readonly corsOrigin: string | undefined;
+  /** Finds out who asks, and who may. */
+  readonly gate: Gate;
   /** Asked for what no route is for; without it that is a 404. */
   readonly forward?: Forward;
 }
@@ -26,8 +29,11 @@ export function createApp(routes: readonly Route[], options: AppOptions, log: Lo
   app.set('query parser', 'simple');
   if (options.countRequest !== undefined) app.use(countRequests(options.countRequest));
   app.use(checkCaller(options));
+  app.use((req: Request, res: Response, next: NextFunction) => {
+    options.gate.prepare(req, res, next);
+  });
   registerRoutes(app, routes, options);
-  if (options.forward !== undefined) app.use(forwardForeign(options.forward, routes));
+  if (options.forward !== undefined) app.use(forwardForeign(options.forward, routes, options.gate));
   app.use((_req, res) => {
     res.setHeader('Content-Type', 'application/octet-stream');
     sendEmpty(res, 404);
@@ -50,12 +56,12 @@ function countRequests(count: NonNullable<AppOptions['countRequest']>) {
   };
 }
 
-function checkCaller({ checkCaller: check, corsOrigin }: AppOptions) {
+function checkCaller({ checkCaller: check, corsOrigin, gate }: AppOptions) {
   return (req: Request, res: Response, next: NextFunction): void => {
     if (corsOrigin !== undefined) {
       res.setHeader('Access-Control-Allow-Origin', corsOrigin);
       res.setHeader('Access-Control-Allow-Methods', 'POST, GET, DELETE, PUT, OPTIONS, PATCH');
-      res.setHeader('Access-Control-Allow-Headers', 'Content-Type, Authorization, Comfy-User');
+      res.setHeader('Access-Control-Allow-Headers', gate.allowedHeaders);
       res.setHeader('Access-Control-Allow-Credentials', 'true');
     }
     const refusal = check(req);
@@ -72,10 +78,11 @@ function checkCaller({ checkCaller: check, corsOrigin }: AppOptions) {
 }
 
 /** Other spellings of Tiercel's own paths, e.g. with a slash at the end, are not the pool's either. */
-function forwardForeign(forward: Forward, routes: readonly Route[]) {
+function forwardForeign(forward: Forward, routes: readonly Route[], gate: Gate) {
   const isOwnPath = createOwnPathTest(routes.flatMap(pathsOf));
   return async (req: Request, res: Response, next: NextFunction): Promise<void> => {
     res.locals.route = '(proxied)';
+    if (!(await gate.admitProxied(req, res))) return;
     const outcome = isOwnPath(req.originalUrl) ? 'absent' : await forward(req, res);
     switch (outcome) {
       case 'sent':
@@ -113,6 +120,15 @@ const SHORT_BODY_BYTES = 1024 * 1024;
 
 type Handler = (req: Request, res: Response) => unknown;
 
+/** A handler that only whom the route is for gets to. */
+function admitting({ access = 'caller' }: Route, handle: Handler, gate: Gate): Handler {
+  return (req, res) => {
+    const isAdmitted = gate.admit(req, res, access);
+    if (typeof isAdmitted === 'boolean') return isAdmitted ? handle(req, res) : undefined;
+    return isAdmitted.then((mayPass) => (mayPass ? handle(req, res) : undefined));
+  };
+}
+
 /**
  * Paths without parameters are found in a table; only the others go through Express' patterns, which
  * are tried one after another.
@@ -121,7 +137,7 @@ function registerRoutes(app: Express, routes: readonly Route[], options: AppOpti
   const readText = readBody(Math.min(options.maxBodyBytes, SHORT_BODY_BYTES));
   const byPath = new Map<string, Map<string, Handler>>();
   for (const route of routes) {
-    const handle = handlerOf(route, readText);
+    const handle = admitting(route, handlerOf(route, readText), options.gate);
     for (const path of pathsOf(route)) {
       const methods = byPath.get(path) ?? new Map<string, Handler>();
       byPath.set(path, methods.set(route.method, handle));
@@ -162,7 +178,7 @@ function answerError(error: unknown, req: Request, res: Response, log: Logger): 
     res.destroy();
     return;
   }
-  const known = translate(error);
+  const known = translateError(error);
   // What the caller is not told is here: stack, path, the system's error.
   if (known.code === 'internal' || known.code === 'storage_unavailable') {
     log.error({ err: error, method: req.method, path: req.path }, 'a request failed');
@@ -172,7 +188,8 @@ function answerError(error: unknown, req: Request, res: Response, log: Logger): 
   sendError(res, known);
 }
 
-function translate(error: unknown): AppError {
+/** Any error as one of the catalogue: what a caller may be told of it. */
+export function translateError(error: unknown): AppError {
   if (isAppError(error)) return error;
   if (isRedisUnavailable(error)) {
     return new AppError('redis_unavailable', 'The queue cannot be reached now; try again.', {

@@ -6,7 +6,11 @@ import { errorBody } from './answer.ts';
 import { closeLingering } from './linger.ts';
 
 /** Refuses where there is no ServerResponse to do it with, and closes the connection. */
-export function answerRaw(socket: Duplex, error: AppError): void {
+export function answerRaw(
+  socket: Duplex,
+  error: AppError,
+  headers: Readonly<Record<string, string>> = {},
+): void {
   const body = JSON.stringify(errorBody(error.code, error.message));
   socket.write(
     [
@@ -14,6 +18,7 @@ export function answerRaw(socket: Duplex, error: AppError): void {
       'Content-Type: application/json; charset=utf-8',
       `Content-Length: ${Buffer.byteLength(body)}`,
       'Connection: close',
+      ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`),
       '',
       body,
     ].join('\r\n'),

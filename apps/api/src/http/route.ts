@@ -1,6 +1,13 @@
 import type { Request, Response } from 'express';
 
 /**
+ * Who a route is for, unless `auth.mode` is `open`. everyone: also who sends a bad key; page: files of a frontend, for
+ * everybody, but a person who opens one in a browser is sent to the login page first; caller: who may use the service;
+ * admin: callers of that role.
+ */
+export type Access = 'everyone' | 'page' | 'caller' | 'admin';
+
+/**
  * Routes are data: one table registers each route as `/x` and as `/api/x`, as ComfyUI does,
  * knows which methods a path takes (for 405), and how its body is read.
  */
@@ -15,5 +22,7 @@ export interface Route {
    * the content type says (at most 1 MiB); none = left unread, for handlers that take more, or files.
    */
   readonly body?: 'text' | 'none';
+  /** Default: `caller`. */
+  readonly access?: Access;
   handle(req: Request, res: Response): void | Promise<void>;
 }

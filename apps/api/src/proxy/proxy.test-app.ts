@@ -5,6 +5,8 @@ import type { LiveWorker } from '@tiercel/events';
 import { createLogger, loadConfig, systemClock, type Config } from '@tiercel/runtime';
 import { createCallerCheck } from '../http/caller-check.ts';
 import { createApp } from '../http/create-app.ts';
+import { createCallerAddresses } from '../identity/caller-address.ts';
+import { createOpenGate } from '../identity/gate.ts';
 import { createStaticAnswerRoutes } from '../routes/static-answers.ts';
 import { createForward, createVia, type ProxyDeps } from './proxy.ts';
 import { ServerPool } from './server-pool.ts';
@@ -73,8 +75,9 @@ export async function startProxyApp(
     ...{ features: () => ({}), nodeReplacements: () => ({}), gather: () => Promise.resolve([]) },
   });
   const checkCaller = createCallerCheck({ isOnLoopback: () => true, allowedHosts: [], corsOrigin });
+  const gate = createOpenGate(createCallerAddresses([]));
   const server = createServer(
-    createApp(routes, { maxBodyBytes, checkCaller, corsOrigin, forward }, log),
+    createApp(routes, { maxBodyBytes, checkCaller, corsOrigin, forward, gate }, log),
   );
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo; // not a pipe: it listens on a port

@@ -32,6 +32,7 @@ export function createInternalRoutes(deps: InternalDeps): Route[] {
       method: 'GET',
       path: '/internal/logs',
       prefix: 'bare',
+      access: 'admin',
       handle: (_req, res) => {
         sendJson(
           res,
@@ -46,6 +47,7 @@ export function createInternalRoutes(deps: InternalDeps): Route[] {
       method: 'GET',
       path: '/internal/logs/raw',
       prefix: 'bare',
+      access: 'admin',
       handle: (_req, res) => {
         sendJson(res, { entries: deps.logs().map(({ t, m }) => ({ t, m })), size: TERMINAL });
       },
@@ -54,6 +56,7 @@ export function createInternalRoutes(deps: InternalDeps): Route[] {
       method: 'PATCH',
       path: '/internal/logs/subscribe',
       prefix: 'bare',
+      access: 'admin',
       body: 'text',
       handle: (_req, res) => {
         sendEmpty(res);

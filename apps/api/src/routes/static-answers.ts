@@ -96,6 +96,7 @@ export function createStaticAnswerRoutes(deps: StaticAnswerDeps): Route[] {
       method: 'GET',
       path: '/templates/:file',
       prefix: 'bare',
+      access: 'page',
       handle: async (req, res) => {
         if ((await deps.forward(req, res)) === 'sent') return;
         const answer = answerTemplates(readParam(req, 'file'));
@@ -106,6 +107,7 @@ export function createStaticAnswerRoutes(deps: StaticAnswerDeps): Route[] {
     {
       method: 'POST',
       path: '/free',
+      access: 'admin',
       body: 'text',
       handle: (req, res) => free(deps, req, res),
     },
@@ -113,6 +115,7 @@ export function createStaticAnswerRoutes(deps: StaticAnswerDeps): Route[] {
       method: 'GET',
       path: '/user.css',
       prefix: 'bare',
+      access: 'page',
       handle: (_req, res) => {
         sendEmpty(res, 404);
       },
@@ -121,6 +124,7 @@ export function createStaticAnswerRoutes(deps: StaticAnswerDeps): Route[] {
       method: 'GET',
       path: '/',
       prefix: 'bare',
+      access: 'page',
       handle: async (req, res) => {
         if ((await deps.forward(req, res)) !== 'sent') showHome(res);
       },

@@ -60,6 +60,7 @@ export function createSystemRoutes({
       method: 'GET',
       path: '/health',
       prefix: 'bare',
+      access: 'everyone',
       async handle(_req, res) {
         const { redis, store } = (await health.read()).checks;
         const healthy = redis === 'ok' && store === 'ok';
@@ -70,6 +71,7 @@ export function createSystemRoutes({
       method: 'GET',
       path: '/health/live',
       prefix: 'bare',
+      access: 'everyone',
       handle(_req, res) {
         sendJson(res, { live: true });
       },
@@ -78,6 +80,7 @@ export function createSystemRoutes({
       method: 'GET',
       path: '/health/ready',
       prefix: 'bare',
+      access: 'everyone',
       async handle(_req, res) {
         const { ready, checks } = await health.read();
         if (!ready) res.setHeader('Retry-After', 1);
@@ -88,6 +91,7 @@ export function createSystemRoutes({
       method: 'GET',
       path: '/metrics',
       prefix: 'bare',
+      access: 'admin',
       async handle(_req, res) {
         const text = await metrics.metrics();
         sendText(res, text, { type: metrics.contentType });

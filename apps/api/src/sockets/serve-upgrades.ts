@@ -1,9 +1,13 @@
 import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
 import { AppError } from '@tiercel/contracts';
 import { sendError } from '../http/answer.ts';
+import { translateError } from '../http/create-app.ts';
 import type { CallerCheck } from '../http/caller-check.ts';
 import type { HttpServerOptions } from '../http/http-server.ts';
+import { answerRaw } from '../http/raw-answer.ts';
 import type { Route } from '../http/route.ts';
+import { describeChallenge, type Gate } from '../identity/gate.ts';
 import type { SocketHub } from './socket-hub.ts';
 
 const PATHS = new Set(['/ws', '/api/ws']);
@@ -18,6 +22,7 @@ const VERSIONS = new Set(['8', '13']);
 export function createUpgrades(
   hub: SocketHub,
   checkCaller: CallerCheck,
+  gate: Pick<Gate, 'admitSocket'>,
 ): Pick<HttpServerOptions, 'shouldUpgrade' | 'upgrade'> & { readonly routes: readonly Route[] } {
   const findRefusal = (req: IncomingMessage): AppError | undefined =>
     findHandshakeProblem(req) ?? hub.findRefusal();
@@ -27,7 +32,11 @@ export function createUpgrades(
       checkCaller(req) === undefined &&
       findRefusal(req) === undefined,
     upgrade: (req, socket, head) => {
-      hub.handleUpgrade(req, socket, head, readClientId(req));
+      if (gate.admitSocket === undefined) {
+        hub.handleUpgrade(req, socket, head, readClientId(req));
+      } else {
+        void openAdmitted(hub, gate.admitSocket, { req, socket, head });
+      }
     },
     routes: [
       {
@@ -41,6 +50,32 @@ export function createUpgrades(
       },
     ],
   };
+}
+
+/** Opens a socket when it is known whose it is; else refuses it, still in HTTP. */
+async function openAdmitted(
+  hub: SocketHub,
+  admit: NonNullable<Gate['admitSocket']>,
+  { req, socket, head }: { req: IncomingMessage; socket: Duplex; head: Buffer },
+): Promise<void> {
+  const giveUp = (): void => {
+    socket.destroy();
+  };
+  socket.once('error', giveUp);
+  try {
+    const hold = await admit(req);
+    const refusal = hub.findRefusal();
+    if (refusal !== undefined) throw refusal;
+    socket.off('error', giveUp);
+    if (!socket.destroyed) hub.handleUpgrade(req, socket, head, readClientId(req), hold);
+  } catch (error) {
+    const refusal = translateError(error);
+    answerRaw(
+      socket,
+      refusal,
+      refusal.code === 'unauthorized' ? { 'WWW-Authenticate': describeChallenge(true) } : {},
+    );
+  }
 }
 
 function findHandshakeProblem({ method, headers }: IncomingMessage): AppError | undefined {

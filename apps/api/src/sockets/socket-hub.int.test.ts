@@ -11,6 +11,8 @@ import {
   type TestRedis,
 } from '@tiercel/testkit';
 import { createApp } from '../http/create-app.ts';
+import { createCallerAddresses } from '../identity/caller-address.ts';
+import { createOpenGate } from '../identity/gate.ts';
 import { createHttpServer, type HttpServer } from '../http/http-server.ts';
 import { executing, log, openJobs, resultPicture, type Jobs } from './jobs.test-helpers.ts';
 import { createUpgrades } from './serve-upgrades.ts';
@@ -63,8 +65,9 @@ async function start(change: Partial<SocketHubParts['options']> = {}): Promise<v
   });
   await hub.start();
   const checkCaller = () => undefined;
-  const upgrades = createUpgrades(hub, checkCaller);
-  const options = { maxBodyBytes: 1_000, checkCaller, corsOrigin: undefined };
+  const gate = createOpenGate(createCallerAddresses([]));
+  const upgrades = createUpgrades(hub, checkCaller, gate);
+  const options = { maxBodyBytes: 1_000, checkCaller, corsOrigin: undefined, gate };
   server = createHttpServer({
     handle: createApp(upgrades.routes, options, log),
     ...{ shouldUpgrade: upgrades.shouldUpgrade, upgrade: upgrades.upgrade },

@@ -54,6 +54,8 @@ interface Entry {
 /** Frames a client sends are small: feature flags, nothing else. */
 const MAX_CLIENT_FRAME_BYTES = 256 * 1024;
 const GOING_AWAY = 1001;
+const POLICY_VIOLATION = 1008;
+const CLOSE_LIMIT_MS = 500;
 
 /** The WebSocket side of the API: who is connected, and what each of them hears. */
 export class SocketHub {
@@ -135,10 +137,7 @@ export class SocketHub {
     clearInterval(this.#pinger);
     this.#status.stop();
     for (const session of this.#sessions.keys()) {
-      session.close(GOING_AWAY, 'server is stopping');
-      setTimeout(() => {
-        session.terminate();
-      }, 500).unref();
+      closeSoon(session, GOING_AWAY, 'server is stopping');
     }
   }
 
@@ -149,8 +148,17 @@ export class SocketHub {
     return new AppError('too_many_sockets', why, { retryAfterSeconds: 5 });
   }
 
-  /** An upgrade request for /ws that was not refused. */
-  handleUpgrade(req: IncomingMessage, socket: Duplex, head: Buffer, clientId: string | null): void {
+  /**
+   * An upgrade request for /ws that was not refused.
+   * @param hold is told how to close the socket when its caller may no longer have it, and tells whom to tell of its end
+   */
+  handleUpgrade(
+    req: IncomingMessage,
+    socket: Duplex,
+    head: Buffer,
+    clientId: string | null,
+    hold?: (close: () => void) => () => void,
+  ): void {
     const { options, readPicture, counters } = this.#parts;
     this.#server.handleUpgrade(req, socket, head, (webSocket) => {
       const isKnown = clientId !== null && clientId !== '';
@@ -161,6 +169,11 @@ export class SocketHub {
         ...{ limits, previewsAlways, readPicture, counters },
       });
       this.#open(webSocket, session, { id, isKnown });
+      if (hold === undefined) return;
+      const release = hold(() => {
+        closeSoon(session, POLICY_VIOLATION, 'who opened this may no longer have it');
+      });
+      webSocket.on('close', release);
     });
   }
 
@@ -254,6 +267,14 @@ export class SocketHub {
       stop();
     }, noop);
   }
+}
+
+/** In order, and soon also when the peer does not answer. */
+function closeSoon(session: SocketSession, code: number, reason: string): void {
+  session.close(code, reason);
+  setTimeout(() => {
+    session.terminate();
+  }, CLOSE_LIMIT_MS).unref();
 }
 
 function noop(): void {

@@ -13,6 +13,14 @@ const settingSchema = z.looseObject({
   exclusiveMinimum: z.number().optional(),
   maximum: z.number().optional(),
   required: z.array(z.string()).optional(),
+  /** Of a value that may be null, or of one kind or another. */
+  get anyOf() {
+    return z.array(settingSchema).optional();
+  },
+  /** The values of a map with names of the operator's. */
+  get additionalProperties() {
+    return z.union([z.boolean(), settingSchema]).optional();
+  },
   get properties() {
     return z.record(z.string(), settingSchema).optional();
   },
@@ -55,7 +63,7 @@ export function listFileKeys(): DocumentedSetting[] {
 function listSettings(section: Setting, prefix: string): DocumentedSetting[] {
   return Object.entries(section.properties ?? {}).flatMap(([name, setting]) => {
     const key = `${prefix}${name}`;
-    if (setting.type === 'object') return listSettings(setting, `${key}.`);
+    if (setting.properties !== undefined) return listSettings(setting, `${key}.`);
     const isRequired = prefix.includes('[]') && setting.default === undefined;
     const row = {
       key,
@@ -63,7 +71,12 @@ function listSettings(section: Setting, prefix: string): DocumentedSetting[] {
       values: showValues(setting),
       meaning: setting.description ?? '',
     };
-    return [row, ...(setting.items === undefined ? [] : listSettings(setting.items, `${key}[].`))];
+    const { items, additionalProperties: named } = setting;
+    return [
+      row,
+      ...(items === undefined ? [] : listSettings(items, `${key}[].`)),
+      ...(typeof named === 'object' ? listSettings(named, `${key}.<name>.`) : []),
+    ];
   });
 }
 
@@ -74,6 +87,13 @@ function showDefault(setting: Setting): string {
 }
 
 function showValues(setting: Setting): string {
+  if (setting.anyOf !== undefined) {
+    const kinds = setting.anyOf.filter((kind) => kind.type !== 'null');
+    const isNullable = kinds.length < setting.anyOf.length;
+    return [...(isNullable ? ['`null`'] : []), ...kinds.map(showValues)].join(' or ');
+  }
+  if (setting.type === 'boolean') return '`true` or `false`';
+  if (setting.type === 'object') return 'map';
   if (setting.enum !== undefined) return setting.enum.map((value) => `\`${value}\``).join(', ');
   if (setting.pattern !== undefined) return PATTERNS[setting.pattern] ?? `\`${setting.pattern}\``;
   if (setting.type === 'array') return 'list';

@@ -16,7 +16,8 @@ const IS_DURATION = /(Ms|Seconds|Minutes|Hours|Days)$/;
 const durations = listFileKeys()
   .filter(({ key }) => IS_DURATION.test(key))
   .map(({ key, values }) => ({
-    key,
+    // A map with names of the operator's: any will do.
+    key: key.replace('<name>', 'free'),
     max: Number(/(?:to|up to) (\d+)$/.exec(values)?.[1]),
     mayBeZero: values.includes(', 0 to '),
   }));

@@ -1,6 +1,8 @@
-import { FALLBACK_POLICIES, OMITTABLE } from '@tiercel/contracts';
+import { FALLBACK_POLICIES, OMITTABLE, ROLES } from '@tiercel/contracts';
 import { z } from 'zod';
 import { corsOrigin, hostHeaderName } from './address-kinds.ts';
+import { authSchema, trustedProxiesSchema } from './auth-schema.ts';
+import { plansSchema } from './plan-schema.ts';
 import { tierSchema } from './tier-schema.ts';
 import {
   atMost,
@@ -63,6 +65,12 @@ const proxySchema = z
       .describe(
         'Routes of custom nodes, proxied for any method: `/x` means `/x` and all below it, also as `/api/x`',
       ),
+    roles: z
+      .array(z.enum(ROLES))
+      .default(['admin'])
+      .describe(
+        'Roles that `customRoutes` are for, unless `auth.mode` is `open`: some of those routes write files or install software',
+      ),
   })
   .prefault({});
 
@@ -122,6 +130,15 @@ const apiSchema = z
       .default(0)
       .describe(
         'After SIGTERM the API goes on for this long, with /health/ready at 503, so that load balancers find other processes first',
+      ),
+    metricsPort: z
+      .number()
+      .int()
+      .min(0)
+      .max(65_535)
+      .optional()
+      .describe(
+        'A port of its own for /metrics and /health, on `HOST`, for whoever reaches it: without it /metrics takes a key of role `admin`, unless `auth.mode` is `open`',
       ),
     proxy: proxySchema,
     proxyTimeoutMs: ms(30_000, DAY_MS).describe(
@@ -274,14 +291,9 @@ export const fileSchema = z
     queue: queueSchema,
     api: apiSchema,
     worker: workerSchema,
-    auth: z
-      .strictObject({
-        mode: z
-          .enum(['open'])
-          .default('open')
-          .describe('Who may use the API; `open` is everybody who can reach it'),
-      })
-      .prefault({}),
+    auth: authSchema,
+    trustedProxies: trustedProxiesSchema,
+    plans: plansSchema,
   })
   .superRefine(({ queue: { lockMs }, worker }, context) => {
     const most = longestBlockMs(lockMs);

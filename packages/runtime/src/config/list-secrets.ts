@@ -4,7 +4,11 @@ import type { Config } from './load.ts';
 const SECRET_PARAMETER = /key|token|secret|passw|sig|auth|code/i;
 
 /** Every value of the configuration that opens something: keys, passwords, logins in URLs. */
-export function listSecrets({ tiers, redisUrl }: Pick<Config, 'tiers' | 'redisUrl'>): string[] {
+export function listSecrets({
+  tiers,
+  redisUrl,
+  auth,
+}: Pick<Config, 'tiers' | 'redisUrl'> & Partial<Pick<Config, 'auth'>>): string[] {
   const urls = tiers.flatMap(({ url, urls: servers }) => [
     ...(url === undefined ? [] : [url]),
     ...servers,
@@ -14,7 +18,8 @@ export function listSecrets({ tiers, redisUrl }: Pick<Config, 'tiers' | 'redisUr
     // A login: its password alone is as secret as both.
     return driver === 'automatic1111' ? [apiKey, apiKey.slice(apiKey.indexOf(':') + 1)] : [apiKey];
   });
-  return [...keys, ...[...urls, redisUrl ?? ''].flatMap(listUrlSecrets)];
+  const adminKeys = auth?.adminKey === undefined ? [] : [auth.adminKey];
+  return [...adminKeys, ...keys, ...[...urls, redisUrl ?? ''].flatMap(listUrlSecrets)];
 }
 
 function listUrlSecrets(url: string): string[] {

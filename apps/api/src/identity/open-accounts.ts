@@ -1,0 +1,58 @@
+import { Authenticator, ChangeWatch, KeyStore, PolicyStore } from '@tiercel/accounts';
+import type { RunningProcess } from '@tiercel/runtime';
+import type { Route } from '../http/route.ts';
+import { createProxyMatcher } from '../proxy/proxy-rules.ts';
+import { createCallerAddresses } from './caller-address.ts';
+import { createGate, createOpenGate, type Gate } from './gate.ts';
+import { createLoginRoutes } from './login.ts';
+import { OpenConnections } from './open-connections.ts';
+import { Recognizer } from './recognize.ts';
+
+/** An admin key that is shorter can be guessed by who has time. */
+const LONG_KEY_CHARACTERS = 24;
+
+export interface Accounts {
+  readonly gate: Gate;
+  readonly loginRoutes: readonly Route[];
+}
+
+/** What `auth` of the configuration says: nothing is in the way in mode `open`, everything behind a gate else. */
+export async function openAccounts(parts: RunningProcess): Promise<Accounts> {
+  const { config, log, lifecycle, names, redis, subscriberConnection } = parts;
+  const { auth, trustedProxies, api } = config;
+  const addresses = createCallerAddresses(trustedProxies);
+  const { mode, adminKey } = auth;
+  if (mode === 'open') {
+    if (adminKey !== undefined || auth.jwt !== undefined) {
+      log.warn(
+        'auth.adminKey and auth.jwt are of no use: auth.mode is open, and lets everybody in',
+      );
+    }
+    return { gate: createOpenGate(addresses), loginRoutes: [] };
+  }
+  if (adminKey !== undefined && adminKey.length < LONG_KEY_CHARACTERS) {
+    log.warn('auth.adminKey is short: one of 32 random characters or more cannot be guessed');
+  }
+  const watch = new ChangeWatch({ redis, subscriberConnection, names, log });
+  const keys = new KeyStore(redis, names, auth.auditMaxEntries);
+  const policy = new PolicyStore({ redis, names, watch, config, log });
+  const authenticator = new Authenticator({ keys, watch, auth, log });
+  const connections = new OpenConnections({ authenticator, watch, policy, log });
+  lifecycle.onClose('accounts', () => {
+    connections.stop();
+    policy.stop();
+    watch.stop();
+  });
+  await parts.whileStarting(watch.start());
+  await parts.whileStarting(policy.start());
+  return {
+    gate: createGate({
+      recognizer: new Recognizer({ mode, addresses, authenticator, policy }),
+      connections,
+      matchProxied: createProxyMatcher(api.proxy),
+      customRoles: api.proxy.roles,
+      log,
+    }),
+    loginRoutes: createLoginRoutes({ authenticator, watch }),
+  };
+}

@@ -1,0 +1,30 @@
+import { planSchema } from '@tiercel/runtime';
+import { z } from 'zod';
+
+const tenantSchema = z.strictObject({
+  plan: z.string().min(1).max(64).optional().describe('Its plan, whatever its keys and tokens say'),
+  overrides: planSchema.optional().describe('What counts for it over the plan’s word'),
+  blocked: z.boolean().optional().describe('Whether its callers are refused'),
+});
+
+const tierSettingSchema = z.strictObject({
+  enabled: z.boolean().optional().describe('Whether it is asked at all'),
+  drain: z.boolean().optional().describe('Whether it gets no new attempts'),
+  concurrency: z.number().int().positive().nullable().optional(),
+});
+
+const poolSettingSchema = z.strictObject({
+  paused: z.boolean().optional().describe('Whether its workers take no jobs'),
+});
+
+/** What administrators change while everything runs, and what each may be set to: the file's own schemas. */
+export const POLICY_SCHEMAS = {
+  plans: planSchema,
+  tenants: tenantSchema,
+  tiers: tierSettingSchema,
+  pools: poolSettingSchema,
+} as const;
+export type PolicyKind = keyof typeof POLICY_SCHEMAS;
+export type PolicySetting<Kind extends PolicyKind> = z.infer<(typeof POLICY_SCHEMAS)[Kind]>;
+
+export const POLICY_KINDS = Object.keys(POLICY_SCHEMAS) as readonly PolicyKind[]; // its own keys
