@@ -12,7 +12,17 @@ const NAMES = {
   groups: 'lanes',
   tenants: 'tenants',
   vtime: 'vtime',
-  weights: 'weights',
+  vtime_lag: 'vtime-lag',
+  comers: 'comers',
+  held: 'held',
+  spare: 'spare',
+  debts: 'debts',
+  tenant: 'tenant:*',
+  share: 'share:*',
+  tenant_running: 'running:*',
+  started: 'started:*',
+  costs: 'costs',
+  costs_recent: 'costs-recent',
   running: 'running',
   permits: 'permits',
   history: 'history',
@@ -88,7 +98,6 @@ export class RedisNames {
   readonly permitQueue = 'permits';
 
   job = (id: string): string => this.#name('job', id);
-  ready = (tenant: string): string => this.#name('ready', tenant);
   workflow = (id: string): string => this.#name('workflow', id);
   /** Jobs in one state by the time they were created, or by how long they ran. */
   byState = (set: 'created' | 'duration', state: string): string => this.#name(set, state);
@@ -133,9 +142,6 @@ export class RedisNames {
   }
   get history(): string {
     return this.#name('history');
-  }
-  get tenants(): string {
-    return this.#name('tenants');
   }
   /** ComfyUI's count of prompts. */
   get number(): string {

@@ -17,7 +17,7 @@ import { handBackScript } from './lua/hand-back.ts';
 import { takeScript } from './lua/take.ts';
 import { writeResumeTokenScript } from './lua/write-resume-token.ts';
 import { summariseOutputs } from './outputs-summary.ts';
-import { addPermits } from './permits.ts';
+import { addPermits, Waker } from './permits.ts';
 import { parseTaken, type TakenJob } from './taken-job.ts';
 
 export interface ConsumerOptions {
@@ -42,12 +42,14 @@ export class Consumer {
   readonly #names: RedisNames;
   readonly #permits: Queue;
   readonly #options: ConsumerOptions;
+  readonly #waker: Waker;
 
   constructor(redis: Redis, names: RedisNames, permits: Queue, options: ConsumerOptions) {
     this.#redis = redis;
     this.#names = names;
     this.#permits = permits;
     this.#options = options;
+    this.#waker = new Waker(permits);
   }
 
   get #prefix(): string {
@@ -63,13 +65,14 @@ export class Consumer {
     worker: WorkerId,
     claim = createClaimId(),
   ): Promise<TakenJob | undefined> {
-    const reply = await takeScript.run(this.#redis, {
+    const { job, wake } = await takeScript.run(this.#redis, {
       prefix: this.#prefix,
       permit,
       worker,
       claim,
     });
-    return parseTaken(reply, { permit, claimId: claim });
+    await this.#waker.wake(wake);
+    return parseTaken(job, { permit, claimId: claim });
   }
 
   /**
@@ -85,7 +88,7 @@ export class Consumer {
   ): Promise<FinishReply> {
     const { count, previewableCount, preview } = summariseOutputs(result.outputs);
     const { terminal } = result;
-    const reply = await finishScript.run(this.#redis, {
+    const answer = await finishScript.run(this.#redis, {
       prefix: this.#prefix,
       id: job.id,
       permit: job.permit,
@@ -109,7 +112,12 @@ export class Consumer {
       worker: next?.worker ?? '',
       next_claim: next?.claimId ?? '',
     });
-    return parseFinish(reply, { permit: job.permit, claimId: next?.claimId ?? job.claimId });
+    const { reply, wake } = parseFinish(answer, {
+      permit: job.permit,
+      claimId: next?.claimId ?? job.claimId,
+    });
+    await this.#waker.wake(wake);
+    return reply;
   }
 
   async addPermit(): Promise<void> {
@@ -140,13 +148,14 @@ export class Consumer {
 
   /** As `handBack`, for a job whose permit is lost. */
   async requeue(id: PromptId, claim: string, options: { countAttempt: boolean }): Promise<void> {
-    const needsPermit = await handBackScript.run(this.#redis, {
+    const { needsPermit, wake } = await handBackScript.run(this.#redis, {
       prefix: this.#prefix,
       id,
       claim,
       counts: options.countAttempt ? 1 : 0,
     });
     if (needsPermit) await this.addPermit();
+    await this.#waker.wake({ ...wake, permits: Math.max(0, wake.permits - Number(needsPermit)) });
   }
 
   /** Whether a running job was asked to stop. */

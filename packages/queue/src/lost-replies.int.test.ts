@@ -31,6 +31,14 @@ interface Scenario {
   act(parts: QueueParts): Promise<unknown>;
 }
 
+const tenant = { id: 'T', limits: { weight: 2, maxRunning: 1 } };
+const cost = { signature: 's', estimateMs: 300 };
+/** What the tenant has been charged, and what its jobs are known to cost. */
+const readAccount = async ({ redis, names }: QueueParts): Promise<unknown> => [
+  await redis.hmget(`${names.prefix}:share:T`, 'new', 'turn'),
+  await redis.hgetall(`${names.prefix}:costs`),
+  await redis.zcard(`${names.prefix}:running:T`),
+];
 const report = (job: TakenJob | undefined): unknown => job && [job.id, job.attempt, job.promptText];
 
 const scenarios: Record<string, Scenario> = {
@@ -103,6 +111,47 @@ const scenarios: Record<string, Scenario> = {
     act: async (parts) => {
       await parts.consumer.handBack((await parts.take('permit'))!);
       return report(await parts.take());
+    },
+  },
+  'starting a job of a tenant with limits': {
+    prepare: async (parts) => {
+      for (const id of ['lost-a', 'lost-b']) await parts.add(id, { tenant });
+    },
+    act: async (parts) => [report(await parts.take('lost')), report(await parts.take())],
+  },
+  'ending a job of a tenant with limits': {
+    prepare: async (parts) => {
+      for (const id of ['lost', 'next']) await parts.add(id, { tenant, cost });
+    },
+    act: async (parts) => {
+      const job = await parts.take('permit');
+      const { next, ...reply } = await parts.consumer.finish(
+        job!,
+        result('lost', 'success', job!.takenAtMs + 700),
+        job!.takenAtMs,
+        another(),
+      );
+      return [reply, report(next), await readAccount(parts)];
+    },
+  },
+  'handing a job of a tenant with limits back': {
+    prepare: async (parts) => {
+      await parts.add('lost', { tenant, cost });
+    },
+    act: async (parts) => {
+      await parts.consumer.handBack((await parts.take('permit'))!);
+      return [report(await parts.take()), await readAccount(parts)];
+    },
+  },
+  'changing what a tenant may': {
+    prepare: async (parts) => {
+      const limits = { ...tenant.limits, weight: 2 };
+      for (const id of ['a', 'b']) await parts.add(id, { tenant: { id: 'lost', limits } });
+      await parts.take('first');
+    },
+    act: async (parts) => {
+      await parts.producer.putLimits('lost', { weight: 1 });
+      return report(await parts.take('second'));
     },
   },
   'noting where a job is done': {

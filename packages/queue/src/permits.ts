@@ -1,6 +1,7 @@
 import type { RedisNames } from '@tiercel/contracts';
 import type { Redis } from '@tiercel/runtime';
 import { Queue } from 'bullmq';
+import type { Wake } from './wake.ts';
 
 /**
  * The BullMQ queue of permits. A permit carries no data: it is a licence to run one job, and which one
@@ -31,5 +32,37 @@ export async function addPermits(queue: Queue, count: number): Promise<void> {
   if (count === 1) await queue.add('permit', null);
   else if (count > 1) {
     await queue.addBulk(Array.from({ length: count }, () => ({ name: 'permit', data: null })));
+  }
+}
+
+/**
+ * Wakes free hands when limits of tenants lift. One delayed permit is enough: who gets it is told the next time. What
+ * is lost here, with a process that dies or a Redis that cannot serve, the sweeper adds.
+ */
+export class Waker {
+  readonly #permits: Queue;
+  /** The delayed permit that this process added last, by Redis' clock. */
+  #nextAtMs = 0;
+  /** When it is due, by this process' own clock. */
+  #passes = 0;
+
+  constructor(permits: Queue) {
+    this.#permits = permits;
+  }
+
+  /** Never throws. */
+  async wake({ permits, next }: Wake): Promise<void> {
+    try {
+      await addPermits(this.#permits, permits);
+      if (next === undefined) return;
+      const now = performance.now();
+      if (next.atMs >= this.#nextAtMs && now < this.#passes) return;
+      // Of one time there is one permit, whoever adds it.
+      await this.#permits.add('permit', null, { delay: next.inMs, jobId: `due-${next.atMs}` });
+      this.#nextAtMs = next.atMs;
+      this.#passes = now + next.inMs;
+    } catch {
+      // The sweeper adds it.
+    }
   }
 }

@@ -1,12 +1,20 @@
 import { randomUUID } from 'node:crypto';
-import { AppError, encodeClient, type PromptId, type RedisNames } from '@tiercel/contracts';
+import {
+  AppError,
+  encodeClient,
+  type Priority,
+  type PromptId,
+  type RedisNames,
+} from '@tiercel/contracts';
 import type { Redis } from '@tiercel/runtime';
 import type { Queue } from 'bullmq';
 import { enqueueScript } from './lua/enqueue.ts';
+import { putLimitsScript } from './lua/put-limits.ts';
 import { releaseScript } from './lua/release.ts';
-import { addPermits, MAX_WAITING_PERMITS } from './permits.ts';
+import { addPermits, MAX_WAITING_PERMITS, Waker } from './permits.ts';
+import { limitsText, type TenantLimits } from './tenant-limits.ts';
 
-/** Until tenants come (fair share between callers), everybody is one. */
+/** Everybody who does not say who it is. */
 const DEFAULT_TENANT = 'default';
 
 /** A validated prompt on its way into the queue. Texts are JSON as the caller wrote it. */
@@ -27,6 +35,19 @@ export interface NewJob {
   readonly workflowId: string | undefined;
   /** Sealed by sealSecrets; undefined when the prompt brought none. */
   readonly secrets: string | undefined;
+  /** Whose job it is; without it: nobody's in particular, not limited. */
+  readonly tenant?: { readonly id: string; readonly limits: TenantLimits };
+  /** Among the jobs of its tenant; without it: normal. */
+  readonly priority?: Priority;
+  /** What it is likely to cost; without a tenant nobody asks. */
+  readonly cost?: ExpectedCost;
+}
+
+export interface ExpectedCost {
+  /** Jobs with the same one take about the same time. */
+  readonly signature: string;
+  /** Run time in ms, for when none with this signature has run. */
+  readonly estimateMs: number;
 }
 
 export interface Accepted {
@@ -52,12 +73,14 @@ export class Producer {
   #toRelease: PromptId[] = [];
   #nextRelease: Promise<void> | undefined;
   #lastRelease: Promise<void> = Promise.resolve();
+  readonly #waker: Waker;
 
   constructor(redis: Redis, names: RedisNames, permits: Queue, options: ProducerOptions) {
     this.#redis = redis;
     this.#names = names;
     this.#permits = permits;
     this.#options = options;
+    this.#waker = new Waker(permits);
   }
 
   /**
@@ -83,6 +106,7 @@ export class Producer {
    * @throws AppError queue_full, prompt_id_conflict
    */
   async enqueue(job: NewJob): Promise<Accepted> {
+    const cost = job.tenant === undefined ? undefined : job.cost;
     const reply = await enqueueScript.run(this.#redis, {
       prefix: this.#names.prefix,
       call: randomUUID(),
@@ -90,7 +114,7 @@ export class Producer {
       body_hash: job.bodyHash,
       given_number: job.number ?? '',
       front: job.front ? 1 : 0,
-      tenant: DEFAULT_TENANT,
+      tenant: job.tenant?.id ?? DEFAULT_TENANT,
       client: encodeClient(job.clientId),
       serial: this.#options.perClient === 'serial' ? 1 : 0,
       max_pending: this.#options.maxPending,
@@ -101,6 +125,10 @@ export class Producer {
       targets: JSON.stringify(job.outputIds),
       node_errors: job.nodeErrorsText,
       secrets: job.secrets ?? '',
+      limits: job.tenant === undefined ? '' : limitsText(job.tenant.limits),
+      signature: cost?.signature ?? '',
+      estimate_ms: cost?.estimateMs ?? '',
+      priority: job.priority ?? 'normal',
     });
     switch (reply.kind) {
       case 'ok':
@@ -142,12 +170,23 @@ export class Producer {
   }
 
   async #release(ids: readonly PromptId[]): Promise<void> {
-    const permits = await releaseScript.run(this.#redis, {
+    const { permits, wake } = await releaseScript.run(this.#redis, {
       prefix: this.#names.prefix,
       max_waiting: MAX_WAITING_PERMITS,
       ids,
     });
     await addPermits(this.#permits, permits);
+    await this.#waker.wake({ ...wake, permits: Math.max(0, wake.permits - permits) });
+  }
+
+  /** Changes what a tenant may, at once and for what waits already too. */
+  async putLimits(tenant: string, limits: TenantLimits): Promise<void> {
+    const { prefix } = this.#names;
+    const wake = await putLimitsScript.run(this.#redis, {
+      ...{ prefix, tenant },
+      limits: limitsText(limits),
+    });
+    await this.#waker.wake(wake);
   }
 
   /**

@@ -4,6 +4,7 @@ import { Job, type Queue } from 'bullmq';
 import type { Consumer } from './consumer.ts';
 import type { Editor } from './editor.ts';
 import { findOlderScript } from './lua/find-older.ts';
+import { countStartableScript } from './lua/count-startable.ts';
 import { addPermits, MAX_WAITING_PERMITS } from './permits.ts';
 import type { Producer } from './producer.ts';
 
@@ -94,13 +95,12 @@ export class Sweeper {
 
   /** Two sweeps in a row must see the shortage: between release and add it is normal for a moment. */
   async #addMissingPermits(): Promise<void> {
-    const tenants = await this.#redis.zrange(this.#names.tenants, 0, '-1');
-    let ready = 0;
-    for (const tenant of tenants) {
-      ready += await this.#redis.zcard(this.#names.ready(tenant));
-    }
-    const waiting = await this.#permits.getJobCountByTypes('waiting', 'prioritized', 'delayed');
-    const shortage = Math.max(0, Math.min(ready, MAX_WAITING_PERMITS) - waiting);
+    const ready = await countStartableScript.run(this.#redis, {
+      prefix: this.#names.prefix,
+      most: MAX_WAITING_PERMITS,
+    });
+    const waiting = await this.#permits.getJobCountByTypes('waiting', 'prioritized');
+    const shortage = Math.max(0, ready - waiting);
     const missing = Math.min(shortage, this.#lastShortage);
     this.#lastShortage = shortage - missing;
     await addPermits(this.#permits, missing);

@@ -5,16 +5,20 @@ import {
   isFallbackPolicy,
   isJsonObject,
   joinMembers,
+  isPriority,
   keyText,
+  PRIORITIES,
   promptId,
   SECRET_MEMBERS,
   sliceMembers,
   stringifyJson,
   type JsonObject,
   type JsonValue,
+  type Priority,
   type PromptId,
 } from '@tiercel/contracts';
-import { rejectMissingPrompt } from '@tiercel/graph';
+import { describeWork, rejectMissingPrompt } from '@tiercel/graph';
+import type { ExpectedCost } from '@tiercel/queue';
 import { v4 as uuid } from 'uuid';
 import { judgePrompt, type JudgeDeps } from './judge-prompt.ts';
 import { decodeBody, parseBody } from './parse-body.ts';
@@ -69,6 +73,8 @@ export type ExaminedPrompt =
       readonly outputIds: readonly string[];
       readonly nodeErrorsText: string;
       readonly workflowId: string | undefined;
+      readonly priority: Priority;
+      readonly cost: ExpectedCost;
     };
 
 /**
@@ -113,6 +119,8 @@ export async function examinePrompt(
     outputIds: validated.outputs,
     nodeErrorsText: stringifyJson(validated.nodeErrors),
     workflowId: readWorkflowId(body),
+    priority: extra.priority,
+    cost: expectCost(body.prompt),
   };
 }
 
@@ -169,6 +177,7 @@ interface Extra {
   readonly text: string;
   readonly clientId: string | undefined;
   readonly secrets: string | undefined;
+  readonly priority: Priority;
 }
 
 /**
@@ -184,7 +193,10 @@ function readExtra(
   if (given !== undefined && given !== null && !isJsonObject(given)) {
     throw new AppError('bad_request', 'extra_data must be an object.');
   }
-  if (given !== undefined && given !== null) checkRouting(given);
+  if (given !== undefined && given !== null) {
+    checkRouting(given);
+    checkPriority(given);
+  }
   const parts = sliceMembers(members.get('extra_data') ?? '{}');
   const secret = SECRET_MEMBERS.flatMap((name) => {
     const value = parts.get(name);
@@ -206,6 +218,7 @@ function readExtra(
         ? undefined
         : keyText(typeof client === 'string' ? client : stringifyJson(client)),
     secrets: secret.length === 0 ? undefined : `{${secret.join(',')}}`,
+    priority: isJsonObject(given) && isPriority(given.priority) ? given.priority : 'normal',
   };
 }
 
@@ -218,6 +231,28 @@ function checkRouting({ fallback, cache }: JsonObject): void {
   if (cache !== undefined && cache !== null && typeof cache !== 'boolean') {
     throw new AppError('bad_request', 'extra_data.cache must be true or false.');
   }
+}
+
+function checkPriority({ priority }: JsonObject): void {
+  if (priority === undefined || priority === null || isPriority(priority)) return;
+  throw new AppError(
+    'bad_request',
+    `extra_data.priority must be one of: ${PRIORITIES.join(', ')}.`,
+  );
+}
+
+/** A first guess of the run time that a step of a megapixel takes; what has run is known better. */
+const MS_PER_STEP = 100;
+
+/** Graphs of the same classes that ask for about as much, within a factor of 1.4, cost about the same. */
+function expectCost(prompt: JsonValue): ExpectedCost {
+  const { classes, amount } = describeWork(prompt);
+  const bucket = Math.round(2 * Math.log2(amount));
+  const signature = createHash('sha256')
+    .update(JSON.stringify([classes, bucket]))
+    .digest('base64url')
+    .slice(0, 16);
+  return { signature, estimateMs: Math.round(amount * MS_PER_STEP) };
 }
 
 function readWorkflowId(body: JsonObject): string | undefined {

@@ -67,8 +67,10 @@ async function postPrompt(req: Request, res: Response, deps: PromptDependencies)
   }
   const { id, bodyHash } = examined.identity;
   const { number, front, clientId, outputIds, nodeErrorsText, workflowId, secretsText } = examined;
+  const { priority, cost } = examined;
   const accepted = await producer.enqueue({
     ...{ id, bodyHash, number, front, clientId, outputIds, nodeErrorsText, workflowId },
+    ...{ priority, cost },
     promptText: toPayload(examined.promptText),
     extraText: toPayload(examined.extraText),
     secrets: secretsText === undefined ? undefined : sealSecrets(deps.secretKey, secretsText),

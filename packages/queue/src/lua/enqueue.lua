@@ -17,6 +17,10 @@
 -- ARGV[15] targets      JSON: ids of the output nodes
 -- ARGV[16] node_errors  JSON
 -- ARGV[17] secrets      sealed, '' for none
+-- ARGV[18] limits       JSON: fields of the tenant's record; '' for none
+-- ARGV[19] signature    jobs with the same one cost the same; '' for none
+-- ARGV[20] estimate_ms  of its run time, for when none has run; '' for none
+-- ARGV[21] priority     low | normal | high: before all of the tenant that have a lower one
 -- Returns {'ok', number} | {'same', number, node_errors} | {'conflict'} | {'full', pending} | {'heavy', bytes}
 -- Sent again: {'ok', number}: the record has the id of the call.
 -- Caller dies: the sweeper releases the job.
@@ -24,6 +28,8 @@
 -- @include now
 -- @include queue-status
 -- @include pending-bytes
+-- @include priorities
+-- @include tenant-record
 -- @keys job pending pending_bytes number seq unreleased created workflow
 
 local known_call, known_hash, known_number, known_errors =
@@ -55,7 +61,12 @@ redis.call('HSET', job_key(id), 'id', id, 'm', m, 'state', 'pending', 'accepted_
   'number', number, 'created', now, 'tenant', tenant, 'client', client, 'lane', group, 'attempt', 0,
   'workflow', workflow, 'prompt', prompt, 'extra', extra, 'targets', targets, 'node_errors', node_errors,
   'secrets', secrets, 'bytes', bytes)
-redis.call('ZADD', pending_key, number, m)
+local rank = rank_of(number, priority)
+if rank ~= number then redis.call('HSET', job_key(id), 'rank', rank) end
+if signature ~= '' then redis.call('HSET', job_key(id), 'signature', signature) end
+if estimate_ms ~= '' then redis.call('HSET', job_key(id), 'estimate_ms', estimate_ms) end
+if limits ~= '' then put_limits(tenant, limits) end
+redis.call('ZADD', pending_key, rank, m)
 take_room(bytes)
 redis.call('ZADD', unreleased_key, now, id)
 redis.call('ZADD', created_key('pending'), now, m)

@@ -34,7 +34,7 @@ export const enqueueScript = new RedisScript({
       'targets',
       'node_errors',
     ] as const),
-    'secrets',
+    ...(['secrets', 'limits', 'signature', 'estimate_ms', 'priority'] as const),
   ],
   parse: (reply): EnqueueReply => {
     const [kind, fact, nodeErrorsText] = reply as [EnqueueReply['kind'], string?, string?];

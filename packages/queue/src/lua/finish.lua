@@ -24,7 +24,7 @@
 -- ARGV[21] worker
 -- ARGV[22] next_claim         id for the claim of the permit's next job; '' to take none
 -- Returns {0} when the claim is void
---       | {1, a successor in its group became ready (0|1), next job as in take-job}
+--       | {1, another job may start now (0|1), next job as in take-job or nil, then as wake() tells}
 -- Sent again: as the first time, also with a result that could not be written before: the record still names the
 --   claim that ended it, and the next job the claim that it was handed out to.
 -- Caller dies: the job has ended; the permit is delivered again and gets its next job again.
@@ -34,19 +34,22 @@
 -- @include queue-status
 -- @include groups
 -- @include take-job
+-- @include charge
+-- @include learn-cost
+-- @include wake
 -- @keys job permits running created duration history missed
 
 -- Ends of a client that are kept for its return, at most.
 local MAX_MISSED = 100
 
-local state, holder, m, tenant, group, created, client = unpack(redis.call('HMGET',
-  job_key(id), 'state', 'claim', 'm', 'tenant', 'lane', 'created', 'client'))
+local state, holder, m, tenant, group, created, client, signature = unpack(redis.call('HMGET',
+  job_key(id), 'state', 'claim', 'm', 'tenant', 'lane', 'created', 'client', 'signature'))
 if state ~= 'running' or holder ~= claim then
   local next_id = next_claim ~= '' and redis.call('HGET', permits_key, permit)
   local next_job = next_id and taken_by(next_claim, next_id) or nil
   local is_ended_by_us = holder == claim and state ~= 'pending'
   if not is_ended_by_us and not next_job then return { 0 } end
-  return { 1, tonumber(redis.call('HGET', job_key(id), 'unlocked') or 0), next_job }
+  return { 1, tonumber(redis.call('HGET', job_key(id), 'unlocked') or 0), next_job or false, wake() }
 end
 local run_ms = tonumber(ended) - tonumber(started)
 
@@ -56,7 +59,9 @@ redis.call('ZREM', created_key('running'), m)
 redis.call('ZADD', created_key(outcome), created, m)
 redis.call('ZADD', duration_key(outcome), run_ms, m)
 redis.call('ZADD', history_key, now, m)
-local unlocked = free_group(tenant, group)
+if outcome == 'success' then learn(signature, run_ms) end
+local unlocked = settle_charge(tenant, id, run_ms)
+unlocked = math.max(unlocked, free_group(tenant, group))
 redis.call('HSET', job_key(id), 'state', outcome, 'unlocked', unlocked, 'started', started, 'ended', ended,
   'outputs', outputs, 'messages', messages, 'meta', meta, 'report', report, 'outputs_count', outputs_count,
   'previewable_count', previewable_count, 'preview_output', preview_output, 'error', failure, 'secrets', '')
@@ -74,5 +79,5 @@ if #client > 1 then
   redis.call('ZREMRANGEBYRANK', missed, 0, -1 - MAX_MISSED)
   redis.call('EXPIRE', missed, events_ttl_s)
 end
-if next_claim == '' then return { 1, unlocked } end
-return { 1, unlocked, take_next(permit, worker, next_claim) }
+local next_job = next_claim ~= '' and take_next(permit, worker, next_claim)
+return { 1, unlocked, next_job or false, wake() }

@@ -1,13 +1,12 @@
 import type { ClaimId } from '@tiercel/contracts';
 import { RedisScript } from '@tiercel/runtime';
 import { parseTaken, type TakenJob } from '../taken-job.ts';
+import { parseWake, type Wake } from '../wake.ts';
 
 export interface FinishReply {
   /** False when the claim is void: another worker has the job, or it has ended already. */
   readonly ours: boolean;
-  /**
-   * The next job of the same client became ready. Who takes no further job must add a permit for it.
-   */
+  /** Another job of the same client or tenant may start now. Who takes no further job must add a permit for it. */
   readonly unlocked: boolean;
   /** The permit's next job; undefined when nothing is ready, or the permit is no longer ours. */
   readonly next: TakenJob | undefined;
@@ -46,12 +45,15 @@ export const finishScript = new RedisScript({
       'next_claim',
     ] as const),
   ],
-  parse: (reply) => reply as [ours: 0 | 1, unlocked?: 0 | 1, next?: unknown],
+  parse: (reply) => reply as [ours: 0 | 1, unlocked?: 0 | 1, next?: unknown, ...wake: unknown[]],
 });
 
 export function parseFinish(
-  [ours, unlocked, next]: Awaited<ReturnType<(typeof finishScript)['run']>>,
+  [ours, unlocked, next, ...wake]: Awaited<ReturnType<(typeof finishScript)['run']>>,
   claim: { readonly permit: string; readonly claimId: ClaimId },
-): FinishReply {
-  return { ours: ours === 1, unlocked: unlocked === 1, next: parseTaken(next, claim) };
+): { readonly reply: FinishReply; readonly wake: Wake } {
+  return {
+    reply: { ours: ours === 1, unlocked: unlocked === 1, next: parseTaken(next, claim) },
+    wake: parseWake(wake),
+  };
 }

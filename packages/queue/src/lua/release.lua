@@ -4,25 +4,26 @@
 -- ARGV[1] prefix
 -- ARGV[2] max_waiting  permits that may wait at once
 -- ARGV[3..] ids        of jobs
--- Returns the number of permits to add
+-- Returns {permits to add, then as wake() tells}
 -- Sent again: the permits are asked for again. One too many finds nothing, and ends.
 -- Caller dies: the jobs are ready; the sweeper adds the missing permits.
 
 -- @include groups
+-- @include wake
 -- @keys job unreleased ready waiting_permits
 
 local ready = 0
 for _, id in ipairs(ids) do
-  local m, tenant, group, number, state =
-    unpack(redis.call('HMGET', job_key(id), 'm', 'tenant', 'lane', 'number', 'state'))
+  local m, tenant, group, number, rank, state =
+    unpack(redis.call('HMGET', job_key(id), 'm', 'tenant', 'lane', 'number', 'rank', 'state'))
   local is_new = redis.call('ZREM', unreleased_key, id) == 1
   if not m then
     -- Deleted meanwhile.
   elseif is_new then
-    ready = ready + make_available(tenant, group, m, number)
+    ready = ready + make_available(tenant, group, m, rank or number)
   elseif state == 'pending' and redis.call('ZSCORE', ready_key(tenant), m) then
     -- Released before: its permit was asked for by a call whose reply was lost, or is one too many.
     ready = ready + 1
   end
 end
-return math.max(0, math.min(ready, tonumber(max_waiting) - redis.call('LLEN', waiting_permits_key)))
+return { math.max(0, math.min(ready, tonumber(max_waiting) - redis.call('LLEN', waiting_permits_key))), wake() }

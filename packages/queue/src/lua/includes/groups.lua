@@ -5,10 +5,7 @@
 
 -- Makes a waiting job takeable as far as its group allows. Returns 1 when it needs a permit of its own.
 local function make_available(tenant, group, m, number)
-  if group == '' then
-    offer(tenant, m, number)
-    return 1
-  end
+  if group == '' then return offer(tenant, m, number) end
   redis.call('ZADD', group_key(group), number, m)
   if redis.call('HEXISTS', groups_key, group) == 1 then return 0 end
   local heads = redis.call('ZRANGE', group_key(group), 0, 1)
@@ -19,13 +16,12 @@ local function make_available(tenant, group, m, number)
     offer(tenant, m, number)
     return 0
   end
-  offer(tenant, m, number)
-  return 1
+  return offer(tenant, m, number)
 end
 
 -- Takes a waiting job out of the scheduling sets; the next of its group inherits its permit.
 local function withdraw(tenant, group, m)
-  local was_ready = redis.call('ZREM', ready_key(tenant), m)
+  local was_ready = take_back(tenant, m)
   if group == '' then return end
   redis.call('ZREM', group_key(group), m)
   if was_ready == 1 then
@@ -40,6 +36,5 @@ local function free_group(tenant, group)
   redis.call('HDEL', groups_key, group)
   local head = redis.call('ZRANGE', group_key(group), 0, 0, 'WITHSCORES')
   if not head[1] then return 0 end
-  offer(tenant, head[1], head[2])
-  return 1
+  return offer(tenant, head[1], head[2])
 end

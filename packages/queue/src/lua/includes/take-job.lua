@@ -1,5 +1,5 @@
--- take_next(permit, worker, claim) gives a permit the first ready job of the tenant whose turn it is by weighted
--- fair share; take_again(permit, worker, claim, id) gives it the job that it had already, one attempt later unless
+-- take_next(permit, worker, claim) gives a permit the first ready job of the tenant whose turn it is;
+-- take_again(permit, worker, claim, id) gives it the job that it had already, one attempt later unless
 -- this very claim has it. taken_by(claim, id) is the job of a claim; nil when it is void. All answer nil or
 -- {id, prompt, extra, targets, client, number, tenant, created, attempt, cancel, secrets, note, taken, ...}.
 -- Taking changes no count, so no `status` is emitted.
@@ -7,14 +7,18 @@
 -- @include now
 -- @include members
 -- @include pending-bytes
--- @keys job running tenants ready weights vtime pending created group groups permits
+-- @include charge
+-- @include pop-next
+-- @include fair-share
+-- @keys job running tenants ready pending created group groups permits
 
 local function read(id)
   return redis.call('HMGET', job_key(id), 'id', 'prompt', 'extra', 'targets', 'client', 'number', 'tenant',
     'created', 'attempt', 'cancel', 'secrets', 'note', 'taken', 'state', 'permit', 'claim', 'lane', 'bytes',
-    'handed_back')
+    'handed_back', 'signature', 'estimate_ms')
 end
 local ATTEMPT, TAKEN, STATE, PERMIT, CLAIM, GROUP, BYTES, CREATED = 9, 13, 14, 15, 16, 17, 18, 8
+local SIGNATURE, ESTIMATE = 20, 21
 local function taken_by(claim, id)
   local job = read(id)
   return job[STATE] == 'running' and job[CLAIM] == claim and job or nil
@@ -36,33 +40,30 @@ local function take_again(permit, worker, claim, id)
   return give(permit, worker, claim, id, job)
 end
 
-local function next_ready()
-  while true do
-    -- The turn is the tenant's with the least virtual time; alone, a tenant needs no accounts.
-    local tenant, turn, other = unpack(redis.call('ZRANGE', tenants_key, 0, 1, 'WITHSCORES'))
-    if not tenant then return nil end
-    local m = redis.call('ZPOPMIN', ready_key(tenant))[1]
-    if m and other then
-      local weight = tonumber(redis.call('HGET', weights_key, tenant) or 1)
-      redis.call('SET', vtime_key, turn)
-      redis.call('ZINCRBY', tenants_key, 1 / weight, tenant)
-    end
-    if redis.call('ZCARD', ready_key(tenant)) == 0 then redis.call('ZREM', tenants_key, tenant) end
-    if m then return m end
-  end
-end
-
 local function take_next(permit, worker, claim)
   while true do
-    local m = next_ready()
-    if not m then return nil end
-    local id = id_of(m)
-    local job = read(id)
-    redis.call('ZREM', pending_key, m)
-    give_room_back(job[BYTES])
-    redis.call('ZREM', created_key('pending'), m)
+    local tenant, tag, limits, other = next_turn()
+    if not tenant then return nil end
+    local m = pop_next(tenant, limits)
+    local id = m and id_of(m)
+    local job = id and read(id)
     -- Without a record (somebody deleted it by hand) there is nothing to run.
-    if job[CREATED] then
+    local runs = job and job[CREATED]
+    if runs and limits then
+      charge(tenant, limits, tag, id, expected_cost(job[SIGNATURE], job[ESTIMATE]))
+    elseif runs and other then
+      local cost = expected_cost(job[SIGNATURE], job[ESTIMATE])
+      advance(cost)
+      redis.call('ZINCRBY', tenants_key, cost, tenant)
+    end
+    if limits then settle(tenant, limits)
+    elseif redis.call('EXISTS', ready_key(tenant)) == 0 then redis.call('ZREM', tenants_key, tenant) end
+    if m then
+      redis.call('ZREM', pending_key, m)
+      give_room_back(job[BYTES])
+      redis.call('ZREM', created_key('pending'), m)
+    end
+    if runs then
       if job[GROUP] ~= '' then
         redis.call('ZREM', group_key(job[GROUP]), m)
         redis.call('HSET', groups_key, job[GROUP], id)

@@ -1,0 +1,26 @@
+/** What a tenant may, as far as the order of jobs depends on it. Undefined: not limited. */
+export interface TenantLimits {
+  /** Its share of the workers beside the others'; more than 0. */
+  readonly weight: number;
+  /** Jobs that may run at once. */
+  readonly maxRunning?: number | undefined;
+  /** Time between the starts of two jobs. */
+  readonly intervalMs?: number | undefined;
+  /** The two limits yield while nobody else has work. */
+  readonly soft?: boolean | undefined;
+  /** short-first: of the first jobs the one that is expected to cost least. */
+  readonly order?: 'arrival' | 'short-first' | undefined;
+}
+
+/** The fields of the tenant's record in Redis, as JSON; the same limits give the same text. */
+export function limitsText(limits: TenantLimits): string {
+  const { weight, maxRunning, intervalMs, soft, order } = limits;
+  if (!(weight > 0)) throw new RangeError(`the weight of a tenant must be more than 0: ${weight}`);
+  return JSON.stringify({
+    weight,
+    max_running: maxRunning,
+    interval_ms: intervalMs,
+    soft: soft === true ? '1' : undefined,
+    order: order === 'short-first' ? order : undefined,
+  });
+}
