@@ -31,7 +31,7 @@ export type PreviewAudience = 'all' | 'announced' | 'nobody';
 /**
  * Turns what backends report into ComfyUI's frames, in the recorded order (wire 5):
  * `progress_state` before `executing` and before `progress`, one accumulated state per job, which never
- * goes back (ToldProgress). Events that come close together leave in one command.
+ * goes back (EmittedProgress). Events that come close together leave in one command.
  */
 export class JobReporter implements AttemptListener {
   readonly #scope: EventScope;

@@ -63,7 +63,7 @@ export class PromptRun {
     promptId: string;
     server: PromptServer;
     subscription: FrameSubscription;
-    /** Called when the prompt neither runs nor waits on the server any more: its place is free. */
+    /** Called when the prompt neither runs nor waits on the server any more: its slot is free. */
     onLeft: () => void;
     context: AttemptContext;
     transfer: OutputTransfer;

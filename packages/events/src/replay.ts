@@ -33,7 +33,7 @@ export interface Missed {
 
 /** Before the first end of all. */
 export const NO_END = '0-0';
-/** At least so many are kept (EMIT_LUA). */
+/** At least so many are kept (event-log.lua). */
 const MAX_ENDS = 10_000;
 const FIRST = '-';
 const PAGE = 200;
@@ -151,7 +151,7 @@ export class EventReplay {
     let from = endId;
     for (;;) {
       const entries = await this.#redis.xrange(this.#names.ends, `(${from}`, '+', 'COUNT', PAGE);
-      // Fields as EMIT_LUA writes them: id, client.
+      // Fields as event-log.lua writes them: id, client.
       yield entries.map(([id, [, promptId = '', , clientField = '']]) => ({
         ...{ endId: id, promptId, clientField },
       }));

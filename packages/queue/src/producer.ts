@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import {
   AppError,
+  DEFAULT_TENANT,
   encodeClient,
   type Priority,
   type PromptId,
@@ -13,9 +14,6 @@ import { putLimitsScript } from './lua/put-limits.ts';
 import { releaseScript } from './lua/release.ts';
 import { addPermits, MAX_WAITING_PERMITS, Waker } from './permits.ts';
 import { limitsText, type TenantLimits } from './tenant-limits.ts';
-
-/** Everybody who does not say who it is. */
-const DEFAULT_TENANT = 'default';
 
 /** A validated prompt on its way into the queue. Texts are JSON as the caller wrote it. */
 export interface NewJob {

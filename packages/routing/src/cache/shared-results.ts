@@ -14,7 +14,7 @@ export interface SharedResultsOptions {
   sizeOf(ref: OutputRef): Promise<number>;
 }
 
-/** Without users everybody who can reach the API is one tenant. */
+/** Results are everybody's so far, whoever's the job is. */
 const SCOPE = 'open';
 
 /** The result cache as the router uses it: which jobs are equal, and whose turn it is. */

@@ -17,7 +17,7 @@ export type BreakerSignal =
   | { readonly kind: 'count'; readonly reason: string }
   | { readonly kind: 'open'; readonly untilMs: number; readonly reason: string };
 
-/** No vendor's word closes a tier for longer than this without a probe. */
+/** No vendor's word keeps a breaker open for longer than this without a probe. */
 const LONGEST_OPEN_MS = 25 * 3_600_000;
 
 /** The breaker column of the error classes (docs/fallback.md). */

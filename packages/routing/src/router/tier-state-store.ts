@@ -200,7 +200,7 @@ export class TierStateStore {
     const { failures, openMs, maxOpenMs } = this.#breaker;
     await endAttemptScript.run(this.#redis, {
       prefix: this.#names.prefix,
-      ...{ tier, lease, verdict: breakerSignal.kind },
+      ...{ tier, lease, signal: breakerSignal.kind },
       took_ms: breakerSignal.kind === 'good' ? breakerSignal.ms : '',
       open_ms:
         breakerSignal.kind === 'open' ? Math.max(0, breakerSignal.untilMs - this.#clock.now()) : '',

@@ -1,10 +1,10 @@
--- Gives a slot back and wakes those that wait for it, with what the attempt said of its tier. The verdict counts
+-- Gives a slot back and wakes those that wait for it, with what the attempt said of its tier. The signal counts
 -- once, with the lease; after the lease has run out it counts no more (another attempt will find out).
 --
 -- ARGV[1] prefix
 -- ARGV[2] tier               its name
 -- ARGV[3] lease
--- ARGV[4] verdict            good | neutral | count | open
+-- ARGV[4] signal             good | neutral | count | open
 -- ARGV[5] took_ms            good: how long the attempt took
 -- ARGV[6] open_ms            open: how long to pause
 -- ARGV[7] reason             count, open
@@ -27,7 +27,7 @@ local key, times = tier_key(tier), tier_ms_key(tier)
 local is_probe = redis.call('HGET', key, 'probe') == lease
 if is_probe then redis.call('HDEL', key, 'probe') end
 local open_until = tonumber(redis.call('HGET', key, 'open_until') or '0')
-if verdict == 'good' then
+if signal == 'good' then
   redis.call('LPUSH', times, took_ms)
   redis.call('LTRIM', times, 0, samples - 1)
   redis.call('PEXPIRE', times, idle_ms)
@@ -37,12 +37,12 @@ if verdict == 'good' then
   elseif open_until == 0 then
     redis.call('HDEL', key, 'failures')
   end
-elseif verdict == 'open' then
+elseif signal == 'open' then
   if now + open_ms > open_until then
     redis.call('HSET', key, 'open_until', string.format('%.0f', now + open_ms), 'reason', reason)
     redis.call('HDEL', key, 'failures')
   end
-elseif verdict == 'count' and (is_probe or open_until == 0) then
+elseif signal == 'count' and (is_probe or open_until == 0) then
   local counted = redis.call('HINCRBY', key, 'failures', 1)
   if is_probe or counted >= tonumber(failures) then
     local trips = redis.call('HINCRBY', key, 'trips', 1)

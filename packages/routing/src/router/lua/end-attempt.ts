@@ -4,16 +4,7 @@ import { RedisScript } from '@tiercel/runtime';
 export const endAttemptScript = new RedisScript({
   wrapper: import.meta.url,
   args: [
-    ...([
-      'prefix',
-      'tier',
-      'lease',
-      'verdict',
-      'took_ms',
-      'open_ms',
-      'reason',
-      'failures',
-    ] as const),
+    ...(['prefix', 'tier', 'lease', 'signal', 'took_ms', 'open_ms', 'reason', 'failures'] as const),
     ...(['first_pause_ms', 'longest_pause_ms', 'samples', 'idle_ms'] as const),
   ],
   parse: () => undefined,

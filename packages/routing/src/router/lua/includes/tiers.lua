@@ -1,6 +1,6 @@
--- What the scripts of the board share. A tier has a hash (failures, trips, open_until, reason, probe), a list of
--- recent times, and two sorted sets of leases by the time they run out: of attempts, beside which is the line for
--- their slots (slot-lines), and of jobs that wait for this tier before any other. A probe counts while its lease
+-- What the scripts of the tier state store share. A tier has a hash (failures, trips, open_until, reason, probe), a
+-- list of recent times, and two sorted sets of leases by the time they run out: of attempts, beside which is the line
+-- for their slots (slot-lines), and of jobs that wait for this tier before any other. A probe counts while its lease
 -- lives, so a worker that dies while it probes gives the probe back by itself. All times are by Redis' clock.
 
 -- @include now
