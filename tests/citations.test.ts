@@ -1,8 +1,8 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 
-/** What comments and documents cite by number has to be in docs/wire.md. */
+/** What comments and documents cite by number has to be in docs/wire.md, and a file that they name in the repository. */
 
 const ROOT = join(import.meta.dirname, '..');
 const page = readFileSync(join(ROOT, 'docs/wire.md'), 'utf8');
@@ -62,3 +62,33 @@ describe('a citation of docs/wire.md', () => {
     }
   });
 });
+
+describe('a file that a document names by its path', () => {
+  const FILE = /`((?:apps|bench|deploy|docs|packages|scripts|tests)\/[\w./-]+\.\w+)`/g;
+
+  test('is there', () => {
+    let count = 0;
+    const missing = ['README.md', ...files.filter((file) => file.endsWith('.md'))].flatMap((file) =>
+      [...readFileSync(join(ROOT, file), 'utf8').matchAll(FILE)].flatMap(([, path = '']) => {
+        count += 1;
+        return isFile(path) ? [] : [`${file}: ${path}`];
+      }),
+    );
+    expect(missing).toEqual([]);
+    expect(count).toBeGreaterThan(40);
+  });
+
+  test('is the one answer to each question of "Where do I look for"', () => {
+    const architecture = readFileSync(join(ROOT, 'docs/architecture.md'), 'utf8');
+    const [, section = ''] = /\n## Where do I look for\n(.*?)\n## /s.exec(architecture) ?? [];
+    const rows = section.split('\n').filter((line) => line.startsWith('|'));
+    const answers = rows.slice(2).map((row) => / \| `([^` ]+)` +\|$/.exec(row)?.[1] ?? row);
+    expect(answers.filter((path) => !isFile(path))).toEqual([]);
+    expect(new Set(answers).size).toBe(answers.length);
+    expect(answers.length).toBeGreaterThanOrEqual(40);
+  });
+});
+
+function isFile(path: string): boolean {
+  return statSync(join(ROOT, path), { throwIfNoEntry: false })?.isFile() === true;
+}

@@ -12,7 +12,7 @@ import {
 import { countRuns, startComfyUiSystem, startCounting, tiersLine } from './comfyui-system.ts';
 import { post, saveImage, waitForEnd } from './prompts.ts';
 
-/** What the servers of a pool offer together, and what the API refuses by it (issue 3). */
+/** What the servers of a pool offer together, and what the API refuses by it. */
 
 const LONG_MS = 30_000;
 

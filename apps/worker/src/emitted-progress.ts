@@ -69,7 +69,7 @@ export class EmittedProgress {
     return Object.fromEntries([...this.#nodes].map(([id, { progress }]) => [id, progress]));
   }
 
-  /** Whether an earlier run has finished it: nothing that this run says of it is told. */
+  /** Whether an earlier run has finished it: nothing that this run says of it is emitted. */
   isFinishedBefore(nodeId: string): boolean {
     return (this.#finished.get(nodeId) ?? this.#run) < this.#run;
   }

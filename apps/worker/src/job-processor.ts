@@ -154,7 +154,7 @@ export class JobProcessor {
     const startedAt = clock.now();
     this.#metrics.jobTaken(job.attempt, (job.takenAtMs - job.createdAt) / 1000);
     const claim = new Claim(job);
-    const wasRung = this.#running.add(claim);
+    const wasInterruptedEarly = this.#running.add(claim);
     const deadline = startTimer(() => {
       claim.stop('timeout');
     }, this.#options.jobTimeoutMs);
@@ -177,7 +177,7 @@ export class JobProcessor {
       saveResumeToken: (resumeToken: string) => this.#saveResumeToken(claim, resumeToken),
     };
     try {
-      if (wasRung && (await this.#wasInterrupted(claim))) claim.stop('interrupt');
+      if (wasInterruptedEarly && (await this.#wasInterrupted(claim))) claim.stop('interrupt');
       const result = await this.#run(job, { claim, context, reporter, clock, startedAt, log });
       clearTimeout(deadline);
       reporter.close();
@@ -217,7 +217,7 @@ export class JobProcessor {
     throw stoppedBefore();
   }
 
-  /** What an earlier run told clients is not taken back. Without it the job runs all the same. */
+  /** What an earlier run emitted to clients is not taken back. Without it the job runs all the same. */
   async #readEmitted(job: TakenJob, log: Logger): Promise<EmittedBefore | undefined> {
     if (!job.hasRunBefore) return undefined;
     try {

@@ -113,7 +113,7 @@ export class JobReporter implements AttemptListener {
     if (!start.isEmitted) {
       this.#add({ type: 'executing', data: { node: nodeId, display_node: nodeId, prompt_id } });
     }
-    // Who hears `executing` empties the bar: it is filled again as far as it was.
+    // Who receives `executing` empties the bar: it is filled again as far as it was.
     if (start.from !== undefined) {
       this.#add({ type: 'progress', data: { ...start.from, prompt_id, node: nodeId } });
     }
@@ -163,7 +163,7 @@ export class JobReporter implements AttemptListener {
     if (preview !== undefined) this.flush();
   }
 
-  /** A frame of a ComfyUI server, as it is unless it would take back what clients were told. */
+  /** A frame of a ComfyUI server, as it is unless it would take back what was emitted to clients. */
   #relayOne(event: WireEvent): void {
     // Its data came as JSON.
     const data = event.data as Readonly<Record<string, JsonValue>>;

@@ -14,7 +14,7 @@ export interface ChangeWatchParts {
 }
 
 const LOOK_EVERY_MS = 500;
-/** What was known longer ago than this may have changed unheard. */
+/** What was known longer ago than this may have changed without a message. */
 const CURRENT_MS = 1_000;
 
 /**

@@ -89,7 +89,7 @@ export class ComfySocket {
   }
 
   /**
-   * Its client id is left to others: it hears on while the present connection lasts, and does not connect again.
+   * Its client id is left to others: it receives on while the present connection lasts, and does not connect again.
    * Nor does it end the connection by itself, as ComfyUI would then forget who listens under the id now.
    */
   retire(): void {

@@ -61,7 +61,7 @@ export class FrameRouter {
     for (const run of this.#runs.values()) run.onGap();
   }
 
-  /** Routes the frames of one more socket that hears prompts of ours. */
+  /** Routes the frames of one more socket that receives frames of our prompts. */
   listen(): FrameListener {
     const socket = Symbol('socket');
     return {
@@ -82,7 +82,7 @@ export class FrameRouter {
     };
   }
 
-  /** A text frame of the socket that hears only broadcasts: what is no job's goes to all of our clients too. */
+  /** A text frame of the socket that receives only broadcasts: what is no job's goes to all of our clients too. */
   onBroadcast({ type, data, raw }: ComfyMessage): void {
     if (typeof data !== 'object' || data === null || CORE_MESSAGES.has(type)) return;
     if (typeof (data as { prompt_id?: unknown }).prompt_id === 'string') return; // its client's
@@ -90,7 +90,7 @@ export class FrameRouter {
     if (!this.#isOfJob(data)) this.#onMessage(this.masks.hide({ type, data }));
   }
 
-  /** Whether the socket that hears only broadcasts is there. */
+  /** Whether the socket that receives only broadcasts is there. */
   setReceivesBroadcasts(receives: boolean): void {
     this.#broadcasts.isListening = receives;
   }
@@ -143,7 +143,7 @@ function readRemaining(data: object): unknown {
 }
 
 /**
- * Tells which frames of our sockets a server sent to everybody, by one more socket that hears only those. ComfyUI
+ * Tells which frames of our sockets a server sent to everybody, by one more socket that receives only those. ComfyUI
  * writes a frame to one socket after the other, so that copy may be a moment late.
  */
 class Broadcasts {
@@ -154,7 +154,7 @@ class Broadcasts {
     readonly takers: Set<symbol>;
   }[] = [];
   readonly #waiting = new Set<{ raw: string; socket: symbol; found: () => void }>();
-  /** Whether the additional socket hears; nothing can be told while it does not. */
+  /** Whether the additional socket receives; nothing can be told while it does not. */
   isListening = false;
 
   /** A frame of the additional socket. */

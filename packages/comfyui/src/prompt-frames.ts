@@ -80,7 +80,7 @@ interface Identity {
 }
 
 /**
- * What the nodes of one prompt have shown so far, with the identities that their frames told: a prompt that does
+ * What the nodes of one prompt have shown so far, with the identities that their frames carried: a prompt that does
  * not come to its end keeps both in history, as in ComfyUI.
  */
 export class ShownNodes {
@@ -109,7 +109,7 @@ export class ShownNodes {
     this.#outputs.set(nodeId, output);
   }
 
-  /** Whether frames have told which node each was that has shown something. */
+  /** Whether frames have said which node each was that has shown something. */
   get isIdentified(): boolean {
     return [...this.#outputs.keys()].every((nodeId) => this.#identities.has(nodeId));
   }

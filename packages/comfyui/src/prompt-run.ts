@@ -264,7 +264,7 @@ export class PromptRun {
     this.#relayMapped('executed', { ...frame, output: stored });
   }
 
-  /** The end: what the socket may not have told is read from history. */
+  /** The end: what the socket may not have received is read from history. */
   async #conclude(): Promise<AttemptResult> {
     await this.#work;
     const { outputs, meta } = this.#hasEveryFrame()
@@ -279,7 +279,7 @@ export class PromptRun {
     };
   }
 
-  /** A socket that was there all the time has told every output: a prompt with a client id shows each to it. */
+  /** A socket that was there all the time has received every output: a prompt with a client id shows each to it. */
   #hasEveryFrame(): boolean {
     return !this.#isInDoubt && this.#shown.isIdentified;
   }

@@ -6,7 +6,7 @@ const LEASE_MS = 15_000;
 const RENEW_MS = 5_000;
 
 /**
- * Which of the workers that hear a server passes on what it says to everybody, so that it is passed on once.
+ * Which of the workers that listen to a server passes on what it says to everybody, so that it is passed on once.
  * Held in Redis while its worker lives; nothing is passed on for the moment that it takes another worker to notice.
  */
 export class RelayLease {

@@ -12,11 +12,11 @@ export interface ServerSocketsOptions {
   /** Unique per worker process: frames come to this client id, or to one that begins with it. */
   readonly clientId: string;
   readonly log: Logger;
-  /** Called for each socket that hears prompts of ours. */
+  /** Called for each socket that receives frames of our prompts. */
   readonly createListener: () => FrameListener;
   /** A text frame that the server sent to everybody. */
   readonly onBroadcast: (message: ComfyMessage) => void;
-  /** Whether broadcasts are heard from now on. */
+  /** Whether broadcasts are received from now on. */
   readonly onBroadcastsReceived: (isReceived: boolean) => void;
   /** The socket of this worker's own prompts is there (again). */
   readonly onOpen: () => void;
@@ -36,7 +36,7 @@ export class ServerSockets {
   #own: ComfySocket;
   /** Under the client id that was left last. */
   #retired: ComfySocket | undefined;
-  /** Hears only what is sent to everybody; opened second, so that whoever sees it knows the first is there. */
+  /** Receives only what is sent to everybody; opened second, so that whoever sees it knows the first is there. */
   #broadcasts: ComfySocket | undefined;
   /**
    * Under client ids of workers that are gone, or were taken for gone. One for each id, however many of its prompts
@@ -150,7 +150,7 @@ export class ServerSockets {
   }
 }
 
-/** Hears the frames of one prompt, wherever they come to. */
+/** Receives the frames of one prompt, wherever they come to. */
 export class FrameSubscription {
   readonly #sockets: ServerSockets;
   readonly #clientId: string | undefined;
@@ -164,13 +164,13 @@ export class FrameSubscription {
   }
 
   /**
-   * The server knew of the prompt's end before its frames told: it may have forgotten the socket (wire 2.5).
+   * The server knew of the prompt's end before its frames came: it may have forgotten the socket (wire 2.5).
    */
   noteMissedEnd(): void {
     if (this.#isOwn) this.#sockets.renewOwn();
   }
 
-  /** The prompt is there, and nothing has been heard of it for a while. */
+  /** The prompt is there, and nothing has been received of it for a while. */
   noteSilence(): void {
     if (this.#clientId === undefined || this.#isOwn) return;
     // This worker has left the id meanwhile, for the sake of another prompt.

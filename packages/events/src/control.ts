@@ -8,7 +8,7 @@ import {
 import type { Redis } from '@tiercel/runtime';
 
 /**
- * An order that every worker hears.
+ * An order that every worker receives.
  * free: unload models; `body` is the text of POST /free, a JSON object, passed on to backends as it is.
  * look: read again what your servers offer, then send a heartbeat with this id among its `looks`.
  */
@@ -16,7 +16,7 @@ export type ControlMessage =
   | { readonly type: 'free'; readonly body: string }
   | { readonly type: 'look'; readonly id: string; readonly wish: RefreshScope };
 
-/** Sends an order to the workers that listen now; one that starts later does not hear it. */
+/** Sends an order to the workers that listen now; one that starts later does not get it. */
 export async function publishControl(
   redis: Redis,
   names: RedisNames,

@@ -16,7 +16,7 @@ import { showPreviewScript } from './lua/show-preview.ts';
 import { encodePreview } from './preview-message.ts';
 import { readEmitted, type EmittedBefore } from './emitted-before.ts';
 
-/** The run of a job that events belong to, and who hears them. */
+/** The run of a job that events belong to, and who is sent them. */
 export interface EventScope {
   readonly promptId: string;
   readonly clientId: string | undefined;
@@ -46,7 +46,7 @@ interface RunState {
 }
 
 /**
- * What every socket is told of a job without a client, as in ComfyUI. The only `execution_error` that is told
+ * What every socket is sent of a job without a client, as in ComfyUI. The only `execution_error` that is sent
  * while a job runs says that one of its branches is blocked.
  */
 const FOR_ALL: ReadonlySet<string> = new Set(['progress', 'progress_state', 'execution_error']);
@@ -154,7 +154,7 @@ export class EventPublisher {
     });
   }
 
-  /** What clients were told of a job by an earlier run; undefined when nothing is on record. */
+  /** What was emitted of a job by an earlier run; undefined when nothing is on record. */
   readEmitted(promptId: string): Promise<EmittedBefore | undefined> {
     return readEmitted(this.#redis, this.#names.jobState(promptId));
   }

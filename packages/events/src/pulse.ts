@@ -13,14 +13,14 @@ export interface PulseOptions {
   readonly processId: string;
   /** Whether the subscription is thought to be whole now. */
   readonly isListening: () => boolean;
-  /** Heard: whatever was published before this end was, too. */
+  /** Received: whatever was published before this end was, too. */
   readonly onEndId: (endId: string) => void;
   /** Redis takes what is published, and it does not come back. */
   readonly onSilence: () => void;
 }
 
 /**
- * A process tells itself something once a second, by its commands' connection, and listens for it. So it
+ * A process sends itself something once a second, by its commands' connection, and listens for it. So it
  * learns that the subscription is dead although its connection is not (a cut that nobody reports, a
  * failover that moved only one of the two), and, as Redis keeps the order of one connection, up to which
  * end of a job it has received everything.

@@ -21,7 +21,7 @@ export interface JobEnd {
   readonly clientField: string;
 }
 
-/** What a client that comes back has not been told. */
+/** What a client that comes back has not been sent. */
 export interface Missed {
   /** Ids of its jobs whose end no socket of it has been sent, oldest first. */
   readonly endedIds: readonly string[];

@@ -46,7 +46,7 @@ const RETRY_MS = 500;
  * Redis drops a subscriber that is behind, restarts, fails over; networks are cut. Each time messages are
  * lost, and nothing in the protocol says so. So the connection subscribes again by its own hand, and the
  * gap lasts from the moment in which it was lost until Redis has confirmed every channel: listeners are
- * told of both. A connection that looks alive and hears nothing is found out by a pulse (see Pulse) and
+ * told of both. A connection that looks alive and receives nothing is found out by a pulse (see Pulse) and
  * ended; then the same happens.
  */
 export class EventSubscriber {
@@ -130,7 +130,7 @@ export class EventSubscriber {
     return () => this.#gapListeners.delete(listener);
   }
 
-  /** Begins to watch that it hears. */
+  /** Begins to watch that it receives. */
   async start(): Promise<void> {
     await this.#onPlain(this.#pulse.channel, (text) => {
       this.#pulse.receive(text);
@@ -196,7 +196,7 @@ export class EventSubscriber {
 
   /**
    * Listens to one client's frames. Resolves once Redis has the subscription: what is published from
-   * then on is heard.
+   * then on is received.
    * @returns how to stop listening
    */
   listenToClient(client: string, listener: ChannelListener): Promise<() => void> {

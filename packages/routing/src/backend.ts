@@ -25,11 +25,11 @@ export interface StoredPicture {
 
 /**
  * What happens to the nodes of a job while attempts run; the worker turns it into wire frames. Clients see
- * one job, however many attempts there are: what a further run repeats is not told again, and progress
+ * one job, however many attempts there are: what a further run repeats is not emitted again, and progress
  * never goes back. The listener sees to that.
  */
 export interface AttemptListener {
-  /** A run of the job begins: what follows is told from its beginning, whatever an earlier run told. */
+  /** A run of the job begins: what follows is emitted from its beginning, whatever an earlier run emitted. */
   runBegins(): void;
   cached(nodeIds: readonly string[]): void;
   nodeStarted(nodeId: string): void;

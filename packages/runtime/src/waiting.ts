@@ -1,6 +1,6 @@
 import { startTimer } from './timers.ts';
 
-/** What was waited for took longer than its limit. It may still come to its end, unheard. */
+/** What was waited for took longer than its limit. It may still come to its end, with nobody waiting. */
 export const LATE = Symbol('late');
 
 /** Waits for something, but no longer than `limitMs`. @throws what it throws within that time */

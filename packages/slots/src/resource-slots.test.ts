@@ -94,7 +94,7 @@ function choose(resources: readonly string[]): SlotChoice {
 
 const countWaiting = (): Promise<number> => redis.zcard(names.slotWaiters);
 
-/** The lease of somebody who will not be heard of again: it holds a slot, or waits for one. */
+/** The lease of somebody who will not ask again: it holds a slot, or waits for one. */
 async function askAndDie(resource: string, leaseMs: number, waitMs: number): Promise<void> {
   await acquireSlotScript.run(redis, {
     ...{ prefix: names.prefix, lease: `dead-${Math.random()}`, lease_ms: leaseMs, limit: 1 },
@@ -133,7 +133,7 @@ describe('slots are had in order of arrival', () => {
     const holder = user.want('a');
     await holder.taken;
     const first = await user.wait('a');
-    // The slot is free and nobody was told: the first in line is yet to look.
+    // The slot is free and nobody was woken: the first in line is yet to ask.
     await redis.del(names.slots('a'));
     const second = late.want('a');
     await first.taken;
@@ -216,12 +216,12 @@ describe('nobody is held up', () => {
     expect(await countWaiting()).toBe(0);
   });
 
-  test('by a holder that died: those that wait look when its lease runs out', async () => {
+  test('by a holder that died: those that wait ask when its lease runs out', async () => {
     await askAndDie('a', 300, 0);
     const begun = performance.now();
     const next = createUser().want('a');
     expect(await next.taken).toBe('a');
-    // Sooner than by the look of every second.
+    // Sooner than by asking every second.
     expect(performance.now() - begun).toBeLessThan(800);
   });
 
@@ -237,7 +237,7 @@ describe('nobody is held up', () => {
 });
 
 describe('what is lost between a process and Redis', () => {
-  test('a reply: the waiter stands in line once, at its place, and has one slot', async () => {
+  test('a reply: the waiter stands in line once, by its arrival, and has one slot', async () => {
     const proxy = await startRedisProxy(server.url);
     const holder = createUser().want('a');
     await holder.taken;
@@ -255,7 +255,7 @@ describe('what is lost between a process and Redis', () => {
     expect(await redis.exists(names.slots('a'))).toBe(0);
   });
 
-  test('the message of a slot that is free: the next look finds it', async () => {
+  test('the message of a slot that is free: the waiter finds it when it asks next', async () => {
     const user = createUser();
     const holder = user.want('a');
     await holder.taken;
@@ -264,7 +264,7 @@ describe('what is lost between a process and Redis', () => {
     expect(await next.taken).toBe('a');
   });
 
-  test('the subscription: it is there again, and slots are told of at once', async () => {
+  test('the subscription: it is there again, and waiters are woken at once', async () => {
     const holder = createUser().want('a');
     await holder.taken;
     const next = await createUser().wait('a');
@@ -329,7 +329,7 @@ describe('what it costs', () => {
     await until(async () => (await redis.pubsub('NUMSUB', names.slotChannel))[1] === 1);
     const before = await countScripts();
     await new Promise((done) => setTimeout(done, 1_000));
-    // 25 ms polls would be 800. Twice each allows for looks that just fall into the second.
+    // 25 ms polls would be 800. Twice each allows for calls that just fall into the second.
     expect((await countScripts()) - before).toBeLessThanOrEqual(40);
     const order = drain(line);
     await holder.release();

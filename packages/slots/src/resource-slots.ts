@@ -43,7 +43,7 @@ export class ResourceSlots {
 
   /**
    * Waits in order of arrival for a slot of the resource with the least to do.
-   * @param choose which would do now: asked before each look; what it throws ends the waiting
+   * @param choose which would do now: called before Redis is asked, each time; what it throws ends the waiting
    * @returns undefined when the signal was aborted meanwhile
    * @throws the signal's reason when it is aborted while Redis cannot serve
    */
@@ -63,7 +63,7 @@ export class ResourceSlots {
         const reply = await untilServed(() => this.#ask(candidates, values), { signal });
         waiter.came = reply.came;
         const { resource } = candidates[reply.index ?? -1] ?? {};
-        if (resource === undefined) return new NoSlot(reply.lookInMs);
+        if (resource === undefined) return new NoSlot(reply.askInMs);
         waiter.settle();
         return { resource, slot: this.#keep(resource, lease) };
       }, signal);

@@ -9,16 +9,16 @@ import { type Sleeper, SlotWakeups } from './slot-wakeups.ts';
  * at most.
  */
 export const WAIT_MS = 3_000;
-/** A waiter looks at least so often: that renews it, and finds what no message told. */
-const LOOK_MS = 1_000;
+/** A waiter asks at least so often: that renews it, and finds what no message said. */
+const ASK_MS = 1_000;
 
 /** There is no slot now. */
 export class NoSlot {
-  /** When to look again at the latest, in ms. */
-  readonly lookInMs: number;
+  /** When to ask again at the latest, in ms. */
+  readonly askInMs: number;
 
-  constructor(lookInMs = LOOK_MS) {
-    this.lookInMs = lookInMs;
+  constructor(askInMs = ASK_MS) {
+    this.askInMs = askInMs;
   }
 }
 
@@ -47,7 +47,7 @@ export class SlotWaiter implements Sleeper {
     return this.#resources.includes(resource);
   }
 
-  /** Has it look now, or once more when it is just looking. */
+  /** Has it ask now, or once more when it is just asking. */
   wake(): void {
     this.#isWoken = true;
     this.#endPause?.();
@@ -55,28 +55,28 @@ export class SlotWaiter implements Sleeper {
 
   /**
    * Waits for a slot in order of arrival.
-   * @param look asks Redis (see `standAt`), and answers NoSlot to wait on or anything else to end the waiting; it
-   *        is told whether something may have changed or just time has passed
+   * @param ask asks Redis (see `standAt`), and answers NoSlot to wait on or anything else to end the waiting; it
+   *        gets whether something may have changed or just time has passed
    * @returns undefined when the signal was aborted meanwhile; then, and when what was found is no slot, the
    *          caller is to `leave`
    */
   async acquireSlot<T>(
-    look: (isNews: boolean) => Promise<T | NoSlot>,
+    ask: (isNews: boolean) => Promise<T | NoSlot>,
     signal: AbortSignal,
   ): Promise<T | undefined> {
     for (let isNews = true; ;) {
       this.#isWoken = false;
-      const found = await look(isNews);
+      const found = await ask(isNews);
       if (!(found instanceof NoSlot)) return found;
       this.#wakeups.listen();
-      await this.#pause(Math.min(Math.max(1, found.lookInMs), LOOK_MS), signal);
+      await this.#pause(Math.min(Math.max(1, found.askInMs), ASK_MS), signal);
       if (signal.aborted) return undefined;
       isNews = this.#isWoken;
     }
   }
 
   /**
-   * Says which resources are asked for next, before they are: what is freed from then on is heard. Others are no
+   * Says which resources are asked for next, before they are: messages about what is freed from then on wake it. Others are no
    * longer waited for. Commands keep their order, so nobody need wait for that.
    */
   standAt(resources: readonly string[]): void {

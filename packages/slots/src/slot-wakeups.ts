@@ -11,7 +11,7 @@ export interface Sleeper {
 const byConnection = new WeakMap<Redis, Map<string, SlotWakeups>>();
 
 /**
- * What a process hears of slots that may be free. Of those that wait here for a resource the first is woken: it
+ * The messages about slots that may be free, as a process receives them. Of those that wait here for a resource the first is woken: it
  * takes the slot, or the next is woken by what it leaves behind. The connection is opened when somebody has to
  * wait for the first time, and ends with the one for commands.
  */
@@ -53,7 +53,7 @@ export class SlotWakeups {
     first?.wake();
   }
 
-  /** Begins to listen, if it does not yet. Until it hears, and after each gap, everybody looks once. */
+  /** Begins to listen, if it does not yet. Once it is subscribed, and after each gap, everybody asks once. */
   listen(): void {
     if (this.#subscriber !== undefined || this.#redis.status === 'end') return;
     const subscriber = this.#redis.duplicate({
@@ -62,7 +62,7 @@ export class SlotWakeups {
       autoResubscribe: false,
     });
     this.#subscriber = subscriber;
-    // An outage is told by the connection for commands.
+    // An outage is logged by the connection for commands.
     subscriber.on('error', () => undefined);
     subscriber.on('message', (_channel: string, resource: string) => {
       this.wake(resource);

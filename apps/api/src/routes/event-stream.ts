@@ -153,7 +153,7 @@ export class EventStream implements ChannelListener, GapListener {
     const { reader, maxEventBytes } = this.#parts;
     for await (const [job] of reader.streamEnds([this.#jobId])) {
       const messages = job === undefined ? [] : readMessages(job);
-      // Who has been told of it so far lacks only the end.
+      // Who has been sent its events so far lacks only the end.
       const missing = this.#res.headersSent ? messages.slice(-1) : messages;
       const frames = missing.map(([type, data]) => boundedFrame(type, data, maxEventBytes));
       const lines = [...frames, lastFrame(this.#jobId)].map((frame) => ({ id: '-', frame }));

@@ -57,7 +57,7 @@ const MAX_JOBS_REMEMBERED = 1_000;
 
 /**
  * The sockets of one client id in this process, and their listener on the client's channel. All of them are
- * served (ComfyUI serves only the newest). Each is told of each event once, in order, whether it comes
+ * served (ComfyUI serves only the newest). Each is sent each event once, in order, whether it comes
  * live, in the snapshot for a new socket, or from the records after a gap.
  */
 export class ClientGroup implements ChannelListener {
@@ -78,7 +78,7 @@ export class ClientGroup implements ChannelListener {
     return this.#members.size === 0;
   }
 
-  /** Adds a socket that still has to be told what it missed; again, when that has to be read anew. */
+  /** Adds a socket that still has to be sent what it missed; again, when that has to be read anew. */
   join(session: SocketSession): void {
     this.#members.set(session, { kind: 'joining', backlog: newBacklog() });
   }
@@ -111,7 +111,7 @@ export class ClientGroup implements ChannelListener {
         frame === undefined ? [] : [{ id: '-', frame }],
       );
       this.#send(session, lines, undefined, undefined);
-      // Last: a frontend drops a node's previews when it first hears that the node runs.
+      // Last: a frontend drops a node's previews when it first receives that the node runs.
       if (state.preview !== undefined) session.sendPreview(state.preview);
     }
     const lastIds = new Map(
@@ -123,7 +123,7 @@ export class ClientGroup implements ChannelListener {
     this.#members.set(session, { kind: 'live', knows });
   }
 
-  /** Pictures without metadata belong to the node that executes: it is told first. */
+  /** Pictures without metadata belong to the node that executes: the event comes first. */
   #sendPictures(session: SocketSession, pictures: readonly EventLine[]): void {
     for (const line of pictures) {
       const picture = readPictureFrame(line.frame);
@@ -149,7 +149,7 @@ export class ClientGroup implements ChannelListener {
   }
 
   /**
-   * Tells sockets that are behind what a gap hid of one job.
+   * Sends sockets that are behind what a gap hid of one job.
    * @returns whether that was anything
    */
   sendMissed(job: MissedJob): boolean {
@@ -183,7 +183,7 @@ export class ClientGroup implements ChannelListener {
     return isNews;
   }
 
-  /** Everything that a gap hid has been told: what came meanwhile follows, then live messages. */
+  /** Everything that a gap hid has been sent: what came meanwhile follows, then live messages. */
   resume(): void {
     for (const [session, member] of this.#members) {
       if (member.kind !== 'behind') continue;
@@ -196,7 +196,7 @@ export class ClientGroup implements ChannelListener {
     for (const [promptId, lastId] of later) this.#noteReceived(promptId, lastId);
   }
 
-  /** For what cannot be told any more: the clients come back and get a snapshot. */
+  /** For what cannot be sent any more: the clients come back and get a snapshot. */
   closeBehind(code: number, reason: string): void {
     for (const [session, member] of this.#members) {
       if (member.kind === 'behind') session.close(code, reason);

@@ -9,7 +9,7 @@ interface Delivered {
 
 /**
  * What has been handed to the operating system for a socket of its client, and so is off the client's
- * lists of what it missed. Redis is told once per turn of the event loop.
+ * lists of what it missed. Redis is written to once per turn of the event loop.
  */
 export class DeliveryLog {
   readonly #replay: EventReplay;

@@ -32,7 +32,7 @@ export function lastFrame(promptId: string): string {
 }
 
 /**
- * How a job ended, told from its record: `executed` for each output node, the terminal event, and the
+ * How a job ended, made from its record: `executed` for each output node, the terminal event, and the
  * final `executing`.
  * @param maxBytes of one frame
  */

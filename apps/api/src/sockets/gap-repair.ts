@@ -18,7 +18,7 @@ export interface GapRepairParts {
   readonly counters: SocketCounters;
   readonly log: Logger;
   readonly maxEventBytes: number;
-  /** The number of jobs in the queue may have changed unheard. */
+  /** The number of jobs in the queue may have changed during the gap. */
   readonly refreshStatus: () => Promise<void>;
 }
 
@@ -31,12 +31,12 @@ const SERVICE_RESTART = 1012;
  * then where running ones are. While it is at it, live messages wait in the groups.
  *
  * Every end has a place in the list of all ends, and a live message of an end names it. So all ends
- * after the last one that was heard are read, whatever the gap has hidden; nothing is compared with a
- * clock. A further gap while this reads begins it anew; what was told already is known to the groups.
+ * after the last one that was received are read, whatever the gap has hidden; nothing is compared with a
+ * clock. A further gap while this reads begins it anew; what was sent already is known to the groups.
  */
 export class GapRepair implements GapListener {
   readonly #parts: GapRepairParts;
-  /** The last end that is known to have been heard; undefined while nothing is missing. */
+  /** The last end that is known to have been received; undefined while nothing is missing. */
   #from: string | undefined;
   #since = 0;
   #isAtWork = false;
@@ -90,7 +90,7 @@ export class GapRepair implements GapListener {
     const all = () => [everyone, ...[...groups.values()].map(({ group }) => group)];
     const repaired = { ends: 0, states: 0 };
     if (!(await replay.reachesBackTo(from))) {
-      // More ends than are kept: the clients come back and are told from their own lists.
+      // More ends than are kept: the clients come back and get theirs from their own lists.
       for (const group of all()) group.closeBehind(SERVICE_RESTART, 'come back');
     }
     for await (const ends of replay.readEndsAfter(from)) {

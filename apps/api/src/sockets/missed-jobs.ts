@@ -10,7 +10,7 @@ export interface MissedJob {
   readonly endId: string | undefined;
   /** What happened before its end, in order; of progress only the newest. */
   readonly lines: readonly EventLine[];
-  /** Its end; told by its record when the events are gone, the ids are `-` then. */
+  /** Its end; made from its record when the events are gone, the ids are `-` then. */
   readonly end: readonly EventLine[];
   /** Of a running job. */
   readonly preview: Preview | undefined;
@@ -22,7 +22,7 @@ interface Records {
   readonly maxEventBytes: number;
 }
 
-/** @param afterId the newest event of the job that was heard */
+/** @param afterId the newest event of the job that was received */
 export async function readMissedEnd(
   { promptId, endId }: JobEnd,
   afterId: string | undefined,

@@ -4,7 +4,7 @@ import type { Reader } from '@tiercel/queue';
 import { endFrames } from './end-frames.ts';
 import { readPictureFrame } from './job-frames.ts';
 
-/** What a socket is told when its client comes back. `pictures`: results that none was sent. */
+/** What a socket is sent when its client comes back. `pictures`: results that none was sent. */
 export interface Snapshot {
   /** Where each running job of the client is. */
   readonly running: readonly {
@@ -18,7 +18,7 @@ export interface Snapshot {
     readonly pictures: readonly EventLine[];
     readonly frames: readonly string[];
   }[];
-  /** Ends up to this one are told in `ended`, or were told to another socket of the client. */
+  /** Ends up to this one are sent in `ended`, or were sent to another socket of the client. */
   readonly endId: string;
 }
 
@@ -57,7 +57,7 @@ export async function readSnapshot(
   return { running, ended, endId: missed.endId };
 }
 
-/** History was deleted meanwhile: there is nothing to tell, and nothing to keep. */
+/** History was deleted meanwhile: there is nothing to send, and nothing to keep. */
 async function forgetUntellable(
   client: string,
   replay: EventReplay,

@@ -10,7 +10,7 @@ export class SocketCounters {
   }
 
   /**
-   * After a gap something was told late: the end of a job, where a running one is, or an event stream was
+   * After a gap something was sent late: the end of a job, where a running one is, or an event stream was
    * brought up to date.
    */
   repaired(kind: 'end' | 'state' | 'stream'): void {

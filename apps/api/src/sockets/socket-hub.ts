@@ -30,7 +30,7 @@ interface SocketHubOptions {
   readonly previewsAlways: boolean;
   /** Of one frame. */
   readonly maxEventBytes: number;
-  /** What the server can do; told to sockets that say first what they can. */
+  /** What the server can do; sent to sockets that say first what they can. */
   readonly features: () => Readonly<Record<string, unknown>>;
 }
 
@@ -57,7 +57,7 @@ const GOING_AWAY = 1001;
 const POLICY_VIOLATION = 1008;
 const CLOSE_LIMIT_MS = 500;
 
-/** The WebSocket side of the API: who is connected, and what each of them hears. */
+/** The WebSocket side of the API: who is connected, and what each of them is sent. */
 export class SocketHub {
   readonly #server: WebSocketServer;
   readonly #parts: SocketHubParts;
@@ -126,7 +126,7 @@ export class SocketHub {
     await this.#refreshStatus();
   }
 
-  /** Reads the number of jobs anew: it may have changed unheard. */
+  /** Reads the number of jobs anew: it may have changed during a gap. */
   async #refreshStatus(): Promise<void> {
     this.#status.update(await this.#parts.reader.countRemaining());
   }
@@ -219,7 +219,7 @@ export class SocketHub {
       await subscriber.whole();
       if (!this.#sessions.has(session)) return;
       if (gaps !== subscriber.gaps) {
-        // What was heard before is in what is read now.
+        // What was received before is in what is read now.
         ({ gaps } = subscriber);
         entry.group.join(session);
       }

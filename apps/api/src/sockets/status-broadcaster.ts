@@ -32,7 +32,7 @@ export class StatusBroadcaster<S> {
     this.#send = options.send;
   }
 
-  /** The last number heard. */
+  /** The last number received. */
   get latest(): number {
     return this.#latest;
   }
@@ -49,7 +49,7 @@ export class StatusBroadcaster<S> {
 
   #start(): NodeJS.Timeout | undefined {
     const sockets = this.#broadcast();
-    // Nobody was told: who comes next hears the next change at once.
+    // Nobody was sent it: who comes next gets the next change at once.
     if (sockets === 0) return undefined;
     return startTimer(() => {
       this.#timer = undefined;
@@ -57,7 +57,7 @@ export class StatusBroadcaster<S> {
     }, this.#intervalMs);
   }
 
-  /** Returns how many sockets are told. */
+  /** Returns how many sockets it was sent to. */
   #broadcast(): number {
     const sockets = [...this.#sockets()];
     // A round that is not through goes on: starting anew each time would starve the last sockets.

@@ -1,4 +1,4 @@
--- Reads what every process asks all the time: whether anything has changed that it has not heard of.
+-- Reads what every process asks all the time: whether anything has changed that it does not know of.
 --
 -- ARGV[1] prefix
 -- Returns { Redis' clock in ms, version of the keys, version of the policies }

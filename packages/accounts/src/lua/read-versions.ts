@@ -9,7 +9,7 @@ export interface Versions {
   readonly policy: string;
 }
 
-/** What every process asks all the time: whether anything has changed that it has not heard of. */
+/** What every process asks all the time: whether anything has changed that it does not know of. */
 export const readVersionsScript = new RedisScript({
   wrapper: import.meta.url,
   args: ['prefix'],

@@ -2,14 +2,14 @@
 --
 -- ARGV[1] prefix
 -- ARGV[2] worker            its id
--- ARGV[3] text              the announcement, JSON
--- ARGV[4] ttl_ms            life of the announcement
--- ARGV[5] catalogue         hash of the catalogue that it offers
--- ARGV[6] catalogue_ttl_ms  life of catalogues that nobody offers
--- ARGV[7] is_news           1: the APIs hear of it at once
+-- ARGV[3] text              the capabilities, JSON
+-- ARGV[4] ttl_ms            life of the capabilities
+-- ARGV[5] catalogue         hash of its node catalogue
+-- ARGV[6] catalogue_ttl_ms  life of catalogues that no worker has
+-- ARGV[7] is_news           1: the APIs get a message at once
 -- Returns nothing
 -- Sent again: it writes the same again; APIs read the worker once more.
--- Caller dies: the announcement runs out.
+-- Caller dies: the capabilities run out.
 
 -- @include now
 -- @keys worker workers catalogues catalogue announce_channel

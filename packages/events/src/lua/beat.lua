@@ -1,11 +1,11 @@
--- A pulse: what a process tells itself. Sends '<count> <newest end>', so that it
+-- A pulse: what a process sends itself: '<count> <newest end>', so that it
 -- sees what it missed.
 --
 -- ARGV[1] prefix
 -- ARGV[2] process  whose pulse it is
 -- ARGV[3] count    its number
--- Returns how many heard it
--- Sent again: the pulse is heard twice, which says no more than once.
+-- Returns how many received it
+-- Sent again: the pulse is received twice, which says no more than once.
 
 -- @keys ends pulse_channel
 

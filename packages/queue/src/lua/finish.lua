@@ -1,5 +1,5 @@
 -- Ends a job: the record goes to history in the same step in which it leaves `running`, and the end is
--- announced: terminal event, `status`, `executing {node: null}`. The same step hands out the next job.
+-- published: terminal event, `status`, `executing {node: null}`. The same step hands out the next job.
 --
 -- ARGV[1] prefix
 -- ARGV[2] id                  of the job

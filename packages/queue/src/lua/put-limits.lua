@@ -4,7 +4,7 @@
 -- ARGV[2] tenant
 -- ARGV[3] limits  JSON: fields of the tenant's record
 -- Returns as wake() tells
--- Sent again: the record is the same by then, and who is to be woken is told from the facts.
+-- Sent again: the record is the same by then, and who is to be woken follows from the facts.
 -- Caller dies: all is done but the waking; the sweeper adds missing permits.
 
 -- @include fair-share

@@ -381,7 +381,7 @@ describe('slots', () => {
     const begun = performance.now();
     b.end(done);
     await until(() => b.count === 2);
-    // It was woken: without that it would look after a second.
+    // It was woken: without that it would ask after a second.
     expect(performance.now() - begun).toBeLessThan(800);
     b.end(done);
     expect((await third).report.served_by?.tier).toBe('b');

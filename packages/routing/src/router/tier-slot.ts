@@ -23,7 +23,7 @@ export class TierSlot {
 
   /**
    * Waits for a slot of a tier in order of arrival.
-   * @param chooseAgain asked before each look but the first: tiers that would do as well, or undefined when
+   * @param chooseAgain asked each time but the first: tiers that would do as well, or undefined when
    *        this one is no longer the best
    * @returns undefined for a local tier, which has no slots; `later` when the tier is not the best any more, its
    *          breaker has opened, or the job is stopped

@@ -42,8 +42,8 @@ export class FullTier extends NoSlot {
   /** Those that wait there before it. */
   readonly ahead: number;
 
-  constructor(lookInMs: number, ahead: number) {
-    super(lookInMs);
+  constructor(askInMs: number, ahead: number) {
+    super(askInMs);
     this.ahead = ahead;
   }
 }
@@ -147,9 +147,9 @@ export class TierStateStore {
     waiter.standAt(tiers.map((name) => this.#names.tierRunning(name)));
     const { lease, came: said } = waiter;
     const values = { lease, limit: concurrency, said, wait_ms: WAIT_MS, others };
-    const { answer, came, lookInMs, ahead } = await this.#begin(tier, values, signal);
+    const { answer, came, askInMs, ahead } = await this.#begin(tier, values, signal);
     waiter.came = came;
-    if (answer === 'full') return new FullTier(lookInMs, ahead);
+    if (answer === 'full') return new FullTier(askInMs, ahead);
     waiter.settle();
     return answer === 'open' ? answer : this.#keep(tier, lease, answer);
   }

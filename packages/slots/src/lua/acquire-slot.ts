@@ -5,8 +5,8 @@ export interface SlotReply {
   readonly index: number | undefined;
   /** When the lease came, to be said the next time. */
   readonly came: string;
-  /** When to look again at the latest, in ms. */
-  readonly lookInMs: number;
+  /** When to ask again at the latest, in ms. */
+  readonly askInMs: number;
 }
 
 /**
@@ -19,7 +19,7 @@ export const acquireSlotScript = new RedisScript({
   args: ['prefix', 'lease', 'lease_ms', 'limit', 'said', 'wait_ms'],
   list: 'resources',
   parse: (reply): SlotReply => {
-    const [place, came, lookInMs] = reply as [number, string, number];
-    return { index: place === 0 ? undefined : place - 1, came, lookInMs };
+    const [number, came, askInMs] = reply as [number, string, number];
+    return { index: number === 0 ? undefined : number - 1, came, askInMs };
   },
 });

@@ -1,4 +1,4 @@
--- Tells every process that keys have changed: those that hear, and those that look.
+-- Tells every process that keys have changed: those that listen, and those that ask.
 
 -- @keys api_keys_version accounts_channel
 

@@ -54,8 +54,8 @@ local function emit(id, kind, client, limits, frames)
   local state = { 'batch', batch }
   local head = kind .. ' ' .. cjson.encode(id)
   if kind == 'T' and not (has_client and client_id == '') then
-    local place = redis.call('XADD', ends_key, 'MAXLEN', '~', MAX_ENDS, '*', 'id', id, 'client', client)
-    head = head .. ' ' .. place
+    local end_id = redis.call('XADD', ends_key, 'MAXLEN', '~', MAX_ENDS, '*', 'id', id, 'client', client)
+    head = head .. ' ' .. end_id
   end
   local lines, wide = { head }, { head }
   local fields, pictures, bytes = {}, {}, tonumber(kept_bytes or 0)

@@ -1,4 +1,4 @@
--- Who is to be woken. Told from the facts: asked again, it answers the same.
+-- Who is to be woken. It follows from the facts: asked again, it answers the same.
 
 -- @include now
 -- @include fair-share

@@ -9,7 +9,7 @@
 -- ARGV[6] said      when the lease came, as an earlier reply said; '' for now
 -- ARGV[7] wait_ms   how long it counts as waiting; 0 to stand in no line
 -- ARGV[8..] others  names of tiers to wait for, too
--- Returns 'ok', 'probe', 'open' (the breaker) or 'full'; when the lease came; ms until the next look; those ahead
+-- Returns 'ok', 'probe', 'open' (the breaker) or 'full'; when the lease came; ms until it asks again; those ahead
 -- Sent again: as the first time: the lease is among those that run, or in its line.
 -- Caller dies: the lease runs out, and gives the slot, the probe or the turn back.
 
@@ -38,8 +38,8 @@ if most >= 0 and (open_until > now or (open_until > 0 and is_probing(tier))) the
 end
 redis.call('ZREMRANGEBYSCORE', leases, '-inf', now)
 redis.call('ZREMRANGEBYSCORE', tier_waiting_key(tier), '-inf', now)
-local free, look_in = 1, 0
-if most > 0 then free, look_in = find_free(leases, most, came) end
+local free, ask_in = 1, 0
+if most > 0 then free, ask_in = find_free(leases, most, came) end
 if free == 0 then
   if wait > 0 then
     redis.call('ZADD', tier_waiting_key(tier), now + wait, lease)
@@ -48,7 +48,7 @@ if free == 0 then
     for _, other in ipairs(others) do join_line(tier_running_key(other), lease, came, wait) end
     keep_waiting(lease, wait)
   end
-  return { 'full', came, look_in, redis.call('ZRANK', line_of(leases), lease) or 0 }
+  return { 'full', came, ask_in, redis.call('ZRANK', line_of(leases), lease) or 0 }
 end
 local is_probe = open_until > 0 and not is_probing(tier)
 if is_probe then redis.call('HSET', tier_key(tier), 'probe', lease) end

@@ -8,8 +8,8 @@ export interface BeginReply {
   readonly answer: 'ok' | 'probe' | 'open' | 'full';
   /** When the lease came, to be said the next time. */
   readonly came: string;
-  /** `full`: when to look again at the latest, in ms. */
-  readonly lookInMs: number;
+  /** `full`: when to ask again at the latest, in ms. */
+  readonly askInMs: number;
   /** `full`: those in the tier's line before it. */
   readonly ahead: number;
 }
@@ -23,10 +23,10 @@ export const beginAttemptScript = new RedisScript({
   args: ['prefix', 'tier', 'lease', 'lease_ms', 'limit', 'said', 'wait_ms'],
   list: 'others',
   parse: (reply): BeginReply => {
-    const [answer, came, lookInMs, ahead] = reply as [
+    const [answer, came, askInMs, ahead] = reply as [
       BeginReply['answer'],
       ...[string, number, number],
     ];
-    return { answer, came, lookInMs, ahead };
+    return { answer, came, askInMs, ahead };
   },
 });
