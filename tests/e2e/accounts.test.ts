@@ -2,7 +2,9 @@ import { execFile, spawn } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
-import { loadConfig } from '@tiercel/runtime';
+import { ChangeWatch, PolicyStore } from '@tiercel/accounts';
+import { RedisNames } from '@tiercel/contracts';
+import { connectRedis, createLogger, loadConfig } from '@tiercel/runtime';
 import {
   connectSocket,
   http,
@@ -169,8 +171,28 @@ describe('a system that asks who its callers are', () => {
     });
   });
 
+  test('obeys within a second on every process what an administrator sets on another', async () => {
+    const { key } = await makeKey(system.options, '--tenant', 'misbehaving');
+    const sockets = await Promise.all(urls.map((url) => connectSocket(`${url}?token=${key}`)));
+    const log = createLogger({ level: 'silent', name: 'test' });
+    const connect = () => connectRedis(system.redis.url, 'subscriber', log);
+    const [redis, ear] = [connect(), connect()];
+    const names = new RedisNames(system.options.redisPrefix ?? '');
+    const watch = new ChangeWatch({ redis, ear, names, log });
+    const config = loadConfig({ TIERCEL_CONFIG: system.configFile });
+    const policy = new PolicyStore({ redis, names, watch, config, log });
+    await policy.set('tenants', 'misbehaving', { blocked: true }, { who: 'test', from: 'here' });
+    const setAtMs = performance.now();
+    expect(await Promise.all(sockets.map((socket) => socket.closed))).toEqual([1008, 1008]);
+    expect(performance.now() - setAtMs).toBeLessThan(1_000);
+    const refused = await Promise.all(urls.map((url) => ask(`${url}/queue`, key)));
+    expect(refused.map(({ status }) => status)).toEqual([403, 403]);
+    redis.disconnect();
+    ear.disconnect();
+  });
+
   test('closes the sockets of a key when that expires', async () => {
-    const { key } = await makeKey(system.options, '--tenant', 'brief', '--expires', '2s');
+    const { key } = await makeKey(system.options, '--tenant', 'brief', '--expires', '4s');
     const socket = await connectSocket(`${urls[1]}?token=${key}`);
     expect(await socket.closed).toBe(1008);
     expect((await ask(`${system.url}/queue`, key)).status).toBe(401);

@@ -18,6 +18,9 @@ export const USAGE = `usage: npm run -s keys -- create --tenant T [--plan P] [--
 
 A key is shown once, when it is made. create and rotate print it; only its hash is stored.`;
 
+/** In ms: a point in time, or how long from now by the clock of Redis. */
+export type Expiry = { readonly at: number } | { readonly fromNow: number };
+
 /** What the command line asks for. Times in ms. */
 export type Command =
   | {
@@ -26,7 +29,7 @@ export type Command =
       readonly plan: string;
       readonly role: Role;
       readonly keyName: string;
-      readonly expiresAt: number | undefined;
+      readonly expires: Expiry | undefined;
       readonly ifNone: boolean;
       readonly json: boolean;
     }
@@ -68,7 +71,7 @@ const TAKES: Readonly<Record<string, readonly string[]>> = {
  * @param args without the program
  * @throws UsageError
  */
-export function readCommand(args: readonly string[], nowMs: number): Command {
+export function readCommand(args: readonly string[]): Command {
   const { values, positionals } = parse(args);
   if (values.help) return { name: 'help' };
   const [name = '', id = values.id, ...rest] = positionals;
@@ -91,10 +94,9 @@ export function readCommand(args: readonly string[], nowMs: number): Command {
       const role = values.role ?? 'user';
       if (tenant === undefined) throw new UsageError('--tenant is missing');
       if (!isRole(role)) throw new UsageError('--role is one of user, internal and admin');
-      const expiresAt =
-        values.expires === undefined ? undefined : readTime(values.expires, nowMs, '--expires');
+      const expires = values.expires === undefined ? undefined : readExpiry(values.expires);
       return {
-        ...{ name, tenant, role, json, expiresAt, ifNone: values['if-none'] },
+        ...{ name, tenant, role, json, expires, ifNone: values['if-none'] },
         plan: values.plan ?? (role === 'user' ? 'free' : 'internal'),
         keyName: values.name ?? '',
       };
@@ -126,14 +128,11 @@ function readDuration(text: string, option: string): number {
   return Number(count) * UNIT_MS[unit as keyof typeof UNIT_MS]; // one of the four that the pattern has
 }
 
-/** A point in time, or a duration from now. */
-function readTime(text: string, nowMs: number, option: string): number {
-  if (/^\d+[smhd]$/.test(text)) return nowMs + readDuration(text, option);
+function readExpiry(text: string): Expiry {
+  if (/^\d+[smhd]$/.test(text)) return { fromNow: readDuration(text, '--expires') };
   const at = /^\d{4}-\d{2}-\d{2}/.test(text) ? Date.parse(text) : NaN;
-  if (Number.isNaN(at)) {
-    throw new UsageError(
-      `${option} is a time such as 2027-01-31T12:00:00Z, or a duration such as 30d`,
-    );
-  }
-  return at;
+  if (!Number.isNaN(at)) return { at };
+  throw new UsageError(
+    '--expires is a time such as 2027-01-31T12:00:00Z, or a duration such as 30d',
+  );
 }

@@ -31,7 +31,7 @@ async function main(): Promise<void> {
 
 function readOrExplain() {
   try {
-    const command = readCommand(process.argv.slice(2), Date.now());
+    const command = readCommand(process.argv.slice(2));
     if (command.name !== 'help') return command;
     print(USAGE);
   } catch (error) {

@@ -1,7 +1,7 @@
 import { hostname, userInfo } from 'node:os';
 import { keyState, type KeyRecord, type KeyStore, type MadeKey } from '@tiercel/accounts';
 import { AppError } from '@tiercel/contracts';
-import type { Command } from './arguments.ts';
+import type { Command, Expiry } from './arguments.ts';
 
 export interface CommandParts {
   readonly keys: KeyStore;
@@ -24,13 +24,14 @@ export async function runCommand(
   const actor = { who: `command line (${userName()})`, from: hostname() };
   switch (command.name) {
     case 'create': {
-      const { keyName: name, tenant, plan, role, expiresAt, ifNone: onlyFirst, json } = command;
+      const { keyName: name, tenant, plan, role, expires, ifNone: onlyFirst, json } = command;
       if (!plans.includes(plan)) {
         throw new AppError(
           'bad_request',
           `There is no plan ${JSON.stringify(plan)}, only ${plans.join(', ')}.`,
         );
       }
+      const expiresAt = expires === undefined ? undefined : await timeOf(expires, keys);
       const made = await keys.create({ name, tenant, plan, role, expiresAt }, actor, { onlyFirst });
       if (made === undefined) say('There are keys already; none was made.');
       else showKey(made, json, print, say);
@@ -56,6 +57,10 @@ export async function runCommand(
       return;
     }
   }
+}
+
+async function timeOf(expires: Expiry, keys: KeyStore): Promise<number> {
+  return 'at' in expires ? expires.at : (await keys.nowMs()) + expires.fromNow;
 }
 
 function showKey(
