@@ -1,7 +1,7 @@
-import { promptId, RedisNames, workerId, type JobResult } from '@tiercel/contracts';
+import { RedisNames, workerId, type JobResult } from '@tiercel/contracts';
 import { Consumer, createPermitQueue, Producer, type TakenJob } from '@tiercel/queue';
 import { connectRedis, createLogger } from '@tiercel/runtime';
-import { promptBody } from './prompts.ts';
+import { pendingJob } from './pending-job.ts';
 
 const AT_ONCE = 64;
 
@@ -37,22 +37,9 @@ export async function fillHistory(options: {
 }
 
 async function endOneJob(producer: Producer, consumer: Consumer, index: number): Promise<void> {
-  const id = promptId(`00000000-0000-4000-8000-${String(index).padStart(12, '0')}`);
-  const { prompt } = JSON.parse(promptBody('SaveImage', index)) as { prompt: unknown };
-  await producer.enqueue({
-    id,
-    bodyHash: `hash-${index}`,
-    number: undefined,
-    front: false,
-    clientId: undefined,
-    promptText: JSON.stringify(prompt),
-    extraText: '{}',
-    outputIds: ['2'],
-    nodeErrorsText: '{}',
-    workflowId: undefined,
-    secrets: undefined,
-  });
-  await producer.release(id);
+  const pending = pendingJob(index);
+  await producer.enqueue(pending);
+  await producer.release(pending.id);
   // With many at once this is perhaps another loop's job; each ends exactly one.
   const job = await consumer.take(`bench-${index}`, workerId('bench'));
   if (job === undefined) throw new Error('no job was ready');
@@ -61,7 +48,7 @@ async function endOneJob(producer: Producer, consumer: Consumer, index: number):
   if (!ours) throw new Error('a job was not ours to end');
 }
 
-function describeSuccess({ id, number }: TakenJob, timestamp: number): JobResult {
+export function describeSuccess({ id, number }: TakenJob, timestamp: number): JobResult {
   const filename = `bench_${String(number).padStart(5, '0')}_.png`;
   const node = { node_id: '2', display_node: '2', parent_node: null, real_node_id: '2' };
   const data = { prompt_id: id, timestamp };

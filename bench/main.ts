@@ -6,6 +6,7 @@ import type { Benchmark } from './benchmark.ts';
 import { benchComfyuiOverhead } from './comfyui-overhead.ts';
 import { benchComfyuiPool } from './comfyui-pool.ts';
 import { benchComfyuiPreviews } from './comfyui-previews.ts';
+import { benchFairness } from './fairness.ts';
 import { benchFallback } from './fallback.ts';
 import { formatTable, type Figure } from './figures.ts';
 import { benchIdle } from './idle.ts';
@@ -25,6 +26,7 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   'comfyui-previews': benchComfyuiPreviews,
   'comfyui-pool': benchComfyuiPool,
   fallback: benchFallback,
+  fairness: benchFairness,
 };
 const USAGE = `npm run bench -- [--profile FOLDER] [--jobs N] [${Object.keys(BENCHMARKS).join('|')}]...\n`;
 

@@ -1,31 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { findRedisServer } from '@tiercel/redis-server';
-import { stopEverything } from '@tiercel/testkit';
-import { createScreen } from './screen.mjs';
+import { describeFallback } from './describe-fallback.mjs';
+import { playOnScreen, REDRAW_MS } from './play-on-screen.mjs';
 import { createScenes } from './scenes.mjs';
 import { startDemoSystem } from './system.mjs';
 import { describeSummary, isAsPlanned } from './summary.mjs';
 import { startTraffic } from './traffic.mjs';
 
-const REDRAW_MS = 250;
-const EXIT_INTERRUPTED = 130;
-
 /** Plays all scenes and sets the exit code: 0 when everything went as the scenes say, 130 after a signal. */
-export async function runDemo() {
-  const screen = createScreen(process.stdout);
-  const signal = stopOnSignals(screen);
-  let exitCode = 1;
-  try {
-    exitCode = (await play(screen)) ? 0 : 1;
-  } catch (error) {
-    // After a signal everything that is still asked has gone: that is no news.
-    if (!signal.aborted) console.error(error);
-  }
-  if (signal.aborted) return;
-  screen.close();
-  await stopEverything();
-  process.exit(exitCode);
-}
+export const runDemo = () => playOnScreen(describeFallback, play);
 
 async function play(screen) {
   screen.say('Starting four stand-ins for image services, and a Tiercel in front of them ...');
@@ -58,22 +41,4 @@ async function play(screen) {
 async function waitFor(isReached, patienceMs = 0) {
   const endsAt = Date.now() + patienceMs;
   while (isReached !== undefined && !isReached() && Date.now() < endsAt) await sleep(REDRAW_MS);
-}
-
-/** After a signal, every process that was started is ended, and then this one. Returns what tells of it. */
-function stopOnSignals(screen) {
-  const interrupted = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
-    process.on(signal, () => {
-      // npm passes a terminal's Ctrl-C on, so one keystroke can be two signals.
-      if (interrupted.signal.aborted) return;
-      interrupted.abort();
-      screen.close();
-      screen.say(`${signal}: stopping.`);
-      void stopEverything()
-        .catch(() => undefined)
-        .finally(() => process.exit(EXIT_INTERRUPTED));
-    });
-  }
-  return interrupted.signal;
 }

@@ -1,5 +1,3 @@
-import { describeReport } from './describe-report.mjs';
-
 /** Where the output is no terminal, one line of figures in this time. */
 const PLAIN_EVERY_MS = 3000;
 const ESC = '\u001b[';
@@ -7,12 +5,15 @@ const COLOURS = { closed: `${ESC}32m`, open: `${ESC}31m`, half_open: `${ESC}33m`
 const BOLD = `${ESC}1m`;
 const PLAIN = `${ESC}0m`;
 
-/** What a person sees: on a terminal a table that is drawn anew in place, else plain lines. */
-export function createScreen(out) {
-  return out.isTTY ? createTable(out) : createLines(out);
+/**
+ * What a person sees: on a terminal a table that is drawn anew in place, else plain lines.
+ * @param describe makes the table of what is drawn: `{ head, rows: [{ text, short, colour }], figures, report }`
+ */
+export function createScreen(out, describe) {
+  return out.isTTY ? createTable(out, describe) : createLines(out, describe);
 }
 
-function createTable(out) {
+function createTable(out, describe) {
   const hasColours = out.hasColors() && !('NO_COLOR' in process.env);
   const paint = (colour, text) => (hasColours ? `${colour}${text}${PLAIN}` : text);
   let height = 0;
@@ -48,12 +49,12 @@ function createTable(out) {
     },
     draw: (view) => {
       if (isClosed) return;
-      const { head, rows, figures, report } = describeView(view);
+      const { head, rows, figures, report } = describe(view);
       erase();
       last = [
         '',
         fit(`  ${head}`),
-        ...rows.map(({ text, breaker }) => paint(COLOURS[breaker] ?? '', fit(`  ${text}`))),
+        ...rows.map(({ text, colour }) => paint(COLOURS[colour] ?? '', fit(`  ${text}`))),
         ...['', figures, ...report].map((line) => fit(`  ${line}`)),
       ];
       drawLast();
@@ -68,7 +69,7 @@ function createTable(out) {
   };
 }
 
-function createLines(out) {
+function createLines(out, describe) {
   let toldAt = 0;
   const say = (text) => {
     out.write(`${text}\n`);
@@ -82,42 +83,10 @@ function createLines(out) {
     draw: (view) => {
       if (Date.now() - toldAt < PLAIN_EVERY_MS) return;
       toldAt = Date.now();
-      const { rows, figures, report } = describeView(view);
-      const tiers = rows.map(({ name, breaker, served }) => `${name} ${breaker} ${served}`);
-      say(`  ${tiers.join(' | ')} | ${figures}\n    ${join(report)}`);
+      const { rows, figures, report } = describe(view);
+      say(`  ${[...rows.map(({ short }) => short), figures].filter(Boolean).join(' | ')}`);
+      if (report.length > 0) say(`    ${report.filter(Boolean).join('; ')}`);
     },
     close: () => undefined,
   };
-}
-
-/** The same facts for both. */
-function describeView({ tiers, breakers, traffic }) {
-  const line = (name, driver, breaker, served, lately) =>
-    `${name.padEnd(13)}${driver.padEnd(12)}${breaker.padEnd(11)}${served.padStart(6)}  ${lately}`;
-  const rows = tiers.map(({ name, driver }) => {
-    const breaker = breakers.get(name) ?? 'unknown';
-    const served = traffic.served.get(name) ?? 0;
-    const lately = traffic.recent.filter(({ report }) => report.served_by?.tier === name).length;
-    const text = line(name, driver, breaker.replace('_', '-'), String(served), '■'.repeat(lately));
-    return { name, breaker, served, text };
-  });
-  const { sent, succeeded, failed, underWay, recent } = traffic;
-  const newest = recent.at(-1);
-  return {
-    rows,
-    head: line('tier', 'driver', 'breaker', 'served', 'the last 20 jobs'),
-    figures:
-      `${sent} jobs: ${succeeded} succeeded, ${failed.length} failed, ${underWay} under way; ` +
-      `p50 of the last ${recent.length}: ${Math.round(findMedian(recent))} ms`,
-    report: newest === undefined ? ['no job has ended yet'] : describeReport(newest),
-  };
-}
-
-function join(lines) {
-  return lines.filter((line) => line !== '').join('; ');
-}
-
-function findMedian(jobs) {
-  const times = jobs.map(({ ms }) => ms).sort((a, b) => a - b);
-  return times[Math.floor(times.length / 2)] ?? 0;
 }

@@ -4,7 +4,7 @@ export type { TakenJob } from './taken-job.ts';
 export { Editor } from './editor.ts';
 export type { PermitLease } from './permit-lease.ts';
 export { createPermitQueue } from './permits.ts';
-export { Producer, type Accepted, type ExpectedCost } from './producer.ts';
+export { Producer, type Accepted, type ExpectedCost, type NewJob } from './producer.ts';
 export type { EndedJob, JobRecord, JobView } from './job-record.ts';
 export { Reader } from './reader.ts';
 export { PermitRunner } from './runner.ts';

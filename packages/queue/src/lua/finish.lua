@@ -42,8 +42,8 @@
 -- Ends of a client that are kept for its return, at most.
 local MAX_MISSED = 100
 
-local state, holder, m, tenant, group, created, client, signature = unpack(redis.call('HMGET',
-  job_key(id), 'state', 'claim', 'm', 'tenant', 'lane', 'created', 'client', 'signature'))
+local state, holder, m, tenant, group, created, client, signature, cost = unpack(redis.call('HMGET',
+  job_key(id), 'state', 'claim', 'm', 'tenant', 'lane', 'created', 'client', 'signature', 'cost'))
 if state ~= 'running' or holder ~= claim then
   local next_id = next_claim ~= '' and redis.call('HGET', permits_key, permit)
   local next_job = next_id and taken_by(next_claim, next_id) or nil
@@ -60,7 +60,7 @@ redis.call('ZADD', created_key(outcome), created, m)
 redis.call('ZADD', duration_key(outcome), run_ms, m)
 redis.call('ZADD', history_key, now, m)
 if outcome == 'success' then learn(signature, run_ms) end
-local unlocked = settle_charge(tenant, id, run_ms)
+local unlocked = cost and settle_charge(tenant, id, run_ms) or 0
 unlocked = math.max(unlocked, free_group(tenant, group))
 redis.call('HSET', job_key(id), 'state', outcome, 'unlocked', unlocked, 'started', started, 'ended', ended,
   'outputs', outputs, 'messages', messages, 'meta', meta, 'report', report, 'outputs_count', outputs_count,

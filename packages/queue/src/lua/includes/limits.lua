@@ -3,12 +3,20 @@
 -- @keys tenant
 
 local UNLIMITED = { weight = 1, most = math.huge, interval = 0, soft = false }
+-- Read once in a script; false for a tenant without a record.
+local limits_read = {}
+-- Whether any tenant of this script has a record: where none has, nobody is limited.
+local has_records = false
 local function limits_of(tenant)
+  local known = limits_read[tenant]
+  if known ~= nil then return known or nil end
   local weight, most, interval, soft, order =
     unpack(redis.call('HMGET', tenant_key(tenant), 'weight', 'max_running', 'interval_ms', 'soft', 'order'))
-  if not weight then return nil end
-  return {
+  limits_read[tenant] = weight and {
     weight = tonumber(weight), most = tonumber(most) or math.huge, interval = tonumber(interval) or 0,
     soft = soft == '1', is_short_first = order == 'short-first',
-  }
+  } or false
+  if not weight then return nil end
+  has_records = true
+  return limits_read[tenant]
 end

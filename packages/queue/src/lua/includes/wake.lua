@@ -2,6 +2,7 @@
 
 -- @include now
 -- @include fair-share
+-- @include limits
 -- @keys held tenants comers waiting_permits
 
 -- Permits that may wait at once (MAX_WAITING_PERMITS in permits.ts).
@@ -9,6 +10,7 @@ local MAX_WAITING_PERMITS = 256
 
 -- Returns permits to add now, and when the next limit lifts: in epoch ms, and how long until then; '' for never.
 local function wake()
+  if not has_records and not was_holding then return 0, '', '' end
   local due = redis.call('ZRANGE', held_key, 0, 0, 'WITHSCORES')[2]
   if not due and not was_holding then return 0, '', '' end
   local free = math.min(redis.call('ZCARD', tenants_key) + redis.call('ZCARD', comers_key), MAX_WAITING_PERMITS)
