@@ -77,7 +77,7 @@ const directions = Object.entries(mayImport).map(([path, allowed]) => {
   const network = offline.includes(path)
     ? ['ioredis', 'undici', 'node:http', 'node:https', 'node:net']
     : [];
-  // Whoever decodes goes through the one policy of what a stranger's file may do (docs/adr/0014).
+  // Whoever decodes goes through the one policy of what a stranger's file may do (docs/adr/0016).
   const sharp = path === 'packages/pictures' ? [] : ['sharp'];
   return {
     files: [`${path}/src/**/*.ts`],
