@@ -176,9 +176,9 @@ describe('a system that asks who its callers are', () => {
     const sockets = await Promise.all(urls.map((url) => connectSocket(`${url}?token=${key}`)));
     const log = createLogger({ level: 'silent', name: 'test' });
     const connect = () => connectRedis(system.redis.url, 'subscriber', log);
-    const [redis, ear] = [connect(), connect()];
+    const [redis, subscriberConnection] = [connect(), connect()];
     const names = new RedisNames(system.options.redisPrefix ?? '');
-    const watch = new ChangeWatch({ redis, ear, names, log });
+    const watch = new ChangeWatch({ redis, subscriberConnection, names, log });
     const config = loadConfig({ TIERCEL_CONFIG: system.configFile });
     const policy = new PolicyStore({ redis, names, watch, config, log });
     await policy.set('tenants', 'misbehaving', { blocked: true }, { who: 'test', from: 'here' });
@@ -188,7 +188,7 @@ describe('a system that asks who its callers are', () => {
     const refused = await Promise.all(urls.map((url) => ask(`${url}/queue`, key)));
     expect(refused.map(({ status }) => status)).toEqual([403, 403]);
     redis.disconnect();
-    ear.disconnect();
+    subscriberConnection.disconnect();
   });
 
   test('closes the sockets of a key when that expires', async () => {
