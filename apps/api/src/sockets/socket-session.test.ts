@@ -142,6 +142,22 @@ describe('previews', () => {
     expect(await received(announced)).toEqual(['our features', 'preview']);
   });
 
+  test('that were there before the announcement follow it, unless something came after them', async () => {
+    const early = await open();
+    early.session.sendPreview(preview({ bytes: Buffer.from('older') }));
+    early.session.sendPreview(preview({ bytes: Buffer.from('newest') }));
+    early.client.send(announcement({ supports_preview_metadata: true }));
+    await early.client.waitForText('our features');
+    expect(await received(early)).toEqual(['our features', 'newest']);
+
+    const stale = await open();
+    stale.session.sendPreview(preview());
+    stale.session.sendText(frame('the end'));
+    stale.client.send(announcement({}));
+    await stale.client.waitForText('our features');
+    expect(await received(stale)).toEqual(['the end', 'our features']);
+  });
+
   test('have metadata for who announced that he reads it', async () => {
     const plain = await open({ previewsAlways: true });
     plain.session.sendPreview(preview({ mediaType: 'image/png' }));

@@ -47,6 +47,8 @@ export class SocketSession {
   #wantsReport = false;
   #hasAnnounced = false;
   #sawText = false;
+  /** The newest preview while the socket may still announce that it reads them; until the next frame. */
+  #earlyPreview: Preview | undefined;
   /** Undefined while no picture is on its way. */
   #waiting: Waiting[] | undefined;
   #waitingBytes = 0;
@@ -96,15 +98,19 @@ export class SocketSession {
       return;
     }
     this.#sawText = true;
+    const early = this.#earlyPreview;
+    this.#earlyPreview = undefined;
     if (!isFeatureFlags(message)) return;
     this.#hasAnnounced = true;
     this.#wantsMetadata = message.data.supports_preview_metadata === true;
     this.#wantsReport = message.data.supports_tiercel_report === true;
     this.sendText(writeFeaturesFrame());
+    if (early !== undefined) this.sendPreview(early);
   }
 
   /** @param onFlushed called when the frame has been handed to the operating system */
   sendText(frame: string | Buffer, onFlushed?: () => void): void {
+    this.#earlyPreview = undefined;
     if (!this.isOpen) return;
     if (this.#unsentBytes > this.#options.limits.closeBytes) {
       this.#closeAsTooSlow();
@@ -124,10 +130,15 @@ export class SocketSession {
     if (this.#unsentBytes <= this.#options.limits.progressBytes) this.sendText(frame);
   }
 
+  /** To who wants it; who has yet to say so is sent it with the answer to that, unless something came after it. */
   sendPreview(preview: Preview): void {
     if (!this.isOpen) return;
     const isWanted = preview.forAll || this.#hasAnnounced || this.#options.previewsAlways;
-    if (!isWanted) return;
+    if (!isWanted) {
+      // A socket that comes back is sent where its job stands, perhaps before its announcement has arrived.
+      if (!this.#sawText) this.#earlyPreview = preview;
+      return;
+    }
     const isRoomLeft = this.#socket.bufferedAmount <= this.#options.limits.previewBytes;
     if (!isRoomLeft || this.#waiting !== undefined) {
       this.#options.counters.previewDropped();
