@@ -5,11 +5,13 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/gl
 import { ChangeWatch, PolicyStore } from '@tiercel/accounts';
 import { RedisNames } from '@tiercel/contracts';
 import { connectRedis, createLogger, loadConfig } from '@tiercel/runtime';
+import { exportJWK, generateKeyPair, SignJWT, type JWK } from 'jose';
 import {
   connectSocket,
   http,
   makeTempFolder,
   onStopEverything,
+  serveHttp,
   startApi,
   startSystem,
   startTestRedis,
@@ -209,6 +211,51 @@ describe('a system that asks who its callers are', () => {
     const logs = system.apis.flatMap((api) => api.logs).join('\n');
     expect(logs).not.toContain(key);
     expect(logs).not.toContain(ADMIN);
+  });
+});
+
+describe('a system that takes the tokens of a provider', () => {
+  test('knows whom they name, follows a change of its keys, and closes sockets when they expire', async () => {
+    const served: JWK[] = [];
+    const provider = await serveHttp((_req, res) => {
+      res.setHeader('content-type', 'application/json');
+      res.end(JSON.stringify({ keys: served }));
+    });
+    const claims = { iss: 'https://id.example', aud: 'tiercel', sub: 'acme', role: ['admin'] };
+    const addKey = async (kid: string, isServed = true) => {
+      const { privateKey, publicKey } = await generateKeyPair('ES256');
+      if (isServed) served.splice(0, 1, { ...(await exportJWK(publicKey)), kid, alg: 'ES256' });
+      return (lifetimeSeconds: number) =>
+        new SignJWT(claims)
+          .setProtectedHeader({ alg: 'ES256', kid })
+          .setExpirationTime(`${lifetimeSeconds}s`)
+          .sign(privateKey);
+    };
+    const first = await addKey('first');
+    const jwt = `{ issuer: https://id.example, audience: tiercel, jwksUrl: '${provider.url}' }`;
+    const system = await startSystem({
+      workers: 0,
+      configYaml: `auth: { mode: required, jwksCooldownMs: 100, jwt: ${jwt} }\n`,
+    });
+    const statusOf = async (token: string, path = '/metrics') => {
+      const headers = { authorization: `Bearer ${token}` };
+      return (await fetch(`${system.url}${path}`, { headers })).status;
+    };
+    const early = await first(600);
+    expect(await statusOf(early)).toBe(200);
+    expect(await statusOf(await (await addKey('first', false))(600))).toBe(401);
+    const second = await addKey('second');
+    const later = await second(600);
+    await until(async () => (await statusOf(later)) === 200, 2_000);
+    // The first key is withdrawn: what it signed ends with it.
+    expect(await statusOf(early)).toBe(401);
+    // Expired, but within the tolerance for clocks that differ: good for two more seconds.
+    const socket = await connectSocket(`${system.url}?token=${await second(-3)}`);
+    expect(await socket.closed).toBe(1008);
+    expect(await statusOf(await second(-6))).toBe(401);
+    // A provider that is away is no reason to trust nobody whose key is known.
+    await provider.close();
+    expect(await statusOf(later)).toBe(200);
   });
 });
 

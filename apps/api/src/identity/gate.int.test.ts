@@ -202,6 +202,12 @@ describe('in mode required', () => {
     expect(answer.headers.get('referrer-policy')).toBe('same-origin');
   });
 
+  test('no cache between gives one caller’s answer to another', async () => {
+    const answer = await ask(`${url}/whoami`, { 'x-api-key': userKey });
+    expect(answer.headers.get('cache-control')).toBe('private, no-cache');
+    expect(answer.headers.get('vary')).toBe('Authorization, X-API-Key, Cookie');
+  });
+
   test('who says nothing is asked who he is, in ComfyUI’s error shape', async () => {
     const answer = await ask(`${url}/whoami`);
     expect(answer.status).toBe(401);

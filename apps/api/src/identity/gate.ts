@@ -100,6 +100,9 @@ export function createGate(parts: GateParts): Gate {
       req.originalUrl = req.url;
       res.locals.claim = claim;
       if (claim.credential.kind === 'one') res.setHeader('Referrer-Policy', 'same-origin');
+      // What one caller is answered is not another's, whatever lies between; a route may say more.
+      res.setHeader('Cache-Control', 'private, no-cache');
+      res.setHeader('Vary', 'Authorization, X-API-Key, Cookie');
       next();
     },
     admit,
