@@ -24,6 +24,7 @@ import { createCallerCheck, isLoopbackAddress } from './http/caller-check.ts';
 import { createApp } from './http/create-app.ts';
 import { createHttpServer } from './http/http-server.ts';
 import { openAccounts } from './identity/open-accounts.ts';
+import { TenantShares } from './identity/tenant-shares.ts';
 import { BodyExaminer } from './json/body-examiner.ts';
 import { ServerRefresh } from './server-refresh.ts';
 import { MetricsTurn } from './metrics-turn.ts';
@@ -193,12 +194,17 @@ async function main(): Promise<void> {
     allowedHosts: api.allowedHosts,
     corsOrigin: api.corsOrigin,
   });
-  const { gate, loginRoutes } = await openAccounts(parts);
+  const { gate, loginRoutes, policy } = await openAccounts(parts);
+  const shares = policy === undefined ? undefined : new TenantShares({ policy, producer, log });
+  lifecycle.onClose('shares of tenants', () => {
+    shares?.stop();
+  });
   const upgrades = createUpgrades(hub, checkCaller, gate);
   const app = createApp(
     [
       ...createPromptRoutes({
         ...{ producer, reader, examiner, log },
+        tenantOf: (caller) => shares?.of(caller),
         firstWorker: new FirstWorker(catalogue, api.firstWorkerWaitMs),
         secretKey,
         maxBodyBytes: api.maxBodyBytes,

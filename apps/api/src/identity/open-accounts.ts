@@ -14,6 +14,8 @@ const LONG_KEY_CHARACTERS = 24;
 export interface Accounts {
   readonly gate: Gate;
   readonly loginRoutes: readonly Route[];
+  /** Undefined in mode `open`: everybody is one. */
+  readonly policy: PolicyStore | undefined;
 }
 
 /** What `auth` of the configuration says: nothing is in the way in mode `open`, everything behind a gate else. */
@@ -28,7 +30,7 @@ export async function openAccounts(parts: RunningProcess): Promise<Accounts> {
         'auth.adminKey and auth.jwt are of no use: auth.mode is open, and lets everybody in',
       );
     }
-    return { gate: createOpenGate(addresses), loginRoutes: [] };
+    return { gate: createOpenGate(addresses), loginRoutes: [], policy: undefined };
   }
   if (adminKey !== undefined && adminKey.length < LONG_KEY_CHARACTERS) {
     log.warn('auth.adminKey is short: one of 32 random characters or more cannot be guessed');
@@ -54,5 +56,6 @@ export async function openAccounts(parts: RunningProcess): Promise<Accounts> {
       log,
     }),
     loginRoutes: createLoginRoutes({ authenticator, watch }),
+    policy,
   };
 }
