@@ -1,9 +1,11 @@
 import type { PromptId } from '@tiercel/contracts';
-import { sealSecrets, type Accepted, type Producer, type Reader } from '@tiercel/queue';
-import type { Logger } from '@tiercel/runtime';
+import type { Accepted, Producer, Reader } from '@tiercel/queue';
+import { sealSecrets, type Logger } from '@tiercel/runtime';
+import { acceptJobWebhook, type AddressGuard, type WebhookStore } from '@tiercel/webhooks';
 import type { Request, Response } from 'express';
 import type { FirstWorker } from '../first-worker.ts';
 import { sendJson, sendJsonText } from '../http/answer.ts';
+import { callerOf } from '../identity/caller-of.ts';
 import { goneSignal, onClosed } from '../http/on-closed.ts';
 import type { Route } from '../http/route.ts';
 import type { BodyExaminer } from '../json/body-examiner.ts';
@@ -19,6 +21,8 @@ export interface PromptDependencies {
   readonly examiner: BodyExaminer;
   readonly firstWorker: FirstWorker;
   readonly secretKey: Uint8Array;
+  readonly store: WebhookStore;
+  readonly guard: AddressGuard;
   readonly maxBodyBytes: number;
   readonly log: Logger;
 }
@@ -68,12 +72,18 @@ async function postPrompt(req: Request, res: Response, deps: PromptDependencies)
   const { id, bodyHash } = examined.identity;
   const { number, front, clientId, outputIds, nodeErrorsText, workflowId, secretsText } = examined;
   const { priority, cost } = examined;
+  const { tenant } = callerOf(res);
+  const webhook =
+    examined.webhook === undefined
+      ? undefined
+      : await acceptJobWebhook(examined.webhook, tenant, deps);
   const accepted = await producer.enqueue({
     ...{ id, bodyHash, number, front, clientId, outputIds, nodeErrorsText, workflowId },
     ...{ priority, cost },
     promptText: toPayload(examined.promptText),
     extraText: toPayload(examined.extraText),
     secrets: secretsText === undefined ? undefined : sealSecrets(deps.secretKey, secretsText),
+    webhook,
   });
   if (!accepted.repeated) releaseAfterAnswer(res, id, deps);
   answer(res, id, accepted);
