@@ -1,7 +1,8 @@
 import { isFallbackPolicy, isJsonObject, parseJson, type PromptGraph } from '@tiercel/contracts';
 import { GraphAnalysis } from '@tiercel/graph';
-import { openSecrets, type TakenJob } from '@tiercel/queue';
+import type { TakenJob } from '@tiercel/queue';
 import type { AttemptRequest } from '@tiercel/routing';
+import { openSecrets } from '@tiercel/runtime';
 
 /** A queued job as tiers see it. The API has validated its texts. */
 export function toAttemptRequest(

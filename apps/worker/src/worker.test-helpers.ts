@@ -211,6 +211,7 @@ async function openJobs(
       options: { workerId: workerId(name), jobTimeoutMs, attempts, secretKey: SECRET_KEY },
       metrics: createWorkerMetrics({
         runningJobs: () => running.count,
+        webhooks: () => ({}),
         redisTrouble: () => Promise.resolve(undefined),
         onFailed: () => undefined,
       }),

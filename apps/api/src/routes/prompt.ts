@@ -1,12 +1,7 @@
 import type { Caller, PromptId } from '@tiercel/contracts';
-import {
-  sealSecrets,
-  type Accepted,
-  type NewJob,
-  type Producer,
-  type Reader,
-} from '@tiercel/queue';
-import type { Logger } from '@tiercel/runtime';
+import type { Accepted, NewJob, Producer, Reader } from '@tiercel/queue';
+import { sealSecrets, type Logger } from '@tiercel/runtime';
+import { acceptJobWebhook, type AddressGuard, type WebhookStore } from '@tiercel/webhooks';
 import type { Request, Response } from 'express';
 import type { FirstWorker } from '../first-worker.ts';
 import { sendJson, sendJsonText } from '../http/answer.ts';
@@ -28,6 +23,8 @@ export interface PromptDependencies {
   readonly tenantOf: (caller: Caller) => NewJob['tenant'];
   readonly firstWorker: FirstWorker;
   readonly secretKey: Uint8Array;
+  readonly store: WebhookStore;
+  readonly guard: AddressGuard;
   readonly maxBodyBytes: number;
   readonly log: Logger;
 }
@@ -77,7 +74,12 @@ async function postPrompt(req: Request, res: Response, deps: PromptDependencies)
   const { id, bodyHash } = examined.identity;
   const { number, front, clientId, outputIds, nodeErrorsText, workflowId, secretsText } = examined;
   const { priority, cost } = examined;
-  const tenant = deps.tenantOf(callerOf(res));
+  const caller = callerOf(res);
+  const tenant = deps.tenantOf(caller);
+  const webhook =
+    examined.webhook === undefined
+      ? undefined
+      : await acceptJobWebhook(examined.webhook, caller.tenant, deps);
   const accepted = await producer.enqueue({
     ...{ id, bodyHash, number, front, clientId, outputIds, nodeErrorsText, workflowId },
     ...{ priority, cost },
@@ -85,6 +87,7 @@ async function postPrompt(req: Request, res: Response, deps: PromptDependencies)
     promptText: toPayload(examined.promptText),
     extraText: toPayload(examined.extraText),
     secrets: secretsText === undefined ? undefined : sealSecrets(deps.secretKey, secretsText),
+    webhook,
   });
   if (!accepted.repeated) releaseAfterAnswer(res, id, deps);
   answer(res, id, accepted);

@@ -21,6 +21,8 @@
 -- ARGV[19] signature    jobs with the same one cost the same; '' for none
 -- ARGV[20] estimate_ms  of its run time, for when none has run; '' for none
 -- ARGV[21] priority     low | normal | high: before all of the tenant that have a lower one
+-- ARGV[22] hook         its webhook, sealed, '' for none
+-- ARGV[23] hook_events  what that is told, '' for none; see note-webhook
 -- Returns {'ok', number} | {'same', number, node_errors} | {'conflict'} | {'full', pending} | {'heavy', bytes}
 -- Sent again: {'ok', number}: the record has the id of the call.
 -- Caller dies: the sweeper releases the job.
@@ -45,7 +47,7 @@ if given_number ~= '' and (not score or score ~= score) then
 end
 local pending = redis.call('ZCARD', pending_key)
 if pending >= tonumber(max_pending) then return { 'full', pending } end
-local bytes = #prompt + #extra + #targets + #node_errors + #secrets
+local bytes = #prompt + #extra + #targets + #node_errors + #secrets + #hook
 local held = tonumber(redis.call('GET', pending_bytes_key) or 0)
 if pending > 0 and held + bytes > tonumber(max_bytes) then return { 'heavy', held } end
 
@@ -61,6 +63,7 @@ redis.call('HSET', job_key(id), 'id', id, 'm', m, 'state', 'pending', 'accepted_
   'number', number, 'created', now, 'tenant', tenant, 'client', client, 'lane', group, 'attempt', 0,
   'workflow', workflow, 'prompt', prompt, 'extra', extra, 'targets', targets, 'node_errors', node_errors,
   'secrets', secrets, 'bytes', bytes)
+if hook ~= '' then redis.call('HSET', job_key(id), 'hook', hook, 'hook_events', hook_events) end
 local rank = rank_of(number, priority)
 if rank ~= number then redis.call('HSET', job_key(id), 'rank', rank) end
 if signature ~= '' then redis.call('HSET', job_key(id), 'signature', signature) end

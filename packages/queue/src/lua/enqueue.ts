@@ -35,6 +35,7 @@ export const enqueueScript = new RedisScript({
       'node_errors',
     ] as const),
     ...(['secrets', 'limits', 'signature', 'estimate_ms', 'priority'] as const),
+    ...(['hook', 'hook_events'] as const),
   ],
   parse: (reply): EnqueueReply => {
     const [kind, fact, nodeErrorsText] = reply as [EnqueueReply['kind'], string?, string?];
