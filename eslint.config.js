@@ -53,6 +53,7 @@ const mayImport = {
   'apps/worker': [
     'contracts',
     'runtime',
+    'accounts',
     'queue',
     'events',
     'storage',

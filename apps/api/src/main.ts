@@ -17,6 +17,7 @@ import {
   systemClock,
 } from '@tiercel/runtime';
 import { FileStore, UserStore } from '@tiercel/storage';
+import { createAdminRoutes } from './admin/create-admin-routes.ts';
 import { createApiMetrics } from './api-metrics.ts';
 import { Catalogue } from './catalogue.ts';
 import { FirstWorker } from './first-worker.ts';
@@ -193,7 +194,7 @@ async function main(): Promise<void> {
     allowedHosts: api.allowedHosts,
     corsOrigin: api.corsOrigin,
   });
-  const { gate, loginRoutes } = await openAccounts(parts);
+  const { gate, loginRoutes, ...accounts } = await openAccounts(parts);
   const upgrades = createUpgrades(hub, checkCaller, gate);
   const app = createApp(
     [
@@ -246,6 +247,10 @@ async function main(): Promise<void> {
         forwardFiles,
         publishFree: (body) => publishControl(redis, names, { type: 'free', body }),
         forward,
+      }),
+      ...createAdminRoutes({
+        ...{ ...accounts, reader, editor },
+        workers: () => catalogue.workers,
       }),
       ...loginRoutes,
       ...upgrades.routes,
