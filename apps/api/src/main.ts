@@ -25,6 +25,7 @@ import { createCallerCheck, isLoopbackAddress } from './http/caller-check.ts';
 import { createApp } from './http/create-app.ts';
 import { createHttpServer } from './http/http-server.ts';
 import { openAccounts } from './identity/open-accounts.ts';
+import { TenantShares } from './identity/tenant-shares.ts';
 import { BodyExaminer } from './json/body-examiner.ts';
 import { ServerRefresh } from './server-refresh.ts';
 import { MetricsTurn } from './metrics-turn.ts';
@@ -195,11 +196,18 @@ async function main(): Promise<void> {
     corsOrigin: api.corsOrigin,
   });
   const { gate, loginRoutes, ...accounts } = await openAccounts(parts);
+  // In mode `open` everybody is one tenant, which is not limited.
+  const isOpen = config.auth.mode === 'open';
+  const shares = isOpen ? undefined : new TenantShares({ policy: accounts.policy, producer, log });
+  lifecycle.onClose('shares of tenants', () => {
+    shares?.stop();
+  });
   const upgrades = createUpgrades(hub, checkCaller, gate);
   const app = createApp(
     [
       ...createPromptRoutes({
         ...{ producer, reader, examiner, log },
+        tenantOf: (caller) => shares?.of(caller),
         firstWorker: new FirstWorker(catalogue, api.firstWorkerWaitMs),
         secretKey,
         maxBodyBytes: api.maxBodyBytes,

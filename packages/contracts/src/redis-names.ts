@@ -137,6 +137,12 @@ export class RedisNames {
   get pendingBytes(): string {
     return this.#name('pending_bytes');
   }
+  /** Tenants that may start a job; that have just come; that stand at a limit. */
+  get waitingTenants(): readonly string[] {
+    return [this.#name('tenants'), this.#name('comers'), this.#name('held')];
+  }
+  /** What a tenant may. */
+  tenant = (id: string): string => this.#name('tenant', id);
   get running(): string {
     return this.#name('running');
   }

@@ -48,6 +48,12 @@ export interface ExpectedCost {
   readonly estimateMs: number;
 }
 
+export interface WaitingTenant {
+  readonly id: string;
+  readonly plan: string | undefined;
+  readonly isUnlimited: boolean;
+}
+
 export interface Accepted {
   readonly number: number;
   readonly nodeErrorsText: string;
@@ -175,6 +181,23 @@ export class Producer {
     });
     await addPermits(this.#permits, permits);
     await this.#waker.wake({ ...wake, permits: Math.max(0, wake.permits - permits) });
+  }
+
+  /** Tenants with jobs that wait, and what their limits come from. */
+  async listWaitingTenants(): Promise<WaitingTenant[]> {
+    const sets = await Promise.all(
+      this.#names.waitingTenants.map((set) => this.#redis.zrange(set, 0, '-1')),
+    );
+    const ids = [...new Set(sets.flat())];
+    const records = await Promise.all(
+      ids.map((id) => this.#redis.hmget(this.#names.tenant(id), 'weight', 'plan', 'unlimited')),
+    );
+    return ids.flatMap((id, index) => {
+      const [weight, plan, unlimited] = records[index] ?? [];
+      // One without a record is not limited.
+      if (typeof weight !== 'string') return [];
+      return [{ id, plan: plan ?? undefined, isUnlimited: unlimited === '1' }];
+    });
   }
 
   /** Changes what a tenant may, at once and for what waits already too. */

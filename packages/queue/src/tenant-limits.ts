@@ -1,5 +1,9 @@
 /** What a tenant may, as far as the order of jobs depends on it. Undefined: not limited. */
 export interface TenantLimits {
+  /** The plan that they come from, so that they can be found anew when it changes. */
+  readonly plan?: string | undefined;
+  /** Only the weight counts, whatever the plan says. */
+  readonly isUnlimited?: boolean | undefined;
   /** Its share of the workers beside the others'; more than 0. */
   readonly weight: number;
   /** Jobs that may run at once. */
@@ -14,9 +18,11 @@ export interface TenantLimits {
 
 /** The fields of the tenant's record in Redis, as JSON; the same limits give the same text. */
 export function limitsText(limits: TenantLimits): string {
-  const { weight, maxRunning, intervalMs, soft, order } = limits;
+  const { plan, isUnlimited, weight, maxRunning, intervalMs, soft, order } = limits;
   if (!(weight > 0)) throw new RangeError(`the weight of a tenant must be more than 0: ${weight}`);
   return JSON.stringify({
+    plan,
+    unlimited: isUnlimited === true ? '1' : undefined,
     weight,
     max_running: maxRunning,
     interval_ms: intervalMs,

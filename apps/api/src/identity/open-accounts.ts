@@ -61,5 +61,6 @@ export async function openAccounts(parts: RunningProcess): Promise<Accounts> {
       log,
     }),
     loginRoutes: createLoginRoutes({ authenticator, watch }),
+    policy,
   };
 }

@@ -1,10 +1,17 @@
-import type { PromptId } from '@tiercel/contracts';
-import { sealSecrets, type Accepted, type Producer, type Reader } from '@tiercel/queue';
+import type { Caller, PromptId } from '@tiercel/contracts';
+import {
+  sealSecrets,
+  type Accepted,
+  type NewJob,
+  type Producer,
+  type Reader,
+} from '@tiercel/queue';
 import type { Logger } from '@tiercel/runtime';
 import type { Request, Response } from 'express';
 import type { FirstWorker } from '../first-worker.ts';
 import { sendJson, sendJsonText } from '../http/answer.ts';
 import { goneSignal, onClosed } from '../http/on-closed.ts';
+import { callerOf } from '../identity/caller-of.ts';
 import type { Route } from '../http/route.ts';
 import type { BodyExaminer } from '../json/body-examiner.ts';
 import type { LongText } from '../json/examine-prompt.ts';
@@ -17,6 +24,8 @@ export interface PromptDependencies {
   readonly producer: Producer;
   readonly reader: Reader;
   readonly examiner: BodyExaminer;
+  /** Whose a caller's jobs are; undefined: nobody's in particular. */
+  readonly tenantOf: (caller: Caller) => NewJob['tenant'];
   readonly firstWorker: FirstWorker;
   readonly secretKey: Uint8Array;
   readonly maxBodyBytes: number;
@@ -68,9 +77,11 @@ async function postPrompt(req: Request, res: Response, deps: PromptDependencies)
   const { id, bodyHash } = examined.identity;
   const { number, front, clientId, outputIds, nodeErrorsText, workflowId, secretsText } = examined;
   const { priority, cost } = examined;
+  const tenant = deps.tenantOf(callerOf(res));
   const accepted = await producer.enqueue({
     ...{ id, bodyHash, number, front, clientId, outputIds, nodeErrorsText, workflowId },
     ...{ priority, cost },
+    ...(tenant === undefined ? {} : { tenant }),
     promptText: toPayload(examined.promptText),
     extraText: toPayload(examined.extraText),
     secrets: secretsText === undefined ? undefined : sealSecrets(deps.secretKey, secretsText),
