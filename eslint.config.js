@@ -55,6 +55,7 @@ const mayImport = {
   'apps/worker': [
     'contracts',
     'runtime',
+    'accounts',
     'queue',
     'events',
     'webhooks',

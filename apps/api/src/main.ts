@@ -18,6 +18,7 @@ import {
 } from '@tiercel/runtime';
 import { FileStore, UserStore } from '@tiercel/storage';
 import { AddressGuard, DeliveryLog, WebhookStore } from '@tiercel/webhooks';
+import { createAdminRoutes } from './admin/create-admin-routes.ts';
 import { createApiMetrics } from './api-metrics.ts';
 import { Catalogue } from './catalogue.ts';
 import { FirstWorker } from './first-worker.ts';
@@ -203,8 +204,10 @@ async function main(): Promise<void> {
     allowedHosts: api.allowedHosts,
     corsOrigin: api.corsOrigin,
   });
-  const { gate, loginRoutes, policy } = await openAccounts(parts);
-  const shares = policy === undefined ? undefined : new TenantShares({ policy, producer, log });
+  const { gate, loginRoutes, ...accounts } = await openAccounts(parts);
+  // In mode `open` everybody is one tenant, which is not limited.
+  const isOpen = config.auth.mode === 'open';
+  const shares = isOpen ? undefined : new TenantShares({ policy: accounts.policy, producer, log });
   lifecycle.onClose('shares of tenants', () => {
     shares?.stop();
   });
@@ -262,6 +265,10 @@ async function main(): Promise<void> {
         forwardFiles,
         publishFree: (body) => publishControl(redis, names, { type: 'free', body }),
         forward,
+      }),
+      ...createAdminRoutes({
+        ...{ ...accounts, reader, editor },
+        workers: () => catalogue.workers,
       }),
       ...loginRoutes,
       ...upgrades.routes,

@@ -44,6 +44,8 @@ export interface JobProcessorOptions {
   readonly jobTimeoutMs: number;
   readonly attempts: number;
   readonly secretKey: Uint8Array;
+  /** Whether no jobs are to be started now. */
+  readonly isPaused: () => boolean;
 }
 
 const NO_REPORT: ServiceReport = {
@@ -141,9 +143,11 @@ export class JobProcessor {
     claim.stop('claim_lost');
   }
 
-  #take({ permit }: PermitLease): Promise<TakenJob | undefined> {
+  async #take({ permit }: PermitLease): Promise<TakenJob | undefined> {
+    // A permit that came in spite of a pause ends; the sweeper sees to it that there are enough afterwards.
+    if (this.#options.isPaused()) return undefined;
     const claimId = createClaimId();
-    return untilServed(() => this.#consumer.take(permit, this.#options.workerId, claimId), {
+    return await untilServed(() => this.#consumer.take(permit, this.#options.workerId, claimId), {
       signal: this.#stopping.signal,
     });
   }
@@ -241,7 +245,7 @@ export class JobProcessor {
     log: Logger,
   ): Promise<FinishReply> {
     const { job, surrendered } = claim;
-    const goesOn = lease.isHeld && !this.#stopping.signal.aborted;
+    const goesOn = lease.isHeld && !this.#stopping.signal.aborted && !this.#options.isPaused();
     // The same at each try: the first may have been carried out although its reply was lost.
     const next: NextTaker | undefined = goesOn
       ? { worker: this.#options.workerId, claimId: claim.nextId }

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
-import { SECRET_MEMBERS, workerId } from '@tiercel/contracts';
+import { DEFAULT_POOL, SECRET_MEMBERS, workerId } from '@tiercel/contracts';
 import { WorkerRegistry, EventPublisher, EventSubscriber } from '@tiercel/events';
 import {
   Consumer,
@@ -39,6 +39,8 @@ import { stopLimitMs, stopWorking } from './stop-working.ts';
 import { TierCounters } from './tier-counters.ts';
 import { TempCleaner } from './temp-cleaner.ts';
 import { Watchdog } from './watchdog.ts';
+import { followPauses } from './follow-pauses.ts';
+import { followPolicy, openPolicy } from './live-policy.ts';
 import { createWorkerMetrics } from './worker-metrics.ts';
 
 const SWEEP_INTERVAL_MS = 2_000;
@@ -53,6 +55,9 @@ async function main(): Promise<void> {
   const files = new FileStore(config.dataDir);
   const secretKey = loadSecretKey(config.dataDir);
   const backends = await createBackends(parts, id, files, secretKey);
+
+  const policy = await openPolicy(parts);
+  const isPaused = (): boolean => policy.read('pools', DEFAULT_POOL).effective.paused === true;
 
   const watcher = new ConfigWatcher(config, backends.pools, log);
   watcher.start();
@@ -86,7 +91,7 @@ async function main(): Promise<void> {
     },
   });
   const router = new TierRouter({
-    tiers: backends.tiers,
+    tiers: backends.tiers.map((tier) => followPolicy(tier, policy)),
     tierStates,
     clock,
     options: { policy: fallback.policy, patienceMs: fallback.patienceMs },
@@ -105,6 +110,7 @@ async function main(): Promise<void> {
       jobTimeoutMs: config.queue.jobTimeoutMs,
       attempts: config.queue.attempts,
       secretKey,
+      isPaused,
     },
     clock,
     log,
@@ -206,6 +212,7 @@ async function main(): Promise<void> {
     stopLimitMs(graceMs),
   );
   runner.start();
+  followPauses({ policy, isPaused, runner, consumer, log });
   reportReady({
     type: 'ready',
     tiers: backends.tiers.map(({ backend }) => `${backend.name} (${backend.driver})`),

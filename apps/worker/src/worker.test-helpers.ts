@@ -208,7 +208,10 @@ async function openJobs(
         observer: { attempted: () => undefined, served: () => undefined },
         ...{ clock: systemClock, log, stored: undefined },
       }),
-      options: { workerId: workerId(name), jobTimeoutMs, attempts, secretKey: SECRET_KEY },
+      options: {
+        ...{ workerId: workerId(name), jobTimeoutMs, attempts, secretKey: SECRET_KEY },
+        isPaused: () => false,
+      },
       metrics: createWorkerMetrics({
         runningJobs: () => running.count,
         webhooks: () => ({}),

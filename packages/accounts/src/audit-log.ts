@@ -1,6 +1,9 @@
 import type { RedisNames } from '@tiercel/contracts';
 import type { Redis } from '@tiercel/runtime';
 import { z } from 'zod';
+import type { Actor } from './keys/key-store.ts';
+import { resetBreakerScript } from './lua/reset-breaker.ts';
+import { writeAuditScript } from './lua/write-audit.ts';
 
 const json = z.string().transform((text) => (text === '' ? null : (JSON.parse(text) as unknown)));
 const fields = z.object({
@@ -24,10 +27,30 @@ const ENTRIES_AT_ONCE = 500;
 export class AuditLog {
   readonly #redis: Redis;
   readonly #names: RedisNames;
+  readonly #maxEntries: number;
 
-  constructor(redis: Redis, names: RedisNames) {
+  /** @param maxEntries changes that are kept on record, about */
+  constructor(redis: Redis, names: RedisNames, maxEntries: number) {
     this.#redis = redis;
     this.#names = names;
+    this.#maxEntries = maxEntries;
+  }
+
+  /** For what is changed elsewhere; written before it is, so that nothing is changed without a word. */
+  async write(action: string, target: string, after: object, actor: Actor): Promise<void> {
+    const { prefix } = this.#names;
+    await writeAuditScript.run(this.#redis, {
+      ...{ prefix, action, target, after: JSON.stringify(after) },
+      ...{ who: actor.who, from: actor.from, audit_max: this.#maxEntries },
+    });
+  }
+
+  /** Closes the breaker of a tier, for all workers: the next job may try it. */
+  async resetBreaker(tier: string, actor: Actor): Promise<void> {
+    await resetBreakerScript.run(this.#redis, {
+      ...{ prefix: this.#names.prefix, tier, who: actor.who, from: actor.from },
+      audit_max: this.#maxEntries,
+    });
   }
 
   /**

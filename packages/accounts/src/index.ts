@@ -4,5 +4,10 @@ export { ChangeWatch } from './change-watch.ts';
 export { keyState, type KeyRecord } from './keys/key-record.ts';
 export { KeyStore, type Actor, type MadeKey } from './keys/key-store.ts';
 export type { EffectivePlan } from './policy/effective-plan.ts';
-export { POLICY_KINDS, type PolicyKind, type PolicySetting } from './policy/policy-kinds.ts';
+export {
+  POLICY_KINDS,
+  POLICY_SCHEMAS,
+  type PolicyKind,
+  type PolicySetting,
+} from './policy/policy-kinds.ts';
 export { PolicyStore, readPlanNames, type PolicyView } from './policy/policy-store.ts';

@@ -12,6 +12,9 @@ export function isRole(value: unknown): value is Role {
 /** Whose all jobs and files are in `auth.mode: open`, and all of earlier versions. */
 export const DEFAULT_TENANT = 'default';
 
+/** The pool of workers that name none. */
+export const DEFAULT_POOL = 'default';
+
 /** Who asks. */
 export interface Caller {
   /** Whose jobs, files and usage these are. Without identity `ip:<address>`, of IPv6 the first 64 bits. */

@@ -32,11 +32,21 @@ export const ERRORS = {
     disposition: 'client',
     summary: 'The request comes from a page of another site.',
   },
+  not_found: {
+    status: 404,
+    disposition: 'client',
+    summary: 'The admin API: there is no such plan, tier, pool or job.',
+  },
   key_unknown: { status: 404, disposition: 'client', summary: 'There is no API key of this id.' },
   request_timeout: {
     status: 408,
     disposition: 'client',
     summary: 'The request did not arrive whole in time.',
+  },
+  job_not_pending: {
+    status: 409,
+    disposition: 'client',
+    summary: 'The job does not wait any more, so it has no place to be moved to.',
   },
   prompt_id_conflict: {
     status: 409,

@@ -19,6 +19,7 @@ export {
 export {
   ADDRESS_TENANT,
   ANONYMOUS_PLAN,
+  DEFAULT_POOL,
   DEFAULT_TENANT,
   isRole,
   isTenantName,

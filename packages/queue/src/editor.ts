@@ -6,6 +6,7 @@ import { clearPendingScript, FIRST_PENDING, type PendingCursor } from './lua/cle
 import { deleteHistoryScript } from './lua/delete-history.ts';
 import { deletePendingScript } from './lua/delete-pending.ts';
 import { interruptScript } from './lua/interrupt.ts';
+import { moveJobScript } from './lua/move-job.ts';
 import { trimHistoryScript } from './lua/trim-history.ts';
 
 /** So many records at a time, so that no script holds Redis for long. */
@@ -51,6 +52,18 @@ export class Editor {
   /** Removes what waits and stops what runs; how many of the ids were either. */
   cancel(ids: readonly string[]): Promise<number> {
     return this.#inBatches(cancelScript, ids);
+  }
+
+  /**
+   * Gives a waiting job another place among those of its tenant.
+   * @param place a number as that of POST /prompt, or before all that have counted ones
+   * @returns the number that it has now; undefined when it does not wait
+   */
+  move(id: string, place: number | 'front'): Promise<number | undefined> {
+    return moveJobScript.run(this.#redis, {
+      ...{ prefix: this.#names.prefix, call: randomUUID(), id },
+      number: place === 'front' ? '' : place,
+    });
   }
 
   deleteHistory(ids: readonly string[]): Promise<number> {

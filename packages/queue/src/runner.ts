@@ -86,6 +86,15 @@ export class PermitRunner {
     void this.#worker.run();
   }
 
+  /** Takes no more permits until `resume`; those that are held go on. */
+  async pause(): Promise<void> {
+    await this.#worker.pause(true);
+  }
+
+  async resume(): Promise<void> {
+    await this.#worker.resume();
+  }
+
   /** Takes no more permits; resolves when the held ones are done. */
   async stop(): Promise<void> {
     await this.#worker.close();

@@ -3,9 +3,9 @@ import type { Request, Response } from 'express';
 /**
  * Who a route is for, unless `auth.mode` is `open`. everyone: also who sends a bad key; page: files of a frontend, for
  * everybody, but a person who opens one in a browser is sent to the login page first; caller: who may use the service;
- * admin: callers of that role.
+ * admin: callers of that role; operator: the same, and with `auth.mode: open` who asks from this machine itself.
  */
-export type Access = 'everyone' | 'page' | 'caller' | 'admin';
+export type Access = 'everyone' | 'page' | 'caller' | 'admin' | 'operator';
 
 /**
  * Routes are data: one table registers each route as `/x` and as `/api/x`, as ComfyUI does,

@@ -3,6 +3,7 @@ import { AppError, isAppError, OPEN_CALLER, type Caller, type Role } from '@tier
 import type { Logger } from '@tiercel/runtime';
 import type { NextFunction, Request, Response } from 'express';
 import { sendError } from '../http/answer.ts';
+import { isLoopbackAddress } from '../http/caller-check.ts';
 import { onClosed } from '../http/on-closed.ts';
 import type { Access } from '../http/route.ts';
 import type { ProxiedKind } from '../proxy/proxy-rules.ts';
@@ -43,11 +44,27 @@ export function createOpenGate({ addressOf }: Pick<CallerAddresses, 'addressOf'>
       res.locals.caller = { ...OPEN_CALLER, address: addressOf(req) };
       next();
     },
-    admit: () => true,
+    admit: (req, res, access) => {
+      if (access !== 'operator' || isFromThisMachine(req, res)) return true;
+      const message =
+        'With auth.mode open the admin API answers on loopback addresses only, and to nobody behind a proxy. ' +
+        'Ask from the machine itself, or let auth.mode tell who is an administrator.';
+      sendError(res, new AppError('forbidden', message));
+      return false;
+    },
     admitProxied: () => true,
     admitSocket: undefined,
   };
 }
+
+/** A proxy on this machine is not: whom it asks for may be anywhere. */
+function isFromThisMachine({ headers }: Request, res: Response): boolean {
+  const { caller } = res.locals as { caller: Caller };
+  const isProxied = FORWARDING_HEADERS.some((name) => headers[name] !== undefined);
+  return !isProxied && isLoopbackAddress(caller.address);
+}
+
+const FORWARDING_HEADERS = ['forwarded', 'via', 'x-forwarded-for', 'x-forwarded-host', 'x-real-ip'];
 
 export interface GateParts {
   readonly recognizer: Recognizer;
@@ -73,7 +90,7 @@ export function createGate(parts: GateParts): Gate {
     const { claim } = res.locals as { claim: Claim };
     try {
       const { caller, identity } = await recognizer.recognize(claim);
-      requireRole(caller, claim, access === 'admin' ? ['admin'] : roles);
+      requireRole(caller, claim, access === 'admin' || access === 'operator' ? ['admin'] : roles);
       res.locals.caller = caller;
       if (req.method === 'GET') {
         onClosed(

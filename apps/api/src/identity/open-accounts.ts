@@ -1,4 +1,4 @@
-import { Authenticator, ChangeWatch, KeyStore, PolicyStore } from '@tiercel/accounts';
+import { AuditLog, Authenticator, ChangeWatch, KeyStore, PolicyStore } from '@tiercel/accounts';
 import type { RunningProcess } from '@tiercel/runtime';
 import type { Route } from '../http/route.ts';
 import { createProxyMatcher } from '../proxy/proxy-rules.ts';
@@ -14,8 +14,9 @@ const LONG_KEY_CHARACTERS = 24;
 export interface Accounts {
   readonly gate: Gate;
   readonly loginRoutes: readonly Route[];
-  /** Undefined in mode `open`: everybody is one. */
-  readonly policy: PolicyStore | undefined;
+  readonly keys: KeyStore;
+  readonly policy: PolicyStore;
+  readonly audit: AuditLog;
 }
 
 /** What `auth` of the configuration says: nothing is in the way in mode `open`, everything behind a gate else. */
@@ -24,30 +25,34 @@ export async function openAccounts(parts: RunningProcess): Promise<Accounts> {
   const { auth, trustedProxies, api } = config;
   const addresses = createCallerAddresses(trustedProxies);
   const { mode, adminKey } = auth;
+  const watch = new ChangeWatch({ redis, subscriberConnection, names, log });
+  const keys = new KeyStore(redis, names, auth.auditMaxEntries);
+  const policy = new PolicyStore({ redis, names, watch, config, log });
+  const audit = new AuditLog(redis, names, auth.auditMaxEntries);
+  lifecycle.onClose('policy', () => {
+    policy.stop();
+    watch.stop();
+  });
+  await parts.whileStarting(watch.start());
+  await parts.whileStarting(policy.start());
   if (mode === 'open') {
     if (adminKey !== undefined || auth.jwt !== undefined) {
       log.warn(
         'auth.adminKey and auth.jwt are of no use: auth.mode is open, and lets everybody in',
       );
     }
-    return { gate: createOpenGate(addresses), loginRoutes: [], policy: undefined };
+    return { gate: createOpenGate(addresses), loginRoutes: [], keys, policy, audit };
   }
   if (adminKey !== undefined && adminKey.length < LONG_KEY_CHARACTERS) {
     log.warn('auth.adminKey is short: one of 32 random characters or more cannot be guessed');
   }
-  const watch = new ChangeWatch({ redis, subscriberConnection, names, log });
-  const keys = new KeyStore(redis, names, auth.auditMaxEntries);
-  const policy = new PolicyStore({ redis, names, watch, config, log });
   const authenticator = new Authenticator({ keys, watch, auth, log });
   const connections = new OpenConnections({ authenticator, watch, policy, log });
-  lifecycle.onClose('accounts', () => {
+  lifecycle.onClose('connections of callers', () => {
     connections.stop();
-    policy.stop();
-    watch.stop();
   });
-  await parts.whileStarting(watch.start());
-  await parts.whileStarting(policy.start());
   return {
+    ...{ keys, policy, audit },
     gate: createGate({
       recognizer: new Recognizer({ mode, addresses, authenticator, policy }),
       connections,

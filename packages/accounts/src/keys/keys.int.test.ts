@@ -158,7 +158,7 @@ describe('an API key', () => {
     const { key, record } = await make();
     await here.keys.revoke(record.id, actor);
     await here.keys.revoke(record.id, actor);
-    const audit = new AuditLog(here.redis, new RedisNames('test'));
+    const audit = new AuditLog(here.redis, new RedisNames('test'), 100);
     const entries = await audit.readPage(10);
     expect(entries.map(({ action, target, who, from }) => [action, target, who, from])).toEqual([
       ['key.revoke', record.id, 'test', 'here'],

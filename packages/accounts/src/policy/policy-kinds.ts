@@ -8,13 +8,28 @@ const tenantSchema = z.strictObject({
 });
 
 const tierSettingSchema = z.strictObject({
-  enabled: z.boolean().optional().describe('Whether it is asked at all'),
-  drain: z.boolean().optional().describe('Whether it gets no new attempts'),
-  concurrency: z.number().int().positive().nullable().optional(),
+  enabled: z
+    .boolean()
+    .optional()
+    .describe('Whether it is there at all: `false` is as if the file did not name it'),
+  drain: z
+    .boolean()
+    .optional()
+    .describe('Whether it gets no new attempts: jobs use others meanwhile, or wait with patience'),
+  concurrency: z
+    .number()
+    .int()
+    .positive()
+    .nullable()
+    .optional()
+    .describe('Attempts at once, over all workers; null for no limit'),
 });
 
 const poolSettingSchema = z.strictObject({
-  paused: z.boolean().optional().describe('Whether its workers take no jobs'),
+  paused: z
+    .boolean()
+    .optional()
+    .describe('Whether its workers start no jobs; what runs goes on, new jobs wait'),
 });
 
 /** What administrators change while everything runs, and what each may be set to: the file's own schemas. */

@@ -83,7 +83,7 @@ describe('a change by an administrator', () => {
     await here.policy.set('plans', 'team', { weight: 2 }, actor);
     await here.policy.set('plans', 'team', { weight: 2 }, { who: 'other', from: 'there' });
     await here.policy.set('plans', 'team', { weight: 3 }, { who: 'other', from: 'there' });
-    const audit = new AuditLog(here.redis, new RedisNames('test'));
+    const audit = new AuditLog(here.redis, new RedisNames('test'), 100);
     const [second, first] = await audit.readPage(2);
     expect(first).toMatchObject({
       ...{ action: 'plans.set', target: 'team', ...actor, before: null, after: { weight: 2 } },

@@ -13,6 +13,8 @@ export interface Tier {
   readonly quality: string | undefined;
   /** Attempts at once over all workers; undefined for no limit. */
   readonly concurrency: number | undefined;
+  /** Why it begins no attempts, when an administrator says so: until it is told otherwise, or as if it were not there. */
+  readonly closed?: { readonly reason: string; readonly isForNow: boolean } | undefined;
   /** Whether a second attempt may start elsewhere when this one takes longer than usual. */
   readonly hedge: boolean;
 }

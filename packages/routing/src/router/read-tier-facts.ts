@@ -14,24 +14,32 @@ const IDLE: TierState = {
   recentMs: [],
 };
 
+/** How soon to ask again whether an administrator has opened a tier again. */
+const CLOSED_POLL_MS = 500;
+
+function toPause(reason: string, nowMs: number): TierFacts['breaker'] {
+  return { openUntilMs: nowMs + CLOSED_POLL_MS, probing: false, reason };
+}
+
 /** What is known of every tier for one job, in the order of preference. */
 export async function readTierFacts(
   { tiers, tierStates }: Pick<RouterParts, 'tiers' | 'tierStates'>,
   request: AttemptRequest,
   slot: TierSlot,
-  signal: AbortSignal,
+  { nowMs, signal }: { readonly nowMs: number; readonly signal: AbortSignal },
 ): Promise<{ facts: TierFacts[]; states: ReadonlyMap<string, TierState> }> {
   const shared = tiers.filter(({ backend }) => backend.isLocal !== true);
   const names = shared.map(({ backend }) => backend.name);
   const states =
     names.length === 0 ? new Map<string, TierState>() : await tierStates.read(names, signal);
-  const facts = tiers.map(({ backend, quality, concurrency }): TierFacts => {
+  const facts = tiers.map(({ backend, quality, concurrency, closed }): TierFacts => {
     const { name } = backend;
     const state = states.get(name) ?? IDLE;
+    const isGone = closed !== undefined && !closed.isForNow;
     return {
       ...{ name, quality, concurrency },
-      support: backend.supports(request),
-      breaker: state,
+      support: isGone ? { ok: false, reason: closed.reason } : backend.supports(request),
+      breaker: closed?.isForNow === true ? toPause(closed.reason, nowMs) : state,
       running: state.running,
       // Neither the job itself nor those that came after it are waited for.
       waiting: slot.countAhead(name, state.waiting),

@@ -131,9 +131,11 @@ export class RoutedJob {
   async #choose(): Promise<void> {
     const { clock, options } = this.#parts;
     const { signal } = this.#context;
-    const { states, facts } = await readTierFacts(this.#parts, this.#request, this.#slot, signal);
-    this.#states = states;
     const now = clock.now();
+    const { states, facts } = await readTierFacts(this.#parts, this.#request, this.#slot, {
+      ...{ nowMs: now, signal },
+    });
+    this.#states = states;
     const job = {
       policy: this.#request.fallback ?? options.policy,
       remainingMs: this.#request.deadlineMs - now,

@@ -30,10 +30,11 @@ export class TierSlot {
    * @throws the reason of the job's signal when it is aborted while Redis cannot serve
    */
   async acquireSlot(
-    { backend: { name, isLocal }, concurrency }: Tier,
+    tier: Tier,
     equals: readonly string[],
     chooseAgain: () => Promise<readonly string[] | undefined>,
   ): Promise<BegunAttempt | undefined | 'later'> {
+    const { name, isLocal } = tier.backend;
     if (isLocal === true) return undefined;
     if (this.#waitingFor !== undefined && this.#waitingFor.tier !== name) {
       await this.#tierStates.stopCounting(this.#waitingFor.tier, this.#waiter);
@@ -48,7 +49,8 @@ export class TierSlot {
         others = await chooseAgain();
       }
       if (others === undefined) return 'later';
-      const wish = { tier: name, concurrency, others };
+      // An administrator may have changed the limit since the last look.
+      const wish = { tier: name, concurrency: tier.concurrency, others };
       const found = await this.#tierStates.beginInTurn(this.#waiter, wish, this.#signal);
       const isFull = found instanceof FullTier;
       this.#waitingFor = isFull ? { tier: name, ahead: found.ahead } : undefined;

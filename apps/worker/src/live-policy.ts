@@ -1,0 +1,35 @@
+import { ChangeWatch, PolicyStore } from '@tiercel/accounts';
+import type { Tier } from '@tiercel/routing';
+import type { RunningProcess } from '@tiercel/runtime';
+
+/** What administrators have set, as far as it concerns a worker. */
+export async function openPolicy(parts: RunningProcess): Promise<PolicyStore> {
+  const { config, log, lifecycle, names, redis, subscriberConnection } = parts;
+  const watch = new ChangeWatch({ redis, subscriberConnection, names, log });
+  const policy = new PolicyStore({ redis, names, watch, config, log });
+  lifecycle.onClose('policy', () => {
+    policy.stop();
+    watch.stop();
+  });
+  await parts.whileStarting(watch.start());
+  await parts.whileStarting(policy.start());
+  return policy;
+}
+
+/** A tier that follows what administrators set of it, while it is in use. */
+export function followPolicy(tier: Tier, policy: Pick<PolicyStore, 'read'>): Tier {
+  const { name } = tier.backend;
+  return {
+    ...tier,
+    get concurrency() {
+      const { concurrency } = policy.read('tiers', name).override ?? {};
+      return concurrency === undefined ? tier.concurrency : (concurrency ?? undefined);
+    },
+    get closed() {
+      const { enabled, drain } = policy.read('tiers', name).effective;
+      if (enabled === false) return { reason: 'an administrator has disabled it', isForNow: false };
+      if (drain === true) return { reason: 'an administrator is draining it', isForNow: true };
+      return undefined;
+    },
+  };
+}
