@@ -4,6 +4,7 @@ import type { Logger } from '@tiercel/runtime';
 import type { Request, Response } from 'express';
 import type { FirstWorker } from '../first-worker.ts';
 import { sendJson, sendJsonText } from '../http/answer.ts';
+import { callerOf } from '../identity/caller-of.ts';
 import { goneSignal, onClosed } from '../http/on-closed.ts';
 import type { Route } from '../http/route.ts';
 import type { BodyExaminer } from '../json/body-examiner.ts';
@@ -30,9 +31,10 @@ export function createPromptRoutes(deps: PromptDependencies): Route[] {
       method: 'GET',
       path: '/prompt',
       async handle(_req, res) {
+        const reader = deps.reader.of(callerOf(res).tenant);
         // Scripts ask this to learn whether they may post.
         await deps.firstWorker.require();
-        const remaining = await deps.reader.countRemaining();
+        const remaining = await reader.countRemaining();
         sendJson(res, { exec_info: { queue_remaining: remaining } });
       },
     },
@@ -47,21 +49,22 @@ export function createPromptRoutes(deps: PromptDependencies): Route[] {
 
 async function postPrompt(req: Request, res: Response, deps: PromptDependencies): Promise<void> {
   const { producer } = deps;
+  const { tenant } = callerOf(res);
   const body = await readBlocks(req, deps.maxBodyBytes);
   await deps.firstWorker.wait(() => goneSignal(res));
   const source = req.headers[USAGE_SOURCE];
   const usageSource = typeof source === 'string' ? source : undefined;
-  const examined = await deps.examiner.examinePrompt(body, usageSource);
+  const examined = await deps.examiner.examinePrompt(body, usageSource, tenant);
   const { identity } = examined;
   if (identity?.isOwnId === true) {
-    const earlier = await producer.findAccepted(identity.id, identity.bodyHash);
+    const earlier = await producer.findAccepted(identity.id, identity.bodyHash, tenant);
     if (earlier !== undefined) {
       answer(res, identity.id, earlier);
       return;
     }
   }
   if (examined.kind === 'rejected') {
-    if (!examined.isNumbered) await producer.skipNumber();
+    if (!examined.isNumbered) await producer.skipNumber(tenant);
     sendJsonText(res, toPayload(examined.rejectionText), 400);
     return;
   }
@@ -70,7 +73,7 @@ async function postPrompt(req: Request, res: Response, deps: PromptDependencies)
   const { priority, cost } = examined;
   const accepted = await producer.enqueue({
     ...{ id, bodyHash, number, front, clientId, outputIds, nodeErrorsText, workflowId },
-    ...{ priority, cost },
+    ...{ priority, cost, tenant: { id: tenant } },
     promptText: toPayload(examined.promptText),
     extraText: toPayload(examined.extraText),
     secrets: secretsText === undefined ? undefined : sealSecrets(deps.secretKey, secretsText),
@@ -93,7 +96,7 @@ function answer(res: Response, id: string, accepted: Accepted): void {
  */
 function releaseAfterAnswer(res: Response, id: PromptId, deps: PromptDependencies): void {
   onClosed(res, () => {
-    deps.producer.release(id).catch((error: unknown) => {
+    deps.producer.release(id, callerOf(res).tenant).catch((error: unknown) => {
       deps.log.warn({ err: error, promptId: id }, 'job not released; the sweeper will');
     });
   });
