@@ -57,7 +57,7 @@ export async function measureShares(): Promise<number> {
         { signature: String(tenant), estimateMs: 1_000 },
       );
       await producer.enqueue(job);
-      await producer.release(job.id);
+      await producer.release(job.id, job.tenant?.id);
     },
     take: () => consumer.take(createClaimId(), workerId('bench')),
     tenantOf: ({ tenant }) => Number(tenant),

@@ -93,7 +93,9 @@ async function measureQueue(
     ...{ eventsPerJob: 100, eventBytesPerJob: 1_000_000 },
     ...{ eventsTtlSeconds: 3_600, maxEventBytes: 1_000_000 },
   });
-  const reader = new Reader(redis, names);
+  // As one of the tenants asks for its own.
+  const reader = new Reader(redis, names).of('tenant-1');
+  const ownJobs = Math.floor(size.jobs / size.tenants);
   let added = 0;
   const add = async (): Promise<void> => {
     const number = (added += 1);
@@ -102,7 +104,7 @@ async function measureQueue(
       limits: { weight: 1 + (number % 4), maxRunning: 1_000, intervalMs: 0 },
     });
     await producer.enqueue(job);
-    await producer.release(job.id);
+    await producer.release(job.id, job.tenant?.id);
   };
   const before = await readMemory(redis);
   await repeat(size.jobs, add);
@@ -118,11 +120,11 @@ async function measureQueue(
     const startedAt = performance.now();
     const { ids } = await reader.listJobIds({
       ...{ states: ['pending'], sortBy: 'created', descending: true },
-      ...{ offset: Math.floor(size.jobs / 2), limit: PAGE },
+      ...{ offset: Math.floor(ownJobs / 2), limit: PAGE },
     });
     let shown = 0;
     for await (const page of reader.streamViews(ids)) shown += page.length;
-    if (shown !== PAGE) throw new Error('a page is not full');
+    if (shown < Math.min(PAGE, ownJobs / 2)) throw new Error('a page is not full');
     pageMs.push(performance.now() - startedAt);
   }
   const pickUs = await timeScripts(redis, async () => {

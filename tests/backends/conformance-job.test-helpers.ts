@@ -3,6 +3,7 @@ import sharp from 'sharp';
 import type { InputFile } from '@tiercel/comfyui';
 import { fileOf } from '@tiercel/testkit';
 import {
+  DEFAULT_TENANT,
   type NewOutput,
   type OutputRef,
   parseJson,
@@ -89,6 +90,7 @@ export function createJob(wish: Partial<Wish> = {}, over: Partial<AttemptRequest
   const promptText = stringifyJson(named);
   const graph = parseJson(promptText) as unknown as PromptGraph; // written above
   const request: AttemptRequest = {
+    tenant: DEFAULT_TENANT,
     promptId: randomUUID(),
     ...{ graph, analysis: new GraphAnalysis(graph, [id('9')]) },
     ...{ promptText, extraDataText: `{"extra_pnginfo":${WORKFLOW}}`, outputIds: [id('9')] },

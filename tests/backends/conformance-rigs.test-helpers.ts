@@ -97,7 +97,14 @@ function createExecutor(files: MemoryFiles) {
     ...{ maxBytes: 2 ** 30, commonShare: 3 / 8 },
     setting: 'worker.pictureMemoryBytes',
   });
-  return { registry, cache, files, memory, maxPixels: 16_777_216, timeoutMs: TIMEOUT_MS };
+  return {
+    registry,
+    cache,
+    filesOf: () => files,
+    memory,
+    maxPixels: 16_777_216,
+    timeoutMs: TIMEOUT_MS,
+  };
 }
 
 /** @param isRendering whether the vendor still works on what nobody waits for */
@@ -176,7 +183,7 @@ export function comfyRig(start: () => Promise<ComfyServer>, redis: () => Redis):
     const address = new URL(url);
     [address.username, address.password] = ['me', KEY];
     const backend = createComfyUiBackend({
-      ...{ name: 'my comfyui', urls: [address.href], timeoutMs: TIMEOUT_MS, files },
+      ...{ name: 'my comfyui', urls: [address.href], timeoutMs: TIMEOUT_MS, filesOf: () => files },
       ...{ redis: redis(), clock: systemClock, unavailableMs: TIMEOUT_MS },
       log: createLogger({ level: 'silent', name: 'test' }),
       clientId: `test-${randomUUID()}`,

@@ -34,7 +34,7 @@ afterAll(async () => {
 
 function createExecutor() {
   return {
-    ...{ registry, files: new MemoryFiles(), maxPixels: 16_777_216, timeoutMs: LONG_MS },
+    ...{ registry, filesOf: () => new MemoryFiles(), maxPixels: 16_777_216, timeoutMs: LONG_MS },
     cache: new NodeCache({ maxBytes: 1_000_000 }),
     memory: new MemoryBudget({ maxBytes: 2 ** 30, commonShare: 3 / 8, setting: 'test' }),
   };

@@ -64,7 +64,7 @@ async function openTurboPool(size: number): Promise<Pool> {
   const backend = createServiceBackend({
     registry: createRegistry(createBuiltinNodes()),
     cache: new NodeCache({ maxBytes: 1_000_000 }),
-    ...{ files: new MemoryFiles(), maxPixels: 16_777_216, mayOmit: new Set() },
+    ...{ filesOf: () => new MemoryFiles(), maxPixels: 16_777_216, mayOmit: new Set() },
     memory: new MemoryBudget({ maxBytes: 2 ** 30, commonShare: 3 / 8, setting: 'test' }),
     ...{ name: 'pool', driver: 'turbo', timeoutMs: TIMEOUT_MS },
     ...{ cacheModel: undefined, checkpoints: undefined },
@@ -94,7 +94,7 @@ async function openComfyPool(
   );
   const backend = createComfyUiBackend({
     ...{ name: 'pool', urls: fakes.map(({ url }) => url), timeoutMs: TIMEOUT_MS, redis, log },
-    ...{ clock: systemClock, files: new MemoryFiles(), unavailableMs: LONG_MS },
+    ...{ clock: systemClock, filesOf: () => new MemoryFiles(), unavailableMs: LONG_MS },
     ...{ clientId: `test-${randomUUID()}`, prefix: `test-${randomUUID()}` },
     secretKey: Buffer.alloc(32),
     run: { checkMs: LONG_MS, lostAfterMs: LONG_MS },

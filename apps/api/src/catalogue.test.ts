@@ -1,5 +1,10 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { parseJson, type WorkerCapabilities, type Device } from '@tiercel/contracts';
+import {
+  DEFAULT_TENANT,
+  parseJson,
+  type WorkerCapabilities,
+  type Device,
+} from '@tiercel/contracts';
 import { WorkerRegistry, type LiveWorker } from '@tiercel/events';
 import { startTestRedis, stopEverything, until, type TestRedis } from '@tiercel/testkit';
 import {
@@ -49,7 +54,7 @@ async function open(files: readonly string[] = []): Promise<Catalogue> {
 }
 
 async function readClass(from: Catalogue, name: string): Promise<unknown> {
-  const text = await from.classText(name);
+  const text = await from.classText(name, DEFAULT_TENANT);
   return (parseJson(text) as Record<string, unknown>)[name];
 }
 
@@ -82,7 +87,7 @@ describe('the catalogue of several workers', () => {
     const seed = (max: string) => `{"seed":["INT",{"default":0,"max":${max}}],"m":[["x"]]}`;
     await register('a', [nodeClass('N', seed('18446744073709551615'))]);
     await register('b', [nodeClass('N', seed('1').replace('"x"', '"y"'))]);
-    const text = await (await open()).objectInfoText();
+    const text = await (await open()).objectInfoText(DEFAULT_TENANT);
     expect(text).toContain('"max":18446744073709551615');
     expect(text).toContain('["x","y"]');
   });
@@ -159,7 +164,7 @@ describe('a worker that announces itself', () => {
     const opened = create(parts.registry);
     await register('a', [nodeClass('N', '{}')], { embeddings: ['e'], devices: [DEVICE] });
     expect(await readClass(opened, 'N')).toMatchObject({ name: 'N' });
-    expect(await create(parts.registry).objectInfoText()).toContain('"N"');
+    expect(await create(parts.registry).objectInfoText(DEFAULT_TENANT)).toContain('"N"');
     expect(await create(parts.registry).capabilities()).toMatchObject({
       embeddings: ['e'],
       devices: [DEVICE],

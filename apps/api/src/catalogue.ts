@@ -57,7 +57,7 @@ const EMPTY: State = {
  */
 export class Catalogue {
   readonly #registry: WorkerRegistry;
-  readonly #listInputFiles: () => Promise<readonly string[]>;
+  readonly #listInputFiles: (tenant: string) => Promise<readonly string[]>;
   readonly #log: Logger;
   #state: State = EMPTY;
   #workers: readonly LiveWorker[] = [];
@@ -68,7 +68,8 @@ export class Catalogue {
 
   constructor(dependencies: {
     registry: WorkerRegistry;
-    listInputFiles: () => Promise<readonly string[]>;
+    /** Of a tenant. */
+    listInputFiles: (tenant: string) => Promise<readonly string[]>;
     log: Logger;
   }) {
     this.#registry = dependencies.registry;
@@ -164,10 +165,10 @@ export class Catalogue {
     };
   }
 
-  /** /object_info as JSON text, with the files of today in the lists of upload inputs. */
-  async objectInfoText(): Promise<string> {
+  /** /object_info as JSON text, with the tenant's files of today in the lists of upload inputs. */
+  async objectInfoText(tenant: string): Promise<string> {
     await this.isKnown();
-    const files = await this.#listInputFiles();
+    const files = await this.#listInputFiles(tenant);
     const entries = [...this.#state.texts].map(
       ([name, text]) => `${JSON.stringify(name)}:${this.#withFiles(name, text, files)}`,
     );
@@ -175,11 +176,12 @@ export class Catalogue {
   }
 
   /** One class, `{}` when there is none (status 200, as ComfyUI). */
-  async classText(name: string): Promise<string> {
+  async classText(name: string, tenant: string): Promise<string> {
     await this.isKnown();
     const text = this.#state.texts.get(name);
     if (text === undefined) return '{}';
-    return `{${JSON.stringify(name)}:${this.#withFiles(name, text, await this.#listInputFiles())}}`;
+    const files = await this.#listInputFiles(tenant);
+    return `{${JSON.stringify(name)}:${this.#withFiles(name, text, files)}}`;
   }
 
   #withFiles(name: string, text: string, files: readonly string[]): string {

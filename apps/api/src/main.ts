@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
+import { DEFAULT_TENANT } from '@tiercel/contracts';
 import { WorkerRegistry, EventReplay, EventSubscriber, publishControl } from '@tiercel/events';
 import { MemoryBudget, PictureEditor } from '@tiercel/pictures';
 import { createPermitQueue, Editor, Producer, Reader } from '@tiercel/queue';
@@ -16,7 +17,7 @@ import {
   startProcess,
   systemClock,
 } from '@tiercel/runtime';
-import { FileStore, UserStore } from '@tiercel/storage';
+import { TenantFiles, TenantUsers } from '@tiercel/storage';
 import { AddressGuard, DeliveryLog, WebhookStore } from '@tiercel/webhooks';
 import { createAdminRoutes } from './admin/create-admin-routes.ts';
 import { createApiMetrics } from './api-metrics.ts';
@@ -62,8 +63,8 @@ async function main(): Promise<void> {
   const parts = await startProcess('api', 'commands', requireClosedNetwork);
   const { config, log, lifecycle, names, redis, redisWatch, subscriberConnection } = parts;
 
-  const files = new FileStore(config.dataDir);
-  const user = new UserStore(config.dataDir, {
+  const files = new TenantFiles(config.dataDir);
+  const users = new TenantUsers(config.dataDir, {
     initial: NEW_SYSTEM_SETTINGS,
     onUnreadable: () => {
       log.warn(
@@ -88,7 +89,7 @@ async function main(): Promise<void> {
   });
   const catalogue = new Catalogue({
     registry: new WorkerRegistry(redis, names),
-    listInputFiles: () => files.listFiles('input'),
+    listInputFiles: (tenant) => files.of(tenant).listFiles('input'),
     log,
   });
   await parts.whileStarting(catalogue.start(subscriber));
@@ -118,8 +119,8 @@ async function main(): Promise<void> {
   });
   const hub = new SocketHub({
     ...{ subscriber, replay, reader, counters },
-    readPicture: async ({ file }) => {
-      const found = await files.find(file);
+    readPicture: async ({ file }, tenant) => {
+      const found = await files.of(tenant).find(file);
       return found === null ? undefined : await readFile(found.path);
     },
     options: {
@@ -151,7 +152,7 @@ async function main(): Promise<void> {
   const metrics = createApiMetrics({
     sockets: () => hub.socketCount,
     counters: () => counters.read(),
-    queue: () => reader.countQueue(),
+    queue: () => reader.countWholeQueue(),
     pendingBytes: () => reader.readPendingBytes(),
     webhooks: () => deliveries.readBacklog(),
     workers: () => catalogue.workers,
@@ -164,7 +165,7 @@ async function main(): Promise<void> {
   let isDraining = false;
   const health = new Health({
     redis: () => redisWatch.check(),
-    store: () => files.findWriteProblem(),
+    store: () => files.of(DEFAULT_TENANT).findWriteProblem(),
     nodes: async () =>
       (await catalogue.isKnown()) ? undefined : 'no worker has announced any yet',
     draining: () => (isDraining ? 'stopping' : undefined),
@@ -185,11 +186,14 @@ async function main(): Promise<void> {
   const examiner = new BodyExaminer({
     catalogue,
     serverRefresh,
-    fileExists: (name) =>
-      files.resolveAnnotated(name).then(
-        (found) => found !== null,
-        () => false,
-      ),
+    fileExists: (name, tenant) =>
+      files
+        .of(tenant)
+        .resolveAnnotated(name)
+        .then(
+          (found) => found !== null,
+          () => false,
+        ),
     data: {
       dataDir: config.dataDir,
       maxNodes: api.maxPromptNodes,
@@ -240,8 +244,8 @@ async function main(): Promise<void> {
         maxUploadBytes: api.maxUploadBytes,
         pictures,
       }),
-      ...createUserdataRoutes({ user, maxUploadBytes: api.maxUploadBytes }),
-      ...createSettingsRoutes({ user }),
+      ...createUserdataRoutes({ users, maxUploadBytes: api.maxUploadBytes }),
+      ...createSettingsRoutes({ users }),
       ...createWebhookRoutes({ store, guard, deliveries }),
       ...createInternalRoutes({ files, logs: () => [], gather }),
       ...createModelRoutes({

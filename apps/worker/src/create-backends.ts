@@ -29,7 +29,7 @@ import {
   type TierConfig,
   type TierDriver,
 } from '@tiercel/runtime';
-import type { FileStore } from '@tiercel/storage';
+import type { TenantFiles } from '@tiercel/storage';
 
 export interface Backends {
   /** In the order of preference. */
@@ -68,7 +68,7 @@ async function loadInTime(nodesDir: string): Promise<NodeDefinition[]> {
 export async function createBackends(
   parts: RunningProcess,
   workerId: WorkerId,
-  files: FileStore,
+  files: TenantFiles,
   secretKey: Uint8Array,
 ): Promise<Backends> {
   const { config, redis, names, log, lifecycle } = parts;
@@ -78,8 +78,9 @@ export async function createBackends(
   const plugins = config.nodesDir === undefined ? [] : await loadInTime(config.nodesDir);
   const registry = createRegistry([...createBuiltinNodes(), ...plugins]);
   const { maxPixels, pictureMemoryBytes } = config.worker;
+  const filesOf = (tenant: string) => files.of(tenant);
   const executor = {
-    ...{ registry, files, maxPixels },
+    ...{ registry, filesOf, maxPixels },
     memory: new MemoryBudget({
       maxBytes: pictureMemoryBytes,
       commonShare: COMMON_SHARE,
@@ -109,7 +110,7 @@ export async function createBackends(
     }
     const pool = createComfyUiBackend({
       ...base,
-      ...{ urls: tier.urls, files, redis, log },
+      ...{ urls: tier.urls, filesOf, redis, log },
       clientId: `tiercel-${workerId}`,
       secretKey,
       prefix: names.prefix,

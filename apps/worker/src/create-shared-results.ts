@@ -1,7 +1,7 @@
 import { outputKeys } from '@tiercel/nodes';
 import { ResultCache, SharedResults } from '@tiercel/routing';
 import type { RunningProcess } from '@tiercel/runtime';
-import type { FileStore } from '@tiercel/storage';
+import type { TenantFiles } from '@tiercel/storage';
 import type { Backends } from './create-backends.ts';
 
 /** A worker that leads equal jobs and is silent for this long is dead. */
@@ -11,7 +11,7 @@ const LEASE_MS = 15_000;
 export function createSharedResults(
   { config, redis, names }: RunningProcess,
   { tiers, registry }: Backends,
-  files: FileStore,
+  files: TenantFiles,
 ): SharedResults | undefined {
   const isUsed = tiers.some(({ backend }) => backend.cacheModel !== undefined);
   if (!isUsed || registry === undefined) return undefined;
@@ -22,15 +22,16 @@ export function createSharedResults(
     // A job that a dead worker led is redelivered after `lockMs`: it must not wait for itself then.
     leaseMs: Math.min(LEASE_MS, config.queue.lockMs),
     limits: { maxBytes, maxAgeMs, degradedMaxAgeMs },
-    outputVersion: async (ref) => (await files.find(ref))?.version,
+    outputVersion: async (ref, tenant) => (await files.of(tenant).find(ref))?.version,
   });
   return new SharedResults({
     cache,
-    outputKeys: ({ analysis, promptText, outputIds }) => {
+    outputKeys: ({ tenant, analysis, promptText, outputIds }) => {
       const { signal } = new AbortController();
       const graph = analysis.nodes;
-      return outputKeys({ graph, promptText, outputs: outputIds, registry, files, signal });
+      const own = files.of(tenant);
+      return outputKeys({ graph, promptText, outputs: outputIds, registry, files: own, signal });
     },
-    sizeOf: async (ref) => (await files.find(ref))?.size ?? 0,
+    sizeOf: async (ref, tenant) => (await files.of(tenant).find(ref))?.size ?? 0,
   });
 }

@@ -138,7 +138,7 @@ export class JobProcessor {
 
   #loseClaim(claim: Claim): void {
     if (claim.surrendered.aborted) return;
-    const { id: promptId, attempt } = claim.job;
+    const { promptId, attempt } = claim.job;
     this.#log.warn({ promptId, attempt }, 'somebody else has the job: this run of it stops');
     claim.stop('claim_lost');
   }
@@ -153,7 +153,7 @@ export class JobProcessor {
   }
 
   async #processOne(job: TakenJob, lease: PermitLease): Promise<FinishReply> {
-    const log = this.#log.child({ promptId: job.id, attempt: job.attempt });
+    const log = this.#log.child({ promptId: job.promptId, attempt: job.attempt });
     const clock = clockFrom(job.takenAtMs);
     const startedAt = clock.now();
     this.#metrics.jobTaken(job.attempt, (job.takenAtMs - job.createdAt) / 1000);
@@ -163,7 +163,10 @@ export class JobProcessor {
       claim.stop('timeout');
     }, this.#options.jobTimeoutMs);
     const reporter = new JobReporter({
-      scope: { promptId: job.id, clientId: job.clientId, claimId: job.claimId },
+      scope: {
+        ...{ tenant: job.tenant, promptId: job.promptId },
+        ...{ clientId: job.clientId, claimId: job.claimId },
+      },
       publisher: this.#publisher,
       previews: readPreviewAudience(job.extraText),
       clock,
@@ -297,7 +300,7 @@ export class JobProcessor {
       const routed = await this.#router.run(request, context);
       const terminal: TerminalEvent = {
         type: 'execution_success',
-        data: { prompt_id: job.id, timestamp: clock.now() },
+        data: { prompt_id: job.promptId, timestamp: clock.now() },
       };
       const { outputs, meta } = routed.result;
       reporter.served(routed.report);

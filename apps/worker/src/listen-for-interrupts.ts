@@ -1,4 +1,3 @@
-import type { PromptId } from '@tiercel/contracts';
 import type { EventSubscriber } from '@tiercel/events';
 import type { Consumer } from '@tiercel/queue';
 import type { Logger } from '@tiercel/runtime';
@@ -13,7 +12,7 @@ export async function listenForInterrupts(parts: {
 }): Promise<void> {
   const { subscriber, running, consumer, log } = parts;
   await subscriber.onInterrupt((id) => {
-    running.interrupt(id as PromptId); // as the record has it, which had it from a PromptId
+    running.interrupt(id);
   });
   subscriber.onGap({
     onGap: () => undefined,

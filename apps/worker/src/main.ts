@@ -1,6 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
-import { DEFAULT_POOL, SECRET_MEMBERS, workerId } from '@tiercel/contracts';
+import {
+  DEFAULT_POOL,
+  DEFAULT_TENANT,
+  promptIdOf,
+  SECRET_MEMBERS,
+  workerId,
+} from '@tiercel/contracts';
 import { WorkerRegistry, EventPublisher, EventSubscriber } from '@tiercel/events';
 import {
   Consumer,
@@ -23,7 +29,7 @@ import {
   startProcess,
   systemClock,
 } from '@tiercel/runtime';
-import { FileStore } from '@tiercel/storage';
+import { TenantFiles } from '@tiercel/storage';
 import { WebhookCounters } from '@tiercel/webhooks';
 import { Heartbeat } from './heartbeat.ts';
 import { ConfigWatcher } from './config-watcher.ts';
@@ -52,7 +58,7 @@ async function main(): Promise<void> {
   const clock = systemClock;
   const id = workerId(`${hostname()}-${process.pid}-${randomUUID().slice(0, 8)}`);
 
-  const files = new FileStore(config.dataDir);
+  const files = new TenantFiles(config.dataDir);
   const secretKey = loadSecretKey(config.dataDir);
   const backends = await createBackends(parts, id, files, secretKey);
 
@@ -127,7 +133,7 @@ async function main(): Promise<void> {
   });
   await parts.whileStarting(listenForInterrupts({ subscriber, running, consumer, log }));
 
-  const watchdog = new Watchdog(blockedMs(config), () => running.ids().join(' '));
+  const watchdog = new Watchdog(blockedMs(config), () => running.ids().map(promptIdOf).join(' '));
   lifecycle.onClose('watchdog', () => watchdog.stop());
   const cleaner = new TempCleaner(files, log);
   cleaner.start();
@@ -189,7 +195,7 @@ async function main(): Promise<void> {
       registry: metrics.registry,
       health: new Health({
         redis: () => redisWatch.check(),
-        store: () => files.findWriteProblem(),
+        store: () => files.of(DEFAULT_TENANT).findWriteProblem(),
       }),
     });
     lifecycle.onClose('metrics server', () => server.close());

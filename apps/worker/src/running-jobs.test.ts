@@ -1,11 +1,16 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
-import { claimId, permitId, promptId } from '@tiercel/contracts';
+import { DEFAULT_TENANT, jobIdOf, claimId, permitId, promptId } from '@tiercel/contracts';
 import type { TakenJob } from '@tiercel/queue';
 import { Claim } from './claim.ts';
 import { RunningJobs } from './running-jobs.ts';
 
 const job = (id: string, permit = `permit-${id}`): TakenJob => ({
-  ...{ id: promptId(id), permit: permitId(permit), claimId: claimId(`claim-${id}`) },
+  ...{
+    id: jobIdOf(DEFAULT_TENANT, id),
+    promptId: promptId(id),
+    permit: permitId(permit),
+    claimId: claimId(`claim-${id}`),
+  },
   ...{ attempt: 1, takenAtMs: 0, number: 0, tenant: 'default', clientId: undefined },
   ...{ promptText: '{}', extraText: '{}', outputIds: [], createdAt: 0, cancelled: false },
   ...{ sealedSecrets: undefined, resumeToken: undefined, hasRunBefore: false },
@@ -48,7 +53,7 @@ describe('running jobs', () => {
     const running = new RunningJobs();
     const claims = [new Claim(job('a')), new Claim(job('a')), new Claim(job('b'))];
     for (const claim of claims) running.add(claim);
-    running.interrupt(promptId('a'));
+    running.interrupt(jobIdOf(DEFAULT_TENANT, 'a'));
     expect(claims.map(({ signal }) => signal.aborted)).toEqual([true, true, false]);
   });
 
@@ -71,8 +76,8 @@ describe('an interrupt that comes before its job', () => {
 
   test('is remembered for a minute, and for one run', () => {
     const running = new RunningJobs();
-    running.interrupt(promptId('a'));
-    running.interrupt(promptId('b'));
+    running.interrupt(jobIdOf(DEFAULT_TENANT, 'a'));
+    running.interrupt(jobIdOf(DEFAULT_TENANT, 'b'));
     jest.advanceTimersByTime(59_000);
     expect(running.add(new Claim(job('a')))).toBe(true);
     expect(running.add(new Claim(job('a')))).toBe(false);
@@ -82,7 +87,7 @@ describe('an interrupt that comes before its job', () => {
 
   test('is forgotten when ten thousand later ones came', () => {
     const running = new RunningJobs();
-    for (let n = 0; n <= 10_000; n += 1) running.interrupt(promptId(`j${n}`));
+    for (let n = 0; n <= 10_000; n += 1) running.interrupt(jobIdOf(DEFAULT_TENANT, `j${n}`));
     expect(running.add(new Claim(job('j0')))).toBe(false);
     expect(running.add(new Claim(job('j1')))).toBe(true);
   });

@@ -1,4 +1,4 @@
-import type { PermitId, PromptId } from '@tiercel/contracts';
+import type { JobId, PermitId } from '@tiercel/contracts';
 import type { StopReason } from '@tiercel/routing';
 import type { Claim } from './claim.ts';
 
@@ -18,7 +18,7 @@ export class RunningJobs {
     return this.#claims.size;
   }
 
-  ids(): PromptId[] {
+  ids(): JobId[] {
     return [...new Set([...this.#claims].map(({ job }) => job.id))];
   }
 
@@ -43,7 +43,7 @@ export class RunningJobs {
     this.#claims.delete(claim);
   }
 
-  interrupt(id: PromptId): void {
+  interrupt(id: JobId): void {
     const claims = [...this.#claims].filter(({ job }) => job.id === id);
     for (const claim of claims) claim.stop('interrupt');
     if (claims.length > 0) return;

@@ -1,5 +1,5 @@
 import type { Logger } from '@tiercel/runtime';
-import type { FileStore } from '@tiercel/storage';
+import type { TenantFiles } from '@tiercel/storage';
 
 const HOUR_MS = 3_600_000;
 /** Preview pictures live this long; ComfyUI drops them at every start. */
@@ -7,12 +7,12 @@ const MAX_AGE_MS = 24 * HOUR_MS;
 
 /** Removes old files of the temp folder, at the start and every hour. */
 export class TempCleaner {
-  readonly #files: FileStore;
+  readonly #files: Pick<TenantFiles, 'purgeTemp'>;
   readonly #log: Logger;
   #timer: NodeJS.Timeout | undefined;
   #cleaning: Promise<void> = Promise.resolve();
 
-  constructor(files: FileStore, log: Logger) {
+  constructor(files: Pick<TenantFiles, 'purgeTemp'>, log: Logger) {
     this.#files = files;
     this.#log = log;
   }

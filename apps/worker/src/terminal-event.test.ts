@@ -1,11 +1,24 @@
 import { describe, expect, test } from '@jest/globals';
-import { AppError, claimId, permitId, promptId, type TerminalEvent } from '@tiercel/contracts';
+import {
+  DEFAULT_TENANT,
+  jobIdOf,
+  AppError,
+  claimId,
+  permitId,
+  promptId,
+  type TerminalEvent,
+} from '@tiercel/contracts';
 import type { TakenJob } from '@tiercel/queue';
 import { AttemptStopped, JobError, serviceError } from '@tiercel/routing';
 import { describeFailure, partialOf } from './terminal-event.ts';
 
 const job = (more: Partial<TakenJob> = {}): TakenJob => ({
-  ...{ id: promptId('a'), permit: permitId('p'), claimId: claimId('c') },
+  ...{
+    id: jobIdOf(DEFAULT_TENANT, 'a'),
+    promptId: promptId('a'),
+    permit: permitId('p'),
+    claimId: claimId('c'),
+  },
   ...{ attempt: 1, takenAtMs: 0, number: 0, tenant: 'default', clientId: undefined },
   ...{ promptText: '{}', extraText: '{}', outputIds: [], createdAt: 0, cancelled: false },
   ...{ sealedSecrets: undefined, resumeToken: undefined, hasRunBefore: false },

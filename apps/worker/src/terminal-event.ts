@@ -28,13 +28,13 @@ export function describeFailure(
     const { nodeId: node_id, nodeType: node_type, executed } = at;
     return {
       type: 'execution_interrupted',
-      data: { prompt_id: job.id, node_id, node_type, executed, timestamp },
+      data: { prompt_id: job.promptId, node_id, node_type, executed, timestamp },
     };
   }
   const failure = reason === 'timeout' ? outOfTime(at, facts) : asJobError(cause);
   return {
     type: 'execution_error',
-    data: { prompt_id: job.id, ...failure.details, timestamp },
+    data: { prompt_id: job.promptId, ...failure.details, timestamp },
   };
 }
 

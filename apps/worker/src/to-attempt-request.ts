@@ -15,7 +15,8 @@ export function toAttemptRequest(
   const { sealedSecrets } = job;
   const graph = parseJson(job.promptText) as unknown as PromptGraph;
   return {
-    promptId: job.id,
+    tenant: job.tenant,
+    promptId: job.promptId,
     graph,
     analysis: new GraphAnalysis(graph, job.outputIds),
     promptText: job.promptText,

@@ -247,7 +247,7 @@ async function openJobs(
     add: async (id, fields = {}) => {
       const job = { ...plainJob(id), ...fields };
       await producer.enqueue(job);
-      await producer.release(job.id);
+      await producer.release(job.id, job.tenant?.id);
     },
     interrupt: async (id) => {
       await new Editor(redis, names).interrupt([id]);

@@ -1,3 +1,4 @@
+import { DEFAULT_TENANT } from '@tiercel/contracts';
 import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import type { NewOutput, PromptGraph } from '@tiercel/contracts';
@@ -45,11 +46,11 @@ async function createBackend(server: FakeComfyUi): Promise<ComfyUiBackend> {
     clientId: `test-${randomUUID()}`,
     secretKey: Buffer.alloc(32),
     prefix: `test-${randomUUID()}`,
-    files: {
+    filesOf: () => ({
       openInput: () => Promise.reject(new Error('no inputs here')),
       saveOutput: ({ type, prefix }: NewOutput) =>
         Promise.resolve({ filename: `${prefix}.png`, subfolder: '', type }),
-    },
+    }),
     run: { checkMs: 60_000, lostAfterMs: 60_000 },
     unavailableMs: 60_000,
   });
@@ -66,6 +67,7 @@ function picture(seed: number, ms = 0): AttemptRequest {
     '2': { class_type: 'PreviewImage', inputs: { images: ['1', 0] } },
   };
   return {
+    tenant: DEFAULT_TENANT,
     ...{ promptId: `job-${seed}`, graph, promptText: JSON.stringify(graph), outputIds: ['2'] },
     analysis: new GraphAnalysis(graph, ['2']),
     ...{ extraDataText: '{}', resumeToken: undefined, secretsText: undefined },

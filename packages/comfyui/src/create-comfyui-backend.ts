@@ -39,7 +39,8 @@ export interface ComfyUiBackendOptions {
   readonly clientId: string;
   /** Of the installation: names servers whose URLs hold a login. */
   readonly secretKey: Uint8Array;
-  readonly files: Pick<OutputTransfer, 'saveOutput'> & InputFiles;
+  /** The file space of a tenant. */
+  readonly filesOf: (tenant: string) => Pick<OutputTransfer, 'saveOutput'> & InputFiles;
   readonly redis: Redis;
   readonly prefix: string;
   readonly clock: Clock;
@@ -154,6 +155,7 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
     resumed: ResumeToken | undefined,
   ): Promise<AttemptResult> => {
     const upstreamId = resumed?.id ?? randomUUID();
+    const files = options.filesOf(request.tenant);
     const { client, frames, sockets } = server;
     // This worker had it before: whoever had it since has listened under the client id that it was sent with.
     if (resumed !== undefined) sockets.leaveClientId(resumed.clientId);
@@ -162,8 +164,8 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
     const clientId = resumed === undefined ? ownId : resumed.clientId;
     const callerNames =
       resumed === undefined
-        ? new CallerNames()
-        : await recallNames(request, server.abilities?.objectInfo ?? {}, options.files);
+        ? new CallerNames(request.tenant)
+        : await recallNames(request, server.abilities?.objectInfo ?? {}, files);
     const subscription = new FrameSubscription(sockets, clientId);
     const promptRun = new PromptRun({
       ...{ upstreamId, promptId: request.promptId, server, subscription, context },
@@ -180,7 +182,7 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
           ),
         // A name is no secret's place either, and the file would not be found under another one.
         saveOutput: (output) =>
-          options.files.saveOutput({ ...output, prefix: context.mask.text(output.prefix) }),
+          files.saveOutput({ ...output, prefix: context.mask.text(output.prefix) }),
       },
       kindOf: (nodeId, { mediaType }) => {
         const classType = request.graph[nodeId]?.class_type ?? '';
@@ -197,7 +199,6 @@ export function createComfyUiBackend(options: ComfyUiBackendOptions): ComfyUiBac
     let isOver = true;
     try {
       if (resumed === undefined) {
-        const { files } = options;
         const submission = { upstreamId, request, context, clientId: ownId, files, callerNames };
         await submitPrompt(server, submission);
       } else {

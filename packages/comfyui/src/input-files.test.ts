@@ -1,7 +1,13 @@
 import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import { describe, expect, test } from '@jest/globals';
-import { type ObjectInfo, parseJson, type PromptGraph, toPythonJson } from '@tiercel/contracts';
+import {
+  DEFAULT_TENANT,
+  type ObjectInfo,
+  parseJson,
+  type PromptGraph,
+  toPythonJson,
+} from '@tiercel/contracts';
 import type { AttemptRequest } from '@tiercel/routing';
 import { fileOf } from '@tiercel/testkit';
 import { CallerNames, pushInputs, recallNames, type RenamedInput } from './input-files.ts';
@@ -62,7 +68,7 @@ function png(promptText: string): Buffer {
 
 /** Sends a prompt. @returns the names, and the prompt as the server writes it into pictures */
 async function send(promptText: string): Promise<{ names: CallerNames; written: string }> {
-  const names = new CallerNames();
+  const names = new CallerNames(DEFAULT_TENANT);
   const sent = await push(promptText, (renamed) => {
     names.note(renamed);
   });

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { extname } from 'node:path';
 import { Readable } from 'node:stream';
 import {
+  DEFAULT_TENANT,
   type InputSpec,
   isJsonObject,
   joinMembers,
@@ -45,6 +46,30 @@ export interface RenamedInput {
 export interface InputFiles {
   /** Rejects when there is no such file. */
   openInput(annotatedName: string): Promise<InputFile>;
+}
+
+/**
+ * A member of an output node's inputs that no node reads: a hash of the tenant. A server keeps the results of nodes, and
+ * would answer an equal graph with the file that it wrote for somebody else, whose workflow is in it; its cache goes by all
+ * members, so with this one it tells tenants apart.
+ */
+const TENANT_MEMBER = 'tiercel_tenant';
+/** The member in the text that a server writes into pictures, with the comma before it or after it. */
+const TENANT_TEXT = /, "tiercel_tenant": "[0-9a-f]{16}"|"tiercel_tenant": "[0-9a-f]{16}"(?:, )?/g;
+
+/** The prompt of another tenant than DEFAULT_TENANT with its mark on the output nodes. */
+export function markTenant(
+  { tenant, graph }: Pick<AttemptRequest, 'tenant' | 'graph'>,
+  promptText: string,
+  objectInfo: ObjectInfo,
+): string {
+  if (tenant === DEFAULT_TENANT) return promptText;
+  const mark = createHash('sha256').update(tenant, 'utf8').digest('hex').slice(0, 16);
+  const outputs = Object.entries(graph).filter(
+    ([, { class_type }]) => objectInfo[class_type]?.output_node === true,
+  );
+  const marked = outputs.map(([id]) => [id, new Map([[TENANT_MEMBER, mark]])] as const);
+  return marked.length === 0 ? promptText : replaceInputs(promptText, new Map(marked));
 }
 
 interface InputPusher extends InputFiles {
@@ -174,6 +199,12 @@ export class CallerNames {
   readonly #ofNode = new Map<string, Map<string, string>>();
   /** For the text of an earlier prompt, whose nodes have other ids. */
   readonly #ofAny = new Map<string, string>();
+  /** Whether the prompt bears its tenant's mark (see markTenant). */
+  readonly #isMarked: boolean;
+
+  constructor(tenant: string) {
+    this.#isMarked = tenant !== DEFAULT_TENANT;
+  }
 
   note({ nodeId, given, pushed }: RenamedInput): void {
     const [from, to] = [toJsonText(pushed), toJsonText(given)];
@@ -189,7 +220,7 @@ export class CallerNames {
   restoreIn(file: Uint8Array): Uint8Array;
   restoreIn(file: NewOutput['bytes']): NewOutput['bytes'];
   restoreIn(file: NewOutput['bytes']): NewOutput['bytes'] {
-    if (this.#ofAny.size === 0) return file;
+    if (this.#ofAny.size === 0 && !this.#isMarked) return file;
     const restore = (text: string) => this.#restore(text);
     return file instanceof Uint8Array
       ? rewritePngText(file, 'prompt', restore)
@@ -205,10 +236,9 @@ export class CallerNames {
       if (start < 0) return promptText; // a node twice: nothing that ComfyUI writes
       const names = this.#ofNode.get(nodeId);
       restored += promptText.slice(at, start);
-      restored += node.replace(
-        PUSHED_NAME,
-        (pushed) => names?.get(pushed) ?? this.#ofAny.get(pushed) ?? pushed,
-      );
+      restored += node
+        .replace(PUSHED_NAME, (pushed) => names?.get(pushed) ?? this.#ofAny.get(pushed) ?? pushed)
+        .replace(this.#isMarked ? TENANT_TEXT : /$^/g, '');
       at = start + node.length;
     }
     return restored + promptText.slice(at);
@@ -220,11 +250,11 @@ export class CallerNames {
  * not among them.
  */
 export async function recallNames(
-  { graph, promptText }: AttemptRequest,
+  { tenant, graph, promptText }: AttemptRequest,
   objectInfo: ObjectInfo,
   files: InputFiles,
 ): Promise<CallerNames> {
-  const names = new CallerNames();
+  const names = new CallerNames(tenant);
   await pushInputs(graph, promptText, objectInfo, {
     openInput: (name) => files.openInput(name).catch(() => NOTHING),
     push: () => Promise.resolve(), // it is there already

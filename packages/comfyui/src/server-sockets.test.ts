@@ -1,3 +1,4 @@
+import { DEFAULT_TENANT } from '@tiercel/contracts';
 import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import type { NewOutput, PromptGraph, WireEvent } from '@tiercel/contracts';
@@ -46,11 +47,11 @@ async function createWorker(
   const worker = createComfyUiBackend({
     ...{ name: 'gpu', urls: [server.url], timeoutMs: NEVER_MS, redis, log, clock: systemClock },
     ...{ clientId, prefix: `test-${randomUUID()}`, secretKey: Buffer.alloc(32) },
-    files: {
+    filesOf: () => ({
       openInput: () => Promise.reject(new Error('no inputs here')),
       saveOutput: ({ type, prefix }: NewOutput) =>
         Promise.resolve({ filename: `${prefix}.png`, subfolder: '', type }),
-    },
+    }),
     run: { checkMs: NEVER_MS, lostAfterMs: NEVER_MS },
     unavailableMs: NEVER_MS,
   });
@@ -88,6 +89,7 @@ function run(worker: ComfyUiBackend, steps: number, resumeToken?: string): Run {
   const stop = new AbortController();
   let noted: string | undefined;
   const request = {
+    tenant: DEFAULT_TENANT,
     ...{ promptId: `job-${steps}`, graph, promptText: JSON.stringify(graph), outputIds: ['2'] },
     analysis: new GraphAnalysis(graph, ['2']),
     ...{ extraDataText: '{}', resumeToken, secretsText: undefined },

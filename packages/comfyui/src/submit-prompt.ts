@@ -8,7 +8,7 @@ import {
   JobError,
 } from '@tiercel/routing';
 import { ComfyRequestError } from './comfy-request.ts';
-import { type CallerNames, type InputFiles, pushInputs } from './input-files.ts';
+import { type CallerNames, type InputFiles, markTenant, pushInputs } from './input-files.ts';
 import type { PoolServer } from './pool-server.ts';
 import { findPrompt } from './prompt-control.ts';
 import { rejectionError } from './prompt-ending.ts';
@@ -85,7 +85,7 @@ export async function submitPrompt(server: PoolServer, submission: Submission): 
     // Without the signal: who stops a prompt on its way must know first that it is there.
     const answer = await client.submit({
       promptId: upstreamId,
-      promptText,
+      promptText: markTenant(request, promptText, abilities?.objectInfo ?? {}),
       clientId,
       extraDataText: writeExtraData(request),
       outputIds: request.outputIds,

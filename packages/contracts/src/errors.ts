@@ -48,6 +48,11 @@ export const ERRORS = {
     disposition: 'client',
     summary: 'The job does not wait any more, so it has no place to be moved to.',
   },
+  job_ambiguous: {
+    status: 409,
+    disposition: 'client',
+    summary: 'Several tenants have a job of this id, and none was named.',
+  },
   prompt_id_conflict: {
     status: 409,
     disposition: 'client',

@@ -5,6 +5,8 @@ type Brand<T, B extends string> = T & { readonly [brand]: B };
 
 /** A prompt_id: any non-empty string a client chose, or a uuid of ours. */
 export type PromptId = Brand<string, 'PromptId'>;
+/** A prompt_id and whose it is, in one text: what Redis knows a job by (see `scoped`). */
+export type JobId = Brand<string, 'JobId'>;
 /** The BullMQ job id of a permit (see packages/queue). */
 export type PermitId = Brand<string, 'PermitId'>;
 /** One worker's right to run a job now: stands for permit, job and attempt; unique. */

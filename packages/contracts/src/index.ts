@@ -29,6 +29,7 @@ export {
   type Role,
 } from './caller.ts';
 export { AppError, ERRORS, isAppError, type ErrorCode } from './errors.ts';
+export { clientKeyOf, jobIdOf, promptIdOf, scoped, unscoped } from './scoped.ts';
 export { boundedFrame } from './bounded-frame.ts';
 export {
   PICTURE_TYPE,
@@ -49,6 +50,7 @@ export {
   promptId,
   workerId,
   type ClaimId,
+  type JobId,
   type PermitId,
   type PromptId,
   type WorkerId,

@@ -1,3 +1,5 @@
+import { DEFAULT_TENANT } from './caller.ts';
+
 /**
  * Every Redis key and channel of the house, without the prefix; `*` stands for what is named. TypeScript reads
  * them here, Lua asks for them with `-- @keys`. Who writes which, and what is in it: docs/architecture.md.
@@ -26,6 +28,7 @@ const NAMES = {
   running: 'running',
   permits: 'permits',
   history: 'history',
+  history_sizes: 'history-sizes',
   created: 'created:*',
   duration: 'duration:*',
   workflow: 'workflow:*',
@@ -180,6 +183,14 @@ export class RedisNames {
   get pending(): string {
     return this.#name('pending');
   }
+  /**
+   * A tenant's own part of a set of jobs (pending, running, history, byState) or of the count of prompts. The set itself
+   * holds those of DEFAULT_TENANT alone.
+   */
+  ofTenant = (set: string, tenant: string): string =>
+    tenant === DEFAULT_TENANT ? set : `${set}@${tenant}`;
+  /** The same set in its parts: all jobs, whosesoever. */
+  ofAll = (set: string): readonly [own: string, others: string] => [set, `${set}@`];
   /** Bytes of all pending jobs together. */
   get pendingBytes(): string {
     return this.#name('pending_bytes');
@@ -187,6 +198,10 @@ export class RedisNames {
   /** Tenants that may start a job; that have just come; that stand at a limit. */
   get waitingTenants(): readonly string[] {
     return [this.#name('tenants'), this.#name('comers'), this.#name('held')];
+  }
+  /** How many ends each tenant has in history. */
+  get historySizes(): string {
+    return this.#name('history_sizes');
   }
   /** What a tenant may. */
   tenant = (id: string): string => this.#name('tenant', id);
@@ -241,17 +256,18 @@ export class RedisNames {
   clientChannel = (client: string): string => this.#name('client_channel', client);
   /** Frames of one job, for server-sent events. */
   jobChannel = (id: string): string => this.#name('job_channel', id);
-  /** Frames of jobs without a client: every socket gets them. */
-  get everyoneChannel(): string {
-    return this.#name('everyone_channel');
-  }
+  /** Frames of a tenant's jobs without a client: every socket of it gets them. */
+  everyoneChannel = (tenant: string): string => {
+    const name = this.#name('everyone_channel');
+    return tenant === DEFAULT_TENANT ? name : `${name}:${tenant}`;
+  };
   /** What a process tells itself, to know that it hears. */
   pulseChannel = (process: string): string => this.#name('pulse_channel', process);
   /** The number of jobs in the queue, at each change. */
   get statusChannel(): string {
     return this.#name('status_channel');
   }
-  /** Interrupts, API to worker: a prompt id. */
+  /** Interrupts, API to worker: a JobId. */
   get interruptChannel(): string {
     return this.#name('interrupt_channel');
   }

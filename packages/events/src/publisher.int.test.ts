@@ -1,5 +1,11 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { claimId, parseEventMessage, RedisNames, type WireEvent } from '@tiercel/contracts';
+import {
+  DEFAULT_TENANT,
+  claimId,
+  parseEventMessage,
+  RedisNames,
+  type WireEvent,
+} from '@tiercel/contracts';
 import { connectRedis, createLogger, systemClock, type Redis } from '@tiercel/runtime';
 import {
   onStopEverything,
@@ -52,7 +58,7 @@ afterAll(stopEverything);
 /** A run under a claim, as `take` leaves it on the record. */
 async function begin(claim: string): Promise<EventScope> {
   await redis.hset(names.job('x'), { state: 'running', claim, batch: 0 });
-  return { promptId: 'x', clientId: 'c', claimId: claimId(claim) };
+  return { tenant: DEFAULT_TENANT, promptId: 'x', clientId: 'c', claimId: claimId(claim) };
 }
 
 const publisherOn = (url: string): EventPublisher =>

@@ -1,11 +1,14 @@
 import {
   boundedFrame,
+  DEFAULT_TENANT,
   encodeClient,
   frameText,
+  jobIdOf,
   joblessMessage,
   PICTURE_TYPE,
   stringifyJson,
   type ClaimId,
+  type JobId,
   type Preview,
   type RedisNames,
   type WireEvent,
@@ -18,6 +21,7 @@ import { readEmitted, type EmittedBefore } from './emitted-before.ts';
 
 /** The run of a job that events belong to, and who is sent them. */
 export interface EventScope {
+  readonly tenant: string;
   readonly promptId: string;
   readonly clientId: string | undefined;
   readonly claimId: ClaimId;
@@ -98,11 +102,11 @@ export class EventPublisher {
     const state = this.#stateOf(scope);
     const batch = {
       prefix: this.#names.prefix,
-      id: scope.promptId,
+      id: jobIdOf(scope.tenant, scope.promptId),
       claim: scope.claimId,
       batch: (state.batches += 1),
       waits: 1,
-      client: encodeClient(scope.clientId),
+      client: encodeClient(scope.tenant, scope.clientId),
       max_batches: this.#options.eventsPerJob,
       max_bytes: this.#options.eventBytesPerJob,
       ttl_s: this.#options.eventsTtlSeconds,
@@ -125,11 +129,14 @@ export class EventPublisher {
     return reply === 'done';
   }
 
-  /** Sends a message that is no job's to every socket. It is kept nowhere; one over `maxEventBytes` is dropped. */
+  /**
+   * Sends a message that is no job's to every socket of DEFAULT_TENANT: nobody can tell whose job made a server say it.
+   * It is kept nowhere; one over `maxEventBytes` is dropped.
+   */
   async publishToEveryone({ type, data }: WireEvent): Promise<void> {
     const frame = frameText(type, data, stringifyJson);
     if (Buffer.byteLength(frame) > this.#options.maxEventBytes) return;
-    await this.#redis.publish(this.#names.everyoneChannel, joblessMessage(frame));
+    await this.#redis.publish(this.#names.everyoneChannel(DEFAULT_TENANT), joblessMessage(frame));
   }
 
   /**
@@ -146,17 +153,17 @@ export class EventPublisher {
     if (isKept) state.previewKeptAt = now;
     return await showPreviewScript.run(this.#redis, {
       prefix: this.#names.prefix,
-      id: scope.promptId,
+      id: jobIdOf(scope.tenant, scope.promptId),
       claim: scope.claimId,
-      client: encodeClient(scope.clientId),
+      client: encodeClient(scope.tenant, scope.clientId),
       message: encodePreview(preview),
       keep_s: isKept ? PREVIEW_TTL_SECONDS : 0,
     });
   }
 
   /** What was emitted of a job by an earlier run; undefined when nothing is on record. */
-  readEmitted(promptId: string): Promise<EmittedBefore | undefined> {
-    return readEmitted(this.#redis, this.#names.jobState(promptId));
+  readEmitted(job: JobId): Promise<EmittedBefore | undefined> {
+    return readEmitted(this.#redis, this.#names.jobState(job));
   }
 
   #stateOf(scope: EventScope): RunState {

@@ -1,11 +1,22 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { claimId, PICTURE_TYPE, plainNode, RedisNames, type WireEvent } from '@tiercel/contracts';
+import {
+  jobIdOf,
+  DEFAULT_TENANT,
+  claimId,
+  PICTURE_TYPE,
+  plainNode,
+  RedisNames,
+  type WireEvent,
+} from '@tiercel/contracts';
 import { connectRedis, createLogger, systemClock, type Redis } from '@tiercel/runtime';
 import { startTestRedis, stopEverything, type TestRedis } from '@tiercel/testkit';
 import { EventPublisher, EventReplay, type EventScope } from './index.ts';
 
 const names = new RedisNames('replay-test');
-const begin = (): EventScope => ({ promptId: 'job', clientId: 'me', claimId: claimId('a') });
+const begin = (): EventScope => ({
+  ...{ tenant: DEFAULT_TENANT, promptId: 'job' },
+  ...{ clientId: 'me', claimId: claimId('a') },
+});
 let scope = begin();
 let server: TestRedis;
 let redis: Redis;
@@ -144,12 +155,12 @@ describe('where a job stands', () => {
     const file = { filename: 'a.png', subfolder: 'sent', type: 'temp' };
     const picture = { prompt_id: 'job', index: 3, node: plainNode('9'), file };
     await events.publish(scope, [{ type: PICTURE_TYPE, data: picture }]);
-    const emitted = (await events.readEmitted('job'))!;
+    const emitted = (await events.readEmitted(jobIdOf(DEFAULT_TENANT, 'job')))!;
     expect([...emitted.nodes]).toEqual([['5', node]]);
     expect(emitted.executing).toBe('5');
     expect(emitted.cached).toEqual(['1', '2']);
     expect([...emitted.pictures]).toEqual([['9', 4]]);
-    expect(await events.readEmitted('another')).toBeUndefined();
+    expect(await events.readEmitted(jobIdOf(DEFAULT_TENANT, 'another'))).toBeUndefined();
   });
 });
 

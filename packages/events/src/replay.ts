@@ -1,4 +1,14 @@
-import { parseEventLine, type EventLine, type Preview, type RedisNames } from '@tiercel/contracts';
+import {
+  clientKeyOf,
+  decodeClient,
+  DEFAULT_TENANT,
+  jobIdOf,
+  parseEventLine,
+  unscoped,
+  type EventLine,
+  type Preview,
+  type RedisNames,
+} from '@tiercel/contracts';
 import type { Redis } from '@tiercel/runtime';
 import { decodePreview } from './preview-message.ts';
 
@@ -16,9 +26,10 @@ export interface PresentState {
 export interface JobEnd {
   /** Its place among all ends. */
   readonly endId: string;
+  readonly tenant: string;
   readonly promptId: string;
-  /** As encodeClient writes it. */
-  readonly clientField: string;
+  /** Undefined when the prompt named none. */
+  readonly clientId: string | undefined;
 }
 
 /** What a client that comes back has not been sent. */
@@ -40,14 +51,29 @@ const PAGE = 200;
 /** More places than a batch has frames. */
 const LAST_PLACE = 1_000_000;
 
-/** Reads what was published before one listened. */
+/** Reads what was published of a tenant's jobs before one listened. */
 export class EventReplay {
   readonly #redis: Redis;
   readonly #names: RedisNames;
+  readonly #tenant: string;
 
-  constructor(redis: Redis, names: RedisNames) {
+  constructor(redis: Redis, names: RedisNames, tenant = DEFAULT_TENANT) {
     this.#redis = redis;
     this.#names = names;
+    this.#tenant = tenant;
+  }
+
+  /** The same for another tenant's jobs. */
+  of(tenant: string): EventReplay {
+    return tenant === this.#tenant ? this : new EventReplay(this.#redis, this.#names, tenant);
+  }
+
+  #job(promptId: string): string {
+    return jobIdOf(this.#tenant, promptId);
+  }
+
+  #client(clientId: string): string {
+    return clientKeyOf(this.#tenant, clientId);
   }
 
   /**
@@ -57,7 +83,7 @@ export class EventReplay {
   async *readAfter(promptId: string, afterId: string | undefined): AsyncGenerator<EventLine[]> {
     const isWanted = ({ id }: EventLine) => afterId === undefined || isNewer(id, afterId);
     const progress = (await this.#readProgress(promptId)).filter(isWanted);
-    const key = this.#names.jobEvents(promptId);
+    const key = this.#names.jobEvents(this.#job(promptId));
     // The entry of that event may hold later ones too: it is read again.
     let from = afterId === undefined ? FIRST : (afterId.split('.')[0] ?? FIRST);
     for (;;) {
@@ -78,7 +104,7 @@ export class EventReplay {
   }
 
   async #readProgress(promptId: string): Promise<EventLine[]> {
-    const slots = await this.#redis.hgetall(this.#names.jobState(promptId));
+    const slots = await this.#redis.hgetall(this.#names.jobState(this.#job(promptId)));
     return Object.entries(slots)
       .filter(([slot]) => slot === 'progress_state' || slot.startsWith('progress '))
       .map(([, line]) => parseEventLine(line))
@@ -88,10 +114,10 @@ export class EventReplay {
   async readPresentState(promptId: string): Promise<PresentState> {
     const [slots, preview] = await Promise.all([
       this.#redis.hmget(
-        this.#names.jobState(promptId),
+        this.#names.jobState(this.#job(promptId)),
         ...['batch', 'executing', 'progress_state'],
       ),
-      this.#redis.getBuffer(this.#names.lastPreview(promptId)),
+      this.#redis.getBuffer(this.#names.lastPreview(this.#job(promptId))),
     ]);
     const [batch, executing, progressState] = slots;
     const frameOf = (line: string | null | undefined) =>
@@ -108,8 +134,8 @@ export class EventReplay {
   async readMissed(client: string): Promise<Missed> {
     const replies = await this.#redis
       .multi()
-      .zrange(this.#names.missed(client), 0, '-1')
-      .zrange(this.#names.unsentPictures(client), 0, '-1')
+      .zrange(this.#names.missed(this.#client(client)), 0, '-1')
+      .zrange(this.#names.unsentPictures(this.#client(client)), 0, '-1')
       .xrevrange(this.#names.ends, '+', '-', 'COUNT', 1)
       .exec();
     for (const [error] of replies ?? []) if (error) throw error;
@@ -119,7 +145,7 @@ export class EventReplay {
       [string, string[]][],
     ];
     return {
-      endedIds: ended,
+      endedIds: ended.map((id) => unscoped(id).text),
       pictures: pictures.map(parseEventLine),
       endId: newest[0]?.[0] ?? NO_END,
     };
@@ -127,14 +153,16 @@ export class EventReplay {
 
   /** The end of these jobs has reached a socket of the client. */
   async acknowledge(client: string, promptIds: readonly string[]): Promise<void> {
-    if (promptIds.length > 0) await this.#redis.zrem(this.#names.missed(client), ...promptIds);
+    if (promptIds.length === 0) return;
+    const jobs = promptIds.map((id) => this.#job(id));
+    await this.#redis.zrem(this.#names.missed(this.#client(client)), ...jobs);
   }
 
   /** These result pictures have. */
   async acknowledgePictures(client: string, pictures: readonly EventLine[]): Promise<void> {
     if (pictures.length === 0) return;
     const members = pictures.map(({ id, frame }) => `${id} ${frame}`);
-    await this.#redis.zrem(this.#names.unsentPictures(client), ...members);
+    await this.#redis.zrem(this.#names.unsentPictures(this.#client(client)), ...members);
   }
 
   /** Whether every end after this one is still on record. */
@@ -146,15 +174,16 @@ export class EventReplay {
     return count < MAX_ENDS || (oldest !== undefined && !isNewer(oldest[0], endId));
   }
 
-  /** Jobs that ended after another end, in the order of their ends. */
+  /** Jobs of all tenants that ended after another end, in the order of their ends. */
   async *readEndsAfter(endId: string): AsyncGenerator<JobEnd[]> {
     let from = endId;
     for (;;) {
       const entries = await this.#redis.xrange(this.#names.ends, `(${from}`, '+', 'COUNT', PAGE);
       // Fields as event-log.lua writes them: id, client.
-      yield entries.map(([id, [, promptId = '', , clientField = '']]) => ({
-        ...{ endId: id, promptId, clientField },
-      }));
+      yield entries.map(([endId, [, job = '', , client = '']]) => {
+        const { tenant, text: promptId } = unscoped(job);
+        return { endId, tenant, promptId, clientId: decodeClient(client) };
+      });
       const last = entries.at(-1);
       if (last === undefined || entries.length < PAGE) return;
       from = last[0];

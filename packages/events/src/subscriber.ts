@@ -1,6 +1,10 @@
 import {
+  clientKeyOf,
+  DEFAULT_TENANT,
+  jobIdOf,
   parseEventMessage,
   type EventMessage,
+  type JobId,
   type Preview,
   type RedisNames,
 } from '@tiercel/contracts';
@@ -38,6 +42,8 @@ export interface SubscriberOptions {
 /** Channels in one SUBSCRIBE: a process may listen to thousands. */
 const CHANNELS_AT_ONCE = 500;
 const RETRY_MS = 500;
+/** See queue-status.lua. */
+const STATUS = /^(\d+)(?: (.+))?$/s;
 
 /**
  * One process's subscriber connection to Redis: a single connection, subscribed to exactly the channels somebody in this
@@ -195,32 +201,45 @@ export class EventSubscriber {
   }
 
   /**
-   * Listens to one client's frames. Resolves once Redis has the subscription: what is published from
+   * Listens to the frames of one client of a tenant. Resolves once Redis has the subscription: what is published from
    * then on is received.
    * @returns how to stop listening
    */
-  listenToClient(client: string, listener: ChannelListener): Promise<() => void> {
-    return this.#listen(this.#names.clientChannel(client), listener);
+  listenToClient(
+    client: string,
+    listener: ChannelListener,
+    tenant = DEFAULT_TENANT,
+  ): Promise<() => void> {
+    return this.#listen(this.#names.clientChannel(clientKeyOf(tenant, client)), listener);
   }
 
-  listenToJob(promptId: string, listener: ChannelListener): Promise<() => void> {
-    return this.#listen(this.#names.jobChannel(promptId), listener);
+  /** @param promptId as the tenant knows the job */
+  listenToJob(
+    promptId: string,
+    listener: ChannelListener,
+    tenant = DEFAULT_TENANT,
+  ): Promise<() => void> {
+    return this.#listen(this.#names.jobChannel(jobIdOf(tenant, promptId)), listener);
   }
 
-  listenToEveryone(listener: ChannelListener): Promise<() => void> {
-    return this.#listen(this.#names.everyoneChannel, listener);
+  /** Listens to what every socket of a tenant is sent. */
+  listenToEveryone(listener: ChannelListener, tenant = DEFAULT_TENANT): Promise<() => void> {
+    return this.#listen(this.#names.everyoneChannel(tenant), listener);
   }
 
-  /** The number of jobs in the queue, at each change. */
-  onStatus(handle: (queueRemaining: number) => void): Promise<void> {
+  /** The number of jobs that a tenant has in the queue, at each change. */
+  onStatus(handle: (queueRemaining: number, tenant: string) => void): Promise<void> {
     return this.#onPlain(this.#names.statusChannel, (text) => {
-      handle(Number(text));
+      const [, count, tenant = DEFAULT_TENANT] = STATUS.exec(text) ?? [];
+      handle(Number(count), tenant);
     });
   }
 
   /** Interrupts: the id of a running job that is to stop. */
-  onInterrupt(handle: (promptId: string) => void): Promise<void> {
-    return this.#onPlain(this.#names.interruptChannel, handle);
+  onInterrupt(handle: (job: JobId) => void): Promise<void> {
+    return this.#onPlain(this.#names.interruptChannel, (id) => {
+      handle(id as JobId); // as its record has it
+    });
   }
 
   /** A worker came, changed what it offers, or went. */

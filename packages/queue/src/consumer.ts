@@ -5,8 +5,8 @@ import {
   frameText,
   stringifyJson,
   type ClaimId,
+  type JobId,
   type JobResult,
-  type PromptId,
   type RedisNames,
   type WorkerId,
 } from '@tiercel/contracts';
@@ -105,7 +105,7 @@ export class Consumer {
       preview_output: preview === undefined ? '' : stringifyJson(preview),
       failure: terminal.type === 'execution_error' ? stringifyJson(terminal.data) : '',
       terminal_frame: boundedFrame(terminal.type, terminal.data, this.#options.maxEventBytes),
-      idle_frame: frameText('executing', { node: null, prompt_id: job.id }, JSON.stringify),
+      idle_frame: frameText('executing', { node: null, prompt_id: job.promptId }, JSON.stringify),
       max_batches: this.#options.eventsPerJob,
       max_event_bytes: this.#options.eventBytesPerJob,
       events_ttl_s: this.#options.eventsTtlSeconds,
@@ -147,7 +147,7 @@ export class Consumer {
   }
 
   /** As `handBack`, for a job whose permit is lost. */
-  async requeue(id: PromptId, claim: string, options: { countAttempt: boolean }): Promise<void> {
+  async requeue(id: JobId, claim: string, options: { countAttempt: boolean }): Promise<void> {
     const { needsPermit, wake } = await handBackScript.run(this.#redis, {
       prefix: this.#prefix,
       id,
@@ -159,7 +159,7 @@ export class Consumer {
   }
 
   /** Whether a running job was asked to stop. */
-  async isCancelled(id: PromptId): Promise<boolean> {
+  async isCancelled(id: JobId): Promise<boolean> {
     return (await this.#redis.hget(this.#names.job(id), 'cancel')) === '1';
   }
 }

@@ -71,9 +71,9 @@ export class Simulation {
   }
 
   #start(index: number, job: TakenJob): void {
-    const costMs = this.#costs.get(job.id) ?? 0;
+    const costMs = this.#costs.get(job.promptId) ?? 0;
     this.#workers[index] = { job, startedAt: this.now, endsAt: this.now + costMs };
-    this.taken.push({ id: job.id, tenant: job.tenant });
+    this.taken.push({ id: job.promptId, tenant: job.tenant });
   }
 
   #nextEnd(): [number, Busy | undefined] {

@@ -9,3 +9,4 @@ export type { EndedJob, JobRecord, JobView } from './job-record.ts';
 export { Reader } from './reader.ts';
 export { PermitRunner } from './runner.ts';
 export { Sweeper } from './sweeper.ts';
+export type { TenantLimits } from './tenant-limits.ts';

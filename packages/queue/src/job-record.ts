@@ -1,8 +1,11 @@
-import type { JobState } from '@tiercel/contracts';
+import { promptIdOf, unscoped, type JobId, type JobState } from '@tiercel/contracts';
 
 /** What a listing shows of a job. Texts are JSON, ready to be spliced into an answer. */
 export interface JobView {
+  /** What its caller knows it by. */
   readonly id: string;
+  /** Whose it is: for operators only. */
+  readonly tenant: string;
   readonly state: JobState;
   readonly number: number;
   readonly createdAt: number;
@@ -63,6 +66,9 @@ export const RECORD_FIELDS = [
 
 export const END_FIELDS = ['id', 'state', 'outputs', 'messages'] as const;
 
+/** @param id as the record has it: scoped */
+const callersId = (id: string): string => promptIdOf(id as JobId);
+
 type Fields<F extends string> = Readonly<Record<F, string | undefined>>;
 
 const numberOf = (text: string | undefined): number | undefined =>
@@ -71,7 +77,8 @@ const textOf = (text: string | undefined): string | undefined => (text === '' ? 
 
 export function toView(job: Fields<(typeof VIEW_FIELDS)[number]>): JobView {
   return {
-    id: job.id ?? '',
+    id: callersId(job.id ?? ''),
+    tenant: unscoped(job.id ?? '').tenant,
     state: (job.state ?? 'error') as JobState,
     number: Number(job.number),
     createdAt: Number(job.created),
@@ -103,5 +110,5 @@ export function toRecord(job: Fields<(typeof RECORD_FIELDS)[number]>): JobRecord
 export function toEnd(job: Fields<(typeof END_FIELDS)[number]>): EndedJob[] {
   const { id = '', state, outputs = '{}', messages = '[]' } = job;
   if (state === 'pending' || state === 'running') return [];
-  return [{ id, outputsText: outputs, messagesText: messages }];
+  return [{ id: callersId(id), outputsText: outputs, messagesText: messages }];
 }

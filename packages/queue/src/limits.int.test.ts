@@ -56,7 +56,7 @@ describe('a limit that lifts by itself', () => {
     for (const id of ['a', 'b', 'c']) await add(id, limits);
     const started = startWorker();
     await until(() => started.length === 3);
-    expect(started.map(({ id }) => id)).toEqual(['a', 'b', 'c']);
+    expect(started.map(({ promptId }) => promptId)).toEqual(['a', 'b', 'c']);
     const [a, b, c] = started.map(({ takenAtMs }) => takenAtMs);
     for (const gap of [b! - a!, c! - b!]) {
       expect(gap).toBeGreaterThanOrEqual(150);
@@ -72,7 +72,7 @@ describe('a limit that lifts by itself', () => {
     await add('b', limits);
     expect(await parts.take()).toBeUndefined();
     await parts.producer.putLimits('T', { weight: 1 });
-    expect((await parts.take())?.id).toBe('b');
+    expect((await parts.take())?.promptId).toBe('b');
   });
 
   test('is noticed by the sweeper when the permit that was to wake a worker is lost', async () => {
@@ -87,7 +87,7 @@ describe('a limit that lifts by itself', () => {
       await sweeper.sweep();
       return started.length === 1;
     });
-    expect(started[0]?.id).toBe('b');
+    expect(started[0]?.promptId).toBe('b');
   });
 });
 
@@ -122,7 +122,7 @@ describe('a cap', () => {
     expect((await parts.take('permit'))?.attempt).toBe(2);
     expect(await parts.take()).toBeUndefined();
     const again = await parts.take('permit');
-    expect(again?.id).toBe(first?.id);
+    expect(again?.promptId).toBe(first?.promptId);
     await parts.consumer.handBack(again!);
     expect(await parts.takeIds(2)).toEqual(['a', undefined]);
   });
@@ -154,12 +154,12 @@ describe('within a tenant', () => {
     await parts.add('second', fields);
     await parts.add('urgent', { ...fields, priority: 'high' });
     const urgent = await parts.take();
-    expect(urgent?.id).toBe('urgent');
+    expect(urgent?.promptId).toBe('urgent');
     await parts.consumer.handBack(urgent!);
     const again = await parts.take();
-    expect(again?.id).toBe('urgent');
+    expect(again?.promptId).toBe('urgent');
     await parts.finish(again);
-    expect((await parts.take())?.id).toBe('first');
+    expect((await parts.take())?.promptId).toBe('first');
   });
 
   test('short jobs pass long ones when the plan says so, but none for ever', async () => {

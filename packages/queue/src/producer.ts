@@ -3,6 +3,8 @@ import {
   AppError,
   DEFAULT_TENANT,
   encodeClient,
+  jobIdOf,
+  type JobId,
   type Priority,
   type PromptId,
   type RedisNames,
@@ -33,8 +35,8 @@ export interface NewJob {
   readonly workflowId: string | undefined;
   /** Sealed by sealSecrets; undefined when the prompt brought none. */
   readonly secrets: string | undefined;
-  /** Whose job it is; without it: nobody's in particular, not limited. */
-  readonly tenant?: { readonly id: string; readonly limits: TenantLimits };
+  /** Whose job it is, and what it may; without it: DEFAULT_TENANT's, not limited. Without limits: not limited. */
+  readonly tenant?: { readonly id: string; readonly limits?: TenantLimits | undefined };
   /** Among the jobs of its tenant; without it: normal. */
   readonly priority?: Priority;
   /** What it is likely to cost; without a tenant nobody asks. */
@@ -84,7 +86,7 @@ export class Producer {
   readonly #names: RedisNames;
   readonly #permits: Queue;
   readonly #options: ProducerOptions;
-  #toRelease: PromptId[] = [];
+  #toRelease: JobId[] = [];
   #nextRelease: Promise<void> | undefined;
   #lastRelease: Promise<void> = Promise.resolve();
   readonly #waker: Waker;
@@ -98,13 +100,17 @@ export class Producer {
   }
 
   /**
-   * What an earlier POST with this id and body was answered.
+   * What an earlier POST of the tenant with this id and body was answered.
    * @returns undefined when the id is new
    * @throws AppError prompt_id_conflict when the body was another one
    */
-  async findAccepted(id: PromptId, bodyHash: string): Promise<Accepted | undefined> {
+  async findAccepted(
+    id: PromptId,
+    bodyHash: string,
+    tenant = DEFAULT_TENANT,
+  ): Promise<Accepted | undefined> {
     const [hash, number, nodeErrors] = await this.#redis.hmget(
-      this.#names.job(id),
+      this.#names.job(jobIdOf(tenant, id)),
       'hash',
       'number',
       'node_errors',
@@ -120,16 +126,17 @@ export class Producer {
    * @throws AppError queue_full, prompt_id_conflict
    */
   async enqueue(job: NewJob): Promise<Accepted> {
-    const cost = job.tenant === undefined ? undefined : job.cost;
+    const { id: tenant = DEFAULT_TENANT, limits } = job.tenant ?? {};
+    const cost = limits === undefined ? undefined : job.cost;
     const reply = await enqueueScript.run(this.#redis, {
       prefix: this.#names.prefix,
       call: randomUUID(),
-      id: job.id,
+      id: jobIdOf(tenant, job.id),
       body_hash: job.bodyHash,
       given_number: job.number ?? '',
       front: job.front ? 1 : 0,
-      tenant: job.tenant?.id ?? DEFAULT_TENANT,
-      client: encodeClient(job.clientId),
+      tenant,
+      client: encodeClient(tenant, job.clientId),
       serial: this.#options.perClient === 'serial' ? 1 : 0,
       max_pending: this.#options.maxPending,
       max_bytes: this.#options.maxPendingBytes,
@@ -139,7 +146,7 @@ export class Producer {
       targets: JSON.stringify(job.outputIds),
       node_errors: job.nodeErrorsText,
       secrets: job.secrets ?? '',
-      limits: job.tenant === undefined ? '' : limitsText(job.tenant.limits),
+      limits: limits === undefined ? '' : limitsText(limits),
       signature: cost?.signature ?? '',
       estimate_ms: cost?.estimateMs ?? '',
       priority: job.priority ?? 'normal',
@@ -152,14 +159,13 @@ export class Producer {
       case 'same':
         return { number: reply.number, nodeErrorsText: reply.nodeErrorsText, repeated: true };
       case 'full':
-        throw new AppError('queue_full', `The queue is full: ${reply.pending} jobs are waiting.`, {
+        throw new AppError('queue_full', describeFull(tenant, reply.pending), {
           retryAfterSeconds: 5,
         });
       case 'heavy':
         throw new AppError(
           'queue_full',
-          `The queue is full: its jobs hold ${reply.bytes} of ${this.#options.maxPendingBytes} bytes ` +
-            '(queue.maxPendingBytes), and this one has no room beside them.',
+          describeHeavy(tenant, reply.bytes, this.#options.maxPendingBytes),
           { retryAfterSeconds: 5 },
         );
       case 'conflict':
@@ -172,7 +178,12 @@ export class Producer {
    * this, the sweeper does it: an accepted job is never stuck. One step at a time: what comes meanwhile
    * is released together in the next, which then sees how many permits wait already.
    */
-  async release(id: PromptId): Promise<void> {
+  async release(id: PromptId, tenant = DEFAULT_TENANT): Promise<void> {
+    await this.releaseJob(jobIdOf(tenant, id));
+  }
+
+  /** As `release`. */
+  async releaseJob(id: JobId): Promise<void> {
     this.#toRelease.push(id);
     this.#nextRelease ??= this.#lastRelease.then(() => {
       const ids = this.#toRelease;
@@ -185,7 +196,7 @@ export class Producer {
     await this.#nextRelease;
   }
 
-  async #release(ids: readonly PromptId[]): Promise<void> {
+  async #release(ids: readonly JobId[]): Promise<void> {
     const { permits, wake } = await releaseScript.run(this.#redis, {
       prefix: this.#names.prefix,
       max_waiting: MAX_WAITING_PERMITS,
@@ -226,9 +237,23 @@ export class Producer {
    * A rejected prompt uses up a number too, as in ComfyUI (wire 6.3). When the reply is lost it may use up
    * two: numbers only say who came first.
    */
-  async skipNumber(): Promise<void> {
-    await this.#redis.incr(this.#names.number);
+  async skipNumber(tenant = DEFAULT_TENANT): Promise<void> {
+    await this.#redis.incr(this.#names.ofTenant(this.#names.number, tenant));
   }
+}
+
+/** How much others have waiting is nobody's to know. */
+function describeFull(tenant: string, pending: number): string {
+  const jobs = tenant === DEFAULT_TENANT ? `: ${pending} jobs are waiting` : '';
+  return `The queue is full${jobs}.`;
+}
+
+function describeHeavy(tenant: string, bytes: number, maxBytes: number): string {
+  if (tenant !== DEFAULT_TENANT) return 'The queue is full: this job has no room in it now.';
+  return (
+    `The queue is full: its jobs hold ${bytes} of ${maxBytes} bytes ` +
+    '(queue.maxPendingBytes), and this one has no room beside them.'
+  );
 }
 
 function conflict(id: PromptId): AppError {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { parseEventMessage, promptId } from '@tiercel/contracts';
+import { jobIdOf, DEFAULT_TENANT, parseEventMessage } from '@tiercel/contracts';
 import { connectRedis } from '@tiercel/runtime';
 import { startRedisProxy, until } from '@tiercel/testkit';
 import { log, newJob, openQueueParts, result, useQueueParts } from './queue.test-helpers.ts';
@@ -62,7 +62,7 @@ describe('edits', () => {
     await parts.add('waits');
     expect(await parts.editor.cancel(['ended'])).toBe(0);
     expect(await parts.editor.cancel(['waits', 'runs', 'unknown'])).toBe(2);
-    expect(await parts.consumer.isCancelled(promptId('runs'))).toBe(true);
+    expect(await parts.consumer.isCancelled(jobIdOf(DEFAULT_TENANT, 'runs'))).toBe(true);
   });
 
   test('history can be deleted by id and cleared', async () => {

@@ -120,8 +120,9 @@ export class QueueModel {
 
   async readEnded(): Promise<string[]> {
     const { reader } = this.#api(0);
-    expect(await reader.countQueue()).toEqual({ pending: 0, running: 0 });
-    return (await reader.listHistoryIds({})).sort();
+    expect(await reader.countWholeQueue()).toEqual({ pending: 0, running: 0 });
+    const ended = [0, 1, 2, 3].map((tenant) => reader.of(`t${tenant}`).listHistoryIds({}));
+    return (await Promise.all(ended)).flat().sort();
   }
 
   async close(): Promise<void> {
@@ -151,7 +152,7 @@ export class QueueModel {
       tenant: { id: `t${tenant}`, limits: at(this.#limits, tenant) },
     });
     const { number } = await producer.enqueue(job);
-    await producer.release(job.id);
+    await producer.release(job.id, job.tenant?.id);
     this.#jobs.push({
       ...{ id, tenant, number, arrival: this.#jobs.length },
       priority: ['high', 'normal', 'low'].indexOf(priority),
@@ -191,7 +192,7 @@ export class QueueModel {
     await this.#withRunning(pick, async (job, taken) => {
       const heir = (job.worker + 1) % WORKERS;
       const again = await this.#worker(heir).consumer.take(taken.permit, workerId(`w${heir}`));
-      expect([again?.id, again?.attempt]).toEqual([job.id, taken.attempt + 1]);
+      expect([again?.promptId, again?.attempt]).toEqual([job.id, taken.attempt + 1]);
       const late = await this.#worker(job.worker).consumer.finish(
         ...[taken, result(job.id), Date.now(), undefined],
       );
@@ -204,7 +205,8 @@ export class QueueModel {
     const pending = this.#jobs.filter(({ state }) => state === 'pending');
     const job = pending[pick % Math.max(1, pending.length)];
     if (job === undefined) return;
-    expect(await this.#api(1).editor.deletePending([job.id])).toBe(1);
+    const editor = this.#api(1).editor.of(`t${job.tenant}`);
+    expect(await editor.deletePending([job.id])).toBe(1);
     job.state = 'gone';
   }
 
@@ -219,8 +221,8 @@ export class QueueModel {
 
   /** Checks that this job might be started now. */
   #started(taken: TakenJob, worker: number): void {
-    const job = this.#jobs.find(({ id }) => id === taken.id);
-    if (job === undefined) throw new Error(`${taken.id} was never added`);
+    const job = this.#jobs.find(({ id }) => id === taken.promptId);
+    if (job === undefined) throw new Error(`${taken.promptId} was never added`);
     expect(job.state).toBe('pending');
     const waiting = this.#jobs
       .filter(({ state, tenant }) => state === 'pending' && tenant === job.tenant)

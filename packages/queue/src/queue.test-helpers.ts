@@ -56,12 +56,12 @@ export function openQueueParts(redisUrl: string, prefix = 'qtest'): QueueParts {
     add: async (id, fields = {}) => {
       const job = newJob(id, fields);
       await producer.enqueue(job);
-      await producer.release(job.id);
+      await producer.release(job.id, job.tenant?.id);
     },
     take,
     takeIds: async (count) => {
       const ids: (string | undefined)[] = [];
-      for (let i = 0; i < count; i += 1) ids.push((await take())?.id);
+      for (let i = 0; i < count; i += 1) ids.push((await take())?.promptId);
       return ids;
     },
     finish: async (job) => {

@@ -1,4 +1,14 @@
-import type { JobState, RedisNames } from '@tiercel/contracts';
+import {
+  decodeClient,
+  DEFAULT_TENANT,
+  jobIdOf,
+  promptIdOf,
+  scoped,
+  unscoped,
+  type JobId,
+  type JobState,
+  type RedisNames,
+} from '@tiercel/contracts';
 import type { Redis } from '@tiercel/runtime';
 import {
   END_FIELDS,
@@ -22,26 +32,49 @@ export interface JobsPageQuery {
   readonly limit: number;
 }
 
-/** A running job and whose it is, as encodeClient writes it. */
+/** A running job and whose it is. */
 export interface RunningJob {
+  readonly tenant: string;
+  /** What its caller knows it by. */
   readonly id: string;
-  readonly clientField: string;
+  /** Undefined when the prompt named none. */
+  readonly clientId: string | undefined;
 }
 
 /** Records fetched in one round trip, and about their bytes: what one answer holds in memory at a time. */
 const CHUNK = 200;
 const CHUNK_BYTES = 4 * 1024 * 1024;
 
-const idOfMember = (member: string): string => member.slice(17);
+const idOfMember = (member: string): string => callersId(member.slice(17));
+/** @param id as Redis has it */
+const callersId = (id: string): string => promptIdOf(id as JobId);
 
-/** Queue and history as callers see them. A page costs what the page costs. */
+/**
+ * Queue and history as the callers of one tenant see them: jobs of others are as ones that do not exist. A page costs
+ * what the page costs.
+ */
 export class Reader {
   readonly #redis: Redis;
   readonly #names: RedisNames;
+  readonly #tenant: string;
 
-  constructor(redis: Redis, names: RedisNames) {
+  constructor(redis: Redis, names: RedisNames, tenant = DEFAULT_TENANT) {
     this.#redis = redis;
     this.#names = names;
+    this.#tenant = tenant;
+  }
+
+  /** The same for another tenant's jobs. */
+  of(tenant: string): Reader {
+    return tenant === this.#tenant ? this : new Reader(this.#redis, this.#names, tenant);
+  }
+
+  #own(set: string): string {
+    return this.#names.ofTenant(set, this.#tenant);
+  }
+
+  #jobKey(id: string): string {
+    return this.#names.job(jobIdOf(this.#tenant, id));
   }
 
   /** Pending plus running: ComfyUI's queue_remaining. */
@@ -53,11 +86,24 @@ export class Reader {
   async countQueue(): Promise<{ pending: number; running: number }> {
     const replies = await this.#redis
       .multi()
-      .zcard(this.#names.pending)
-      .zcard(this.#names.running)
+      .zcard(this.#own(this.#names.pending))
+      .zcard(this.#own(this.#names.running))
       .exec();
     const [pending, running] = (replies ?? []).map(([, count]) => Number(count));
     return { pending: pending ?? 0, running: running ?? 0 };
+  }
+
+  /** As countQueue, of all tenants together: for operators. */
+  async countWholeQueue(): Promise<{ pending: number; running: number }> {
+    const count = async (set: string): Promise<number> => {
+      const parts = await Promise.all(this.#names.ofAll(set).map((key) => this.#redis.zcard(key)));
+      return parts.reduce((sum, part) => sum + part, 0);
+    };
+    const [pending, running] = await Promise.all([
+      count(this.#names.pending),
+      count(this.#names.running),
+    ]);
+    return { pending, running };
   }
 
   /** What callers sent with all pending jobs. */
@@ -73,11 +119,11 @@ export class Reader {
   async listQueueIds(): Promise<{ running: string[]; pending: string[] }> {
     const replies = await this.#redis
       .multi()
-      .zrange(this.#names.running, 0, '-1')
-      .zrange(this.#names.pending, 0, '-1')
+      .zrange(this.#own(this.#names.running), 0, '-1')
+      .zrange(this.#own(this.#names.pending), 0, '-1')
       .exec();
     const [running, pending] = (replies ?? []).map(([, members]) => members as string[]);
-    return { running: running ?? [], pending: (pending ?? []).map(idOfMember) };
+    return { running: (running ?? []).map(callersId), pending: (pending ?? []).map(idOfMember) };
   }
 
   /**
@@ -87,7 +133,7 @@ export class Reader {
   async listHistoryIds(query: { maxItems?: number; offset?: number }): Promise<string[]> {
     const { maxItems, offset } = query;
     if (maxItems !== undefined && maxItems <= 0) return [];
-    const key = this.#names.history;
+    const key = this.#own(this.#names.history);
     const members =
       offset === undefined || offset < 0
         ? await this.#redis.zrange(key, maxItems === undefined ? 0 : -maxItems, '-1')
@@ -122,6 +168,43 @@ export class Reader {
     return page;
   }
 
+  /** One page of what waits and runs, of all tenants, in the order of arrival; for operators. */
+  async readWholeQueue(range: {
+    offset: number;
+    limit: number;
+  }): Promise<{ jobs: JobView[]; total: number }> {
+    const { total, members } = await pageScript.run(this.#redis, {
+      ...{ order: 'asc', first: range.offset, most: range.limit },
+      sets: (['pending', 'running'] as const).flatMap((state) =>
+        this.#names.ofAll(this.#names.byState('created', state)),
+      ),
+    });
+    const ids = members.map((member) => member.slice(17));
+    const jobs: JobView[] = [];
+    for await (const page of this.#records(ids, VIEW_FIELDS)) jobs.push(...page.map(toView));
+    return { jobs, total };
+  }
+
+  /** Tenants that have a job of this id, of those that wait, run or have history; for operators. */
+  async findTenants(id: string): Promise<string[]> {
+    const { waitingTenants, historySizes } = this.#names;
+    const [running, known, ...waiting] = await Promise.all([
+      this.listAllRunning(),
+      this.#redis.hkeys(historySizes),
+      ...waitingTenants.map((set) => this.#redis.zrange(set, 0, '-1')),
+    ]);
+    const tenants = [
+      ...new Set([
+        ...[DEFAULT_TENANT, ...running.map(({ tenant }) => tenant)],
+        ...[...known, ...waiting.flat()],
+      ]),
+    ];
+    const found = await Promise.all(
+      tenants.map((tenant) => this.#redis.exists(this.#names.job(jobIdOf(tenant, id)))),
+    );
+    return tenants.filter((_, index) => found[index] === 1);
+  }
+
   async #page(
     states: readonly JobState[],
     set: 'created' | 'duration',
@@ -132,14 +215,18 @@ export class Reader {
       order: range.descending ? 'desc' : 'asc',
       first: range.offset,
       most: range.limit,
-      sets: states.map((state) => this.#names.byState(set, state)),
+      sets: states.map((state) => this.#own(this.#names.byState(set, state))),
     });
     return { ids: members.map(idOfMember), total };
   }
 
   /** All jobs of one workflow, newest last; costs what the workflow has. */
   async listWorkflowIds(workflowId: string): Promise<string[]> {
-    const members = await this.#redis.zrange(this.#names.workflow(workflowId), 0, '-1');
+    const members = await this.#redis.zrange(
+      this.#names.workflow(scoped(this.#tenant, workflowId)),
+      0,
+      '-1',
+    );
     return members.map(idOfMember);
   }
 
@@ -157,7 +244,7 @@ export class Reader {
 
   /** Undefined for a job that is not known. */
   async readState(id: string): Promise<JobState | undefined> {
-    const state = await this.#redis.hget(this.#names.job(id), 'state');
+    const state = await this.#redis.hget(this.#jobKey(id), 'state');
     return state === null ? undefined : (state as JobState);
   }
 
@@ -184,20 +271,42 @@ export class Reader {
     for await (const page of this.#pages(ids, END_FIELDS)) yield page.flatMap(toEnd);
   }
 
+  /** What runs now. */
   async listRunning(): Promise<RunningJob[]> {
-    const ids = await this.#redis.zrange(this.#names.running, 0, '-1');
+    return await this.#listRunning([this.#own(this.#names.running)]);
+  }
+
+  /** As listRunning, of all tenants. */
+  async listAllRunning(): Promise<RunningJob[]> {
+    return await this.#listRunning(this.#names.ofAll(this.#names.running));
+  }
+
+  async #listRunning(sets: readonly string[]): Promise<RunningJob[]> {
+    const ids: string[] = [];
+    for (const set of sets) ids.push(...(await this.#redis.zrange(set, 0, '-1')));
     const running: RunningJob[] = [];
-    for await (const page of this.#pages(ids, ['id', 'client', 'state'])) {
-      for (const { id, client, state } of page) {
-        if (id !== undefined && state === 'running') {
-          running.push({ id, clientField: client ?? 'n' });
-        }
+    for await (const page of this.#records(ids, ['id', 'client', 'state'])) {
+      for (const { id, client = 'n', state } of page) {
+        if (id === undefined || state !== 'running') continue;
+        const { tenant, text } = unscoped(id);
+        running.push({ tenant, id: text, clientId: decodeClient(client) });
       }
     }
     return running;
   }
 
-  async *#pages<F extends string>(
+  #pages<F extends string>(
+    ids: readonly string[],
+    fields: readonly F[],
+  ): AsyncGenerator<Record<F, string | undefined>[]> {
+    return this.#records(
+      ids.map((id) => jobIdOf(this.#tenant, id)),
+      fields,
+    );
+  }
+
+  /** @param ids as Redis has them */
+  async *#records<F extends string>(
     ids: readonly string[],
     fields: readonly F[],
   ): AsyncGenerator<Record<F, string | undefined>[]> {

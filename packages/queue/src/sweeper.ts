@@ -1,4 +1,4 @@
-import { promptId, type RedisNames } from '@tiercel/contracts';
+import { type JobId, type RedisNames } from '@tiercel/contracts';
 import { startInterval, type Logger, type Redis } from '@tiercel/runtime';
 import { Job, type Queue } from 'bullmq';
 import type { Consumer } from './consumer.ts';
@@ -89,7 +89,7 @@ export class Sweeper {
       this.#options.releaseAfterMs,
       RELEASE_BATCH,
     );
-    for (const id of ids) await this.#parts.producer.release(promptId(id));
+    for (const id of ids) await this.#parts.producer.releaseJob(id);
     if (ids.length > 0) this.#log.warn({ jobs: ids.length }, 'released jobs of a lost API process');
   }
 
@@ -108,18 +108,24 @@ export class Sweeper {
   }
 
   async #requeueOrphans(): Promise<void> {
-    const { running } = this.#names;
+    for (const running of this.#names.ofAll(this.#names.running)) {
+      await this.#requeueOrphansOf(running);
+    }
+  }
+
+  async #requeueOrphansOf(running: string): Promise<void> {
     for (const id of await this.#findOlder(running, 2 * this.#options.lockMs, MAX_RUNNING)) {
       const [permit, claim] = await this.#redis.hmget(this.#names.job(id), 'permit', 'claim');
       if (typeof permit !== 'string') continue;
       const known = await Job.fromId(this.#permits, permit);
       if (known !== undefined) continue;
-      this.#log.warn({ promptId: id }, 'a running job lost its permit: back to the queue');
-      await this.#parts.consumer.requeue(promptId(id), claim ?? '', { countAttempt: true });
+      this.#log.warn({ jobId: id }, 'a running job lost its permit: back to the queue');
+      await this.#parts.consumer.requeue(id, claim ?? '', { countAttempt: true });
     }
   }
 
-  #findOlder(set: string, ageMs: number, most: number): Promise<string[]> {
-    return findOlderScript.run(this.#redis, { set, older_than_ms: ageMs, most });
+  async #findOlder(set: string, ageMs: number, most: number): Promise<JobId[]> {
+    const ids = await findOlderScript.run(this.#redis, { set, older_than_ms: ageMs, most });
+    return ids as JobId[]; // the scripts' own
   }
 }

@@ -1,8 +1,9 @@
 import {
   decodeClient,
   permitId,
-  promptId,
+  promptIdOf,
   type ClaimId,
+  type JobId,
   type PermitId,
   type PromptId,
 } from '@tiercel/contracts';
@@ -12,7 +13,9 @@ import {
  * the attempt. `claimId` stands for the three; a later attempt has another one, and voids it.
  */
 export interface TakenJob {
-  readonly id: PromptId;
+  readonly id: JobId;
+  /** What its caller knows it by. */
+  readonly promptId: PromptId;
   readonly permit: PermitId;
   readonly claimId: ClaimId;
   /** 1 for the first run. */
@@ -45,8 +48,10 @@ export function parseTaken(
   const texts = reply as (string | null)[];
   const [id, prompt, extra, targets, client, number, tenant, created, attempt, ...rest] = texts;
   const [cancel, secrets, resumeToken, taken, , , , , , handedBack] = rest;
+  const jobId = (id ?? '') as JobId; // as enqueue wrote it
   return {
-    id: promptId(id ?? ''),
+    id: jobId,
+    promptId: promptIdOf(jobId),
     permit: permitId(permit),
     claimId,
     attempt: Number(attempt),

@@ -57,6 +57,8 @@ export interface AttemptListener {
 
 /** One job as a backend sees it. */
 export interface AttemptRequest {
+  /** Whose files it reads and writes, and whose stored results may answer it. */
+  readonly tenant: string;
   readonly promptId: string;
   readonly graph: PromptGraph;
   /** What `graph` means for `outputIds`; whoever asks reads it here, so that it is worked out once a job. */

@@ -1,4 +1,11 @@
-import { AppError, webhookType, type RedisNames, type WebhookEvent } from '@tiercel/contracts';
+import {
+  AppError,
+  promptIdOf,
+  webhookType,
+  type JobId,
+  type RedisNames,
+  type WebhookEvent,
+} from '@tiercel/contracts';
 import type { Redis, WebhooksConfig } from '@tiercel/runtime';
 import { readAttempts, type Attempt } from './attempts.ts';
 import { openJobHook } from './job-webhook.ts';
@@ -108,7 +115,7 @@ export class DeliveryLog {
     return {
       ...{ id, state, webhookId },
       type: webhookType((fields.event ?? '') as WebhookEvent), // as the outbox had it
-      promptId: fields.job ?? '',
+      promptId: promptIdOf((fields.job ?? '') as JobId), // as Redis has it
       receiver: await this.#findReceiver(tenant, webhookId, fields.hook ?? ''),
       reason: fields.reason === '' ? undefined : (fields.reason ?? undefined),
       createdAtMs: Number(fields.created),

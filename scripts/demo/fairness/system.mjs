@@ -103,7 +103,7 @@ export async function startFairnessSystem(workers) {
         tenant: { id, limits: tenant(id).limits },
         cost: { signature: `${runMs} ms`, estimateMs: runMs },
       });
-      await producer.release(job);
+      await producer.release(job, id);
     },
     /** Kills the worker that started something last. */
     killWorker: async () => {
@@ -114,11 +114,14 @@ export async function startFairnessSystem(workers) {
     },
     /** Removes what waits. @returns how many jobs that were */
     clear: async () => {
-      const { pending } = await reader.countQueue();
-      await editor.clearPending();
-      return pending - (await reader.countQueue()).pending;
+      const { pending } = await reader.countWholeQueue();
+      for (const id of tenants.keys()) await editor.of(id).clearPending();
+      return pending - (await reader.countWholeQueue()).pending;
     },
-    countQueue: () => reader.countQueue(),
-    countHistory: async () => (await reader.listHistoryIds({})).length,
+    countQueue: () => reader.countWholeQueue(),
+    countHistory: async () => {
+      const ids = [...tenants.keys()].map((id) => reader.of(id).listHistoryIds({}));
+      return (await Promise.all(ids)).flat().length;
+    },
   };
 }

@@ -29,7 +29,7 @@ interface Description<Query extends z.ZodObject, Body extends z.ZodType> {
   readonly query?: Query;
   readonly body?: Body;
   /** Codes of the catalogue that it may answer with, besides those that every route may. */
-  readonly errors?: readonly ('not_found' | 'key_unknown' | 'job_not_pending')[];
+  readonly errors?: readonly ('not_found' | 'key_unknown' | 'job_not_pending' | 'job_ambiguous')[];
 }
 
 export interface AdminRoute {
@@ -39,7 +39,7 @@ export interface AdminRoute {
   readonly summary: string;
   readonly query: z.ZodObject | undefined;
   readonly body: z.ZodType | undefined;
-  readonly errors: readonly ('not_found' | 'key_unknown' | 'job_not_pending')[];
+  readonly errors: readonly ('not_found' | 'key_unknown' | 'job_not_pending' | 'job_ambiguous')[];
   /** undefined: nothing is answered (204). */
   readonly answer: z.ZodType | undefined;
   readonly status: 200 | 201 | 204;

@@ -1,5 +1,5 @@
 import { POLICY_SCHEMAS, type AuditLog, type PolicyStore } from '@tiercel/accounts';
-import { API_STATUS, AppError, DEFAULT_POOL, JOB_STATES } from '@tiercel/contracts';
+import { API_STATUS, AppError, DEFAULT_POOL } from '@tiercel/contracts';
 import type { LiveWorker } from '@tiercel/events';
 import type { Editor, JobView, Reader } from '@tiercel/queue';
 import { z } from 'zod';
@@ -16,12 +16,16 @@ export interface QueueRouteParts {
 }
 
 const MAX_PAGE = 1_000;
+const OPEN_STATES = ['pending', 'running'] as const;
 const pageQuery = z.object({
   offset: z.coerce.number().int().min(0).default(0),
   limit: z.coerce.number().int().min(1).max(MAX_PAGE).default(100),
 });
+/** Whose job is meant; needed only when several tenants have one of that id. */
+const tenantQuery = z.object({ tenant: z.string().min(1).max(128).optional() });
 const jobShown = z.object({
   id: z.string(),
+  tenant: z.string(),
   status: z.enum(Object.values(API_STATUS)),
   number: z.number(),
   created_at: z.iso.datetime(),
@@ -47,7 +51,7 @@ export function createQueueAdminRoutes(parts: QueueRouteParts): AdminRoute[] {
     return { ...show(policy, 'pools', name), workers: members.length, running };
   };
   const showQueue = async () => ({
-    ...(await reader.countQueue()),
+    ...(await reader.countWholeQueue()),
     pools: listPools().map(showPool),
   });
   const requirePool = (name: string): void => {
@@ -66,14 +70,23 @@ export function createQueueAdminRoutes(parts: QueueRouteParts): AdminRoute[] {
     describeRoute({
       ...{ method: 'GET', path: '/queue/jobs', tag: 'queue' },
       summary: 'What runs and waits, in the order in which it was posted',
-      query: pageQuery,
+      query: pageQuery.extend(tenantQuery.shape),
       answer: z.object({ jobs: z.array(jobShown), total: z.number().int() }),
-      handle: async ({ query }) => {
-        const states = JOB_STATES.filter((state) => state === 'pending' || state === 'running');
-        const page = { states, sortBy: 'created', descending: false, ...query } as const;
-        const { ids, total } = await reader.listJobIds(page);
+      handle: async ({ query: { tenant, ...range } }) => {
+        if (tenant === undefined) {
+          const { jobs, total } = await reader.readWholeQueue(range);
+          return { jobs: jobs.map(showJob), total };
+        }
+        const own = reader.of(tenant);
+        const page = {
+          states: OPEN_STATES,
+          sortBy: 'created',
+          descending: false,
+          ...range,
+        } as const;
+        const { ids, total } = await own.listJobIds(page);
         const jobs: z.infer<typeof jobShown>[] = [];
-        for await (const views of reader.streamViews(ids)) jobs.push(...views.map(showJob));
+        for await (const views of own.streamViews(ids)) jobs.push(...views.map(showJob));
         return { jobs, total };
       },
     }),
@@ -130,17 +143,18 @@ export function createQueueAdminRoutes(parts: QueueRouteParts): AdminRoute[] {
     describeRoute({
       ...{ method: 'POST', path: '/jobs/:id/move', tag: 'jobs' },
       summary: 'Moves a waiting job among those of its tenant',
-      errors: ['not_found', 'job_not_pending'],
+      errors: ['not_found', 'job_ambiguous', 'job_not_pending'],
+      query: tenantQuery,
       body: z.union([
         z.strictObject({ front: z.literal(true).describe('Before all that have counted numbers') }),
         z.strictObject({ number: z.number().describe('As `number` of POST /prompt') }),
       ]),
       answer: z.object({ id: z.string(), number: z.number() }),
-      handle: async ({ param, body, actor }) => {
+      handle: async ({ param, query, body, actor }) => {
         const id = param('id');
-        await requireJob(reader, id);
-        await audit.write('jobs.move', id, body, actor);
-        const number = await editor.move(id, 'number' in body ? body.number : 'front');
+        const tenant = await requireTenant(reader, id, query.tenant);
+        await audit.write('jobs.move', id, { tenant, ...body }, actor);
+        const number = await editor.of(tenant).move(id, 'number' in body ? body.number : 'front');
         if (number === undefined) {
           throw new AppError('job_not_pending', `The job ${JSON.stringify(id)} does not wait.`);
         }
@@ -148,27 +162,50 @@ export function createQueueAdminRoutes(parts: QueueRouteParts): AdminRoute[] {
       },
     }),
     describeRoute({
-      ...{ method: 'POST', path: '/jobs/:id/cancel', tag: 'jobs', errors: ['not_found'] },
+      ...{ method: 'POST', path: '/jobs/:id/cancel', tag: 'jobs' },
+      errors: ['not_found', 'job_ambiguous'],
+      query: tenantQuery,
       summary: 'Removes a waiting job, stops a running one',
       answer: z.object({
         id: z.string(),
         cancelled: z.boolean().describe('false: it had ended already'),
       }),
-      handle: async ({ param, actor }) => {
+      handle: async ({ param, query, actor }) => {
         const id = param('id');
-        await requireJob(reader, id);
-        await audit.write('jobs.cancel', id, {}, actor);
-        return { id, cancelled: (await editor.cancel([id])) > 0 };
+        const tenant = await requireTenant(reader, id, query.tenant);
+        await audit.write('jobs.cancel', id, { tenant }, actor);
+        return { id, cancelled: (await editor.of(tenant).cancel([id])) > 0 };
       },
     }),
   ];
 }
 
-async function requireJob(reader: Reader, id: string): Promise<void> {
-  if ((await reader.readRecord(id)) !== undefined) return;
-  throw new AppError('not_found', `There is no job ${JSON.stringify(id)}.`);
+/** @throws AppError not_found; job_ambiguous when several tenants have a job of this id and none was named */
+async function requireTenant(
+  reader: Reader,
+  id: string,
+  named: string | undefined,
+): Promise<string> {
+  const tenants = await (named === undefined
+    ? reader.findTenants(id)
+    : reader
+        .of(named)
+        .readState(id)
+        .then((state) => (state === undefined ? [] : [named])));
+  const [tenant, ...others] = tenants;
+  if (tenant === undefined) {
+    const whose = named === undefined ? '' : ` of the tenant ${JSON.stringify(named)}`;
+    throw new AppError('not_found', `There is no job ${JSON.stringify(id)}${whose}.`);
+  }
+  if (others.length > 0) {
+    throw new AppError(
+      'job_ambiguous',
+      `${tenants.length} tenants have a job ${JSON.stringify(id)}: say which with ?tenant=.`,
+    );
+  }
+  return tenant;
 }
 
-function showJob({ id, state, number, createdAt }: JobView): z.infer<typeof jobShown> {
-  return { id, status: API_STATUS[state], number, created_at: iso(createdAt) ?? '' };
+function showJob({ id, tenant, state, number, createdAt }: JobView): z.infer<typeof jobShown> {
+  return { id, tenant, status: API_STATUS[state], number, created_at: iso(createdAt) ?? '' };
 }

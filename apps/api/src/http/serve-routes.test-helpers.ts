@@ -3,7 +3,7 @@ import { createServer, request, type IncomingHttpHeaders } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { isAppError } from '@tiercel/contracts';
+import { isAppError, OPEN_CALLER } from '@tiercel/contracts';
 import { MemoryBudget, PictureEditor } from '@tiercel/pictures';
 import express, { type NextFunction, type Request, type Response } from 'express';
 import type { Route } from './route.ts';
@@ -47,6 +47,10 @@ export function createEditor(maxPixels: number, maxBytes = 64 * 1024 * 1024): Pi
 
 export async function serveRoutes(routes: readonly Route[]): Promise<TestServer> {
   const app = express();
+  app.use((_req: Request, res: Response, next: NextFunction) => {
+    res.locals.caller = OPEN_CALLER;
+    next();
+  });
   for (const route of routes) mount(app, route);
   app.use((_req, res) => {
     res.status(404).end();

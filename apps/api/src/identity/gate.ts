@@ -24,10 +24,13 @@ export interface Gate {
   /** The same for what a server of the pool would be asked. */
   admitProxied(req: Request, res: Response): boolean | Promise<boolean>;
   /**
-   * Finds out who opens a socket, and tells it later when it must close; undefined: whoever does may have it.
+   * Finds out who opens a socket, and tells it later when it must close; undefined: whoever does may have it, as
+   * DEFAULT_TENANT.
    * @throws as Recognizer.recognize
    */
-  admitSocket: ((req: IncomingMessage) => Promise<Hold>) | undefined;
+  admitSocket:
+    | ((req: IncomingMessage) => Promise<{ readonly tenant: string; readonly hold: Hold }>)
+    | undefined;
 }
 
 /** @returns to be called when what is held open has closed by itself */
@@ -136,7 +139,7 @@ export function createGate(parts: GateParts): Gate {
     admitSocket: async (req) => {
       try {
         const { identity } = await recognizer.recognize(recognizer.takeClaim(req));
-        return (close) => connections.hold(identity, close);
+        return { tenant: identity.tenant, hold: (close) => connections.hold(identity, close) };
       } catch (error) {
         // What the caller is not told is here.
         if (!isAppError(error))

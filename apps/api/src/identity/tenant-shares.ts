@@ -1,9 +1,12 @@
 import type { PolicyStore } from '@tiercel/accounts';
 import { DEFAULT_TENANT, type Caller } from '@tiercel/contracts';
-import type { NewJob, Producer } from '@tiercel/queue';
+import type { Producer, TenantLimits } from '@tiercel/queue';
 import { CoalescedRefresh, type Logger } from '@tiercel/runtime';
 
-type Tenant = NonNullable<NewJob['tenant']>;
+interface Tenant {
+  readonly id: string;
+  readonly limits: TenantLimits;
+}
 
 /** Tenants whose limits are written at the same time. */
 const AT_ONCE = 32;

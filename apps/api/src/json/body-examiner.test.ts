@@ -1,3 +1,4 @@
+import { DEFAULT_TENANT } from '@tiercel/contracts';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -121,7 +122,7 @@ function plain(examined: ExaminedPrompt) {
 }
 
 const examine = async (text: string, form: Form) =>
-  plain(await examiner.examinePrompt(bodyOf(text, form), 'a-program'));
+  plain(await examiner.examinePrompt(bodyOf(text, form), 'a-program', DEFAULT_TENANT));
 
 describe.each(FORMS)('a %s prompt', (form) => {
   test('is read to the last digit and letter', async () => {
@@ -233,12 +234,16 @@ describe('a thread that ends', () => {
     );
     const broken = create(pathToFileURL(program));
     for (let time = 0; time < 2; time += 1) {
-      const both = [1, 2].map(() => broken.examinePrompt(bodyOf(valid, 'large'), undefined));
+      const both = [1, 2].map(() =>
+        broken.examinePrompt(bodyOf(valid, 'large'), undefined, DEFAULT_TENANT),
+      );
       for (const one of await Promise.allSettled(both)) {
         expect(one).toMatchObject({ status: 'rejected', reason: { code: 'internal' } });
       }
     }
-    expect((await broken.examinePrompt(bodyOf(valid, 'small'), undefined)).kind).toBe('valid');
+    expect(
+      (await broken.examinePrompt(bodyOf(valid, 'small'), undefined, DEFAULT_TENANT)).kind,
+    ).toBe('valid');
   });
 
   test('because nothing came for a minute leaves the next body a new one', async () => {

@@ -4,7 +4,7 @@ import type { Logger } from '@tiercel/runtime';
 import type { Catalogue } from '../catalogue.ts';
 import type { ServerRefresh } from '../server-refresh.ts';
 import { examineEdit, type ExaminedEdit } from './examine-edit.ts';
-import { examinePrompt, type ExaminedPrompt, type PromptRules } from './examine-prompt.ts';
+import { examinePrompt, type ExaminedPrompt } from './examine-prompt.ts';
 import type { Body } from './read-blocks.ts';
 
 export interface ThreadData {
@@ -20,6 +20,7 @@ export type ThreadTask =
       readonly id: number;
       readonly blocks: Blocks;
       readonly usageSource: string | undefined;
+      readonly tenant: string;
     }
   | { readonly kind: 'edit'; readonly id: number; readonly blocks: Blocks };
 
@@ -39,6 +40,9 @@ export interface ThreadReply {
   readonly failed?: string;
 }
 
+/** Whether a tenant has a file. */
+type FileTest = (annotatedName: string, tenant: string) => Promise<boolean>;
+
 type Blocks = readonly Uint8Array<ArrayBuffer>[];
 
 /** Memory is given back when no large body has come for this long. */
@@ -51,7 +55,7 @@ export class BodyExaminer {
   readonly #catalogue: Catalogue;
   readonly #serverRefresh: Pick<ServerRefresh, 'ask'>;
   readonly #data: ThreadData;
-  readonly #fileExists: PromptRules['fileExists'];
+  readonly #fileExists: FileTest;
   readonly #log: Logger;
   readonly #threadUrl: URL;
   #thread: JsonThread | undefined;
@@ -59,7 +63,7 @@ export class BodyExaminer {
   constructor(dependencies: {
     catalogue: Catalogue;
     serverRefresh: Pick<ServerRefresh, 'ask'>;
-    fileExists: PromptRules['fileExists'];
+    fileExists: FileTest;
     data: ThreadData;
     log: Logger;
     /** The thread's program, for tests: built files lie beside this one. */
@@ -74,7 +78,11 @@ export class BodyExaminer {
   }
 
   /** @throws AppError bad_json, bad_request, body_too_large, prompt_too_large */
-  async examinePrompt(body: Body, usageSource: string | undefined): Promise<ExaminedPrompt> {
+  async examinePrompt(
+    body: Body,
+    usageSource: string | undefined,
+    tenant: string,
+  ): Promise<ExaminedPrompt> {
     if (body.kind === 'small') {
       const { maxNodes, maxValues } = this.#data;
       return await examinePrompt(
@@ -83,14 +91,14 @@ export class BodyExaminer {
           ...{ maxNodes, maxValues },
           classes: () => this.#catalogue,
           refreshServers: (classNames) => this.#serverRefresh.ask(classNames),
-          fileExists: this.#fileExists,
+          fileExists: (name) => this.#fileExists(name, tenant),
         },
       );
     }
     const thread = this.#ensureThread();
     thread.sendCatalogue();
     const { blocks } = body;
-    return (await thread.ask({ kind: 'prompt', blocks, usageSource })) as ExaminedPrompt; // of its kind
+    return (await thread.ask({ kind: 'prompt', blocks, usageSource, tenant })) as ExaminedPrompt; // of its kind
   }
 
   /** @throws AppError bad_json, bad_request, body_too_large */

@@ -4,7 +4,7 @@
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { isAppError, isJsonObject, parseJson } from '@tiercel/contracts';
-import { FileStore } from '@tiercel/storage';
+import { TenantFiles } from '@tiercel/storage';
 import { examineEdit } from './examine-edit.ts';
 import { examinePrompt, type LongText } from './examine-prompt.ts';
 import type { Classes } from './judge-prompt.ts';
@@ -14,7 +14,7 @@ import type { ThreadData, ThreadReply, ThreadRequest, ThreadTask } from './body-
 const MAX_TEXT_LENGTH = 64 * 1024;
 
 const { dataDir, maxNodes, maxValues } = workerData as ThreadData;
-const files = new FileStore(dataDir);
+const files = new TenantFiles(dataDir);
 let classes: Classes = { objectInfo: {}, nodeReplacements: {} };
 /** By task: who waits until the servers have been looked at again. */
 const refreshing = new Map<number, (hasServers: boolean) => void>();
@@ -46,7 +46,8 @@ async function work(task: ThreadTask): Promise<void> {
         : await examinePrompt(
             { bytes, usageSource: task.usageSource },
             {
-              ...{ maxNodes, maxValues, fileExists },
+              ...{ maxNodes, maxValues },
+              fileExists: (name) => fileExists(name, task.tenant),
               classes: () => classes,
               refreshServers: (classNames) => refreshServers(id, classNames),
             },
@@ -68,11 +69,14 @@ function refreshServers(id: number, doubtful: readonly string[]): Promise<boolea
   });
 }
 
-function fileExists(name: string): Promise<boolean> {
-  return files.resolveAnnotated(name).then(
-    (found) => found !== null,
-    () => false,
-  );
+function fileExists(name: string, tenant: string): Promise<boolean> {
+  return files
+    .of(tenant)
+    .resolveAnnotated(name)
+    .then(
+      (found) => found !== null,
+      () => false,
+    );
 }
 
 /** The reply with its long texts as bytes. */

@@ -13,6 +13,7 @@ import { isLastFrame, lastFrame, readMessages } from '../sockets/end-frames.ts';
 import { isProgressFrame } from '../sockets/job-frames.ts';
 import type { SocketCounters } from '../sockets/socket-counters.ts';
 
+/** `reader` and `replay` of the job's tenant. */
 export interface EventStreamParts {
   readonly reader: Reader;
   readonly replay: EventReplay;

@@ -1,5 +1,6 @@
 import { AppError } from '@tiercel/contracts';
 import type { Request } from 'express';
+import { callerOf } from '../identity/caller-of.ts';
 import { sendJson } from '../http/answer.ts';
 import { goneSignal } from '../http/on-closed.ts';
 import { readParam, readQuery } from '../http/read-request.ts';
@@ -18,7 +19,7 @@ export interface EventsDependencies extends EventStreamParts {
  * after Last-Event-ID (or from the start), then follows until the job has ended (`executing` with node null).
  */
 export function createEventsRoutes(deps: EventsDependencies): Route[] {
-  const { reader, subscriber, maxStreams } = deps;
+  const { subscriber, maxStreams } = deps;
   let open = 0;
   return [
     {
@@ -29,6 +30,8 @@ export function createEventsRoutes(deps: EventsDependencies): Route[] {
         // Told of the caller's leaving from the start: it may leave during any of the awaits below.
         const gone = goneSignal(res);
         const isGone = () => gone.aborted; // asked again after each await
+        const { tenant } = callerOf(res);
+        const reader = deps.reader.of(tenant);
         const id = readParam(req, 'jobId');
         if ((await reader.readState(id)) === undefined) {
           sendJson(res, { error: 'Job not found' }, 404);
@@ -41,7 +44,14 @@ export function createEventsRoutes(deps: EventsDependencies): Route[] {
           });
         }
         open += 1;
-        const stream = new EventStream(res, { id, lastId: readLastEventId(req) }, deps);
+        const stream = new EventStream(
+          res,
+          { id, lastId: readLastEventId(req) },
+          {
+            ...{ ...deps, reader },
+            replay: deps.replay.of(tenant),
+          },
+        );
         const stopGaps = subscriber.onGap(stream);
         const keepAlive = setInterval(() => {
           stream.comment('still here');
@@ -51,7 +61,7 @@ export function createEventsRoutes(deps: EventsDependencies): Route[] {
           stopGaps();
           clearInterval(keepAlive);
         });
-        const stopListening = await subscriber.listenToJob(id, stream);
+        const stopListening = await subscriber.listenToJob(id, stream, tenant);
         if (isGone()) stopListening();
         else {
           gone.addEventListener('abort', stopListening);

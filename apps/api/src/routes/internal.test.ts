@@ -16,7 +16,7 @@ beforeAll(async () => {
   ];
   const files = new FileStore(data.path);
   server = await serveRoutes(
-    createInternalRoutes({ files, logs, gather: () => Promise.resolve([]) }),
+    createInternalRoutes({ files: { of: () => files }, logs, gather: () => Promise.resolve([]) }),
   );
 });
 afterAll(async () => {

@@ -1,6 +1,7 @@
 import { isFileType } from '@tiercel/contracts';
-import type { FileStore } from '@tiercel/storage';
+import type { TenantFiles } from '@tiercel/storage';
 import { sendEmpty, sendJson } from '../http/answer.ts';
+import { callerOf } from '../identity/caller-of.ts';
 import { readParam } from '../http/read-request.ts';
 import type { Route } from '../http/route.ts';
 import type { Gather } from '../proxy/gather.ts';
@@ -13,7 +14,7 @@ interface LogLine {
 }
 
 export interface InternalDeps {
-  readonly files: FileStore;
+  readonly files: Pick<TenantFiles, 'of'>;
   /** The last lines, oldest first; without machine paths or secrets, because anybody may read them. */
   logs(): readonly LogLine[];
   readonly gather: Gather;
@@ -76,7 +77,8 @@ export function createInternalRoutes(deps: InternalDeps): Route[] {
       prefix: 'bare',
       handle: async (req, res) => {
         const type = readParam(req, 'type');
-        if (isFileType(type)) sendJson(res, await deps.files.listFiles(type, 'newest'));
+        if (isFileType(type))
+          sendJson(res, await deps.files.of(callerOf(res).tenant).listFiles(type, 'newest'));
         else sendJson(res, { error: 'Invalid directory type' }, 400);
       },
     },

@@ -8,8 +8,9 @@ import {
   type JsonValue,
 } from '@tiercel/contracts';
 import type { Editor, JobRecord, JobView, Reader } from '@tiercel/queue';
-import type { Request } from 'express';
+import type { Request, Response } from 'express';
 import { executionStatusText, isEnded, setServedBy } from '../history-item.ts';
+import { callerOf } from '../identity/caller-of.ts';
 import { sendJson, sendJsonText, streamJsonText } from '../http/answer.ts';
 import { parseInteger, readJsonBody, readParam, readQuery } from '../http/read-request.ts';
 import type { Route } from '../http/route.ts';
@@ -31,7 +32,9 @@ export interface JobsDependencies {
 }
 
 /** The /api/jobs family (wire 8). */
-export function createJobsRoutes({ reader, editor }: JobsDependencies): Route[] {
+export function createJobsRoutes(deps: JobsDependencies): Route[] {
+  const readerOf = (res: Response) => deps.reader.of(callerOf(res).tenant);
+  const editorOf = (res: Response) => deps.editor.of(callerOf(res).tenant);
   return [
     {
       method: 'GET',
@@ -43,7 +46,7 @@ export function createJobsRoutes({ reader, editor }: JobsDependencies): Route[] 
           sendJson(res, { error: query.error }, 400);
           return;
         }
-        await streamJsonText(res, listJobs(reader, query));
+        await streamJsonText(res, listJobs(readerOf(res), query));
       },
     },
     {
@@ -51,7 +54,7 @@ export function createJobsRoutes({ reader, editor }: JobsDependencies): Route[] 
       path: '/jobs/:jobId',
       prefix: 'api',
       async handle(req, res) {
-        const job = await reader.readRecord(readParam(req, 'jobId'));
+        const job = await readerOf(res).readRecord(readParam(req, 'jobId'));
         if (job === undefined) {
           sendJson(res, { error: 'Job not found' }, 404);
           return;
@@ -68,7 +71,7 @@ export function createJobsRoutes({ reader, editor }: JobsDependencies): Route[] 
       async handle(req, res) {
         const ids = readCancelIds(req);
         if ('error' in ids) sendJson(res, ids, 400);
-        else sendJson(res, { cancelled: (await editor.cancel(ids.ids)) > 0 });
+        else sendJson(res, { cancelled: (await editorOf(res).cancel(ids.ids)) > 0 });
       },
     },
     {
@@ -77,7 +80,7 @@ export function createJobsRoutes({ reader, editor }: JobsDependencies): Route[] 
       prefix: 'api',
       body: 'text',
       async handle(req, res) {
-        sendJson(res, { cancelled: (await editor.cancel([readParam(req, 'jobId')])) > 0 });
+        sendJson(res, { cancelled: (await editorOf(res).cancel([readParam(req, 'jobId')])) > 0 });
       },
     },
   ];

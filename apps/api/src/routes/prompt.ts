@@ -36,9 +36,10 @@ export function createPromptRoutes(deps: PromptDependencies): Route[] {
       method: 'GET',
       path: '/prompt',
       async handle(_req, res) {
+        const reader = deps.reader.of(callerOf(res).tenant);
         // Scripts ask this to learn whether they may post.
         await deps.firstWorker.require();
-        const remaining = await deps.reader.countRemaining();
+        const remaining = await reader.countRemaining();
         sendJson(res, { exec_info: { queue_remaining: remaining } });
       },
     },
@@ -53,37 +54,35 @@ export function createPromptRoutes(deps: PromptDependencies): Route[] {
 
 async function postPrompt(req: Request, res: Response, deps: PromptDependencies): Promise<void> {
   const { producer } = deps;
+  const { tenant } = callerOf(res);
   const body = await readBlocks(req, deps.maxBodyBytes);
   await deps.firstWorker.wait(() => goneSignal(res));
   const source = req.headers[USAGE_SOURCE];
   const usageSource = typeof source === 'string' ? source : undefined;
-  const examined = await deps.examiner.examinePrompt(body, usageSource);
+  const examined = await deps.examiner.examinePrompt(body, usageSource, tenant);
   const { identity } = examined;
   if (identity?.isOwnId === true) {
-    const earlier = await producer.findAccepted(identity.id, identity.bodyHash);
+    const earlier = await producer.findAccepted(identity.id, identity.bodyHash, tenant);
     if (earlier !== undefined) {
       answer(res, identity.id, earlier);
       return;
     }
   }
   if (examined.kind === 'rejected') {
-    if (!examined.isNumbered) await producer.skipNumber();
+    if (!examined.isNumbered) await producer.skipNumber(tenant);
     sendJsonText(res, toPayload(examined.rejectionText), 400);
     return;
   }
   const { id, bodyHash } = examined.identity;
   const { number, front, clientId, outputIds, nodeErrorsText, workflowId, secretsText } = examined;
   const { priority, cost } = examined;
-  const caller = callerOf(res);
-  const tenant = deps.tenantOf(caller);
   const webhook =
     examined.webhook === undefined
       ? undefined
-      : await acceptJobWebhook(examined.webhook, caller.tenant, deps);
+      : await acceptJobWebhook(examined.webhook, tenant, deps);
   const accepted = await producer.enqueue({
     ...{ id, bodyHash, number, front, clientId, outputIds, nodeErrorsText, workflowId },
-    ...{ priority, cost },
-    ...(tenant === undefined ? {} : { tenant }),
+    ...{ priority, cost, tenant: deps.tenantOf(callerOf(res)) ?? { id: tenant } },
     promptText: toPayload(examined.promptText),
     extraText: toPayload(examined.extraText),
     secrets: secretsText === undefined ? undefined : sealSecrets(deps.secretKey, secretsText),
@@ -107,7 +106,7 @@ function answer(res: Response, id: string, accepted: Accepted): void {
  */
 function releaseAfterAnswer(res: Response, id: PromptId, deps: PromptDependencies): void {
   onClosed(res, () => {
-    deps.producer.release(id).catch((error: unknown) => {
+    deps.producer.release(id, callerOf(res).tenant).catch((error: unknown) => {
       deps.log.warn({ err: error, promptId: id }, 'job not released; the sweeper will');
     });
   });

@@ -1,7 +1,8 @@
 import { isJsonObject, stringifyJson, type JsonValue } from '@tiercel/contracts';
 import type { Editor, JobRecord, Reader } from '@tiercel/queue';
-import type { Request } from 'express';
+import type { Request, Response } from 'express';
 import { historyItemText, isEnded, queueItemText, setServedBy } from '../history-item.ts';
+import { callerOf } from '../identity/caller-of.ts';
 import { sendEmpty, sendJsonText, streamJsonText } from '../http/answer.ts';
 import { readIntegerQuery, readJsonBody, readParam } from '../http/read-request.ts';
 import type { Route } from '../http/route.ts';
@@ -18,7 +19,8 @@ export interface QueueDependencies {
 
 /** /queue, /history and /interrupt. */
 export function createQueueRoutes(deps: QueueDependencies): Route[] {
-  const { reader, editor } = deps;
+  const readerOf = (res: Response) => deps.reader.of(callerOf(res).tenant);
+  const editorOf = (res: Response) => deps.editor.of(callerOf(res).tenant);
   const readEdit = async (req: Request) =>
     deps.examiner.examineEdit(await readBlocks(req, deps.maxBodyBytes));
   return [
@@ -26,7 +28,7 @@ export function createQueueRoutes(deps: QueueDependencies): Route[] {
       method: 'GET',
       path: '/queue',
       async handle(_req, res) {
-        await streamJsonText(res, listQueue(reader));
+        await streamJsonText(res, listQueue(readerOf(res)));
       },
     },
     {
@@ -34,6 +36,7 @@ export function createQueueRoutes(deps: QueueDependencies): Route[] {
       path: '/queue',
       body: 'none',
       async handle(req, res) {
+        const editor = editorOf(res);
         const { clear, deleteTexts } = await readEdit(req);
         if (clear) await editor.clearPending();
         for (const text of deleteTexts) await editor.deletePending(parseIds(text));
@@ -44,6 +47,7 @@ export function createQueueRoutes(deps: QueueDependencies): Route[] {
       method: 'GET',
       path: '/history',
       async handle(req, res) {
+        const reader = readerOf(res);
         const maxItems = readIntegerQuery(req, 'max_items');
         const offset = readIntegerQuery(req, 'offset');
         const ids = await reader.listHistoryIds({
@@ -58,7 +62,7 @@ export function createQueueRoutes(deps: QueueDependencies): Route[] {
       path: '/history/:promptId',
       async handle(req, res) {
         const id = readParam(req, 'promptId');
-        const job = await reader.readRecord(id);
+        const job = await readerOf(res).readRecord(id);
         const found = job !== undefined && isEnded(job);
         if (found) setServedBy(res, job);
         sendJsonText(res, found ? `{${JSON.stringify(id)}:${historyItemText(job)}}` : '{}');
@@ -69,6 +73,7 @@ export function createQueueRoutes(deps: QueueDependencies): Route[] {
       path: '/history',
       body: 'none',
       async handle(req, res) {
+        const editor = editorOf(res);
         const { clear, deleteTexts } = await readEdit(req);
         if (clear) await editor.clearHistory();
         for (const text of deleteTexts) await editor.deleteHistory(parseIds(text));
@@ -80,6 +85,7 @@ export function createQueueRoutes(deps: QueueDependencies): Route[] {
       path: '/interrupt',
       body: 'text',
       async handle(req, res) {
+        const editor = editorOf(res);
         const id = readInterruptTarget(req);
         if (id === undefined) await editor.interruptAll();
         else await editor.interrupt([id]);

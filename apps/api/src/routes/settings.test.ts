@@ -12,8 +12,8 @@ const post = (path: string, body: string) => server.send('POST', path, { body })
 beforeAll(async () => {
   const user = new UserStore(data.path);
   server = await serveRoutes([
-    ...createSettingsRoutes({ user }),
-    ...createUserdataRoutes({ user, maxUploadBytes: 1000 }),
+    ...createSettingsRoutes({ users: { of: () => user } }),
+    ...createUserdataRoutes({ users: { of: () => user }, maxUploadBytes: 1000 }),
   ]);
 });
 afterAll(async () => {

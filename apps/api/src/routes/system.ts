@@ -5,6 +5,7 @@ import type { Catalogue } from '../catalogue.ts';
 import type { ServerRefresh } from '../server-refresh.ts';
 import { sendJson, sendJsonText, sendText } from '../http/answer.ts';
 import { readParam } from '../http/read-request.ts';
+import { callerOf } from '../identity/caller-of.ts';
 import type { Route } from '../http/route.ts';
 
 /** The ComfyUI whose wire was recorded; clients compare versions with it. */
@@ -33,7 +34,7 @@ export function createSystemRoutes({
       path: '/object_info',
       async handle(_req, res) {
         await serverRefresh.ask('all');
-        sendJsonText(res, await catalogue.objectInfoText());
+        sendJsonText(res, await catalogue.objectInfoText(callerOf(res).tenant));
       },
     },
     {
@@ -42,7 +43,7 @@ export function createSystemRoutes({
       async handle(req, res) {
         const name = readParam(req, 'className');
         await serverRefresh.ask([name]);
-        sendJsonText(res, await catalogue.classText(name));
+        sendJsonText(res, await catalogue.classText(name, callerOf(res).tenant));
       },
     },
     {

@@ -16,7 +16,9 @@ const post = (path: string, body?: string) =>
 beforeEach(async () => {
   data = await makeDataFolder();
   const user = new UserStore(data.path);
-  server = await serveRoutes(createUserdataRoutes({ user, maxUploadBytes: 1000 }));
+  server = await serveRoutes(
+    createUserdataRoutes({ users: { of: () => user }, maxUploadBytes: 1000 }),
+  );
 });
 afterEach(async () => {
   await server.close();

@@ -1,16 +1,17 @@
 import { basename } from 'node:path';
 import { isAppError } from '@tiercel/contracts';
-import type { UserFileInfo, UserStore } from '@tiercel/storage';
+import type { TenantUsers, UserFileInfo, UserStore } from '@tiercel/storage';
 import type { Request, Response } from 'express';
 import { sendEmpty, sendJson, sendText } from '../http/answer.ts';
 import { streamFileBody } from '../http/read-body.ts';
+import { callerOf } from '../identity/caller-of.ts';
 import { readParam, readQuery } from '../http/read-request.ts';
 import type { Route } from '../http/route.ts';
 import { contentOf, sendFile } from '../http/send-file.ts';
 import { orNullIfRefused } from './stored-names.ts';
 
 export interface UserdataDeps {
-  readonly user: UserStore;
+  readonly users: Pick<TenantUsers, 'of'>;
   /** Largest file. */
   readonly maxUploadBytes: number;
 }
@@ -20,15 +21,24 @@ export interface UserdataDeps {
  * milliseconds as in later versions. Files are downloads, so that none runs as a page here.
  */
 export function createUserdataRoutes(deps: UserdataDeps): Route[] {
-  const { user } = deps;
+  const userOf = (res: Response): UserStore => deps.users.of(callerOf(res).tenant);
   const file = '/userdata/:file';
   return [
-    { method: 'GET', path: '/userdata', handle: (req, res) => list(user, req, res) },
-    { method: 'GET', path: '/v2/userdata', handle: (req, res) => browse(user, req, res) },
-    { method: 'GET', path: file, handle: (req, res) => read(user, req, res) },
-    { method: 'POST', path: file, body: 'none', handle: (req, res) => write(deps, req, res) },
-    { method: 'DELETE', path: file, handle: (req, res) => remove(user, req, res) },
-    { method: 'POST', path: `${file}/move/:dest`, handle: (req, res) => move(user, req, res) },
+    { method: 'GET', path: '/userdata', handle: (req, res) => list(userOf(res), req, res) },
+    { method: 'GET', path: '/v2/userdata', handle: (req, res) => browse(userOf(res), req, res) },
+    { method: 'GET', path: file, handle: (req, res) => read(userOf(res), req, res) },
+    {
+      method: 'POST',
+      path: file,
+      body: 'none',
+      handle: (req, res) => write(deps.maxUploadBytes, userOf(res), req, res),
+    },
+    { method: 'DELETE', path: file, handle: (req, res) => remove(userOf(res), req, res) },
+    {
+      method: 'POST',
+      path: `${file}/move/:dest`,
+      handle: (req, res) => move(userOf(res), req, res),
+    },
   ];
 }
 
@@ -85,11 +95,16 @@ async function read(user: UserStore, req: Request, res: Response): Promise<void>
   sendFile(req, res, found);
 }
 
-async function write(deps: UserdataDeps, req: Request, res: Response): Promise<void> {
+async function write(
+  maxUploadBytes: number,
+  user: UserStore,
+  req: Request,
+  res: Response,
+): Promise<void> {
   const query = readQuery(req);
-  const content = streamFileBody(req, deps.maxUploadBytes);
+  const content = streamFileBody(req, maxUploadBytes);
   try {
-    const written = deps.user.files.write(fileParam(req, 'file'), content, onExisting(query));
+    const written = user.files.write(fileParam(req, 'file'), content, onExisting(query));
     await answerStored(res, query, written);
   } finally {
     // What was not read would otherwise keep the connection from its next request.

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { decodeClient } from '@tiercel/contracts';
-import type { EventReplay, EventSubscriber, GapListener } from '@tiercel/events';
+import { clientKeyOf } from '@tiercel/contracts';
+import type { EventReplay, EventSubscriber, GapListener, JobEnd } from '@tiercel/events';
 import type { Reader } from '@tiercel/queue';
 import type { Logger } from '@tiercel/runtime';
 import type { ClientGroup } from './client-group.ts';
@@ -11,10 +11,10 @@ export interface GapRepairParts {
   readonly subscriber: EventSubscriber;
   readonly reader: Reader;
   readonly replay: EventReplay;
-  /** The sockets of each client that is connected to this process. */
+  /** The sockets of each client that is connected to this process, by clientKeyOf. */
   readonly groups: ReadonlyMap<string, { readonly group: ClientGroup }>;
-  /** All sockets, for jobs without a client. */
-  readonly everyone: ClientGroup;
+  /** All sockets of each tenant that is connected, for jobs without a client. */
+  readonly everyone: ReadonlyMap<string, { readonly group: ClientGroup }>;
   readonly counters: SocketCounters;
   readonly log: Logger;
   readonly maxEventBytes: number;
@@ -52,8 +52,7 @@ export class GapRepair implements GapListener {
       this.#from = subscriber.lastEndId;
       this.#since = Date.now();
     }
-    for (const { group } of groups.values()) group.fallBehind();
-    everyone.fallBehind();
+    for (const { group } of [...groups.values(), ...everyone.values()]) group.fallBehind();
   }
 
   onWhole(): void {
@@ -87,7 +86,7 @@ export class GapRepair implements GapListener {
   ): Promise<{ ends: number; states: number } | undefined> {
     const { subscriber, reader, replay, groups, everyone, counters } = this.#parts;
     const isBroken = () => subscriber.gaps !== gaps;
-    const all = () => [everyone, ...[...groups.values()].map(({ group }) => group)];
+    const all = () => [...everyone.values(), ...groups.values()].map(({ group }) => group);
     const repaired = { ends: 0, states: 0 };
     if (!(await replay.reachesBackTo(from))) {
       // More ends than are kept: the clients come back and get theirs from their own lists.
@@ -95,19 +94,23 @@ export class GapRepair implements GapListener {
     }
     for await (const ends of replay.readEndsAfter(from)) {
       for (const end of ends) {
-        const group = this.#groupOf(end.clientField);
+        const group = this.#groupOf(end);
         if (group === undefined) continue;
-        const job = await readMissedEnd(end, group.lastIdOf(end.promptId), this.#parts);
+        const job = await readMissedEnd(
+          end,
+          group.lastIdOf(end.promptId),
+          this.#recordsOf(end.tenant),
+        );
         if (isBroken()) return undefined;
         if (!group.sendMissed(job)) continue;
         counters.repaired('end');
         repaired.ends += 1;
       }
     }
-    for (const { id, clientField } of await reader.listRunning()) {
-      const group = this.#groupOf(clientField);
+    for (const { id, tenant, clientId } of await reader.listAllRunning()) {
+      const group = this.#groupOf({ tenant, clientId });
       if (group === undefined) continue;
-      const job = await readMissedState(id, group.lastIdOf(id), this.#parts);
+      const job = await readMissedState(id, group.lastIdOf(id), this.#recordsOf(tenant));
       if (isBroken()) return undefined;
       if (!group.sendMissed(job)) continue;
       counters.repaired('state');
@@ -118,8 +121,15 @@ export class GapRepair implements GapListener {
     return repaired;
   }
 
-  #groupOf(clientField: string): ClientGroup | undefined {
-    const client = decodeClient(clientField);
-    return client === undefined ? this.#parts.everyone : this.#parts.groups.get(client)?.group;
+  #recordsOf(tenant: string) {
+    const { reader, replay, maxEventBytes } = this.#parts;
+    return { reader: reader.of(tenant), replay: replay.of(tenant), maxEventBytes };
+  }
+
+  #groupOf(job: Pick<JobEnd, 'tenant' | 'clientId'>): ClientGroup | undefined {
+    const { tenant, clientId } = job;
+    const { everyone, groups } = this.#parts;
+    if (clientId === undefined) return everyone.get(tenant)?.group;
+    return groups.get(clientKeyOf(tenant, clientId))?.group;
   }
 }

@@ -62,7 +62,8 @@ export function openJobs(redisUrl: string, prefix: string): Jobs {
   let permitCounter = 0;
   const runOf = (job: TakenJob): RunningJob => {
     const scope: EventScope = {
-      ...{ promptId: job.id, clientId: job.clientId, claimId: claimId(job.claimId) },
+      ...{ tenant: job.tenant, promptId: job.promptId },
+      ...{ clientId: job.clientId, claimId: claimId(job.claimId) },
     };
     return {
       id: job.id,

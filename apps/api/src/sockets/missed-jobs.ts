@@ -22,9 +22,12 @@ interface Records {
   readonly maxEventBytes: number;
 }
 
-/** @param afterId the newest event of the job that was received */
+/**
+ * @param afterId the newest event of the job that was received
+ * @param records of the job's tenant
+ */
 export async function readMissedEnd(
-  { promptId, endId }: JobEnd,
+  { promptId, endId }: Pick<JobEnd, 'promptId' | 'endId'>,
   afterId: string | undefined,
   { reader, replay, maxEventBytes }: Records,
 ): Promise<MissedJob> {

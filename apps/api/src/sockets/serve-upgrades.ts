@@ -63,11 +63,11 @@ async function openAdmitted(
   };
   socket.once('error', giveUp);
   try {
-    const hold = await admit(req);
+    const owner = await admit(req);
     const refusal = hub.findRefusal();
     if (refusal !== undefined) throw refusal;
     socket.off('error', giveUp);
-    if (!socket.destroyed) hub.handleUpgrade(req, socket, head, readClientId(req), hold);
+    if (!socket.destroyed) hub.handleUpgrade(req, socket, head, readClientId(req), owner);
   } catch (error) {
     const refusal = translateError(error);
     answerRaw(

@@ -1,4 +1,4 @@
-import { encodeClient, type EventLine } from '@tiercel/contracts';
+import type { EventLine } from '@tiercel/contracts';
 import type { EventReplay, Missed, PresentState } from '@tiercel/events';
 import type { Reader } from '@tiercel/queue';
 import { endFrames } from './end-frames.ts';
@@ -27,7 +27,11 @@ export function emptySnapshot(endId: string): Snapshot {
   return { running: [], ended: [], endId };
 }
 
-/** @param maxEventBytes of one frame */
+/**
+ * @param client as keyText writes it
+ * @param parts of the client's tenant
+ * @param maxEventBytes of one frame
+ */
 export async function readSnapshot(
   client: string,
   { reader, replay }: { readonly reader: Reader; readonly replay: EventReplay },
@@ -35,8 +39,7 @@ export async function readSnapshot(
 ): Promise<Snapshot> {
   // In this order: a job that ends in between is in neither list, and its end comes live.
   const missed = await replay.readMissed(client);
-  const clientField = encodeClient(client);
-  const runningJobs = (await reader.listRunning()).filter((job) => job.clientField === clientField);
+  const runningJobs = (await reader.listRunning()).filter(({ clientId }) => clientId === client);
   const picturesOf = (promptId: string) =>
     missed.pictures.filter(({ frame }) => readPictureFrame(frame)?.prompt_id === promptId);
   const running = await Promise.all(

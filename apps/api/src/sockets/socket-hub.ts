@@ -2,6 +2,8 @@ import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import {
   AppError,
+  clientKeyOf,
+  DEFAULT_TENANT,
   frameText,
   keyText,
   stringifyJson,
@@ -15,12 +17,12 @@ import { v4 as uuid } from 'uuid';
 import { WebSocketServer, type WebSocket } from 'ws';
 import { answerRaw } from '../http/raw-answer.ts';
 import { ClientGroup } from './client-group.ts';
-import { DeliveryLog } from './delivery-log.ts';
 import { GapRepair } from './gap-repair.ts';
 import { emptySnapshot, readSnapshot, type Snapshot } from './snapshot.ts';
 import type { SocketCounters } from './socket-counters.ts';
 import { SocketSession, type BufferLimits } from './socket-session.ts';
-import { StatusBroadcaster, statusFrame } from './status-broadcaster.ts';
+import { statusFrame } from './status-broadcaster.ts';
+import { TenantRoom } from './tenant-room.ts';
 
 interface SocketHubOptions {
   readonly maxSockets: number;
@@ -38,12 +40,29 @@ export interface SocketHubParts {
   readonly subscriber: EventSubscriber;
   readonly replay: EventReplay;
   readonly reader: Reader;
-  /** A stored picture; undefined when it is gone. */
-  readonly readPicture: (picture: ResultPicture) => Promise<Uint8Array | undefined>;
+  /** A stored picture of a tenant; undefined when it is gone. */
+  readonly readPicture: (picture: ResultPicture, tenant: string) => Promise<Uint8Array | undefined>;
   readonly counters: SocketCounters;
   readonly options: SocketHubOptions;
   readonly log: Logger;
 }
+
+/** Who has opened a socket. */
+export interface SocketOwner {
+  readonly tenant: string;
+  /** Is told how to close the socket when its caller may no longer have it, and tells whom to tell of its end. */
+  readonly hold?: (close: () => void) => () => void;
+}
+
+interface NewSocket {
+  readonly tenant: string;
+  readonly id: string;
+  /** False for an id that the server has made. */
+  readonly isKnown: boolean;
+}
+
+/** The client of a socket; `id` as keyText writes it. */
+type Client = NewSocket;
 
 interface Entry {
   readonly group: ClientGroup;
@@ -61,19 +80,16 @@ const CLOSE_LIMIT_MS = 500;
 export class SocketHub {
   readonly #server: WebSocketServer;
   readonly #parts: SocketHubParts;
-  /** Whose each open socket is. */
-  readonly #sessions = new Map<SocketSession, string>();
+  readonly #sessions = new Set<SocketSession>();
+  /** By clientKeyOf. */
   readonly #groups = new Map<string, Entry>();
-  /** Jobs without a client: their progress goes to every socket. */
-  readonly #everyone: ClientGroup;
-  readonly #status: StatusBroadcaster<SocketSession>;
-  readonly #deliveries: DeliveryLog;
+  /** By tenant. That of DEFAULT_TENANT is always there. */
+  readonly #rooms = new Map<string, TenantRoom>();
   #pinger: NodeJS.Timeout | undefined;
   #isStopping = false;
 
   constructor(parts: SocketHubParts) {
     this.#parts = parts;
-    const { options, replay, log } = parts;
     this.#server = new WebSocketServer({
       noServer: true,
       clientTracking: false,
@@ -84,20 +100,7 @@ export class SocketHub {
     this.#server.on('wsClientError', (error, socket) => {
       answerRaw(socket, new AppError('bad_request', error.message));
     });
-    this.#status = new StatusBroadcaster({
-      intervalMs: options.statusIntervalMs,
-      sockets: () => this.#sessions.keys(),
-      send: (session, frame) => {
-        session.sendText(frame);
-      },
-    });
-    this.#deliveries = new DeliveryLog(replay, log);
-    this.#everyone = new ClientGroup({
-      onEndDelivered: () => undefined,
-      onPictureDelivered: () => undefined,
-      maxBacklogCharacters: options.limits.closeBytes,
-      isEveryone: true,
-    });
+    this.#rooms.set(DEFAULT_TENANT, this.#createRoom(DEFAULT_TENANT));
   }
 
   get socketCount(): number {
@@ -107,36 +110,55 @@ export class SocketHub {
   async start(): Promise<void> {
     const { subscriber, options } = this.#parts;
     const { reader, replay, counters, log } = this.#parts;
-    await subscriber.onStatus((remaining) => {
-      this.#status.update(remaining);
+    await subscriber.onStatus((remaining, tenant) => {
+      this.#rooms.get(tenant)?.status.update(remaining);
     });
-    await subscriber.listenToEveryone(this.#everyone);
+    await this.#rooms.get(DEFAULT_TENANT)?.listen();
     subscriber.onGap(
       new GapRepair({
         ...{ subscriber, reader, replay, counters, log },
         groups: this.#groups,
-        everyone: this.#everyone,
+        everyone: this.#rooms,
         maxEventBytes: options.maxEventBytes,
         refreshStatus: () => this.#refreshStatus(),
       }),
     );
     this.#pinger = startInterval(() => {
-      for (const session of this.#sessions.keys()) session.ping();
+      for (const session of this.#sessions) session.ping();
     }, options.pingIntervalMs);
     await this.#refreshStatus();
   }
 
-  /** Reads the number of jobs anew: it may have changed during a gap. */
+  /** Reads the numbers of jobs anew: they may have changed during a gap. */
   async #refreshStatus(): Promise<void> {
-    this.#status.update(await this.#parts.reader.countRemaining());
+    await Promise.all([...this.#rooms.values()].map((room) => room.readStatus()));
+  }
+
+  #createRoom(tenant: string): TenantRoom {
+    const { options } = this.#parts;
+    return new TenantRoom(tenant, {
+      ...this.#parts,
+      statusIntervalMs: options.statusIntervalMs,
+      maxBacklogCharacters: options.limits.closeBytes,
+    });
+  }
+
+  /** The room of a tenant, which is new when no socket of it is open. */
+  #roomOf(tenant: string): TenantRoom {
+    let room = this.#rooms.get(tenant);
+    if (room === undefined) {
+      room = this.#createRoom(tenant);
+      this.#rooms.set(tenant, room);
+    }
+    return room;
   }
 
   /** Closes every socket; clients reconnect to another process. */
   stop(): void {
     this.#isStopping = true;
     clearInterval(this.#pinger);
-    this.#status.stop();
-    for (const session of this.#sessions.keys()) {
+    for (const room of this.#rooms.values()) room.status.stop();
+    for (const session of this.#sessions) {
       closeSoon(session, GOING_AWAY, 'server is stopping');
     }
   }
@@ -150,14 +172,13 @@ export class SocketHub {
 
   /**
    * An upgrade request for /ws that was not refused.
-   * @param hold is told how to close the socket when its caller may no longer have it, and tells whom to tell of its end
    */
   handleUpgrade(
     req: IncomingMessage,
     socket: Duplex,
     head: Buffer,
     clientId: string | null,
-    hold?: (close: () => void) => () => void,
+    { tenant, hold }: SocketOwner = { tenant: DEFAULT_TENANT },
   ): void {
     const { options, readPicture, counters } = this.#parts;
     this.#server.handleUpgrade(req, socket, head, (webSocket) => {
@@ -166,9 +187,10 @@ export class SocketHub {
       const id = isKnown ? clientId : uuid().replaceAll('-', '');
       const { limits, previewsAlways } = options;
       const session = new SocketSession(webSocket, socket, {
-        ...{ limits, previewsAlways, readPicture, counters },
+        ...{ limits, previewsAlways, counters },
+        readPicture: (picture) => readPicture(picture, tenant),
       });
-      this.#open(webSocket, session, { id, isKnown });
+      this.#open(webSocket, session, { tenant, id, isKnown });
       if (hold === undefined) return;
       const release = hold(() => {
         closeSoon(session, POLICY_VIOLATION, 'who opened this may no longer have it');
@@ -177,14 +199,12 @@ export class SocketHub {
     });
   }
 
-  #open(
-    webSocket: WebSocket,
-    session: SocketSession,
-    { id, isKnown }: { readonly id: string; readonly isKnown: boolean },
-  ): void {
-    const { subscriber, log } = this.#parts;
-    const client = keyText(id);
-    this.#sessions.set(session, client);
+  #open(webSocket: WebSocket, session: SocketSession, { tenant, id, isKnown }: NewSocket): void {
+    const { log } = this.#parts;
+    const client = { tenant, id: keyText(id), isKnown };
+    const room = this.#roomOf(tenant);
+    this.#sessions.add(session);
+    room.sessions.add(session);
     webSocket.on('pong', () => {
       session.isAlive = true;
     });
@@ -193,24 +213,36 @@ export class SocketHub {
       if (!isBinary) session.readFrame(toText(data), () => this.#featuresFrame());
     });
     webSocket.on('error', (error) => {
-      log.debug({ err: error, client }, 'socket error');
+      log.debug({ err: error, client: client.id }, 'socket error');
     });
     webSocket.on('close', () => {
-      this.#close(session, client);
+      this.#close(session, room, client);
     });
-    session.sendText(statusFrame(this.#status.latest, id));
-    const isBehind = !subscriber.isWhole;
-    this.#everyone.admit(session, { endId: subscriber.lastEndId, isBehind });
-    this.#join(session, client, isKnown).catch((error: unknown) => {
+    this.#begin(session, room, { ...client, sid: id }).catch((error: unknown) => {
       // Without its subscription the socket would be deaf: let the client try again.
-      log.warn({ err: error, client }, 'socket could not be joined to its client');
+      log.warn({ err: error, client: client.id }, 'socket could not be joined to its client');
       session.close(1011, 'try again');
     });
   }
 
-  async #join(session: SocketSession, client: string, isKnown: boolean): Promise<void> {
+  async #begin(
+    session: SocketSession,
+    room: TenantRoom,
+    client: Client & { readonly sid: string },
+  ): Promise<void> {
     const { subscriber } = this.#parts;
-    const entry = this.#groups.get(client) ?? this.#createGroup(client);
+    if (!room.isListening) {
+      await room.listen();
+      if (!this.#sessions.has(session)) return;
+    }
+    session.sendText(statusFrame(room.status.latest, client.sid));
+    room.group.admit(session, { endId: subscriber.lastEndId, isBehind: !subscriber.isWhole });
+    await this.#join(session, room, client);
+  }
+
+  async #join(session: SocketSession, room: TenantRoom, client: Client): Promise<void> {
+    const { subscriber } = this.#parts;
+    const entry = this.#groups.get(keyOf(client)) ?? this.#createGroup(room, client);
     let { gaps } = subscriber;
     entry.group.join(session);
     // First listen, then look: nothing falls between.
@@ -223,31 +255,32 @@ export class SocketHub {
         ({ gaps } = subscriber);
         entry.group.join(session);
       }
-      const snapshot = await this.#readSnapshot(client, isKnown);
+      const snapshot = await this.#readSnapshot(room, client);
       if (!subscriber.isWhole || gaps !== subscriber.gaps) continue;
       entry.group.catchUp(session, snapshot);
       return;
     }
   }
 
-  async #readSnapshot(client: string, isKnown: boolean): Promise<Snapshot> {
+  async #readSnapshot(room: TenantRoom, { id, isKnown }: Client): Promise<Snapshot> {
     const { subscriber, options } = this.#parts;
     if (!isKnown) return emptySnapshot(subscriber.lastEndId);
-    return await readSnapshot(client, this.#parts, options.maxEventBytes);
+    return await readSnapshot(id, room, options.maxEventBytes);
   }
 
-  #createGroup(client: string): Entry {
+  #createGroup({ deliveries }: TenantRoom, client: Client): Entry {
+    const { id, tenant } = client;
     const group = new ClientGroup({
       onEndDelivered: (promptId) => {
-        this.#deliveries.noteEnd(client, promptId);
+        deliveries.noteEnd(id, promptId);
       },
       onPictureDelivered: (line: EventLine) => {
-        this.#deliveries.notePicture(client, line);
+        deliveries.notePicture(id, line);
       },
       maxBacklogCharacters: this.#parts.options.limits.closeBytes,
     });
-    const entry = { group, stop: this.#parts.subscriber.listenToClient(client, group) };
-    this.#groups.set(client, entry);
+    const entry = { group, stop: this.#parts.subscriber.listenToClient(id, group, tenant) };
+    this.#groups.set(keyOf(client), entry);
     return entry;
   }
 
@@ -255,18 +288,26 @@ export class SocketHub {
     return frameText('feature_flags', this.#parts.options.features(), stringifyJson);
   }
 
-  #close(session: SocketSession, client: string): void {
+  #close(session: SocketSession, room: TenantRoom, client: Client): void {
     this.#sessions.delete(session);
-    this.#everyone.leave(session);
-    const entry = this.#groups.get(client);
+    room.leave(session);
+    if (room.isEmpty && client.tenant !== DEFAULT_TENANT) {
+      this.#rooms.delete(client.tenant);
+      room.stop();
+    }
+    const entry = this.#groups.get(keyOf(client));
     if (entry === undefined) return;
     entry.group.leave(session);
     if (!entry.group.isEmpty) return;
-    this.#groups.delete(client);
+    this.#groups.delete(keyOf(client));
     entry.stop.then((stop) => {
       stop();
     }, noop);
   }
+}
+
+function keyOf({ tenant, id }: Client): string {
+  return clientKeyOf(tenant, id);
 }
 
 /** In order, and soon also when the peer does not answer. */

@@ -10,12 +10,13 @@
 -- Sent again: the same picture is shown twice.
 
 -- @include claim
--- @keys preview everyone_channel client_channel
+-- @include everyone
+-- @keys preview client_channel
 
 if not is_held(id, claim) then return 0 end
 if keep_s ~= '0' then redis.call('SET', preview_key(id), message, 'EX', keep_s) end
 if client == 'n' then
-  redis.call('PUBLISH', everyone_channel, message)
+  redis.call('PUBLISH', everyone_of(id), message)
 elseif client ~= 'y' then
   redis.call('PUBLISH', client_channel(string.sub(client, 2)), message)
 end

@@ -14,13 +14,14 @@ import {
   NodeExecutionError,
   type GraphResult,
 } from '../executor/execution-errors.ts';
-import type { ExecutionRequest } from '../executor/execution-request.ts';
+import type { ExecutionRequest, NodeFiles } from '../executor/execution-request.ts';
+import type { NodeCache } from '../executor/node-cache.ts';
 
 /** What the executor of a process runs with; the same for every job. */
-export type Executor = Pick<
-  ExecutionRequest,
-  'registry' | 'cache' | 'files' | 'maxPixels' | 'memory'
->;
+export interface Executor extends Pick<ExecutionRequest, 'registry' | 'maxPixels' | 'memory'> {
+  readonly cache: NodeCache;
+  readonly filesOf: (tenant: string) => NodeFiles;
+}
 
 /**
  * Runs a job's graph here.
@@ -30,7 +31,7 @@ export type Executor = Pick<
 export async function runInExecutor(
   request: AttemptRequest,
   { signal, listener }: Pick<AttemptContext, 'signal' | 'listener'>,
-  { registry, cache, files, maxPixels, memory }: Executor,
+  { registry, cache, filesOf, maxPixels, memory }: Executor,
   nodeOverrides?: ExecutionRequest['nodeOverrides'],
 ): Promise<GraphResult> {
   try {
@@ -41,7 +42,9 @@ export async function runInExecutor(
       extraPnginfo: sliceMembers(request.extraDataText).get('extra_pnginfo'),
       outputs: request.outputIds,
       ...(nodeOverrides === undefined ? {} : { nodeOverrides }),
-      ...{ registry, cache, files, maxPixels, memory, signal, listener },
+      cache: cache.of(request.tenant),
+      files: filesOf(request.tenant),
+      ...{ registry, maxPixels, memory, signal, listener },
     });
   } catch (error) {
     throw translateExecution(error);

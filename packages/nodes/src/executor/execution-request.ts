@@ -3,7 +3,7 @@ import type { GraphNodes } from '@tiercel/graph';
 import type { MemoryBudget } from '@tiercel/pictures';
 import type { NodeDefinition, ReportedPreview } from '../node-definition.ts';
 import type { NodeRegistry } from '../registry.ts';
-import type { NodeCache } from './node-cache.ts';
+import type { NodeResults } from './node-cache.ts';
 
 /** Told what happens, in order. Composing ComfyUI's frames from it is the caller's part. */
 interface ExecutorListener {
@@ -48,7 +48,7 @@ export interface ExecutionRequest {
   readonly registry: NodeRegistry;
   /** Run in place of what the registry has, by node id. */
   readonly nodeOverrides?: ReadonlyMap<string, NodeDefinition>;
-  readonly cache: NodeCache;
+  readonly cache: NodeResults;
   readonly files: NodeFiles;
   readonly signal: AbortSignal;
   readonly maxPixels: number;

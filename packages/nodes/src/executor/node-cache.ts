@@ -1,4 +1,4 @@
-import { listOutputFiles, type OutputRef, type UiOutput } from '@tiercel/contracts';
+import { listOutputFiles, scoped, type OutputRef, type UiOutput } from '@tiercel/contracts';
 import { LRUCache } from 'lru-cache';
 import { walkValue } from './walk-value.ts';
 
@@ -13,6 +13,9 @@ export interface CachedResult {
 /** What an entry costs besides its values, in bytes (key, map slot, objects). */
 const ENTRY_BYTES = 512;
 const OBJECT_BYTES = 32;
+
+/** The results that a job may use. */
+export type NodeResults = Pick<NodeCache, 'get' | 'set' | 'delete'>;
 
 /**
  * Results of nodes, shared by all jobs of a process: least recently used ones go when `maxBytes` is passed.
@@ -31,6 +34,19 @@ export class NodeCache {
 
   get bytes(): number {
     return this.#results.calculatedSize;
+  }
+
+  /** Those of one tenant: a result names files, and tells by being there that somebody has asked for it before. */
+  of(tenant: string): NodeResults {
+    return {
+      get: (key) => this.get(scoped(tenant, key)),
+      set: (key, result) => {
+        this.set(scoped(tenant, key), result);
+      },
+      delete: (key) => {
+        this.delete(scoped(tenant, key));
+      },
+    };
   }
 
   get(key: string): CachedResult | undefined {
@@ -73,7 +89,7 @@ function estimateBytes(root: unknown): number {
 export async function findCachedResults(
   ids: readonly string[],
   keys: ReadonlyMap<string, string>,
-  cache: NodeCache,
+  cache: NodeResults,
   outputExists: (output: OutputRef) => Promise<boolean>,
 ): Promise<Map<string, CachedResult>> {
   const found = new Map<string, CachedResult>();

@@ -6,15 +6,17 @@
 -- Returns the count
 -- Sent again: the same count, kept for a minute; nothing else changes.
 
+-- @include tenants
 -- @include forget-job
+-- @include history
 -- @include count-once
--- @keys job history
+-- @keys job
 
 return count_once(call, function()
   local removed = 0
   for _, id in ipairs(ids) do
     local state, m, workflow = unpack(redis.call('HMGET', job_key(id), 'state', 'm', 'workflow'))
-    if m and redis.call('ZREM', history_key, m) == 1 then
+    if m and remove_from_history(tenant_of(id), m) == 1 then
       forget(id, m, state, workflow)
       removed = removed + 1
     end

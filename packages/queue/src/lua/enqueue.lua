@@ -2,12 +2,12 @@
 --
 -- ARGV[1] prefix
 -- ARGV[2] call          id of this call: sent again, it is answered as the first time
--- ARGV[3] id            of the job
+-- ARGV[3] id            of the job, scoped
 -- ARGV[4] body_hash     of the request: the same id with another body is refused
 -- ARGV[5] given_number  '' to count
 -- ARGV[6] front         0|1
 -- ARGV[7] tenant
--- ARGV[8] client        'n' for none, else 'y' and the client_id
+-- ARGV[8] client        'n' for none, else 'y' and the client_id, scoped
 -- ARGV[9] serial        1: the client has one running job at a time
 -- ARGV[10] max_pending
 -- ARGV[11] max_bytes    of all pending jobs together
@@ -28,6 +28,7 @@
 -- Caller dies: the sweeper releases the job.
 
 -- @include now
+-- @include tenants
 -- @include queue-status
 -- @include pending-bytes
 -- @include priorities
@@ -45,7 +46,7 @@ local score = tonumber(given_number)
 if given_number ~= '' and (not score or score ~= score) then
   return redis.error_reply('ERR the number of a job is no number')
 end
-local pending = redis.call('ZCARD', pending_key)
+local pending = count_all(pending_key)
 if pending >= tonumber(max_pending) then return { 'full', pending } end
 local bytes = #prompt + #extra + #targets + #node_errors + #secrets + #hook
 local held = tonumber(redis.call('GET', pending_bytes_key) or 0)
@@ -53,7 +54,7 @@ if pending > 0 and held + bytes > tonumber(max_bytes) then return { 'heavy', hel
 
 local number = given_number
 if number == '' then
-  local counted = redis.call('INCR', number_key) - 1
+  local counted = redis.call('INCR', own(number_key, tenant)) - 1
   number = string.format('%d', front == '1' and -counted or counted)
 end
 local m = string.format('%016d:', redis.call('INCR', seq_key)) .. id
@@ -69,10 +70,10 @@ if rank ~= number then redis.call('HSET', job_key(id), 'rank', rank) end
 if signature ~= '' then redis.call('HSET', job_key(id), 'signature', signature) end
 if estimate_ms ~= '' then redis.call('HSET', job_key(id), 'estimate_ms', estimate_ms) end
 if limits ~= '' then put_limits(tenant, limits) end
-redis.call('ZADD', pending_key, rank, m)
+add_to(pending_key, tenant, rank, m)
 take_room(bytes)
 redis.call('ZADD', unreleased_key, now, id)
-redis.call('ZADD', created_key('pending'), now, m)
-if workflow ~= '' then redis.call('ZADD', workflow_key(workflow), now, m) end
-emit_status()
+add_to(created_key('pending'), tenant, now, m)
+if workflow ~= '' then redis.call('ZADD', workflow_key(scoped(tenant, workflow)), now, m) end
+emit_status(tenant)
 return { 'ok', number }

@@ -31,14 +31,16 @@
 
 -- @include now
 -- @include event-log
+-- @include tenants
 -- @include queue-status
+-- @include history
 -- @include groups
 -- @include take-job
 -- @include charge
 -- @include learn-cost
 -- @include wake
 -- @include note-webhook
--- @keys job permits running created duration history missed
+-- @keys job permits running created duration missed
 
 -- Ends of a client that are kept for its return, at most.
 local MAX_MISSED = 100
@@ -56,18 +58,18 @@ end
 local run_ms = tonumber(ended) - tonumber(started)
 
 redis.call('HDEL', permits_key, permit)
-redis.call('ZREM', running_key, id)
-redis.call('ZREM', created_key('running'), m)
-redis.call('ZADD', created_key(outcome), created, m)
-redis.call('ZADD', duration_key(outcome), run_ms, m)
-redis.call('ZADD', history_key, now, m)
+remove_from(running_key, tenant, id)
+remove_from(created_key('running'), tenant, m)
+add_to(created_key(outcome), tenant, created, m)
+add_to(duration_key(outcome), tenant, run_ms, m)
+add_to_history(tenant, now, m)
 if outcome == 'success' then learn(signature, run_ms) end
 local unlocked = cost and settle_charge(tenant, id, run_ms) or 0
 unlocked = math.max(unlocked, free_group(tenant, group))
 redis.call('HSET', job_key(id), 'state', outcome, 'unlocked', unlocked, 'started', started, 'ended', ended,
   'outputs', outputs, 'messages', messages, 'meta', meta, 'report', report, 'outputs_count', outputs_count,
   'previewable_count', previewable_count, 'preview_output', preview_output, 'error', failure, 'secrets', '')
-local left = emit_status()
+local left = emit_status(tenant)
 local status_frame = '{"type":"status","data":{"status":{"exec_info":{"queue_remaining":' .. left .. '}}}}'
 local limits = { batches = tonumber(max_batches), bytes = tonumber(max_event_bytes), seconds = events_ttl_s }
 emit(id, 'T', client, limits, {
@@ -84,7 +86,7 @@ end
 local target = webhook_of(id)
 if target then
   if string.find(report, '"degraded":true', 1, true) then
-    note_webhook(target, 'degraded', '{"type":"tiercel_report","data":{"prompt_id":' .. cjson.encode(id) .. ',' ..
+    note_webhook(target, 'degraded', '{"type":"tiercel_report","data":{"prompt_id":' .. cjson.encode(prompt_id_of(id)) .. ',' ..
       string.sub(report, 2) .. '}')
   end
   note_webhook(target, WEBHOOK_EVENT_OF[outcome], terminal_frame)

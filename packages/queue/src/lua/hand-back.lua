@@ -9,6 +9,7 @@
 -- Sent again: as the first time: the record has the answer for as long as nobody takes the job.
 -- Caller dies: the sweeper adds the missing permit.
 
+-- @include tenants
 -- @include queue-status
 -- @include groups
 -- @include pending-bytes
@@ -26,11 +27,11 @@ if state ~= 'running' then return { 0 } end
 number = rank or number
 
 redis.call('HDEL', permits_key, permit)
-redis.call('ZREM', running_key, id)
-redis.call('ZADD', pending_key, number, m)
+remove_from(running_key, tenant, id)
+add_to(pending_key, tenant, number, m)
 take_room(bytes)
-redis.call('ZREM', created_key('running'), m)
-redis.call('ZADD', created_key('pending'), created, m)
+remove_from(created_key('running'), tenant, m)
+add_to(created_key('pending'), tenant, created, m)
 if counts == '0' then redis.call('HINCRBY', job_key(id), 'attempt', -1) end
 -- Runs that come to nothing cost nothing.
 local can_start = settle_charge(tenant, id, 0)
@@ -45,5 +46,5 @@ end
 needs_permit = math.max(needs_permit, can_start)
 redis.call('HSET', job_key(id), 'state', 'pending', 'unlocked', needs_permit, 'handed_back', 1)
 redis.call('HDEL', job_key(id), 'permit', 'worker', 'cost', 'weight', 'turn')
-emit_status()
+emit_status(tenant)
 return { needs_permit, wake() }

@@ -3,7 +3,7 @@
 --
 -- ARGV[1] prefix
 -- ARGV[2] call     id of this call: sent again, it is answered as the first time
--- ARGV[3] id       of the job
+-- ARGV[3] id       of the job, as Redis has it
 -- ARGV[4] number   '' for the front
 -- Returns the number it has now; nil when it does not wait
 -- Sent again: the same number: the record has the id of the call.
@@ -11,13 +11,14 @@
 -- @include groups
 -- @include offer
 -- @include priorities
+-- @include tenants
 -- @keys job pending ready group groups number
 
 local state, m, tenant, lane, old, rank, moved_by = unpack(redis.call('HMGET', job_key(id),
   'state', 'm', 'tenant', 'lane', 'number', 'rank', 'moved_by'))
 if moved_by == call then return old end
 if state ~= 'pending' then return nil end
-if number == '' then number = string.format('%d', 1 - redis.call('INCR', number_key)) end
+if number == '' then number = string.format('%d', 1 - redis.call('INCR', own(number_key, tenant))) end
 local was_ready = redis.call('ZSCORE', ready_key(tenant), m)
 local new_rank = number
 if rank then
@@ -26,7 +27,7 @@ if rank then
   redis.call('HSET', job_key(id), 'rank', new_rank)
 end
 redis.call('HSET', job_key(id), 'number', number, 'moved_by', call)
-redis.call('ZADD', pending_key, 'XX', new_rank, m)
+move_in(pending_key, tenant, new_rank, m)
 if lane == '' then
   if was_ready then redis.call('ZADD', ready_key(tenant), 'XX', new_rank, m) end
 elseif redis.call('ZADD', group_key(lane), 'XX', 'CH', new_rank, m) == 1 then

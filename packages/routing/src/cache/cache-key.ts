@@ -3,6 +3,8 @@ import { stringifyJson } from '@tiercel/contracts';
 
 /** An effective request: what must be equal for one job's result to answer another job. */
 export interface CacheKey {
+  /** Whose files a result names. */
+  readonly tenant: string;
   /** Whose results these are: a tenant, or `shared`. */
   readonly scope: string;
   readonly tier: string;

@@ -31,7 +31,7 @@ export interface ResultCacheOptions {
    * A text that changes with the file, undefined when there is none. Names of deleted files are given out
    * again, so that a file of that name exists does not prove that it is the one that was cached.
    */
-  outputVersion(ref: OutputRef): Promise<string | undefined>;
+  outputVersion(ref: OutputRef, tenant: string): Promise<string | undefined>;
   /** A leader silent for this long is dead. Default 15 s. */
   readonly leaseMs?: number;
 }
@@ -82,7 +82,7 @@ export class ResultCache {
     if (value === undefined) return undefined;
     const stored = decodeEntry(value);
     if (stored !== undefined) {
-      const stamps = await this.#stampFiles(listEntryFiles(stored.entry));
+      const stamps = await this.#stampFiles(listEntryFiles(stored.entry), key.tenant);
       if (isSame(stamps, stored.stamps)) return fromEntry(key, stored.entry);
     }
     await dropResultScript.run(redis, { prefix, hash, value });
@@ -102,7 +102,7 @@ export class ResultCache {
   ): Promise<boolean> {
     const { redis, prefix, limits } = this.#options;
     const entry = toEntry(key, job);
-    const stamps = await this.#stampFiles(listEntryFiles(entry));
+    const stamps = await this.#stampFiles(listEntryFiles(entry), key.tenant);
     if (!stamps.every((stamp) => stamp !== undefined)) return false;
     const value = encodeEntry(entry, stamps);
     const bytes = Math.ceil(facts.bytes) + Buffer.byteLength(value) + ENTRY_BYTES;
@@ -128,10 +128,12 @@ export class ResultCache {
   }
 
   /** For each file a text that tells it from a later one of its name; undefined when it is gone. */
-  #stampFiles(files: readonly OutputRef[]): Promise<(string | undefined)[]> {
+  #stampFiles(files: readonly OutputRef[], tenant: string): Promise<(string | undefined)[]> {
     const options = this.#options;
     // A file that cannot be asked for (a name the store refuses) cannot be served either.
-    return Promise.all(files.map((ref) => options.outputVersion(ref).catch(() => undefined)));
+    return Promise.all(
+      files.map((ref) => options.outputVersion(ref, tenant).catch(() => undefined)),
+    );
   }
 }
 

@@ -1,4 +1,4 @@
-import { listOutputFiles, type NodeMeta, type OutputRef } from '@tiercel/contracts';
+import { DEFAULT_TENANT, listOutputFiles, type NodeMeta, type OutputRef } from '@tiercel/contracts';
 import type { AttemptRequest, Backend } from '../backend.ts';
 import type { StoredResult, StoredResults, FlightOutcome } from '../router/stored-results.ts';
 import type { CacheKey } from './cache-key.ts';
@@ -10,12 +10,13 @@ export interface SharedResultsOptions {
   readonly cache: ResultCache;
   /** What each output node shows, as keys by node id: equal keys, equal pictures. Undefined: not to be told. */
   outputKeys(request: AttemptRequest): Promise<ReadonlyMap<string, string> | undefined>;
-  /** Bytes of a stored file; 0 when it is gone. */
-  sizeOf(ref: OutputRef): Promise<number>;
+  /** Bytes of a stored file of a tenant; 0 when it is gone. */
+  sizeOf(ref: OutputRef, tenant: string): Promise<number>;
 }
 
-/** Results are everybody's so far, whoever's the job is. */
-const SCOPE = 'open';
+/** Whose results these are; that of DEFAULT_TENANT is from before there were others. */
+const scopeOf = (tenant: string): string =>
+  tenant === DEFAULT_TENANT ? 'open' : `tenant:${tenant}`;
 
 /** The result cache as the router uses it: which jobs are equal, and whose turn it is. */
 export class SharedResults implements StoredResults {
@@ -61,7 +62,7 @@ export class SharedResults implements StoredResults {
 
   async #store(key: CacheKey, backend: Backend, { result, degraded }: StoredResult): Promise<void> {
     const files = Object.values(result.outputs).flatMap(listOutputFiles);
-    const sizes = await Promise.all(files.map((ref) => this.#options.sizeOf(ref)));
+    const sizes = await Promise.all(files.map((ref) => this.#options.sizeOf(ref, key.tenant)));
     const job: CachedJob = {
       outputs: result.outputs,
       report: {
@@ -83,7 +84,8 @@ export class SharedResults implements StoredResults {
     const keys = await outputs;
     if (keys === undefined) return undefined;
     const { name: tier, cacheModel: model = '' } = backend;
-    return { scope: SCOPE, tier, model, outputs: keys };
+    const { tenant } = request;
+    return { tenant, scope: scopeOf(tenant), tier, model, outputs: keys };
   }
 
   async #readKeys(request: AttemptRequest): Promise<CacheKey['outputs'] | undefined> {

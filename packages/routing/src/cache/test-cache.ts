@@ -1,3 +1,4 @@
+import { DEFAULT_TENANT } from '@tiercel/contracts';
 import type { OutputRef } from '@tiercel/contracts';
 import type { CacheKey } from './cache-key.ts';
 import type { CachedJob } from './cached-job.ts';
@@ -5,7 +6,7 @@ import type { CachedJob } from './cached-job.ts';
 /** Test support: requests and results, by node ids. */
 export function keyOf(outputs: Record<string, string>, over: Partial<CacheKey> = {}): CacheKey {
   return {
-    ...{ scope: 'tenant', tier: 'primary', model: 'm1' },
+    ...{ tenant: DEFAULT_TENANT, scope: 'tenant', tier: 'primary', model: 'm1' },
     outputs: new Map(Object.entries(outputs)),
     ...over,
   };

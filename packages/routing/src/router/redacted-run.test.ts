@@ -1,3 +1,4 @@
+import { DEFAULT_TENANT } from '@tiercel/contracts';
 import { describe, expect, test } from '@jest/globals';
 import type { WireEvent } from '@tiercel/contracts';
 import { GraphAnalysis } from '@tiercel/graph';
@@ -17,6 +18,7 @@ const OPERATORS = 'operators-key-987654321';
 const configMask = createSecretMask([OPERATORS]);
 
 const request = (secrets?: object): AttemptRequest => ({
+  tenant: DEFAULT_TENANT,
   ...{ promptId: 'p', graph: {}, promptText: '{}', extraDataText: '{}', outputIds: [] },
   analysis: new GraphAnalysis({}, []),
   ...{ resumeToken: undefined, fallback: undefined, cache: undefined, deadlineMs: 0 },

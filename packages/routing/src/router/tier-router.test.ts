@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { RedisNames } from '@tiercel/contracts';
+import { DEFAULT_TENANT, RedisNames } from '@tiercel/contracts';
 import { GraphAnalysis } from '@tiercel/graph';
 import { connectRedis, createLogger, type Redis, systemClock } from '@tiercel/runtime';
 import { letTimePass, startTestRedis, stopEverything, until } from '@tiercel/testkit';
@@ -87,6 +87,7 @@ function route(
   listener: AttemptListener = quiet,
 ) {
   const request: AttemptRequest = {
+    tenant: DEFAULT_TENANT,
     promptId: 'x',
     graph: {},
     analysis: new GraphAnalysis({}, []),

@@ -29,7 +29,8 @@ export interface UploadForm {
   discard(): Promise<void>;
 }
 
-export type FormReader = (req: Request, res: Response) => Promise<UploadForm>;
+/** @param files where its file goes */
+export type FormReader = (req: Request, res: Response, files: FileStore) => Promise<UploadForm>;
 
 /** What the parser tells of a part. */
 interface PartInfo {
@@ -46,12 +47,12 @@ type MulterOptions = multer.Options & {
  * arrives, the fields to memory, each under a limit. On any error, an aborted request among them, what was
  * written is removed.
  */
-export function createFormReader(files: FileStore, maxUploadBytes: number): FormReader {
+export function createFormReader(maxUploadBytes: number): FormReader {
   const maxBodyBytes = maxFormBytes(maxUploadBytes);
   const tooLarge = (limit = `${maxUploadBytes} bytes`, cause?: unknown) =>
     new AppError('body_too_large', `Uploads are limited to ${limit}.`, { cause });
 
-  const parseForm = (req: Request, res: Response, body: Readable) =>
+  const parseForm = (req: Request, res: Response, files: FileStore, body: Readable) =>
     new Promise<Map<string, string>>((resolve, reject) => {
       const writing: Promise<{ path: string }>[] = [];
       const partEncodings = new WeakMap<Readable, string>();
@@ -168,11 +169,11 @@ export function createFormReader(files: FileStore, maxUploadBytes: number): Form
       });
     });
 
-  return async (req, res) => {
+  return async (req, res, files) => {
     if (Number(req.headers['content-length'] ?? 0) > maxBodyBytes) throw tooLarge();
     const body = await openBody(req);
     try {
-      const encodings = await parseForm(req, res, body);
+      const encodings = await parseForm(req, res, files, body);
       return await readForm(req, encodings);
     } catch (error) {
       discard(req, body);

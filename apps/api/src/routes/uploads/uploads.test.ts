@@ -23,7 +23,7 @@ let server: TestServer;
 beforeAll(async () => {
   const files = new FileStore(data.path);
   const limits = { maxUploadBytes: MAX_UPLOAD_BYTES, pictures: createEditor(10_000) };
-  server = await serveRoutes(createUploadRoutes({ files, ...limits }));
+  server = await serveRoutes(createUploadRoutes({ files: { of: () => files }, ...limits }));
 });
 afterAll(async () => {
   await server.close();

@@ -7,27 +7,31 @@ import {
   type JsonObject,
 } from '@tiercel/contracts';
 import { readTextChunks, replaceTextChunks, type PictureEditor } from '@tiercel/pictures';
-import { uploadName, type FileStore, type StoredUpload } from '@tiercel/storage';
+import { uploadName, type FileStore, type StoredUpload, type TenantFiles } from '@tiercel/storage';
 import type { Request, Response } from 'express';
 import { sendEmpty, sendJson } from '../../http/answer.ts';
+import { callerOf } from '../../identity/caller-of.ts';
 import type { Route } from '../../http/route.ts';
 import { orNullIfRefused, parseStoredName } from '../stored-names.ts';
 import { withPicture } from '../view/with-picture.ts';
 import { createFormReader, type UploadedImage, type UploadForm } from './form.ts';
 
 export interface UploadDeps {
-  readonly files: FileStore;
+  readonly files: Pick<TenantFiles, 'of'>;
   /** Largest file; told to clients as max_upload_size. */
   readonly maxUploadBytes: number;
   /** Makes pictures of /upload/mask. */
   readonly pictures: PictureEditor;
 }
 
+/** For one request: the files are its caller's. */
+type TenantDeps = Omit<UploadDeps, 'files'> & { readonly files: FileStore };
+
 /** The stored file; null when the picture that a mask is for does not exist. */
 type UploadResult = StoredUpload | null;
 /** Gives undefined when the caller has gone away. */
 type UploadHandler = (
-  deps: UploadDeps,
+  deps: TenantDeps,
   form: UploadForm,
   res: Response,
 ) => Promise<UploadResult | undefined>;
@@ -37,10 +41,11 @@ type UploadHandler = (
  * One difference: an unknown `type` is answered with 400, where ComfyUI fails with 500.
  */
 export function createUploadRoutes(deps: UploadDeps): Route[] {
-  const readForm = createFormReader(deps.files, deps.maxUploadBytes);
+  const readForm = createFormReader(deps.maxUploadBytes);
   const answerWith = (handler: UploadHandler) => async (req: Request, res: Response) => {
-    const form = await readForm(req, res);
-    const result = await handler(deps, form, res).finally(() => form.discard());
+    const files = deps.files.of(callerOf(res).tenant);
+    const form = await readForm(req, res, files);
+    const result = await handler({ ...deps, files }, form, res).finally(() => form.discard());
     if (result === undefined) return;
     if (result === null) sendEmpty(res, 404);
     else sendJson(res, result);
@@ -51,7 +56,7 @@ export function createUploadRoutes(deps: UploadDeps): Route[] {
   ];
 }
 
-async function uploadImage(deps: UploadDeps, form: UploadForm): Promise<UploadResult> {
+async function uploadImage(deps: TenantDeps, form: UploadForm): Promise<UploadResult> {
   const { image, type } = readTarget(form);
   return store(deps, form, { type, filename: image.filename, workPath: image.path });
 }
@@ -70,7 +75,7 @@ function readTarget({ image, fields }: UploadForm): { image: UploadedImage; type
 
 /** The uploaded picture's alpha becomes that of the picture `original_ref` names; PNG text is kept. */
 async function uploadMask(
-  deps: UploadDeps,
+  deps: TenantDeps,
   form: UploadForm,
   res: Response,
 ): Promise<UploadResult | undefined> {
@@ -96,7 +101,7 @@ async function uploadMask(
 }
 
 async function store(
-  deps: UploadDeps,
+  deps: TenantDeps,
   form: UploadForm,
   file: { type: FileType; filename: string; workPath: string },
 ): Promise<UploadResult> {

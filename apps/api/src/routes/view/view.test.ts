@@ -56,7 +56,9 @@ beforeAll(async () => {
       .toBuffer(),
   );
   const files = new FileStore(data.path);
-  server = await serveRoutes(createViewRoutes({ files, pictures: createEditor(10_000) }));
+  server = await serveRoutes(
+    createViewRoutes({ files: { of: () => files }, pictures: createEditor(10_000) }),
+  );
 });
 afterAll(async () => {
   await server.close();
@@ -326,7 +328,7 @@ describe('pictures that are encoded at once', () => {
     // Room for one of them at a time.
     const narrow = await serveRoutes(
       createViewRoutes({
-        files: new FileStore(data.path),
+        files: { of: () => new FileStore(data.path) },
         pictures: createEditor(10_000, 200_000),
       }),
     );
@@ -338,7 +340,10 @@ describe('pictures that are encoded at once', () => {
 
   test('are refused when they would take more than there may be', async () => {
     const tiny = await serveRoutes(
-      createViewRoutes({ files: new FileStore(data.path), pictures: createEditor(10_000, 20_000) }),
+      createViewRoutes({
+        files: { of: () => new FileStore(data.path) },
+        pictures: createEditor(10_000, 20_000),
+      }),
     );
     const answer = await tiny.send('GET', '/view?filename=big.png&type=input&preview=webp');
     expect(answer.status).toBe(413);

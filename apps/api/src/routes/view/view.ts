@@ -1,9 +1,10 @@
 import { basename } from 'node:path';
 import { AppError, isFileType } from '@tiercel/contracts';
 import type { PictureEditor, Transform } from '@tiercel/pictures';
-import type { FileStore } from '@tiercel/storage';
+import type { TenantFiles } from '@tiercel/storage';
 import type { Request, Response } from 'express';
 import { sendEmpty } from '../../http/answer.ts';
+import { callerOf } from '../../identity/caller-of.ts';
 import { readQuery } from '../../http/read-request.ts';
 import type { Route } from '../../http/route.ts';
 import { contentOf, dispositionOf, sendFile } from '../../http/send-file.ts';
@@ -11,7 +12,7 @@ import { parseStoredName } from '../stored-names.ts';
 import { withPicture } from './with-picture.ts';
 
 export interface ViewDeps {
-  readonly files: FileStore;
+  readonly files: Pick<TenantFiles, 'of'>;
   /** Encodes pictures for `preview` and `channel`. */
   readonly pictures: PictureEditor;
 }
@@ -38,7 +39,7 @@ async function view(deps: ViewDeps, req: Request, res: Response): Promise<void> 
   }
   const filename = basename(name);
   const subfolder = query.get('subfolder') ?? '';
-  const found = await deps.files.find({ filename, subfolder, type });
+  const found = await deps.files.of(callerOf(res).tenant).find({ filename, subfolder, type });
   if (found === null) {
     sendEmpty(res, 404);
     return;

@@ -2,7 +2,8 @@
 -- a run packages/events, at its end packages/queue, where it must be one step with leaving `running`. The format is
 -- explained in packages/contracts/src/event-log.ts.
 
--- @keys events state pictures ends job_channel everyone_channel client_channel
+-- @include everyone
+-- @keys events state pictures ends job_channel client_channel
 
 local MAX_SLOTS, MAX_ENDS, MAX_PICTURES = 300, 10000, 1000
 
@@ -87,7 +88,7 @@ local function emit(id, kind, client, limits, frames)
   local message = table.concat(lines, '\n')
   redis.call('PUBLISH', job_channel(id), message)
   if not has_client then
-    if #wide > 1 then redis.call('PUBLISH', everyone_channel, table.concat(wide, '\n')) end
+    if #wide > 1 then redis.call('PUBLISH', everyone_of(id), table.concat(wide, '\n')) end
   elseif client_id ~= '' then
     if #pictures > 0 then keep_unsent(client_id, pictures, limits) end
     redis.call('PUBLISH', client_channel(client_id), message)

@@ -10,6 +10,7 @@
 -- `hook_progress`, when progress was noted last. Of tenants with webhooks: hash `webhook-wanted`, the same list.
 
 -- @include now
+-- @include tenants
 -- @keys job webhook_outbox webhook_wanted
 
 -- Shortest time between two progress events of one job.
@@ -43,7 +44,7 @@ end
 local function note_moment(id, event, members)
   local target = webhook_of(id)
   if not target then return end
-  note_webhook(target, event, '{"type":"","data":{"prompt_id":' .. cjson.encode(id) .. ',' .. members ..
+  note_webhook(target, event, '{"type":"","data":{"prompt_id":' .. cjson.encode(prompt_id_of(id)) .. ',' .. members ..
     ',"timestamp":' .. string.format('%.0f', now) .. '}}')
 end
 

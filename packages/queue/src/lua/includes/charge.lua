@@ -2,6 +2,7 @@
 
 -- @include now
 -- @include limits
+-- @include tenants
 -- @include fair-share
 -- @keys job running tenants comers spare share debts vtime vtime_lag tenant_running started costs
 
@@ -18,7 +19,7 @@ local function first_free()
   if not comer then return tenant, tenant and tonumber(tag), other end
   if tenant then
     local v, lag = unpack(redis.call('MGET', vtime_key, vtime_lag_key))
-    local most = (lag or 0) * (redis.call('ZCARD', running_key) + 1)
+    local most = (lag or 0) * (count_all(running_key) + 1)
     if tag + most < (tonumber(v) or 0) then return tenant, tonumber(tag), comer end
   end
   return comer, virtual_time(), tenant

@@ -1,6 +1,6 @@
 -- Removes one pending job without a trace. Returns 1, or 0 when it does not wait.
 
--- @include queue-status
+-- @include tenants
 -- @include groups
 -- @include forget-job
 -- @include pending-bytes
@@ -11,7 +11,7 @@ local function remove_pending(id)
   local state, m, tenant, group, workflow, bytes =
     unpack(redis.call('HMGET', job_key(id), 'state', 'm', 'tenant', 'lane', 'workflow', 'bytes'))
   if state ~= 'pending' then return 0 end
-  redis.call('ZREM', pending_key, m)
+  remove_from(pending_key, tenant, m)
   give_room_back(bytes)
   redis.call('ZREM', unreleased_key, id)
   note_moment(id, 'interrupted', '"node_id":null,"node_type":null,"executed":[]')

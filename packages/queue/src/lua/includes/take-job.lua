@@ -6,6 +6,7 @@
 
 -- @include now
 -- @include members
+-- @include tenants
 -- @include pending-bytes
 -- @include charge
 -- @include pop-next
@@ -29,7 +30,7 @@ local function give(permit, worker, claim, id, job)
   job[TAKEN] = now
   redis.call('HSET', job_key(id), 'state', 'running', 'permit', permit, 'claim', claim, 'worker', worker,
     'attempt', job[ATTEMPT], 'taken', now, 'batch', 0)
-  redis.call('ZADD', running_key, now, id)
+  add_to(running_key, tenant_of(id), now, id)
   return job
 end
 
@@ -59,16 +60,16 @@ local function take_next(permit, worker, claim)
     if limits then settle(tenant, limits)
     elseif redis.call('EXISTS', ready_key(tenant)) == 0 then redis.call('ZREM', tenants_key, tenant) end
     if m then
-      redis.call('ZREM', pending_key, m)
+      remove_from(pending_key, tenant, m)
       give_room_back(job[BYTES])
-      redis.call('ZREM', created_key('pending'), m)
+      remove_from(created_key('pending'), tenant, m)
     end
     if runs then
       if job[GROUP] ~= '' then
         redis.call('ZREM', group_key(job[GROUP]), m)
         redis.call('HSET', groups_key, job[GROUP], id)
       end
-      redis.call('ZADD', created_key('running'), job[CREATED], m)
+      add_to(created_key('running'), tenant, job[CREATED], m)
       redis.call('HSET', permits_key, permit, id)
       return give(permit, worker, claim, id, job)
     end
