@@ -31,7 +31,7 @@ let consumer: Consumer;
 let add: (id: string, caller: Caller) => Promise<void>;
 let takes = 0;
 const take = async (): Promise<string | undefined> =>
-  (await consumer.take(`p${(takes += 1)}`, workerId('w')))?.id;
+  (await consumer.take(`p${(takes += 1)}`, workerId('w')))?.promptId;
 
 beforeAll(async () => {
   server = await startTestRedis();
@@ -67,7 +67,7 @@ beforeAll(async () => {
   add = async (id, caller) => {
     const tenant = shares.of(caller);
     await producer.enqueue({ ...plainJob(id), ...(tenant === undefined ? {} : { tenant }) });
-    await producer.release(promptId(id));
+    await producer.release(promptId(id), caller.tenant);
   };
 });
 beforeEach(() => server.flush());
