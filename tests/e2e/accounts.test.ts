@@ -1,4 +1,4 @@
-import { execFile, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
@@ -17,49 +17,16 @@ import {
   startTestRedis,
   stopEverything,
   until,
-  type ServiceOptions,
   type TestSystem,
 } from '@tiercel/testkit';
+import { makeKey, ROOT, runKeys } from './keys.ts';
 import { slow } from './prompts.ts';
 
 /** Keys made by the command, used against real processes. */
 
-const ROOT = join(import.meta.dirname, '../..');
 const ADMIN = 'the-admin-key-of-this-test';
 
 afterAll(stopEverything);
-
-interface Outcome {
-  readonly code: number;
-  readonly out: string;
-  readonly errors: string;
-}
-
-/** `npm run -s keys -- ...` in the environment of a system. */
-function runKeys(options: Partial<ServiceOptions>, ...args: string[]): Promise<Outcome> {
-  const { redisUrl = '', redisPrefix = 'tiercel', dataDir = '', configFile = '' } = options;
-  const settings = [
-    ...[`REDIS_URL=${redisUrl}`, `REDIS_PREFIX=${redisPrefix}`, `DATA_DIR=${dataDir}`],
-    `TIERCEL_CONFIG=${configFile}`,
-  ];
-  const program = [process.execPath, join(ROOT, 'apps/keys/dist/main.js')];
-  return new Promise((resolve) => {
-    execFile('env', [...settings, ...program, ...args], (error, out, errors) => {
-      resolve({ code: error === null ? 0 : Number(error.code), out, errors });
-    });
-  });
-}
-
-interface PrintedKey {
-  readonly id: string;
-  readonly key: string;
-}
-
-async function makeKey(options: Partial<ServiceOptions>, ...args: string[]): Promise<PrintedKey> {
-  const { out, errors } = await runKeys(options, 'create', ...args, '--json');
-  expect([errors, out.trim().split('\n').length]).toEqual(['', 1]);
-  return JSON.parse(out) as PrintedKey;
-}
 
 describe('a system that asks who its callers are', () => {
   let system: TestSystem;

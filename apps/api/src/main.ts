@@ -19,7 +19,6 @@ import {
 } from '@tiercel/runtime';
 import { TenantFiles, TenantUsers } from '@tiercel/storage';
 import { AddressGuard, DeliveryLog, WebhookStore } from '@tiercel/webhooks';
-import { createAdminRoutes } from './admin/create-admin-routes.ts';
 import { createApiMetrics } from './api-metrics.ts';
 import { Catalogue } from './catalogue.ts';
 import { FirstWorker } from './first-worker.ts';
@@ -35,20 +34,10 @@ import { createGather } from './proxy/gather.ts';
 import { createForward, createVia } from './proxy/proxy.ts';
 import { LIBRARY_RULES } from './proxy/proxy-rules.ts';
 import { ServerPool } from './proxy/server-pool.ts';
-import { createEventsRoutes } from './routes/events.ts';
-import { createInternalRoutes } from './routes/internal.ts';
-import { createJobsRoutes } from './routes/jobs.ts';
-import { createModelRoutes } from './routes/models.ts';
-import { createPromptRoutes } from './routes/prompt.ts';
-import { createQueueRoutes } from './routes/queue.ts';
-import { createSettingsRoutes, NEW_SYSTEM_SETTINGS } from './routes/settings.ts';
-import { createStaticAnswerRoutes, featuresOf } from './routes/static-answers.ts';
-import { createSystemRoutes } from './routes/system.ts';
+import { createRoutes } from './routes/create-routes.ts';
+import { NEW_SYSTEM_SETTINGS } from './routes/settings.ts';
+import { featuresOf } from './routes/static-answers.ts';
 import { maxFormBytes } from './routes/uploads/form.ts';
-import { createUploadRoutes } from './routes/uploads/uploads.ts';
-import { createUserdataRoutes } from './routes/userdata.ts';
-import { createViewRoutes } from './routes/view/view.ts';
-import { createWebhookRoutes } from './routes/webhooks.ts';
 import { createUpgrades } from './sockets/serve-upgrades.ts';
 import { SocketCounters } from './sockets/socket-counters.ts';
 import { SocketHub } from './sockets/socket-hub.ts';
@@ -208,7 +197,7 @@ async function main(): Promise<void> {
     allowedHosts: api.allowedHosts,
     corsOrigin: api.corsOrigin,
   });
-  const { gate, loginRoutes, ...accounts } = await openAccounts(parts);
+  const { gate, login, ...accounts } = await openAccounts(parts);
   // In mode `open` everybody is one tenant, which is not limited.
   const isOpen = config.auth.mode === 'open';
   const shares = isOpen ? undefined : new TenantShares({ policy: accounts.policy, producer, log });
@@ -217,38 +206,29 @@ async function main(): Promise<void> {
   });
   const upgrades = createUpgrades(hub, checkCaller, gate);
   const app = createApp(
-    [
-      ...createPromptRoutes({
+    createRoutes({
+      prompt: {
         ...{ producer, reader, examiner, log },
         tenantOf: (caller) => shares?.of(caller),
         firstWorker: new FirstWorker(catalogue, api.firstWorkerWaitMs),
         ...{ secretKey, store, guard },
         maxBodyBytes: api.maxBodyBytes,
-      }),
-      ...createQueueRoutes({ reader, editor, examiner, maxBodyBytes: api.maxBodyBytes }),
-      ...createJobsRoutes({ reader, editor }),
-      ...createEventsRoutes({
+      },
+      queue: { reader, editor, examiner, maxBodyBytes: api.maxBodyBytes },
+      jobs: { reader, editor },
+      events: {
         ...{ reader, replay, subscriber, counters, maxEventBytes },
         maxStreams: api.maxSockets,
         limits: { progressBytes: api.progressBufferBytes, closeBytes: api.maxSocketBufferBytes },
-      }),
-      ...createSystemRoutes({
-        catalogue,
-        serverRefresh,
-        metrics: metrics.registry,
-        health,
-      }),
-      ...createViewRoutes({ files, pictures }),
-      ...createUploadRoutes({
-        files,
-        maxUploadBytes: api.maxUploadBytes,
-        pictures,
-      }),
-      ...createUserdataRoutes({ users, maxUploadBytes: api.maxUploadBytes }),
-      ...createSettingsRoutes({ users }),
-      ...createWebhookRoutes({ store, guard, deliveries }),
-      ...createInternalRoutes({ files, logs: () => [], gather }),
-      ...createModelRoutes({
+      },
+      system: { catalogue, serverRefresh, metrics: metrics.registry, health },
+      view: { files, pictures },
+      uploads: { files, maxUploadBytes: api.maxUploadBytes, pictures },
+      userdata: { users, maxUploadBytes: api.maxUploadBytes },
+      settings: { users },
+      webhooks: { store, guard, deliveries },
+      internal: { files, logs: () => [], gather },
+      models: {
         models: async () => {
           await serverRefresh.ask('files');
           return (await catalogue.capabilities()).models;
@@ -259,8 +239,8 @@ async function main(): Promise<void> {
         },
         gather,
         forward: forwardFiles,
-      }),
-      ...createStaticAnswerRoutes({
+      },
+      staticAnswers: {
         maxUploadBytes: api.maxUploadBytes,
         extensions: async () => (await catalogue.capabilities()).extensions,
         features: () => catalogue.features,
@@ -269,14 +249,14 @@ async function main(): Promise<void> {
         forwardFiles,
         publishFree: (body) => publishControl(redis, names, { type: 'free', body }),
         forward,
-      }),
-      ...createAdminRoutes({
+      },
+      admin: {
         ...{ ...accounts, reader, editor },
         workers: () => catalogue.workers,
-      }),
-      ...loginRoutes,
-      ...upgrades.routes,
-    ],
+      },
+      login,
+      findHandshakeRefusal: upgrades.findRefusal,
+    }),
     {
       ...{ checkCaller, forward, gate },
       ...{ maxBodyBytes: api.maxBodyBytes, corsOrigin: api.corsOrigin },

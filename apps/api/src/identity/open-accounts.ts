@@ -1,10 +1,9 @@
 import { AuditLog, Authenticator, ChangeWatch, KeyStore, PolicyStore } from '@tiercel/accounts';
 import type { RunningProcess } from '@tiercel/runtime';
-import type { Route } from '../http/route.ts';
 import { createProxyMatcher } from '../proxy/proxy-rules.ts';
 import { createCallerAddresses } from './caller-address.ts';
 import { createGate, createOpenGate, type Gate } from './gate.ts';
-import { createLoginRoutes } from './login.ts';
+import type { LoginDependencies } from './login.ts';
 import { OpenConnections } from './open-connections.ts';
 import { Recognizer } from './recognize.ts';
 
@@ -13,7 +12,8 @@ const LONG_KEY_CHARACTERS = 24;
 
 export interface Accounts {
   readonly gate: Gate;
-  readonly loginRoutes: readonly Route[];
+  /** For the login page; undefined where everybody is let in. */
+  readonly login: LoginDependencies | undefined;
   readonly keys: KeyStore;
   readonly policy: PolicyStore;
   readonly audit: AuditLog;
@@ -41,7 +41,7 @@ export async function openAccounts(parts: RunningProcess): Promise<Accounts> {
         'auth.adminKey and auth.jwt are of no use: auth.mode is open, and lets everybody in',
       );
     }
-    return { gate: createOpenGate(addresses), loginRoutes: [], keys, policy, audit };
+    return { gate: createOpenGate(addresses), login: undefined, keys, policy, audit };
   }
   if (adminKey !== undefined && adminKey.length < LONG_KEY_CHARACTERS) {
     log.warn('auth.adminKey is short: one of 32 random characters or more cannot be guessed');
@@ -60,7 +60,6 @@ export async function openAccounts(parts: RunningProcess): Promise<Accounts> {
       customRoles: api.proxy.roles,
       log,
     }),
-    loginRoutes: createLoginRoutes({ authenticator, watch }),
-    policy,
+    login: { authenticator, watch },
   };
 }

@@ -7,7 +7,7 @@ import type { Gather } from '../proxy/gather.ts';
 import type { Forward } from '../proxy/proxy.ts';
 import { mergeDeep, mergeLists, mergeObjects } from './pool-library.ts';
 
-interface StaticAnswerDeps {
+export interface StaticAnswerDeps {
   readonly maxUploadBytes: number;
   /** What GET /extensions lists: those of the pool. */
   readonly extensions: () => Promise<readonly string[]>;

@@ -23,7 +23,10 @@ export function createUpgrades(
   hub: SocketHub,
   checkCaller: CallerCheck,
   gate: Pick<Gate, 'admitSocket'>,
-): Pick<HttpServerOptions, 'shouldUpgrade' | 'upgrade'> & { readonly routes: readonly Route[] } {
+): Pick<HttpServerOptions, 'shouldUpgrade' | 'upgrade'> & {
+  /** Why a handshake is refused; undefined: it is not. */
+  readonly findRefusal: FindRefusal;
+} {
   const findRefusal = (req: IncomingMessage): AppError | undefined =>
     findHandshakeProblem(req) ?? hub.findRefusal();
   return {
@@ -38,18 +41,25 @@ export function createUpgrades(
         void openAdmitted(hub, gate.admitSocket, { req, socket, head });
       }
     },
-    routes: [
-      {
-        method: 'GET',
-        path: '/ws',
-        handle(req, res) {
-          const refusal = findRefusal(req) ?? upgradeRequired();
-          if (refusal.code === 'upgrade_required') res.setHeader('Upgrade', 'websocket');
-          sendError(res, refusal);
-        },
-      },
-    ],
+    findRefusal,
   };
+}
+
+type FindRefusal = (req: IncomingMessage) => AppError | undefined;
+
+/** Answers the handshakes that are refused. */
+export function createSocketRoutes(findRefusal: FindRefusal): Route[] {
+  return [
+    {
+      method: 'GET',
+      path: '/ws',
+      handle(req, res) {
+        const refusal = findRefusal(req) ?? upgradeRequired();
+        if (refusal.code === 'upgrade_required') res.setHeader('Upgrade', 'websocket');
+        sendError(res, refusal);
+      },
+    },
+  ];
 }
 
 /** Opens a socket when it is known whose it is; else refuses it, still in HTTP. */

@@ -15,7 +15,7 @@ import { createCallerAddresses } from '../identity/caller-address.ts';
 import { createOpenGate } from '../identity/gate.ts';
 import { createHttpServer, type HttpServer } from '../http/http-server.ts';
 import { executing, log, openJobs, resultPicture, type Jobs } from './jobs.test-helpers.ts';
-import { createUpgrades } from './serve-upgrades.ts';
+import { createSocketRoutes, createUpgrades } from './serve-upgrades.ts';
 import { SocketCounters } from './socket-counters.ts';
 import { SocketHub, type SocketHubParts } from './socket-hub.ts';
 
@@ -69,7 +69,7 @@ async function start(change: Partial<SocketHubParts['options']> = {}): Promise<v
   const upgrades = createUpgrades(hub, checkCaller, gate);
   const options = { maxBodyBytes: 1_000, checkCaller, corsOrigin: undefined, gate };
   server = createHttpServer({
-    handle: createApp(upgrades.routes, options, log),
+    handle: createApp(createSocketRoutes(upgrades.findRefusal), options, log),
     ...{ shouldUpgrade: upgrades.shouldUpgrade, upgrade: upgrades.upgrade },
     maxBodyBytes: 1_000,
   });

@@ -21,7 +21,6 @@ import { GapRepair } from './gap-repair.ts';
 import { emptySnapshot, readSnapshot, type Snapshot } from './snapshot.ts';
 import type { SocketCounters } from './socket-counters.ts';
 import { SocketSession, type BufferLimits } from './socket-session.ts';
-import { statusFrame } from './status-broadcaster.ts';
 import { TenantRoom } from './tenant-room.ts';
 
 interface SocketHubOptions {
@@ -204,7 +203,7 @@ export class SocketHub {
     const client = { tenant, id: keyText(id), isKnown };
     const room = this.#roomOf(tenant);
     this.#sessions.add(session);
-    room.sessions.add(session);
+    room.enter(session);
     webSocket.on('pong', () => {
       session.isAlive = true;
     });
@@ -230,13 +229,11 @@ export class SocketHub {
     room: TenantRoom,
     client: Client & { readonly sid: string },
   ): Promise<void> {
-    const { subscriber } = this.#parts;
     if (!room.isListening) {
       await room.listen();
       if (!this.#sessions.has(session)) return;
     }
-    session.sendText(statusFrame(room.status.latest, client.sid));
-    room.group.admit(session, { endId: subscriber.lastEndId, isBehind: !subscriber.isWhole });
+    room.serve(session, client.sid);
     await this.#join(session, room, client);
   }
 

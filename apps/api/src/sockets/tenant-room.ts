@@ -4,7 +4,7 @@ import type { Logger } from '@tiercel/runtime';
 import { ClientGroup } from './client-group.ts';
 import { DeliveryLog } from './delivery-log.ts';
 import type { SocketSession } from './socket-session.ts';
-import { StatusBroadcaster } from './status-broadcaster.ts';
+import { StatusBroadcaster, statusFrame } from './status-broadcaster.ts';
 
 interface TenantRoomParts {
   readonly subscriber: EventSubscriber;
@@ -17,7 +17,9 @@ interface TenantRoomParts {
 
 /** What all sockets of one tenant share in this process. */
 export class TenantRoom {
-  readonly sessions = new Set<SocketSession>();
+  readonly #open = new Set<SocketSession>();
+  /** Those that have been sent their first frame: it comes before all others. */
+  readonly #served = new Set<SocketSession>();
   /** All its sockets: they are sent the progress of jobs without a client. */
   readonly group: ClientGroup;
   /** The number of its jobs in the queue. */
@@ -45,7 +47,7 @@ export class TenantRoom {
     });
     this.status = new StatusBroadcaster({
       intervalMs: statusIntervalMs,
-      sockets: () => this.sessions,
+      sockets: () => this.#served,
       send: (session, frame) => {
         session.sendText(frame);
       },
@@ -53,7 +55,7 @@ export class TenantRoom {
   }
 
   get isEmpty(): boolean {
-    return this.sessions.size === 0;
+    return this.#open.size === 0;
   }
 
   /** Whether it hears what its sockets are to be sent, and knows the number of its jobs. */
@@ -78,8 +80,22 @@ export class TenantRoom {
     this.status.update(await this.reader.countRemaining());
   }
 
+  /** A socket is open; it is sent nothing yet. */
+  enter(session: SocketSession): void {
+    this.#open.add(session);
+  }
+
+  /** Sends a socket its first frame; from now on it is sent what all are sent. */
+  serve(session: SocketSession, sid: string): void {
+    const { lastEndId: endId, isWhole } = this.#subscriber;
+    session.sendText(statusFrame(this.status.latest, sid));
+    this.#served.add(session);
+    this.group.admit(session, { endId, isBehind: !isWhole });
+  }
+
   leave(session: SocketSession): void {
-    this.sessions.delete(session);
+    this.#open.delete(session);
+    this.#served.delete(session);
     this.group.leave(session);
   }
 
