@@ -10,3 +10,4 @@ export { Reader } from './reader.ts';
 export { PermitRunner } from './runner.ts';
 export { openSecrets, sealSecrets } from './secrets.ts';
 export { Sweeper } from './sweeper.ts';
+export { createReplayKey } from './refusals.ts';

@@ -1,14 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import {
-  AppError,
   DEFAULT_TENANT,
   encodeClient,
   type Priority,
+  promptId,
   type PromptId,
   type RedisNames,
 } from '@tiercel/contracts';
 import type { Redis } from '@tiercel/runtime';
 import type { Queue } from 'bullmq';
+import { describeRefusal, idConflict, reusedKey } from './refusals.ts';
 import { enqueueScript } from './lua/enqueue.ts';
 import { putLimitsScript } from './lua/put-limits.ts';
 import { releaseScript } from './lua/release.ts';
@@ -35,10 +36,24 @@ export interface NewJob {
   readonly secrets: string | undefined;
   /** Whose job it is; without it: nobody's in particular, not limited. */
   readonly tenant?: { readonly id: string; readonly limits: TenantLimits };
+  /** What its tenant may post; without it: nothing is limited. */
+  readonly admission?: AdmissionLimits;
+  /** Stands for the caller and its Idempotency-Key: see `replayKey`. */
+  readonly replayKey?: string;
   /** Among the jobs of its tenant; without it: normal. */
   readonly priority?: Priority;
   /** What it is likely to cost; without a tenant nobody asks. */
   readonly cost?: ExpectedCost;
+}
+
+/** What a plan lets its tenants post. Undefined: no limit. */
+export interface AdmissionLimits {
+  /** Its name, for the words of a refusal. */
+  readonly plan: string;
+  readonly maxPending: number | undefined;
+  readonly jobsPerDay: number | undefined;
+  /** Shortest time between two starts, in ms: so long one more place takes at least. */
+  readonly intervalMs: number | undefined;
 }
 
 export interface ExpectedCost {
@@ -55,6 +70,7 @@ export interface WaitingTenant {
 }
 
 export interface Accepted {
+  readonly id: PromptId;
   readonly number: number;
   readonly nodeErrorsText: string;
   /** True when this id was accepted before with the same body: nothing was added. */
@@ -100,8 +116,8 @@ export class Producer {
       'node_errors',
     );
     if (hash === null || hash === undefined) return undefined;
-    if (hash !== bodyHash) throw conflict(id);
-    return { number: Number(number), nodeErrorsText: nodeErrors ?? '{}', repeated: true };
+    if (hash !== bodyHash) throw idConflict(id);
+    return { id, number: Number(number), nodeErrorsText: nodeErrors ?? '{}', repeated: true };
   }
 
   /**
@@ -133,26 +149,36 @@ export class Producer {
       signature: cost?.signature ?? '',
       estimate_ms: cost?.estimateMs ?? '',
       priority: job.priority ?? 'normal',
+      replay: job.replayKey ?? '',
+      most_pending: job.admission?.maxPending ?? '',
+      most_a_day: job.admission?.jobsPerDay ?? '',
     });
+    const { id, nodeErrorsText } = job;
     switch (reply.kind) {
       case 'ok':
-        return { number: reply.number, nodeErrorsText: job.nodeErrorsText, repeated: false };
+        return { id, number: reply.number, nodeErrorsText, repeated: false };
       case 'same':
-        return { number: reply.number, nodeErrorsText: reply.nodeErrorsText, repeated: true };
-      case 'full':
-        throw new AppError('queue_full', `The queue is full: ${reply.pending} jobs are waiting.`, {
-          retryAfterSeconds: 5,
-        });
-      case 'heavy':
-        throw new AppError(
-          'queue_full',
-          `The queue is full: its jobs hold ${reply.bytes} of ${this.#options.maxPendingBytes} bytes ` +
-            '(queue.maxPendingBytes), and this one has no room beside them.',
-          { retryAfterSeconds: 5 },
-        );
-      case 'conflict':
-        throw conflict(job.id);
+        return { ...reply, id, repeated: true };
+      case 'replay':
+        return { ...reply, id: promptId(reply.id), repeated: true };
+      default:
+        throw describeRefusal(reply, job, this.#options);
     }
+  }
+
+  /**
+   * What an earlier POST with this Idempotency-Key was answered.
+   * @returns undefined when the key is new
+   * @throws AppError idempotency_key_reused
+   */
+  async findReplay(key: string, bodyHash: string): Promise<Accepted | undefined> {
+    const text = await this.#redis.get(this.#names.replay(key));
+    if (text === null) return undefined;
+    // As replays.lua writes it.
+    const kept = JSON.parse(text) as Record<'hash' | 'id' | 'number' | 'node_errors', string>;
+    if (kept.hash !== bodyHash) throw reusedKey();
+    const { id, number, node_errors: nodeErrorsText } = kept;
+    return { id: promptId(id), number: Number(number), nodeErrorsText, repeated: true };
   }
 
   /**
@@ -217,11 +243,4 @@ export class Producer {
   async skipNumber(): Promise<void> {
     await this.#redis.incr(this.#names.number);
   }
-}
-
-function conflict(id: PromptId): AppError {
-  return new AppError(
-    'prompt_id_conflict',
-    `The prompt_id ${JSON.stringify(id)} was used before with another body.`,
-  );
 }

@@ -21,7 +21,11 @@
 -- ARGV[19] signature    jobs with the same one cost the same; '' for none
 -- ARGV[20] estimate_ms  of its run time, for when none has run; '' for none
 -- ARGV[21] priority     low | normal | high: before all of the tenant that have a lower one
--- Returns {'ok', number} | {'same', number, node_errors} | {'conflict'} | {'full', pending} | {'heavy', bytes}
+-- ARGV[22] replay      of the caller's Idempotency-Key; '' for none
+-- ARGV[23] most_pending  jobs of the tenant; '' for no limit
+-- ARGV[24] most_a_day    jobs of the tenant that are accepted in a day (UTC); '' for no limit
+-- Returns {'ok', number} | {'same', number, node_errors} | {'conflict'} | {'replay', number, node_errors, id}
+--       | {'reused'} | {'full' | 'heavy' | 'over', jobs or bytes, as service_rate()} | {'spent', jobs, ms of the day}
 -- Sent again: {'ok', number}: the record has the id of the call.
 -- Caller dies: the sweeper releases the job.
 
@@ -30,6 +34,8 @@
 -- @include pending-bytes
 -- @include priorities
 -- @include tenant-record
+-- @include admission
+-- @include replays
 -- @keys job pending pending_bytes number seq unreleased created workflow
 
 local known_call, known_hash, known_number, known_errors =
@@ -39,15 +45,19 @@ if known_hash then
   if known_hash == body_hash then return { 'same', known_number, known_errors } end
   return { 'conflict' }
 end
+local earlier = find_replay(replay, body_hash)
+if earlier then return earlier end
 local score = tonumber(given_number)
 if given_number ~= '' and (not score or score ~= score) then
   return redis.error_reply('ERR the number of a job is no number')
 end
 local pending = redis.call('ZCARD', pending_key)
-if pending >= tonumber(max_pending) then return { 'full', pending } end
+if pending >= tonumber(max_pending) then return { 'full', pending, service_rate() } end
 local bytes = #prompt + #extra + #targets + #node_errors + #secrets
 local held = tonumber(redis.call('GET', pending_bytes_key) or 0)
-if pending > 0 and held + bytes > tonumber(max_bytes) then return { 'heavy', held } end
+if pending > 0 and held + bytes > tonumber(max_bytes) then return { 'heavy', held, service_rate() } end
+local refusal = refuse_job(tenant, most_pending, most_a_day)
+if refusal then return refusal end
 
 local number = given_number
 if number == '' then
@@ -67,7 +77,9 @@ if signature ~= '' then redis.call('HSET', job_key(id), 'signature', signature) 
 if estimate_ms ~= '' then redis.call('HSET', job_key(id), 'estimate_ms', estimate_ms) end
 if limits ~= '' then put_limits(tenant, limits) end
 redis.call('ZADD', pending_key, rank, m)
-take_room(bytes)
+take_room(bytes, tenant)
+note_posted(tenant)
+keep_replay(replay, body_hash, id, number, node_errors)
 redis.call('ZADD', unreleased_key, now, id)
 redis.call('ZADD', created_key('pending'), now, m)
 if workflow ~= '' then redis.call('ZADD', workflow_key(workflow), now, m) end

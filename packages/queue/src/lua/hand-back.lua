@@ -28,7 +28,7 @@ number = rank or number
 redis.call('HDEL', permits_key, permit)
 redis.call('ZREM', running_key, id)
 redis.call('ZADD', pending_key, number, m)
-take_room(bytes)
+take_room(bytes, tenant)
 redis.call('ZREM', created_key('running'), m)
 redis.call('ZADD', created_key('pending'), created, m)
 if counts == '0' then redis.call('HINCRBY', job_key(id), 'attempt', -1) end

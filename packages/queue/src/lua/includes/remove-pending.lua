@@ -11,7 +11,7 @@ local function remove_pending(id)
     unpack(redis.call('HMGET', job_key(id), 'state', 'm', 'tenant', 'lane', 'workflow', 'bytes'))
   if state ~= 'pending' then return 0 end
   redis.call('ZREM', pending_key, m)
-  give_room_back(bytes)
+  give_room_back(bytes, tenant)
   redis.call('ZREM', unreleased_key, id)
   withdraw(tenant, group, m)
   forget(id, m, 'pending', workflow)

@@ -60,7 +60,7 @@ local function take_next(permit, worker, claim)
     elseif redis.call('EXISTS', ready_key(tenant)) == 0 then redis.call('ZREM', tenants_key, tenant) end
     if m then
       redis.call('ZREM', pending_key, m)
-      give_room_back(job[BYTES])
+      give_room_back(job[BYTES], tenant)
       redis.call('ZREM', created_key('pending'), m)
     end
     if runs then
