@@ -13,7 +13,13 @@ beforeAll(async () => {
     env: { NODES_DIR: 'tests/fixtures/nodes', WORKER_CONCURRENCY: '1' },
     configYaml: JSON.stringify({
       auth: { mode: 'required', adminKey: ADMIN },
+      tiers: [
+        { name: 'first', driver: 'embedded' },
+        { name: 'second', driver: 'embedded' },
+      ],
       plans: {
+        second: { tiers: ['second'] },
+        brief: { maxJobMs: 400 },
         small: { maxPending: 4, maxRunning: 1, intervalMs: null },
         daily: { jobsPerDay: 3 },
         narrow: { maxPixels: 10_000, maxBatch: 2, denyNodes: ['SlowPreview'] },
@@ -165,4 +171,28 @@ test('an Idempotency-Key gets the first answer again, of its own tenant only', a
     headers: { 'idempotency-key': 'x'.repeat(256) },
   });
   expect(long.status).toBe(400);
+});
+
+test('a plan says which tiers run its jobs, and for how long', async () => {
+  const key = await makeKey('second');
+  const readServer = async (who: string, id = ''): Promise<string | null> =>
+    await until(async () => {
+      const answer = await fetch(`${system.url}/history/${id}`, { headers: { 'x-api-key': who } });
+      return answer.headers.get('x-tiercel-served-by');
+    });
+  expect(await readServer(key, (await post(key, saveImage())).body.prompt_id)).toMatch(/^second/);
+  const free = await makeKey('pro');
+  expect(await readServer(free, (await post(free, saveImage())).body.prompt_id)).toMatch(/^first/);
+
+  const brief = await makeKey('brief');
+  const id = (await post(brief, slow(100, 0.1))).body.prompt_id ?? '';
+  const ended = await until(async () => {
+    const job = await ask('GET', `/api/jobs/${id}`, brief);
+    const { status, execution_error: error } = job.body as {
+      status?: string;
+      execution_error?: { exception_message: string };
+    };
+    return status === 'failed' ? error : undefined;
+  });
+  expect(ended.exception_message).toContain('400 ms');
 });

@@ -47,7 +47,7 @@ export interface NewJob {
 }
 
 /** What a plan lets its tenants post. Undefined: no limit. */
-export interface AdmissionLimits {
+interface AdmissionLimits {
   /** Its name, for the words of a refusal. */
   readonly plan: string;
   readonly maxPending: number | undefined;
