@@ -158,9 +158,9 @@ export class Producer {
       case 'ok':
         return { id, number: reply.number, nodeErrorsText, repeated: false };
       case 'same':
-        return { ...reply, id, repeated: true };
+        return toRepeated(id, reply);
       case 'replay':
-        return { ...reply, id: promptId(reply.id), repeated: true };
+        return toRepeated(promptId(reply.id), reply);
       default:
         throw describeRefusal(reply, job, this.#options);
     }
@@ -243,4 +243,8 @@ export class Producer {
   async skipNumber(): Promise<void> {
     await this.#redis.incr(this.#names.number);
   }
+}
+
+function toRepeated(id: PromptId, reply: Pick<Accepted, 'number' | 'nodeErrorsText'>): Accepted {
+  return { id, number: reply.number, nodeErrorsText: reply.nodeErrorsText, repeated: true };
 }
