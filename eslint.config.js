@@ -14,6 +14,7 @@ const mayImport = {
   'packages/queue': ['contracts', 'runtime'],
   'packages/accounts': ['contracts', 'runtime'],
   'packages/events': ['contracts', 'runtime'],
+  'packages/webhooks': ['contracts', 'runtime'],
   'packages/storage': ['contracts', 'runtime'],
   'packages/graph': ['contracts'],
   'packages/pictures': ['contracts'],
@@ -46,6 +47,7 @@ const mayImport = {
     'accounts',
     'queue',
     'events',
+    'webhooks',
     'storage',
     'graph',
     'pictures',
@@ -56,6 +58,7 @@ const mayImport = {
     'accounts',
     'queue',
     'events',
+    'webhooks',
     'storage',
     'graph',
     'pictures',
@@ -74,7 +77,7 @@ const rooms = Object.keys(mayImport).map((path) => path.split('/')[1]);
 const directions = Object.entries(mayImport).map(([path, allowed]) => {
   // A room that imported itself by its name would go in a circle through its door.
   const forbidden = rooms.filter((room) => !allowed.includes(room));
-  const bullmq = path === 'packages/queue' ? [] : ['bullmq'];
+  const bullmq = ['packages/queue', 'packages/webhooks'].includes(path) ? [] : ['bullmq'];
   const network = offline.includes(path)
     ? ['ioredis', 'undici', 'node:http', 'node:https', 'node:net']
     : [];

@@ -23,6 +23,8 @@ export function createApiMetrics(read: {
   /** Numbers of jobs in the whole system. */
   queue: () => Promise<{ pending: number; running: number }>;
   pendingBytes: () => Promise<number>;
+  /** Deliveries of webhooks in the whole system. */
+  webhooks: () => Promise<{ waiting: number; dead: number }>;
   /** Capabilities of the workers that are up. */
   workers: () => readonly Worker[];
   /** Whether this process shows what workers counted. */
@@ -70,6 +72,16 @@ export function createApiMetrics(read: {
     name: 'comfy_queue_pending_bytes',
     help: 'Bytes that callers sent with all pending jobs, in the whole system',
     read: read.pendingBytes,
+  });
+  metrics.gauge({
+    name: 'comfy_webhook_deliveries_waiting',
+    help: 'Deliveries of webhooks that wait, for their turn or for another try, in the whole system',
+    read: async () => (await read.webhooks()).waiting,
+  });
+  metrics.gauge({
+    name: 'comfy_webhook_dead_letters',
+    help: 'Deliveries of webhooks that were given up and are kept, in the whole system',
+    read: async () => (await read.webhooks()).dead,
   });
   addSocketCounters(metrics, read.counters);
   // Counts of a worker that has gone go with it, as with any process that stops being scraped.

@@ -17,6 +17,7 @@ import {
   systemClock,
 } from '@tiercel/runtime';
 import { FileStore, UserStore } from '@tiercel/storage';
+import { AddressGuard, DeliveryLog, WebhookStore } from '@tiercel/webhooks';
 import { createAdminRoutes } from './admin/create-admin-routes.ts';
 import { createApiMetrics } from './api-metrics.ts';
 import { Catalogue } from './catalogue.ts';
@@ -47,6 +48,7 @@ import { maxFormBytes } from './routes/uploads/form.ts';
 import { createUploadRoutes } from './routes/uploads/uploads.ts';
 import { createUserdataRoutes } from './routes/userdata.ts';
 import { createViewRoutes } from './routes/view/view.ts';
+import { createWebhookRoutes } from './routes/webhooks.ts';
 import { createUpgrades } from './sockets/serve-upgrades.ts';
 import { SocketCounters } from './sockets/socket-counters.ts';
 import { SocketHub } from './sockets/socket-hub.ts';
@@ -138,6 +140,13 @@ async function main(): Promise<void> {
   });
   await parts.whileStarting(hub.start());
 
+  const secretKey = loadSecretKey(config.dataDir);
+  const guard = new AddressGuard(config.webhooks.allow);
+  const store = new WebhookStore({
+    ...{ redis, names, secretKey, limits: config.webhooks },
+    clock: systemClock,
+  });
+  const deliveries = new DeliveryLog({ redis, names, store, secretKey, config: config.webhooks });
   const turn = new MetricsTurn(redis, names, randomUUID());
   lifecycle.onClose('metrics turn', () => turn.release());
   const metrics = createApiMetrics({
@@ -145,6 +154,7 @@ async function main(): Promise<void> {
     counters: () => counters.read(),
     queue: () => reader.countQueue(),
     pendingBytes: () => reader.readPendingBytes(),
+    webhooks: () => deliveries.readBacklog(),
     workers: () => catalogue.workers,
     showsCounts: () => turn.isMine(),
     redisTrouble: () => redisWatch.check(),
@@ -152,7 +162,6 @@ async function main(): Promise<void> {
       log.warn({ err: error, metric: name }, 'a metric could not be read');
     },
   });
-  const secretKey = loadSecretKey(config.dataDir);
   let isDraining = false;
   const health = new Health({
     redis: () => redisWatch.check(),
@@ -211,7 +220,7 @@ async function main(): Promise<void> {
         tenantOf: (caller) => shares?.of(caller),
         admission: new Admission(accounts.policy),
         firstWorker: new FirstWorker(catalogue, api.firstWorkerWaitMs),
-        secretKey,
+        ...{ secretKey, store, guard },
         maxBodyBytes: api.maxBodyBytes,
       }),
       ...createQueueRoutes({ reader, editor, examiner, maxBodyBytes: api.maxBodyBytes }),
@@ -235,6 +244,7 @@ async function main(): Promise<void> {
       }),
       ...createUserdataRoutes({ user, maxUploadBytes: api.maxUploadBytes }),
       ...createSettingsRoutes({ user }),
+      ...createWebhookRoutes({ store, guard, deliveries }),
       ...createInternalRoutes({ files, logs: () => [], gather }),
       ...createModelRoutes({
         models: async () => {

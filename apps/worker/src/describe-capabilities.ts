@@ -10,8 +10,7 @@ import {
 } from '@tiercel/contracts';
 import { mergeObjectInfo } from '@tiercel/graph';
 import { sketchClasses } from '@tiercel/nodes';
-import { sealSecrets } from '@tiercel/queue';
-import { memoizeLast, type TierReading } from '@tiercel/runtime';
+import { memoizeLast, sealSecrets, type TierReading } from '@tiercel/runtime';
 import type { Backends } from './create-backends.ts';
 import { describeServiceClasses, listModelNames, acceptAnyFile } from './service-catalogue.ts';
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
-import { sealSecrets } from '@tiercel/queue';
 import { JobError, serviceError } from '@tiercel/routing';
+import { sealSecrets } from '@tiercel/runtime';
 import { until } from '@tiercel/testkit';
 import { SECRET_KEY, SHOWN, useJobs, type JobOnRecord } from './worker.test-helpers.ts';
 

@@ -24,6 +24,7 @@ import {
   systemClock,
 } from '@tiercel/runtime';
 import { FileStore } from '@tiercel/storage';
+import { WebhookCounters } from '@tiercel/webhooks';
 import { Heartbeat } from './heartbeat.ts';
 import { ConfigWatcher } from './config-watcher.ts';
 import { createBackends } from './create-backends.ts';
@@ -33,6 +34,7 @@ import { listenForInterrupts } from './listen-for-interrupts.ts';
 import { JobProcessor } from './job-processor.ts';
 import { RunningJobs } from './running-jobs.ts';
 import { obey } from './obey.ts';
+import { startWebhooks } from './start-webhooks.ts';
 import { stopLimitMs, stopWorking } from './stop-working.ts';
 import { TierCounters } from './tier-counters.ts';
 import { TempCleaner } from './temp-cleaner.ts';
@@ -79,7 +81,9 @@ async function main(): Promise<void> {
     },
   });
   const counters = new TierCounters(backends.tiers, tierStates, clock);
+  const webhooks = new WebhookCounters();
   const metrics = createWorkerMetrics({
+    webhooks: () => webhooks.read(),
     runningJobs: () => running.count,
     redisTrouble: () => redisWatch.check(),
     onFailed: (error, name) => {
@@ -191,6 +195,8 @@ async function main(): Promise<void> {
     });
     lifecycle.onClose('metrics server', () => server.close());
   }
+
+  startWebhooks(parts, secretKey, webhooks);
 
   const runner = new PermitRunner({
     redis: bullRedis,

@@ -6,8 +6,9 @@ import {
   type PromptGraph,
 } from '@tiercel/contracts';
 import { GraphAnalysis } from '@tiercel/graph';
-import { openSecrets, type TakenJob } from '@tiercel/queue';
+import type { TakenJob } from '@tiercel/queue';
 import type { AttemptRequest } from '@tiercel/routing';
+import { openSecrets } from '@tiercel/runtime';
 
 /** What the plan of a job's tenant says of how it is run. Undefined: as the configuration says. */
 export interface JobLimits {

@@ -20,6 +20,8 @@ const SECONDS = [0.005, 0.02, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600];
 
 export function createWorkerMetrics(read: {
   runningJobs: () => number;
+  /** Tries of webhook deliveries by what came of them. */
+  webhooks: () => Readonly<Record<string, number>>;
   redisTrouble: () => Promise<string | undefined>;
   onFailed: (error: unknown, name: string) => void;
 }): WorkerMetrics {
@@ -55,6 +57,15 @@ export function createWorkerMetrics(read: {
     name: 'comfy_redis_up',
     help: '1 when Redis takes writes of this process, else 0',
     read: async () => ((await read.redisTrouble()) === undefined ? 1 : 0),
+  });
+  metrics.readings({
+    kind: 'counter',
+    name: 'comfy_webhook_deliveries_total',
+    help: 'Tries of webhook deliveries, by outcome: delivered, retry (failed, and tried again later), dead (given up), dropped (progress that failed or gave way)',
+    read: () =>
+      Promise.resolve(
+        Object.entries(read.webhooks()).map(([outcome, value]) => ({ labels: { outcome }, value })),
+      ),
   });
   return {
     registry: metrics.registry,

@@ -215,6 +215,7 @@ async function openJobs(
       },
       metrics: createWorkerMetrics({
         runningJobs: () => running.count,
+        webhooks: () => ({}),
         redisTrouble: () => Promise.resolve(undefined),
         onFailed: () => undefined,
       }),

@@ -20,7 +20,7 @@ const LOOKS = 8;
 const LOOK_EVERY_MS = 500;
 
 /** What Tiercel reads itself (`fallback`, `cache`), and whose frames a prompt's are: for the server that is us. */
-const OWN_MEMBERS = ['fallback', 'cache', 'client_id'];
+const OWN_MEMBERS = ['fallback', 'cache', 'client_id', 'webhook'];
 
 /** Where an attempt's prompt is: written on the job before it is sent, for whoever goes on with it. */
 export interface ResumeToken {

@@ -58,6 +58,16 @@ export const ERRORS = {
     disposition: 'client',
     summary: 'This prompt_id was used before with another body.',
   },
+  webhook_invalid: {
+    status: 400,
+    disposition: 'client',
+    summary: 'A webhook, or its secret, cannot be used as it was given.',
+  },
+  webhook_not_redelivered: {
+    status: 409,
+    disposition: 'client',
+    summary: 'A delivery of a webhook cannot be made again.',
+  },
   body_too_large: { status: 413, disposition: 'client', summary: 'The body is over its limit.' },
   prompt_too_large: {
     status: 413,

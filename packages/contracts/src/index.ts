@@ -121,3 +121,14 @@ export {
   type EventLine,
   type EventMessage,
 } from './event-log.ts';
+export {
+  hideWebhook,
+  isWebhookEvent,
+  parseOutboxEntry,
+  readWebhook,
+  WEBHOOK_EVENTS,
+  webhookType,
+  type GivenWebhook,
+  type OutboxEntry,
+  type WebhookEvent,
+} from './webhooks.ts';

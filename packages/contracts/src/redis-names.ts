@@ -66,6 +66,28 @@ const NAMES = {
   pools_set: 'pools-set',
   policy_version: 'policy-version',
   audit: 'audit',
+  webhook_outbox: 'webhook-outbox',
+  webhook_wanted: 'webhook-wanted',
+  webhook_endpoints: 'webhook-endpoints:*',
+  webhook_secrets: 'webhook-secrets:*',
+  webhook_lease: 'webhook-dispatching',
+  webhook_delivery: 'webhook-delivery:*',
+  webhook_chain: 'webhook-chain:*',
+  webhook_ready: 'webhook-ready:*',
+  webhook_receivers: 'webhook-receivers:*',
+  webhook_tenants: 'webhook-tenants:*',
+  webhook_due: 'webhook-due',
+  webhook_turns: 'webhook-turns',
+  webhook_flights: 'webhook-flights',
+  webhook_busy: 'webhook-busy',
+  webhook_health: 'webhook-health:*',
+  webhook_paced: 'webhook-paced:*',
+  webhook_count: 'webhook-count',
+  webhook_sizes: 'webhook-sizes',
+  webhook_log: 'webhook-log:*',
+  webhook_settled: 'webhook-settled:*',
+  webhook_dead: 'webhook-dead:*',
+  webhook_all_settled: 'webhook-all-settled',
   /** BullMQ's list of permits that wait. */
   waiting_permits: 'bull:permits:wait',
   client_channel: 'ch:client:*',
@@ -99,6 +121,7 @@ export class RedisNames {
   }
 
   readonly permitQueue = 'permits';
+  readonly webhookQueue = 'webhooks';
 
   job = (id: string): string => this.#name('job', id);
   workflow = (id: string): string => this.#name('workflow', id);
@@ -130,6 +153,30 @@ export class RedisNames {
     return this.#name('slot_waiters');
   }
 
+  /** A tenant's webhooks, sealed, by id. */
+  webhookEndpoints = (tenant: string): string => this.#name('webhook_endpoints', tenant);
+  /** A tenant's signing secrets, sealed, by name. */
+  webhookSecrets = (tenant: string): string => this.#name('webhook_secrets', tenant);
+  webhookDelivery = (id: string): string => this.#name('webhook_delivery', id);
+  /** A tenant's deliveries by the time they were made. */
+  webhookLog = (tenant: string): string => this.#name('webhook_log', tenant);
+  /** A tenant's dead letters by the time they were given up. */
+  webhookDead = (tenant: string): string => this.#name('webhook_dead', tenant);
+  get webhookOutbox(): string {
+    return this.#name('webhook_outbox');
+  }
+  /** Who makes deliveries of the outbox. */
+  get webhookLease(): string {
+    return this.#name('webhook_lease');
+  }
+  /** Deliveries under way, by turn. */
+  get webhookTurns(): string {
+    return this.#name('webhook_turns');
+  }
+  /** Counts and bytes of deliveries, of each tenant and of all. */
+  get webhookSizes(): string {
+    return this.#name('webhook_sizes');
+  }
   get unreleased(): string {
     return this.#name('unreleased');
   }

@@ -8,6 +8,5 @@ export { Producer, type Accepted, type ExpectedCost, type NewJob } from './produ
 export type { EndedJob, JobRecord, JobView } from './job-record.ts';
 export { Reader } from './reader.ts';
 export { PermitRunner } from './runner.ts';
-export { openSecrets, sealSecrets } from './secrets.ts';
 export { Sweeper } from './sweeper.ts';
 export { createReplayKey } from './refusals.ts';

@@ -44,6 +44,8 @@ export interface NewJob {
   readonly priority?: Priority;
   /** What it is likely to cost; without a tenant nobody asks. */
   readonly cost?: ExpectedCost;
+  /** Where to tell of it, besides the webhooks of the tenant. */
+  readonly webhook?: JobWebhook | undefined;
 }
 
 /** What a plan lets its tenants post. Undefined: no limit. */
@@ -67,6 +69,14 @@ export interface WaitingTenant {
   readonly id: string;
   readonly plan: string | undefined;
   readonly isUnlimited: boolean;
+}
+
+/** A job's own webhook, as its record keeps it. */
+interface JobWebhook {
+  /** Address and secret, sealed. */
+  readonly sealed: string;
+  /** What it is told, in the form of note-webhook.lua. */
+  readonly events: string;
 }
 
 export interface Accepted {
@@ -149,6 +159,8 @@ export class Producer {
       signature: cost?.signature ?? '',
       estimate_ms: cost?.estimateMs ?? '',
       priority: job.priority ?? 'normal',
+      hook: job.webhook?.sealed ?? '',
+      hook_events: job.webhook?.events ?? '',
       replay: job.replayKey ?? '',
       most_pending: job.admission?.maxPending ?? '',
       most_a_day: job.admission?.jobsPerDay ?? '',

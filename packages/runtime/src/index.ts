@@ -3,6 +3,7 @@ export { loadConfig, type Config } from './config/load.ts';
 export { DEFAULT_PLANS, planSchema, type Plan } from './config/plan-schema.ts';
 export { TIER_RULES, type TierDriver } from './config/tier-rules.ts';
 export type { TierConfig } from './config/tier-schema.ts';
+export type { WebhooksConfig } from './config/webhooks-schema.ts';
 export { clockFrom, sleep, startInterval, startTimer, systemClock, type Clock } from './timers.ts';
 export { CoalescedRefresh } from './coalesced-refresh.ts';
 export { inTime, LATE, raceAbort } from './waiting.ts';
@@ -24,6 +25,7 @@ export { startProcess, type RunningProcess } from './start-process.ts';
 export { RedisScript } from './redis-script.ts';
 export { addTierMetrics, type TierReading } from './tier-metrics.ts';
 export { createMetrics, type Metrics, type MetricsRegistry } from './metrics.ts';
+export { openSecrets, sealSecrets } from './seal.ts';
 export { loadSecretKey } from './secret-key.ts';
 export { createSecretMask, NO_MASK, type SecretMask } from './secret-mask.ts';
 export {

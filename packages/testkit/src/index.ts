@@ -30,3 +30,8 @@ export {
 export { startTestRedis, type TestRedis } from './test-redis.ts';
 export { until } from './until.ts';
 export { expectNothingFor, letTimePass } from './waiting.ts';
+export {
+  distinctWebhooks,
+  startWebhookReceiver,
+  type ReceivedWebhook,
+} from './webhook-receiver.ts';

@@ -5,13 +5,16 @@ import {
   isFallbackPolicy,
   isJsonObject,
   joinMembers,
+  hideWebhook,
   isPriority,
   keyText,
   PRIORITIES,
   promptId,
+  readWebhook,
   SECRET_MEMBERS,
   sliceMembers,
   stringifyJson,
+  type GivenWebhook,
   type JsonObject,
   type JsonValue,
   type Priority,
@@ -70,6 +73,8 @@ export type ExaminedPrompt =
       /** extra_data with client_id, without secrets. */
       readonly extraText: LongText;
       readonly secretsText: string | undefined;
+      /** Whom to tell of the job, as the caller says it. */
+      readonly webhook: GivenWebhook | undefined;
       readonly outputIds: readonly string[];
       readonly nodeErrorsText: string;
       readonly workflowId: string | undefined;
@@ -117,6 +122,7 @@ export async function examinePrompt(
     promptText,
     extraText: extra.text,
     secretsText: extra.secrets,
+    webhook: extra.webhook,
     outputIds: validated.outputs,
     nodeErrorsText: stringifyJson(validated.nodeErrors),
     workflowId: readWorkflowId(body),
@@ -180,10 +186,12 @@ interface Extra {
   readonly clientId: string | undefined;
   readonly secrets: string | undefined;
   readonly priority: Priority;
+  readonly webhook: GivenWebhook | undefined;
 }
 
 /**
- * extra_data as it will be shown: with client_id, without credentials, all else as written.
+ * extra_data as it will be shown: with client_id, without credentials, of a webhook's address the origin alone, all
+ * else as written.
  * @param usageSource ComfyUI (0.24) takes it unless the body says it
  */
 function readExtra(
@@ -205,6 +213,8 @@ function readExtra(
     parts.delete(name);
     return value === undefined ? [] : [`${JSON.stringify(name)}:${value}`];
   });
+  const webhook = readJobWebhook(isJsonObject(given) ? given.webhook : undefined);
+  if (webhook !== undefined) parts.set('webhook', JSON.stringify(hideWebhook(webhook)));
   if (usageSource !== undefined && usageSource !== '' && !parts.has('comfy_usage_source')) {
     parts.set('comfy_usage_source', JSON.stringify(usageSource));
   }
@@ -221,7 +231,13 @@ function readExtra(
         : keyText(typeof client === 'string' ? client : stringifyJson(client)),
     secrets: secret.length === 0 ? undefined : `{${secret.join(',')}}`,
     priority: isJsonObject(given) && isPriority(given.priority) ? given.priority : 'normal',
+    webhook,
   };
+}
+
+function readJobWebhook(given: JsonValue | undefined): GivenWebhook | undefined {
+  if (given === undefined || given === null) return undefined;
+  return readWebhook(given, 'extra_data.webhook');
 }
 
 /** What the caller says about tiers and stored results: a word that means nothing is no default. */

@@ -1,6 +1,5 @@
 import type { LiveWorker } from '@tiercel/events';
-import { openSecrets } from '@tiercel/queue';
-import type { Clock } from '@tiercel/runtime';
+import { openSecrets, type Clock } from '@tiercel/runtime';
 import { isLoopbackName } from '../http/caller-check.ts';
 
 /** A server that just failed is asked after all others for this long. */

@@ -1,13 +1,13 @@
 import { AppError, type Caller, type PromptId } from '@tiercel/contracts';
 import {
   createReplayKey,
-  sealSecrets,
   type Accepted,
   type NewJob,
   type Producer,
   type Reader,
 } from '@tiercel/queue';
-import type { Logger } from '@tiercel/runtime';
+import { sealSecrets, type Logger } from '@tiercel/runtime';
+import { acceptJobWebhook, type AddressGuard, type WebhookStore } from '@tiercel/webhooks';
 import type { Request, Response } from 'express';
 import type { FirstWorker } from '../first-worker.ts';
 import { sendJson, sendJsonText } from '../http/answer.ts';
@@ -31,6 +31,8 @@ export interface PromptDependencies {
   readonly admission: Admission;
   readonly firstWorker: FirstWorker;
   readonly secretKey: Uint8Array;
+  readonly store: WebhookStore;
+  readonly guard: AddressGuard;
   readonly maxBodyBytes: number;
   readonly log: Logger;
 }
@@ -91,6 +93,10 @@ async function postPrompt(req: Request, res: Response, deps: PromptDependencies)
   const { priority, cost } = examined;
   const tenant = deps.tenantOf(caller);
   const admission = deps.admission.check(caller, examined.demand);
+  const webhook =
+    examined.webhook === undefined
+      ? undefined
+      : await acceptJobWebhook(examined.webhook, caller.tenant, deps);
   const accepted = await producer.enqueue({
     ...{ id, bodyHash, number, front, clientId, outputIds, nodeErrorsText, workflowId },
     ...{ priority, cost },
@@ -100,6 +106,7 @@ async function postPrompt(req: Request, res: Response, deps: PromptDependencies)
     promptText: toPayload(examined.promptText),
     extraText: toPayload(examined.extraText),
     secrets: secretsText === undefined ? undefined : sealSecrets(deps.secretKey, secretsText),
+    webhook,
   });
   if (!accepted.repeated) releaseAfterAnswer(res, id, deps);
   answer(res, accepted.id, accepted);

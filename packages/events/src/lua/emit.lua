@@ -17,7 +17,21 @@
 -- Caller dies: the next attempt goes on behind this batch.
 
 -- @include event-log
+-- @include note-webhook
 -- @keys job
+
+local function note_events(frames)
+  local target = webhook_of(id)
+  if not target then return end
+  local progress
+  for _, frame in ipairs(frames) do
+    local kind = string.match(frame[1], '^{"type":"([%w_]+)"')
+    if kind == 'execution_start' then note_webhook(target, 'started', frame[1]) end
+    -- Of several steps the last one tells all.
+    if kind == 'progress' then progress = frame[1] end
+  end
+  if progress and is_progress_due(target) then note_webhook(target, 'progress', progress) end
+end
 
 local state, holder, last_batch = unpack(redis.call('HMGET', job_key(id), 'state', 'claim', 'batch'))
 if state ~= 'running' or holder ~= claim then return 'void' end
@@ -30,4 +44,5 @@ for i = 1, #frames, 3 do batch_frames[#batch_frames + 1] = { frames[i], frames[i
 local limits = { batches = tonumber(max_batches), bytes = tonumber(max_bytes), seconds = ttl_s }
 redis.call('HSET', job_key(id), 'batch', batch)
 emit(id, 'E', client, limits, batch_frames)
+note_events(batch_frames)
 return 'done'

@@ -21,9 +21,11 @@
 -- ARGV[19] signature    jobs with the same one cost the same; '' for none
 -- ARGV[20] estimate_ms  of its run time, for when none has run; '' for none
 -- ARGV[21] priority     low | normal | high: before all of the tenant that have a lower one
--- ARGV[22] replay      of the caller's Idempotency-Key; '' for none
--- ARGV[23] most_pending  jobs of the tenant; '' for no limit
--- ARGV[24] most_a_day    jobs of the tenant that are accepted in a day (UTC); '' for no limit
+-- ARGV[22] hook         its webhook, sealed, '' for none
+-- ARGV[23] hook_events  what that is told, '' for none; see note-webhook
+-- ARGV[24] replay       of the caller's Idempotency-Key; '' for none
+-- ARGV[25] most_pending  jobs of the tenant; '' for no limit
+-- ARGV[26] most_a_day    jobs of the tenant that are accepted in a day (UTC); '' for no limit
 -- Returns {'ok', number} | {'same', number, node_errors} | {'conflict'} | {'replay', number, node_errors, id}
 --       | {'reused'} | {'full' | 'heavy' | 'over', jobs or bytes, as service_rate()} | {'spent', jobs, ms of the day}
 -- Sent again: {'ok', number}: the record has the id of the call.
@@ -53,7 +55,7 @@ if given_number ~= '' and (not score or score ~= score) then
 end
 local pending = redis.call('ZCARD', pending_key)
 if pending >= tonumber(max_pending) then return { 'full', pending, service_rate() } end
-local bytes = #prompt + #extra + #targets + #node_errors + #secrets
+local bytes = #prompt + #extra + #targets + #node_errors + #secrets + #hook
 local held = tonumber(redis.call('GET', pending_bytes_key) or 0)
 if pending > 0 and held + bytes > tonumber(max_bytes) then return { 'heavy', held, service_rate() } end
 local refusal = refuse_job(tenant, most_pending, most_a_day)
@@ -71,6 +73,7 @@ redis.call('HSET', job_key(id), 'id', id, 'm', m, 'state', 'pending', 'accepted_
   'number', number, 'created', now, 'tenant', tenant, 'client', client, 'lane', group, 'attempt', 0,
   'workflow', workflow, 'prompt', prompt, 'extra', extra, 'targets', targets, 'node_errors', node_errors,
   'secrets', secrets, 'bytes', bytes)
+if hook ~= '' then redis.call('HSET', job_key(id), 'hook', hook, 'hook_events', hook_events) end
 local rank = rank_of(number, priority)
 if rank ~= number then redis.call('HSET', job_key(id), 'rank', rank) end
 if signature ~= '' then redis.call('HSET', job_key(id), 'signature', signature) end

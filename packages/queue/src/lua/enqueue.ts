@@ -56,16 +56,9 @@ export const enqueueScript = new RedisScript({
       'targets',
       'node_errors',
     ] as const),
-    ...([
-      'secrets',
-      'limits',
-      'signature',
-      'estimate_ms',
-      'priority',
-      'replay',
-      'most_pending',
-      'most_a_day',
-    ] as const),
+    ...(['secrets', 'limits', 'signature', 'estimate_ms', 'priority'] as const),
+    ...(['hook', 'hook_events'] as const),
+    ...(['replay', 'most_pending', 'most_a_day'] as const),
   ],
   parse: (reply): EnqueueReply => {
     const [kind, fact, ...more] = reply as [EnqueueReply['kind'], ...(string | number)[]];

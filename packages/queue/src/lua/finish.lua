@@ -37,10 +37,12 @@
 -- @include charge
 -- @include learn-cost
 -- @include wake
+-- @include note-webhook
 -- @keys job permits running created duration history missed
 
 -- Ends of a client that are kept for its return, at most.
 local MAX_MISSED = 100
+local WEBHOOK_EVENT_OF = { success = 'completed', error = 'failed', interrupted = 'interrupted' }
 
 local state, holder, m, tenant, group, created, client, signature, cost = unpack(redis.call('HMGET',
   job_key(id), 'state', 'claim', 'm', 'tenant', 'lane', 'created', 'client', 'signature', 'cost'))
@@ -78,6 +80,14 @@ if #client > 1 then
   redis.call('ZADD', missed, now, id)
   redis.call('ZREMRANGEBYRANK', missed, 0, -1 - MAX_MISSED)
   redis.call('EXPIRE', missed, events_ttl_s)
+end
+local target = webhook_of(id)
+if target then
+  if string.find(report, '"degraded":true', 1, true) then
+    note_webhook(target, 'degraded', '{"type":"tiercel_report","data":{"prompt_id":' .. cjson.encode(id) .. ',' ..
+      string.sub(report, 2) .. '}')
+  end
+  note_webhook(target, WEBHOOK_EVENT_OF[outcome], terminal_frame)
 end
 local next_job = next_claim ~= '' and take_next(permit, worker, next_claim)
 return { 1, unlocked, next_job or false, wake() }

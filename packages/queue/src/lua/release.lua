@@ -10,6 +10,7 @@
 
 -- @include groups
 -- @include wake
+-- @include note-webhook
 -- @keys job unreleased ready waiting_permits
 
 local ready = 0
@@ -21,6 +22,8 @@ for _, id in ipairs(ids) do
     -- Deleted meanwhile.
   elseif is_new then
     ready = ready + make_available(tenant, group, m, rank or number)
+    -- Not when it is accepted: its caller is to know its id before anybody else is told of it.
+    note_moment(id, 'queued', '"number":' .. number)
   elseif state == 'pending' and redis.call('ZSCORE', ready_key(tenant), m) then
     -- Released before: its permit was asked for by a call whose reply was lost, or is one too many.
     ready = ready + 1

@@ -17,6 +17,7 @@ import {
   MINUTE_MS,
   ms,
 } from './value-kinds.ts';
+import { webhooksSchema } from './webhooks-schema.ts';
 
 /** What a ComfyUI frontend of any era loads besides its API (wire 1.13). */
 const FRONTEND_PATHS = [
@@ -291,6 +292,7 @@ export const fileSchema = z
     queue: queueSchema,
     api: apiSchema,
     worker: workerSchema,
+    webhooks: webhooksSchema,
     auth: authSchema,
     trustedProxies: trustedProxiesSchema,
     plans: plansSchema,

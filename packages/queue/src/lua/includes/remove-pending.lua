@@ -4,6 +4,7 @@
 -- @include groups
 -- @include forget-job
 -- @include pending-bytes
+-- @include note-webhook
 -- @keys job pending unreleased job_channel
 
 local function remove_pending(id)
@@ -13,6 +14,7 @@ local function remove_pending(id)
   redis.call('ZREM', pending_key, m)
   give_room_back(bytes, tenant)
   redis.call('ZREM', unreleased_key, id)
+  note_moment(id, 'interrupted', '"node_id":null,"node_type":null,"executed":[]')
   withdraw(tenant, group, m)
   forget(id, m, 'pending', workflow)
   -- An end without a frame, for whoever follows the job: it leaves no trace in history.

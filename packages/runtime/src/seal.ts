@@ -4,8 +4,8 @@ const IV_BYTES = 12;
 const TAG_BYTES = 16;
 
 /**
- * Encrypts a job's secrets for their stay in Redis (AES-256-GCM), so that neither its append-only
- * file nor a dashboard shows them. They are deleted when the job ends.
+ * Encrypts secrets for their stay in Redis (AES-256-GCM), so that neither its append-only file nor a
+ * dashboard shows them. Those of a job are deleted when it ends.
  * @param key 32 bytes, shared by all processes of one installation
  */
 export function sealSecrets(key: Uint8Array, text: string): string {
