@@ -7,7 +7,7 @@ import { post, saveImage, slow, waitForRunning } from './prompts.ts';
 
 /** The examples of the pages for callers and administrators are run as they stand there. */
 
-const PAGES = ['administration.md'];
+const PAGES = ['for-callers.md', 'administration.md'];
 const DOCS = join(import.meta.dirname, '../../docs');
 const examples = PAGES.flatMap((page) =>
   [...readFileSync(join(DOCS, page), 'utf8').matchAll(/^```sh\n([^]*?)^```/gm)].map(

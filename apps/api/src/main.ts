@@ -25,6 +25,7 @@ import { FirstWorker } from './first-worker.ts';
 import { createCallerCheck, isLoopbackAddress } from './http/caller-check.ts';
 import { createApp } from './http/create-app.ts';
 import { createHttpServer } from './http/http-server.ts';
+import { Admission } from './identity/admission.ts';
 import { openAccounts } from './identity/open-accounts.ts';
 import { TenantShares } from './identity/tenant-shares.ts';
 import { BodyExaminer } from './json/body-examiner.ts';
@@ -210,6 +211,7 @@ async function main(): Promise<void> {
       prompt: {
         ...{ producer, reader, examiner, log },
         tenantOf: (caller) => shares?.of(caller),
+        admission: new Admission(accounts.policy),
         firstWorker: new FirstWorker(catalogue, api.firstWorkerWaitMs),
         ...{ secretKey, store, guard },
         maxBodyBytes: api.maxBodyBytes,

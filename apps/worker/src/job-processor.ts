@@ -35,7 +35,7 @@ import { Claim } from './claim.ts';
 import { JobReporter } from './job-reporter.ts';
 import { readPreviewAudience } from './preview-audience.ts';
 import type { RunningJobs } from './running-jobs.ts';
-import { toAttemptRequest } from './to-attempt-request.ts';
+import { type JobLimits, toAttemptRequest } from './to-attempt-request.ts';
 import { describeFailure, isStoppedThere, partialOf, stoppedBefore } from './terminal-event.ts';
 import type { WorkerMetrics } from './worker-metrics.ts';
 
@@ -46,6 +46,8 @@ export interface JobProcessorOptions {
   readonly secretKey: Uint8Array;
   /** Whether no jobs are to be started now. */
   readonly isPaused: () => boolean;
+  /** What the plan of a tenant says of its jobs. */
+  readonly limitsOf: (tenant: string) => Promise<JobLimits>;
 }
 
 const NO_REPORT: ServiceReport = {
@@ -286,6 +288,8 @@ export class JobProcessor {
     { claim, context, reporter, clock, startedAt, log }: JobRun,
   ): Promise<JobResult | 'hand-back' | 'lost'> {
     reporter.start(startedAt, await this.#readEmitted(job, log));
+    let limitMs = this.#options.jobTimeoutMs;
+    let deadline: NodeJS.Timeout | undefined;
     try {
       if (job.cancelled) {
         if (job.resumeToken === undefined) throw new RoutingFailed(stoppedBefore(), NO_REPORT);
@@ -296,7 +300,15 @@ export class JobProcessor {
         const message = `The job was started ${job.attempt - 1} times and its worker died each time.\n`;
         throw new RoutingFailed(serviceError('worker_lost', message), NO_REPORT);
       }
-      const request = toAttemptRequest(job, this.#clock.now(), this.#options);
+      const { signal } = claim;
+      const limits = await untilServed(() => this.#options.limitsOf(job.tenant), { signal });
+      limitMs = Math.min(limitMs, limits.maxJobMs ?? Infinity);
+      deadline = startTimer(() => {
+        claim.stop('timeout');
+      }, limitMs);
+      const now = this.#clock.now();
+      const options = { ...this.#options, jobTimeoutMs: limitMs, limits };
+      const request = toAttemptRequest(job, now, options);
       const routed = await this.#router.run(request, context);
       const terminal: TerminalEvent = {
         type: 'execution_success',
@@ -320,12 +332,14 @@ export class JobProcessor {
       const terminal = describeFailure(job, cause, {
         reason,
         timestamp: clock.now(),
-        jobTimeoutMs: this.#options.jobTimeoutMs,
+        jobTimeoutMs: limitMs,
         attempts: report.attempts,
       });
       reporter.served(report);
       const outcome = terminal.type === 'execution_interrupted' ? 'interrupted' : 'error';
       return ended(outcome, reporter, terminal, report, partialOf(cause));
+    } finally {
+      clearTimeout(deadline);
     }
   }
 }

@@ -1,6 +1,9 @@
 import { ChangeWatch, PolicyStore } from '@tiercel/accounts';
+import { DEFAULT_TENANT } from '@tiercel/contracts';
+import type { Consumer } from '@tiercel/queue';
 import type { Tier } from '@tiercel/routing';
 import type { RunningProcess } from '@tiercel/runtime';
+import type { JobLimits } from './to-attempt-request.ts';
 
 /** What administrators have set, as far as it concerns a worker. */
 export async function openPolicy(parts: RunningProcess): Promise<PolicyStore> {
@@ -32,4 +35,17 @@ export function followPolicy(tier: Tier, policy: Pick<PolicyStore, 'read'>): Tie
       return undefined;
     },
   };
+}
+
+/** What the plan of a tenant says now of how its jobs are run; nothing for a tenant without one. */
+export async function readJobLimits(
+  tenant: string,
+  policy: Pick<PolicyStore, 'effectivePlan'>,
+  consumer: Pick<Consumer, 'readTenantPlan'>,
+): Promise<JobLimits> {
+  if (tenant === DEFAULT_TENANT) return {};
+  const { plan, isUnlimited } = await consumer.readTenantPlan(tenant);
+  if (isUnlimited) return {};
+  const { fallback, tiers, maxJobMs } = policy.effectivePlan(tenant, plan);
+  return { fallback, tiers, maxJobMs };
 }

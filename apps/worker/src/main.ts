@@ -46,7 +46,7 @@ import { TierCounters } from './tier-counters.ts';
 import { TempCleaner } from './temp-cleaner.ts';
 import { Watchdog } from './watchdog.ts';
 import { followPauses } from './follow-pauses.ts';
-import { followPolicy, openPolicy } from './live-policy.ts';
+import { followPolicy, openPolicy, readJobLimits } from './live-policy.ts';
 import { createWorkerMetrics } from './worker-metrics.ts';
 
 const SWEEP_INTERVAL_MS = 2_000;
@@ -117,6 +117,7 @@ async function main(): Promise<void> {
       attempts: config.queue.attempts,
       secretKey,
       isPaused,
+      limitsOf: (tenant) => readJobLimits(tenant, policy, consumer),
     },
     clock,
     log,

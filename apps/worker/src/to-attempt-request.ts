@@ -1,14 +1,33 @@
-import { isFallbackPolicy, isJsonObject, parseJson, type PromptGraph } from '@tiercel/contracts';
+import {
+  isFallbackPolicy,
+  isJsonObject,
+  parseJson,
+  type FallbackPolicy,
+  type PromptGraph,
+} from '@tiercel/contracts';
 import { GraphAnalysis } from '@tiercel/graph';
 import type { TakenJob } from '@tiercel/queue';
 import type { AttemptRequest } from '@tiercel/routing';
 import { openSecrets } from '@tiercel/runtime';
 
+/** What the plan of a job's tenant says of how it is run. Undefined: as the configuration says. */
+export interface JobLimits {
+  readonly fallback?: FallbackPolicy | undefined;
+  /** The tiers that may run it. */
+  readonly tiers?: readonly string[] | undefined;
+  /** Limit for one run, in ms. */
+  readonly maxJobMs?: number | undefined;
+}
+
 /** A queued job as tiers see it. The API has validated its texts. */
 export function toAttemptRequest(
   job: TakenJob,
   startedAt: number,
-  options: { readonly jobTimeoutMs: number; readonly secretKey: Uint8Array },
+  options: {
+    readonly jobTimeoutMs: number;
+    readonly secretKey: Uint8Array;
+    readonly limits: JobLimits;
+  },
 ): AttemptRequest {
   const extra = parseJson(job.extraText);
   const { fallback, cache } = isJsonObject(extra) ? extra : {};
@@ -23,7 +42,8 @@ export function toAttemptRequest(
     extraDataText: job.extraText,
     outputIds: job.outputIds,
     resumeToken: job.resumeToken,
-    fallback: isFallbackPolicy(fallback) ? fallback : undefined,
+    fallback: isFallbackPolicy(fallback) ? fallback : options.limits.fallback,
+    allowedTiers: options.limits.tiers,
     cache: typeof cache === 'boolean' ? cache : undefined,
     deadlineMs: startedAt + options.jobTimeoutMs,
     secretsText:

@@ -211,6 +211,7 @@ async function openJobs(
       options: {
         ...{ workerId: workerId(name), jobTimeoutMs, attempts, secretKey: SECRET_KEY },
         isPaused: () => false,
+        limitsOf: () => Promise.resolve({}),
       },
       metrics: createWorkerMetrics({
         runningJobs: () => running.count,

@@ -21,6 +21,11 @@ export const ERRORS = {
     disposition: 'client',
     summary: 'The caller is known, and may not do this.',
   },
+  plan_forbids: {
+    status: 403,
+    disposition: 'client',
+    summary: 'The prompt asks for more, or for other nodes, than the plan of the caller allows.',
+  },
   path_refused: { status: 403, disposition: 'client', summary: 'A file name leaves its folder.' },
   host_refused: {
     status: 403,
@@ -89,12 +94,27 @@ export const ERRORS = {
     disposition: 'client',
     summary: 'An Expect header asks for more than 100-continue.',
   },
+  idempotency_key_reused: {
+    status: 422,
+    disposition: 'client',
+    summary: 'This Idempotency-Key was used before with another body.',
+  },
   upgrade_required: {
     status: 426,
     disposition: 'client',
     summary: 'The route is for WebSockets only.',
   },
   queue_full: { status: 429, disposition: 'unavailable', summary: 'Too many jobs are waiting.' },
+  too_many_pending: {
+    status: 429,
+    disposition: 'unavailable',
+    summary: 'As many jobs of the caller wait as its plan allows.',
+  },
+  daily_jobs_used: {
+    status: 429,
+    disposition: 'unavailable',
+    summary: 'As many jobs of the caller were accepted today (UTC) as its plan allows.',
+  },
   headers_too_large: {
     status: 431,
     disposition: 'client',

@@ -8,6 +8,8 @@ const NAMES = {
   job: 'job:*',
   pending: 'pending',
   pending_bytes: 'pending-bytes',
+  posted: 'posted:*',
+  replay: 'replay:*',
   unreleased: 'unreleased',
   ready: 'ready:*',
   group: 'lane:*',
@@ -205,6 +207,8 @@ export class RedisNames {
   }
   /** What a tenant may. */
   tenant = (id: string): string => this.#name('tenant', id);
+  /** What a POST with an Idempotency-Key was answered. */
+  replay = (key: string): string => this.#name('replay', key);
   get running(): string {
     return this.#name('running');
   }

@@ -44,3 +44,4 @@ export {
   summariseSigmas,
   type Sigmas,
 } from './sigmas.ts';
+export { describeDemand, type Demand } from './describe-demand.ts';

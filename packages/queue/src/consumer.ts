@@ -56,6 +56,15 @@ export class Consumer {
     return this.#names.prefix;
   }
 
+  /** The plan that a tenant had when it posted last. */
+  async readTenantPlan(
+    tenant: string,
+  ): Promise<{ readonly plan: string | undefined; readonly isUnlimited: boolean }> {
+    const key = this.#names.tenant(tenant);
+    const [plan, unlimited] = await this.#redis.hmget(key, 'plan', 'unlimited');
+    return { plan: plan ?? undefined, isUnlimited: unlimited === '1' };
+  }
+
   /**
    * The job for a permit that has just been delivered; undefined when nothing is waiting (it was
    * deleted, another permit took it, or its concurrency group is busy).

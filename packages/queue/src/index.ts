@@ -10,3 +10,4 @@ export { Reader } from './reader.ts';
 export { PermitRunner } from './runner.ts';
 export { Sweeper } from './sweeper.ts';
 export type { TenantLimits } from './tenant-limits.ts';
+export { createReplayKey } from './refusals.ts';

@@ -1,16 +1,17 @@
 import { randomUUID } from 'node:crypto';
 import {
-  AppError,
   DEFAULT_TENANT,
   encodeClient,
   jobIdOf,
   type JobId,
   type Priority,
+  promptId,
   type PromptId,
   type RedisNames,
 } from '@tiercel/contracts';
 import type { Redis } from '@tiercel/runtime';
 import type { Queue } from 'bullmq';
+import { describeRefusal, idConflict, reusedKey } from './refusals.ts';
 import { enqueueScript } from './lua/enqueue.ts';
 import { putLimitsScript } from './lua/put-limits.ts';
 import { releaseScript } from './lua/release.ts';
@@ -37,12 +38,26 @@ export interface NewJob {
   readonly secrets: string | undefined;
   /** Whose job it is, and what it may; without it: DEFAULT_TENANT's, not limited. Without limits: not limited. */
   readonly tenant?: { readonly id: string; readonly limits?: TenantLimits | undefined };
+  /** What its tenant may post; without it: nothing is limited. */
+  readonly admission?: AdmissionLimits;
+  /** Stands for the caller and its Idempotency-Key: see `replayKey`. */
+  readonly replayKey?: string;
   /** Among the jobs of its tenant; without it: normal. */
   readonly priority?: Priority;
   /** What it is likely to cost; without a tenant nobody asks. */
   readonly cost?: ExpectedCost;
   /** Where to tell of it, besides the webhooks of the tenant. */
   readonly webhook?: JobWebhook | undefined;
+}
+
+/** What a plan lets its tenants post. Undefined: no limit. */
+interface AdmissionLimits {
+  /** Its name, for the words of a refusal. */
+  readonly plan: string;
+  readonly maxPending: number | undefined;
+  readonly jobsPerDay: number | undefined;
+  /** Shortest time between two starts, in ms: so long one more place takes at least. */
+  readonly intervalMs: number | undefined;
 }
 
 export interface ExpectedCost {
@@ -67,6 +82,7 @@ interface JobWebhook {
 }
 
 export interface Accepted {
+  readonly id: PromptId;
   readonly number: number;
   readonly nodeErrorsText: string;
   /** True when this id was accepted before with the same body: nothing was added. */
@@ -116,8 +132,8 @@ export class Producer {
       'node_errors',
     );
     if (hash === null || hash === undefined) return undefined;
-    if (hash !== bodyHash) throw conflict(id);
-    return { number: Number(number), nodeErrorsText: nodeErrors ?? '{}', repeated: true };
+    if (hash !== bodyHash) throw idConflict(id);
+    return { id, number: Number(number), nodeErrorsText: nodeErrors ?? '{}', repeated: true };
   }
 
   /**
@@ -152,25 +168,36 @@ export class Producer {
       priority: job.priority ?? 'normal',
       hook: job.webhook?.sealed ?? '',
       hook_events: job.webhook?.events ?? '',
+      replay: job.replayKey ?? '',
+      most_pending: job.admission?.maxPending ?? '',
+      most_a_day: job.admission?.jobsPerDay ?? '',
     });
+    const { id, nodeErrorsText } = job;
     switch (reply.kind) {
       case 'ok':
-        return { number: reply.number, nodeErrorsText: job.nodeErrorsText, repeated: false };
+        return { id, number: reply.number, nodeErrorsText, repeated: false };
       case 'same':
-        return { number: reply.number, nodeErrorsText: reply.nodeErrorsText, repeated: true };
-      case 'full':
-        throw new AppError('queue_full', describeFull(tenant, reply.pending), {
-          retryAfterSeconds: 5,
-        });
-      case 'heavy':
-        throw new AppError(
-          'queue_full',
-          describeHeavy(tenant, reply.bytes, this.#options.maxPendingBytes),
-          { retryAfterSeconds: 5 },
-        );
-      case 'conflict':
-        throw conflict(job.id);
+        return toRepeated(id, reply);
+      case 'replay':
+        return toRepeated(promptId(reply.id), reply);
+      default:
+        throw describeRefusal(reply, job, this.#options);
     }
+  }
+
+  /**
+   * What an earlier POST with this Idempotency-Key was answered.
+   * @returns undefined when the key is new
+   * @throws AppError idempotency_key_reused
+   */
+  async findReplay(key: string, bodyHash: string): Promise<Accepted | undefined> {
+    const text = await this.#redis.get(this.#names.replay(key));
+    if (text === null) return undefined;
+    // As replays.lua writes it.
+    const kept = JSON.parse(text) as Record<'hash' | 'id' | 'number' | 'node_errors', string>;
+    if (kept.hash !== bodyHash) throw reusedKey();
+    const { id, number, node_errors: nodeErrorsText } = kept;
+    return { id: promptId(id), number: Number(number), nodeErrorsText, repeated: true };
   }
 
   /**
@@ -242,23 +269,6 @@ export class Producer {
   }
 }
 
-/** How much others have waiting is nobody's to know. */
-function describeFull(tenant: string, pending: number): string {
-  const jobs = tenant === DEFAULT_TENANT ? `: ${pending} jobs are waiting` : '';
-  return `The queue is full${jobs}.`;
-}
-
-function describeHeavy(tenant: string, bytes: number, maxBytes: number): string {
-  if (tenant !== DEFAULT_TENANT) return 'The queue is full: this job has no room in it now.';
-  return (
-    `The queue is full: its jobs hold ${bytes} of ${maxBytes} bytes ` +
-    '(queue.maxPendingBytes), and this one has no room beside them.'
-  );
-}
-
-function conflict(id: PromptId): AppError {
-  return new AppError(
-    'prompt_id_conflict',
-    `The prompt_id ${JSON.stringify(id)} was used before with another body.`,
-  );
+function toRepeated(id: PromptId, reply: Pick<Accepted, 'number' | 'nodeErrorsText'>): Accepted {
+  return { id, number: reply.number, nodeErrorsText: reply.nodeErrorsText, repeated: true };
 }

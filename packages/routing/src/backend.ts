@@ -79,6 +79,8 @@ export interface AttemptRequest {
   readonly cache: boolean | undefined;
   /** Epoch ms at which the job is stopped. */
   readonly deadlineMs: number;
+  /** The tiers that the plan of whose job it is allows; undefined for all. */
+  readonly allowedTiers?: readonly string[] | undefined;
 }
 
 export interface AttemptContext {

@@ -20,7 +20,7 @@ import {
   type Priority,
   type PromptId,
 } from '@tiercel/contracts';
-import { describeWork, rejectMissingPrompt } from '@tiercel/graph';
+import { describeDemand, describeWork, rejectMissingPrompt, type Demand } from '@tiercel/graph';
 import type { ExpectedCost } from '@tiercel/queue';
 import { v4 as uuid } from 'uuid';
 import { judgePrompt, type JudgeDeps } from './judge-prompt.ts';
@@ -80,6 +80,7 @@ export type ExaminedPrompt =
       readonly workflowId: string | undefined;
       readonly priority: Priority;
       readonly cost: ExpectedCost;
+      readonly demand: Demand;
     };
 
 /**
@@ -127,6 +128,7 @@ export async function examinePrompt(
     workflowId: readWorkflowId(body),
     priority: extra.priority,
     cost: expectCost(body.prompt),
+    demand: describeDemand(body.prompt),
   };
 }
 

@@ -1,11 +1,18 @@
-import type { Caller, PromptId } from '@tiercel/contracts';
-import type { Accepted, NewJob, Producer, Reader } from '@tiercel/queue';
+import { AppError, type Caller, type PromptId } from '@tiercel/contracts';
+import {
+  createReplayKey,
+  type Accepted,
+  type NewJob,
+  type Producer,
+  type Reader,
+} from '@tiercel/queue';
 import { sealSecrets, type Logger } from '@tiercel/runtime';
 import { acceptJobWebhook, type AddressGuard, type WebhookStore } from '@tiercel/webhooks';
 import type { Request, Response } from 'express';
 import type { FirstWorker } from '../first-worker.ts';
 import { sendJson, sendJsonText } from '../http/answer.ts';
 import { goneSignal, onClosed } from '../http/on-closed.ts';
+import type { Admission } from '../identity/admission.ts';
 import { callerOf } from '../identity/caller-of.ts';
 import type { Route } from '../http/route.ts';
 import type { BodyExaminer } from '../json/body-examiner.ts';
@@ -21,6 +28,7 @@ export interface PromptDependencies {
   readonly examiner: BodyExaminer;
   /** Whose a caller's jobs are; undefined: nobody's in particular. */
   readonly tenantOf: (caller: Caller) => NewJob['tenant'];
+  readonly admission: Admission;
   readonly firstWorker: FirstWorker;
   readonly secretKey: Uint8Array;
   readonly store: WebhookStore;
@@ -54,13 +62,22 @@ export function createPromptRoutes(deps: PromptDependencies): Route[] {
 
 async function postPrompt(req: Request, res: Response, deps: PromptDependencies): Promise<void> {
   const { producer } = deps;
-  const { tenant } = callerOf(res);
+  const caller = callerOf(res);
+  const { tenant } = caller;
   const body = await readBlocks(req, deps.maxBodyBytes);
   await deps.firstWorker.wait(() => goneSignal(res));
   const source = req.headers[USAGE_SOURCE];
   const usageSource = typeof source === 'string' ? source : undefined;
   const examined = await deps.examiner.examinePrompt(body, usageSource, tenant);
   const { identity } = examined;
+  const replayKey = readReplayKey(req, caller);
+  if (identity !== undefined && replayKey !== undefined) {
+    const earlier = await producer.findReplay(replayKey, identity.bodyHash);
+    if (earlier !== undefined) {
+      answer(res, earlier.id, earlier);
+      return;
+    }
+  }
   if (identity?.isOwnId === true) {
     const earlier = await producer.findAccepted(identity.id, identity.bodyHash, tenant);
     if (earlier !== undefined) {
@@ -76,21 +93,39 @@ async function postPrompt(req: Request, res: Response, deps: PromptDependencies)
   const { id, bodyHash } = examined.identity;
   const { number, front, clientId, outputIds, nodeErrorsText, workflowId, secretsText } = examined;
   const { priority, cost } = examined;
+  const admission = deps.admission.check(caller, examined.demand);
   const webhook =
     examined.webhook === undefined
       ? undefined
       : await acceptJobWebhook(examined.webhook, tenant, deps);
   const accepted = await producer.enqueue({
     ...{ id, bodyHash, number, front, clientId, outputIds, nodeErrorsText, workflowId },
-    ...{ priority, cost, tenant: deps.tenantOf(callerOf(res)) ?? { id: tenant } },
+    ...{ priority, cost, tenant: deps.tenantOf(caller) ?? { id: tenant } },
+    ...(admission === undefined ? {} : { admission }),
+    ...(replayKey === undefined ? {} : { replayKey }),
     promptText: toPayload(examined.promptText),
     extraText: toPayload(examined.extraText),
     secrets: secretsText === undefined ? undefined : sealSecrets(deps.secretKey, secretsText),
     webhook,
   });
   if (!accepted.repeated) releaseAfterAnswer(res, id, deps);
-  answer(res, id, accepted);
+  answer(res, accepted.id, accepted);
 }
+
+/** As the draft of the IETF has it: one key stands for one request, of whoever sends it. */
+function readReplayKey(req: Request, { tenant }: Caller): string | undefined {
+  const key = req.headers['idempotency-key'];
+  if (key === undefined) return undefined;
+  if (typeof key !== 'string' || key === '' || key.length > MAX_KEY_CHARACTERS) {
+    throw new AppError(
+      'bad_request',
+      `Idempotency-Key must have 1 to ${MAX_KEY_CHARACTERS} characters.`,
+    );
+  }
+  return createReplayKey(tenant, key);
+}
+
+const MAX_KEY_CHARACTERS = 255;
 
 function answer(res: Response, id: string, accepted: Accepted): void {
   sendJsonText(

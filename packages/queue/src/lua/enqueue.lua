@@ -23,7 +23,11 @@
 -- ARGV[21] priority     low | normal | high: before all of the tenant that have a lower one
 -- ARGV[22] hook         its webhook, sealed, '' for none
 -- ARGV[23] hook_events  what that is told, '' for none; see note-webhook
--- Returns {'ok', number} | {'same', number, node_errors} | {'conflict'} | {'full', pending} | {'heavy', bytes}
+-- ARGV[24] replay       of the caller's Idempotency-Key; '' for none
+-- ARGV[25] most_pending  jobs of the tenant; '' for no limit
+-- ARGV[26] most_a_day    jobs of the tenant that are accepted in a day (UTC); '' for no limit
+-- Returns {'ok', number} | {'same', number, node_errors} | {'conflict'} | {'replay', number, node_errors, id}
+--       | {'reused'} | {'full' | 'heavy' | 'over', jobs or bytes, as service_rate()} | {'spent', jobs, ms of the day}
 -- Sent again: {'ok', number}: the record has the id of the call.
 -- Caller dies: the sweeper releases the job.
 
@@ -33,6 +37,8 @@
 -- @include pending-bytes
 -- @include priorities
 -- @include tenant-record
+-- @include admission
+-- @include replays
 -- @keys job pending pending_bytes number seq unreleased created workflow
 
 local known_call, known_hash, known_number, known_errors =
@@ -42,15 +48,19 @@ if known_hash then
   if known_hash == body_hash then return { 'same', known_number, known_errors } end
   return { 'conflict' }
 end
+local earlier = find_replay(replay, body_hash)
+if earlier then return earlier end
 local score = tonumber(given_number)
 if given_number ~= '' and (not score or score ~= score) then
   return redis.error_reply('ERR the number of a job is no number')
 end
 local pending = count_all(pending_key)
-if pending >= tonumber(max_pending) then return { 'full', pending } end
+if pending >= tonumber(max_pending) then return { 'full', pending, service_rate() } end
 local bytes = #prompt + #extra + #targets + #node_errors + #secrets + #hook
 local held = tonumber(redis.call('GET', pending_bytes_key) or 0)
-if pending > 0 and held + bytes > tonumber(max_bytes) then return { 'heavy', held } end
+if pending > 0 and held + bytes > tonumber(max_bytes) then return { 'heavy', held, service_rate() } end
+local refusal = refuse_job(tenant, most_pending, most_a_day)
+if refusal then return refusal end
 
 local number = given_number
 if number == '' then
@@ -72,6 +82,8 @@ if estimate_ms ~= '' then redis.call('HSET', job_key(id), 'estimate_ms', estimat
 if limits ~= '' then put_limits(tenant, limits) end
 add_to(pending_key, tenant, rank, m)
 take_room(bytes)
+note_posted(tenant)
+keep_replay(replay, body_hash, prompt_id_of(id), number, node_errors)
 redis.call('ZADD', unreleased_key, now, id)
 add_to(created_key('pending'), tenant, now, m)
 if workflow ~= '' then redis.call('ZADD', workflow_key(scoped(tenant, workflow)), now, m) end

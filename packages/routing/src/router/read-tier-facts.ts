@@ -38,7 +38,11 @@ export async function readTierFacts(
     const isGone = closed !== undefined && !closed.isForNow;
     return {
       ...{ name, quality, concurrency },
-      support: isGone ? { ok: false, reason: closed.reason } : backend.supports(request),
+      support: isGone
+        ? { ok: false, reason: closed.reason }
+        : request.allowedTiers?.includes(name) === false
+          ? { ok: false, reason: 'the plan does not allow it' }
+          : backend.supports(request),
       breaker: closed?.isForNow === true ? toPause(closed.reason, nowMs) : state,
       running: state.running,
       // Neither the job itself nor those that came after it are waited for.
