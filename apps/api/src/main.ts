@@ -154,6 +154,10 @@ async function main(): Promise<void> {
     counters: () => counters.read(),
     queue: () => reader.countQueue(),
     pendingBytes: () => reader.readPendingBytes(),
+    oldestPendingSeconds: async () => {
+      const { sinceMs, nowMs } = await reader.readOldestPending();
+      return (nowMs - sinceMs) / 1_000;
+    },
     webhooks: () => deliveries.readBacklog(),
     workers: () => catalogue.workers,
     showsCounts: () => turn.isMine(),
@@ -219,6 +223,7 @@ async function main(): Promise<void> {
         ...{ producer, reader, examiner, log },
         tenantOf: (caller) => shares?.of(caller),
         admission: new Admission(accounts.policy),
+        countAdmission: metrics.countAdmission,
         firstWorker: new FirstWorker(catalogue, api.firstWorkerWaitMs),
         ...{ secretKey, store, guard },
         maxBodyBytes: api.maxBodyBytes,

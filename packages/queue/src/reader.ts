@@ -60,6 +60,17 @@ export class Reader {
     return { pending: pending ?? 0, running: running ?? 0 };
   }
 
+  /** Since when the job waits that has waited longest, and what time it is, both by Redis' clock in ms. */
+  async readOldestPending(): Promise<{ readonly sinceMs: number; readonly nowMs: number }> {
+    const set = this.#names.byState('created', 'pending');
+    const [first, [seconds, micros]] = await Promise.all([
+      this.#redis.zrange(set, 0, '0', 'WITHSCORES'),
+      this.#redis.time(),
+    ]);
+    const nowMs = Number(seconds) * 1_000 + Math.floor(Number(micros) / 1_000);
+    return { nowMs, sinceMs: first[1] === undefined ? nowMs : Number(first[1]) };
+  }
+
   /** What callers sent with all pending jobs. */
   async readPendingBytes(): Promise<number> {
     return Number((await this.#redis.get(this.#names.pendingBytes)) ?? 0);
