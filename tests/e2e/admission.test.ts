@@ -196,3 +196,29 @@ test('a plan says which tiers run its jobs, and for how long', async () => {
   });
   expect(ended.exception_message).toContain('400 ms');
 });
+
+test('metrics tell how many were let in and refused, and why, and never of whom', async () => {
+  const key = await makeKey('narrow', 'a-tenant-of-metrics');
+  const read = async (): Promise<string> => {
+    const pages = await Promise.all(
+      system.apis.map(({ url }) => fetch(`${url}/metrics`, { headers: { 'x-api-key': ADMIN } })),
+    );
+    return (await Promise.all(pages.map((page) => page.text()))).join('\n');
+  };
+  const count = (page: string, outcome: string): number =>
+    page
+      .split('\n')
+      .filter((line) => line.startsWith('comfy_admissions_total') && line.includes(`"${outcome}"`))
+      .reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
+  const before = await read();
+  await post(key, slow(1, 0.1), {}, 1);
+  await post(key, picture({}), {}, 2);
+  await post(key, {}, {}, 2);
+  const after = await read();
+  for (const outcome of ['plan_forbids', 'accepted', 'rejected']) {
+    expect([outcome, count(after, outcome) - count(before, outcome)]).toEqual([outcome, 1]);
+  }
+  expect(count(after, 'too_many_pending')).toBeGreaterThan(0);
+  expect(after).toContain('comfy_queue_oldest_pending_seconds');
+  expect(after).not.toContain('a-tenant-of-metrics');
+});

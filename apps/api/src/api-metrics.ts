@@ -14,6 +14,8 @@ export interface ApiMetrics {
   readonly registry: MetricsRegistry;
   /** @param route one of a bounded set: the pattern of a route, or a word in brackets */
   readonly countRequest: (method: string, route: string, status: string) => void;
+  /** @param outcome accepted, repeated, rejected, or a code of the error catalogue */
+  readonly countAdmission: (outcome: string) => void;
 }
 
 /** What an API process shows of itself; read when it is scraped. */
@@ -23,6 +25,8 @@ export function createApiMetrics(read: {
   /** Numbers of jobs in the whole system. */
   queue: () => Promise<{ pending: number; running: number }>;
   pendingBytes: () => Promise<number>;
+  /** Age in seconds of the job that has waited longest; 0 when none waits. */
+  oldestPendingSeconds: () => Promise<number>;
   /** Deliveries of webhooks in the whole system. */
   webhooks: () => Promise<{ waiting: number; dead: number }>;
   /** Capabilities of the workers that are up. */
@@ -83,6 +87,16 @@ export function createApiMetrics(read: {
     help: 'Deliveries of webhooks that were given up and are kept, in the whole system',
     read: async () => (await read.webhooks()).dead,
   });
+  metrics.gauge({
+    name: 'comfy_queue_oldest_pending_seconds',
+    help: 'How long the job that has waited longest has waited, in the whole system; 0 when none waits',
+    read: read.oldestPendingSeconds,
+  });
+  const admissions = metrics.counter({
+    name: 'comfy_admissions_total',
+    help: 'Prompts posted, by outcome: accepted; repeated, answered as before; rejected, cannot run; else the code of the refusal',
+    labelNames: ['outcome'],
+  });
   addSocketCounters(metrics, read.counters);
   // Counts of a worker that has gone go with it, as with any process that stops being scraped.
   addTierMetrics(metrics, async () => sumTiers(read.workers(), await read.showsCounts()));
@@ -93,6 +107,9 @@ export function createApiMetrics(read: {
   });
   return {
     registry: metrics.registry,
+    countAdmission: (outcome) => {
+      admissions.inc({ outcome });
+    },
     countRequest: (method, route, status) => {
       requests.inc({ method: METHODS.has(method) ? method : 'other', route, status });
     },

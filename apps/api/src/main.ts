@@ -144,6 +144,10 @@ async function main(): Promise<void> {
     counters: () => counters.read(),
     queue: () => reader.countWholeQueue(),
     pendingBytes: () => reader.readPendingBytes(),
+    oldestPendingSeconds: async () => {
+      const { sinceMs, nowMs } = await reader.readOldestPending();
+      return (nowMs - sinceMs) / 1_000;
+    },
     webhooks: () => deliveries.readBacklog(),
     workers: () => catalogue.workers,
     showsCounts: () => turn.isMine(),
@@ -212,6 +216,7 @@ async function main(): Promise<void> {
         ...{ producer, reader, examiner, log },
         tenantOf: (caller) => shares?.of(caller),
         admission: new Admission(accounts.policy),
+        countAdmission: metrics.countAdmission,
         firstWorker: new FirstWorker(catalogue, api.firstWorkerWaitMs),
         ...{ secretKey, store, guard },
         maxBodyBytes: api.maxBodyBytes,

@@ -106,6 +106,18 @@ export class Reader {
     return { pending, running };
   }
 
+  /** Since when the job of any tenant waits that has waited longest, and what time it is, both by Redis' clock in ms. */
+  async readOldestPending(): Promise<{ readonly sinceMs: number; readonly nowMs: number }> {
+    const sets = this.#names.ofAll(this.#names.byState('created', 'pending'));
+    const [[seconds, micros], ...firsts] = await Promise.all([
+      this.#redis.time(),
+      ...sets.map((set) => this.#redis.zrange(set, 0, '0', 'WITHSCORES')),
+    ]);
+    const nowMs = Number(seconds) * 1_000 + Math.floor(Number(micros) / 1_000);
+    const sinces = firsts.flatMap(([, since]) => (since === undefined ? [] : [Number(since)]));
+    return { nowMs, sinceMs: Math.min(nowMs, ...sinces) };
+  }
+
   /** What callers sent with all pending jobs. */
   async readPendingBytes(): Promise<number> {
     return Number((await this.#redis.get(this.#names.pendingBytes)) ?? 0);

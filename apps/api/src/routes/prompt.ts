@@ -1,4 +1,4 @@
-import { AppError, type Caller, type PromptId } from '@tiercel/contracts';
+import { AppError, isAppError, type Caller, type PromptId } from '@tiercel/contracts';
 import {
   createReplayKey,
   type Accepted,
@@ -29,6 +29,8 @@ export interface PromptDependencies {
   /** Whose a caller's jobs are; undefined: nobody's in particular. */
   readonly tenantOf: (caller: Caller) => NewJob['tenant'];
   readonly admission: Admission;
+  /** Told what became of each prompt: accepted, repeated, rejected, or a code of the error catalogue. */
+  readonly countAdmission: (outcome: string) => void;
   readonly firstWorker: FirstWorker;
   readonly secretKey: Uint8Array;
   readonly store: WebhookStore;
@@ -55,12 +57,23 @@ export function createPromptRoutes(deps: PromptDependencies): Route[] {
       method: 'POST',
       path: '/prompt',
       body: 'none',
-      handle: (req, res) => postPrompt(req, res, deps),
+      handle: async (req, res) => {
+        try {
+          deps.countAdmission(await postPrompt(req, res, deps));
+        } catch (error) {
+          deps.countAdmission(isAppError(error) ? error.code : 'internal');
+          throw error;
+        }
+      },
     },
   ];
 }
 
-async function postPrompt(req: Request, res: Response, deps: PromptDependencies): Promise<void> {
+async function postPrompt(
+  req: Request,
+  res: Response,
+  deps: PromptDependencies,
+): Promise<'accepted' | 'repeated' | 'rejected'> {
   const { producer } = deps;
   const caller = callerOf(res);
   const { tenant } = caller;
@@ -75,20 +88,20 @@ async function postPrompt(req: Request, res: Response, deps: PromptDependencies)
     const earlier = await producer.findReplay(replayKey, identity.bodyHash);
     if (earlier !== undefined) {
       answer(res, earlier.id, earlier);
-      return;
+      return 'repeated';
     }
   }
   if (identity?.isOwnId === true) {
     const earlier = await producer.findAccepted(identity.id, identity.bodyHash, tenant);
     if (earlier !== undefined) {
       answer(res, identity.id, earlier);
-      return;
+      return 'repeated';
     }
   }
   if (examined.kind === 'rejected') {
     if (!examined.isNumbered) await producer.skipNumber(tenant);
     sendJsonText(res, toPayload(examined.rejectionText), 400);
-    return;
+    return 'rejected';
   }
   const { id, bodyHash } = examined.identity;
   const { number, front, clientId, outputIds, nodeErrorsText, workflowId, secretsText } = examined;
@@ -110,6 +123,7 @@ async function postPrompt(req: Request, res: Response, deps: PromptDependencies)
   });
   if (!accepted.repeated) releaseAfterAnswer(res, id, deps);
   answer(res, accepted.id, accepted);
+  return accepted.repeated ? 'repeated' : 'accepted';
 }
 
 /** As the draft of the IETF has it: one key stands for one request, of whoever sends it. */
