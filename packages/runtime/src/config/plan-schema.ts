@@ -40,7 +40,7 @@ export const planSchema = z.strictObject({
     .array(z.enum(OMITTABLE))
     .nullable()
     .optional()
-    .describe('`fallback.mayOmit` for jobs of this plan'),
+    .describe('`fallback.mayOmit` for jobs of this plan. Taken, and not acted on yet'),
   tiers: z.array(shortName).nullable().optional().describe('The tiers that may run its jobs'),
   nodes: z
     .array(z.string().min(1))
@@ -52,7 +52,10 @@ export const planSchema = z.strictObject({
     .nullable()
     .optional()
     .describe('Node classes that its prompts may not use'),
-  pool: shortName.nullable().optional().describe('The pool of workers that runs its jobs'),
+  pool: shortName
+    .nullable()
+    .optional()
+    .describe('The pool of workers that runs its jobs. Taken, and not acted on yet'),
   soft: z
     .boolean()
     .optional()
@@ -64,8 +67,13 @@ export const planSchema = z.strictObject({
   preempts: z
     .boolean()
     .optional()
-    .describe('Whether its jobs may take the place of running ones of a `preemptible` plan'),
-  preemptible: z.boolean().optional().describe('Whether its running jobs may be put back so'),
+    .describe(
+      'Whether its jobs may take the place of running ones of a `preemptible` plan. Taken, and not acted on yet',
+    ),
+  preemptible: z
+    .boolean()
+    .optional()
+    .describe('Whether its running jobs may be put back so. Taken, and not acted on yet'),
   budget: z
     .strictObject({
       day: z
@@ -73,8 +81,15 @@ export const planSchema = z.strictObject({
         .positive()
         .nullable()
         .optional()
-        .describe('What its jobs may cost in a day (UTC), at the prices of tiers'),
-      month: z.number().positive().nullable().optional().describe('The same for a month (UTC)'),
+        .describe(
+          'What its jobs may cost in a day (UTC), at the prices of tiers. Taken, and not acted on yet',
+        ),
+      month: z
+        .number()
+        .positive()
+        .nullable()
+        .optional()
+        .describe('The same for a month (UTC). Taken, and not acted on yet'),
     })
     .optional(),
 });
