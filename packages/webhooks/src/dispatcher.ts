@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { parseOutboxEntry, type OutboxEntry, type RedisNames } from '@tiercel/contracts';
+import { parseOutboxEntry, type OutboxEntry, type RedisNames, unscoped } from '@tiercel/contracts';
 import { sleep, type Logger, type Redis, type WebhooksConfig } from '@tiercel/runtime';
 import { Job, type Queue } from 'bullmq';
 import { openJobHook } from './job-webhook.ts';
@@ -142,7 +142,10 @@ export class WebhookDispatcher {
     try {
       return makeBody(entry, this.#parts.config.maxBodyBytes);
     } catch (error) {
-      this.#parts.log.error({ err: error, promptId: entry.jobId }, 'a webhook event was not read');
+      this.#parts.log.error(
+        { err: error, promptId: unscoped(entry.jobId).text },
+        'a webhook event was not read',
+      );
       return undefined;
     }
   }
@@ -175,7 +178,10 @@ export class WebhookDispatcher {
     if (!isOwn || hook === '') return undefined;
     const own = openJobHook(this.#parts.secretKey, hook);
     if (own === undefined) {
-      this.#parts.log.error({ promptId: jobId }, 'the webhook of a job cannot be opened');
+      this.#parts.log.error(
+        { promptId: unscoped(jobId).text },
+        'the webhook of a job cannot be opened',
+      );
       return undefined;
     }
     const { host } = new URL(own.url);
