@@ -202,7 +202,7 @@ export class Reader {
     const { waitingTenants, historySizes } = this.#names;
     const [running, known, ...waiting] = await Promise.all([
       this.listAllRunning(),
-      this.#redis.hkeys(historySizes),
+      this.#redis.zrange(historySizes, 0, '-1'),
       ...waitingTenants.map((set) => this.#redis.zrange(set, 0, '-1')),
     ]);
     const tenants = [
