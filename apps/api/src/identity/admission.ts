@@ -1,5 +1,5 @@
 import type { PolicyStore } from '@tiercel/accounts';
-import { AppError, DEFAULT_TENANT, type Caller } from '@tiercel/contracts';
+import { AppError, type Caller } from '@tiercel/contracts';
 import type { Demand } from '@tiercel/graph';
 import type { NewJob } from '@tiercel/queue';
 
@@ -17,7 +17,7 @@ export class Admission {
    * @throws AppError plan_forbids
    */
   check({ tenant, plan, role }: Caller, demand: Demand): NewJob['admission'] {
-    if (tenant === DEFAULT_TENANT || role === 'internal') return undefined;
+    if (role === 'internal') return undefined;
     const limits = this.#policy.effectivePlan(tenant, plan);
     const name = this.#policy.read('tenants', tenant).effective.plan ?? plan ?? '(none)';
     const { maxPixels = Infinity, maxBatch = Infinity, nodes, denyNodes = [] } = limits;

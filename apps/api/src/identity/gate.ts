@@ -44,7 +44,13 @@ export function createOpenGate({ addressOf }: Pick<CallerAddresses, 'addressOf'>
   return {
     allowedHeaders: COMFYUI_HEADERS,
     prepare: (req, res, next) => {
-      res.locals.caller = { ...OPEN_CALLER, address: addressOf(req) };
+      res.locals.caller = {
+        ...OPEN_CALLER,
+        // Few ask.
+        get address() {
+          return addressOf(req);
+        },
+      };
       next();
     },
     admit: (req, res, access) => {

@@ -86,7 +86,7 @@ export class BodyExaminer {
     if (body.kind === 'small') {
       const { maxNodes, maxValues } = this.#data;
       return await examinePrompt(
-        { bytes: body.bytes, usageSource },
+        { bytes: body.bytes, usageSource, tenant },
         {
           ...{ maxNodes, maxValues },
           classes: () => this.#catalogue,

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import {
   FALLBACK_POLICIES,
   AppError,
+  DEFAULT_TENANT,
   isFallbackPolicy,
   isJsonObject,
   joinMembers,
@@ -38,6 +39,7 @@ export interface PromptRequest {
   readonly bytes: Uint8Array;
   /** What the request names as its program, in its header Comfy-Usage-Source. */
   readonly usageSource: string | undefined;
+  readonly tenant: string;
 }
 
 /** Who a prompt is. */
@@ -79,8 +81,8 @@ export type ExaminedPrompt =
       readonly nodeErrorsText: string;
       readonly workflowId: string | undefined;
       readonly priority: Priority;
-      readonly cost: ExpectedCost;
-      readonly demand: Demand;
+      /** What a plan limits; undefined for DEFAULT_TENANT, which has none. */
+      readonly asks: { readonly cost: ExpectedCost; readonly demand: Demand } | undefined;
     };
 
 /**
@@ -89,7 +91,7 @@ export type ExaminedPrompt =
  * @throws AppError bad_json, bad_request, body_too_large, prompt_too_large
  */
 export async function examinePrompt(
-  { bytes, usageSource }: PromptRequest,
+  { bytes, usageSource, tenant }: PromptRequest,
   rules: PromptRules,
 ): Promise<ExaminedPrompt> {
   const text = decodeBody(bytes);
@@ -127,8 +129,10 @@ export async function examinePrompt(
     nodeErrorsText: stringifyJson(validated.nodeErrors),
     workflowId: readWorkflowId(body),
     priority: extra.priority,
-    cost: expectCost(body.prompt),
-    demand: describeDemand(body.prompt),
+    asks:
+      tenant === DEFAULT_TENANT
+        ? undefined
+        : { cost: expectCost(body.prompt), demand: describeDemand(body.prompt) },
   };
 }
 

@@ -44,7 +44,7 @@ async function work(task: ThreadTask): Promise<void> {
       task.kind === 'edit'
         ? examineEdit(bytes, maxValues)
         : await examinePrompt(
-            { bytes, usageSource: task.usageSource },
+            { bytes, usageSource: task.usageSource, tenant: task.tenant },
             {
               ...{ maxNodes, maxValues },
               fileExists: (name) => fileExists(name, task.tenant),

@@ -105,15 +105,16 @@ async function postPrompt(
   }
   const { id, bodyHash } = examined.identity;
   const { number, front, clientId, outputIds, nodeErrorsText, workflowId, secretsText } = examined;
-  const { priority, cost } = examined;
-  const admission = deps.admission.check(caller, examined.demand);
+  const { priority, asks } = examined;
+  const admission = asks === undefined ? undefined : deps.admission.check(caller, asks.demand);
   const webhook =
     examined.webhook === undefined
       ? undefined
       : await acceptJobWebhook(examined.webhook, tenant, deps);
   const accepted = await producer.enqueue({
     ...{ id, bodyHash, number, front, clientId, outputIds, nodeErrorsText, workflowId },
-    ...{ priority, cost, tenant: deps.tenantOf(caller) ?? { id: tenant } },
+    ...{ priority, tenant: deps.tenantOf(caller) ?? { id: tenant } },
+    ...(asks === undefined ? {} : { cost: asks.cost }),
     ...(admission === undefined ? {} : { admission }),
     ...(replayKey === undefined ? {} : { replayKey }),
     promptText: toPayload(examined.promptText),
