@@ -20,19 +20,20 @@ export function startWebhooks(
   const clock = systemClock;
   const bullRedis = parts.connect('blocking');
   const turns = createTurnQueue(bullRedis, names);
-  lifecycle.onClose('webhook queue', () => turns.close());
   const store = new WebhookStore({ redis, names, secretKey, limits: config, clock });
   const deliverer = new WebhookDeliverer({
     ...{ redis, bullRedis, names, store, secretKey, config, lockMs, clock, counters, log },
     guard: new AddressGuard(config.allow),
     random: Math.random,
   });
-  lifecycle.onClose('webhook deliveries', () => deliverer.stop());
   const dispatcher = new WebhookDispatcher({
     ...{ redis, names, turns, store, secretKey, config, lockMs, counters, log },
     blocking: parts.connect('blocking'),
   });
-  lifecycle.onClose('webhook dispatcher', () => dispatcher.stop());
+  lifecycle.onClose('webhooks', async () => {
+    await Promise.all([dispatcher.stop(), deliverer.stop()]);
+    await turns.close();
+  });
   deliverer.start();
   dispatcher.start();
 }

@@ -1,8 +1,12 @@
-import { describe, expect, test } from '@jest/globals';
+import { afterEach, describe, expect, jest, test } from '@jest/globals';
 import { Lifecycle } from './lifecycle.ts';
 import { createLogger } from './logger.ts';
 
 const log = createLogger({ level: 'silent', name: 'test' });
+
+afterEach(() => {
+  jest.useRealTimers();
+});
 
 describe('Lifecycle', () => {
   test('closes last first, once, and goes on after one that fails', async () => {
@@ -31,5 +35,19 @@ describe('Lifecycle', () => {
     await lifecycle.close();
     expect(closed).toEqual(['first']);
     expect(Date.now() - startedAt).toBeLessThan(5_000);
+  });
+
+  test('however many hang, they have a limit together, and those that do not are still closed', async () => {
+    jest.useFakeTimers();
+    const lifecycle = new Lifecycle(log);
+    const closed: string[] = [];
+    lifecycle.onClose('first', () => closed.push('first'));
+    for (let n = 0; n < 20; n += 1)
+      lifecycle.onClose('hanging', () => new Promise(() => undefined));
+    const startedAt = Date.now();
+    const closing = lifecycle.close().then(() => Date.now() - startedAt);
+    await jest.advanceTimersByTimeAsync(10_000);
+    expect(await closing).toBeLessThanOrEqual(5_000);
+    expect(closed).toEqual(['first']);
   });
 });

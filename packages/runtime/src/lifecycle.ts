@@ -12,6 +12,10 @@ const stop = { isUnderWay: false };
 const SIGNAL_ECHO_MS = 700;
 /** For one closer that names no limit: most take no time, and those that need Redis wait for it in vain. */
 const CLOSE_LIMIT_MS = 1_000;
+/** For all of these together: when Redis hangs, all that need it wait in vain. */
+const CLOSE_ALL_LIMIT_MS = 4_000;
+/** For one of them when that is used up: most need no more. */
+const LEAST_CLOSE_MS = 50;
 
 /**
  * Closers in the reverse order of opening. Whoever opens a resource registers how it is closed.
@@ -21,7 +25,7 @@ const CLOSE_LIMIT_MS = 1_000;
  * what a killed process leaves behind is repaired (docs/architecture.md).
  */
 export class Lifecycle {
-  readonly #closers: { name: string; close: Closer; limitMs: number }[] = [];
+  readonly #closers: { name: string; close: Closer; limitMs: number | undefined }[] = [];
   readonly #log: Logger;
   #closing: Promise<void> | undefined;
 
@@ -29,8 +33,11 @@ export class Lifecycle {
     this.#log = log;
   }
 
-  /** @param limitMs what the closer may take; then the next one's turn comes */
-  onClose(name: string, close: Closer, limitMs = CLOSE_LIMIT_MS): void {
+  /**
+   * @param limitMs what the closer may take; then the next one's turn comes. Without it: a second, and less when
+   * others have used up what such closers may take together
+   */
+  onClose(name: string, close: Closer, limitMs?: number): void {
     this.#closers.push({ name, close, limitMs });
   }
 
@@ -42,13 +49,17 @@ export class Lifecycle {
   }
 
   async #closeAll(): Promise<void> {
-    for (const { name, close, limitMs } of this.#closers.reverse()) {
+    let leftMs = CLOSE_ALL_LIMIT_MS;
+    for (const { name, close, limitMs: ownLimitMs } of this.#closers.reverse()) {
+      const limitMs = ownLimitMs ?? Math.max(LEAST_CLOSE_MS, Math.min(CLOSE_LIMIT_MS, leftMs));
+      const startedAtMs = performance.now();
       try {
         const closed = await inTime(Promise.resolve(close()), limitMs);
         if (closed === LATE) this.#log.warn({ resource: name, limitMs }, 'closing takes too long');
       } catch (error) {
         this.#log.warn({ err: error, resource: name }, 'closing failed');
       }
+      if (ownLimitMs === undefined) leftMs -= performance.now() - startedAtMs;
     }
   }
 
