@@ -20,8 +20,8 @@
 -- @include note-webhook
 -- @keys job
 
-local function note_events(frames)
-  local target = webhook_of(id)
+local function note_events(frames, own)
+  local target = webhook_of(id, own)
   if not target then return end
   local progress
   for _, frame in ipairs(frames) do
@@ -33,7 +33,8 @@ local function note_events(frames)
   if progress and is_progress_due(target) then note_webhook(target, 'progress', progress) end
 end
 
-local state, holder, last_batch = unpack(redis.call('HMGET', job_key(id), 'state', 'claim', 'batch'))
+local state, holder, last_batch, hook_events =
+  unpack(redis.call('HMGET', job_key(id), 'state', 'claim', 'batch', 'hook_events'))
 if state ~= 'running' or holder ~= claim then return 'void' end
 local ahead = tonumber(batch) - tonumber(last_batch)
 if ahead <= 0 then return 'done' end
@@ -44,5 +45,5 @@ for i = 1, #frames, 3 do batch_frames[#batch_frames + 1] = { frames[i], frames[i
 local limits = { batches = tonumber(max_batches), bytes = tonumber(max_bytes), seconds = ttl_s }
 redis.call('HSET', job_key(id), 'batch', batch)
 emit(id, 'E', client, limits, batch_frames)
-note_events(batch_frames)
+note_events(batch_frames, hook_events)
 return 'done'

@@ -46,8 +46,8 @@
 local MAX_MISSED = 100
 local WEBHOOK_EVENT_OF = { success = 'completed', error = 'failed', interrupted = 'interrupted' }
 
-local state, holder, m, tenant, group, created, client, signature, cost = unpack(redis.call('HMGET',
-  job_key(id), 'state', 'claim', 'm', 'tenant', 'lane', 'created', 'client', 'signature', 'cost'))
+local state, holder, m, tenant, group, created, client, signature, cost, hook_events = unpack(redis.call('HMGET',
+  job_key(id), 'state', 'claim', 'm', 'tenant', 'lane', 'created', 'client', 'signature', 'cost', 'hook_events'))
 if state ~= 'running' or holder ~= claim then
   local next_id = next_claim ~= '' and redis.call('HGET', permits_key, permit)
   local next_job = next_id and taken_by(next_claim, next_id) or nil
@@ -83,7 +83,7 @@ if #client > 1 then
   redis.call('ZREMRANGEBYRANK', missed, 0, -1 - MAX_MISSED)
   redis.call('EXPIRE', missed, events_ttl_s)
 end
-local target = webhook_of(id)
+local target = webhook_of(id, hook_events)
 if target then
   if string.find(report, '"degraded":true', 1, true) then
     note_webhook(target, 'degraded', '{"type":"tiercel_report","data":{"prompt_id":' .. cjson.encode(prompt_id_of(id)) .. ',' ..

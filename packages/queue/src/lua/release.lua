@@ -15,15 +15,15 @@
 
 local ready = 0
 for _, id in ipairs(ids) do
-  local m, tenant, group, number, rank, state =
-    unpack(redis.call('HMGET', job_key(id), 'm', 'tenant', 'lane', 'number', 'rank', 'state'))
+  local m, tenant, group, number, rank, state, hook_events =
+    unpack(redis.call('HMGET', job_key(id), 'm', 'tenant', 'lane', 'number', 'rank', 'state', 'hook_events'))
   local is_new = redis.call('ZREM', unreleased_key, id) == 1
   if not m then
     -- Deleted meanwhile.
   elseif is_new then
     ready = ready + make_available(tenant, group, m, rank or number)
     -- Not when it is accepted: its caller is to know its id before anybody else is told of it.
-    note_moment(id, 'queued', '"number":' .. number)
+    note_moment(id, hook_events, 'queued', '"number":' .. number)
   elseif state == 'pending' and redis.call('ZSCORE', ready_key(tenant), m) then
     -- Released before: its permit was asked for by a call whose reply was lost, or is one too many.
     ready = ready + 1

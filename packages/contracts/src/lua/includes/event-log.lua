@@ -2,6 +2,7 @@
 -- a run packages/events, at its end packages/queue, where it must be one step with leaving `running`. The format is
 -- explained in packages/contracts/src/event-log.ts.
 
+-- @include clock
 -- @include everyone
 -- @keys events state pictures ends job_channel client_channel
 
@@ -28,9 +29,9 @@ local function has_room(id, slot)
 end
 
 local function keep_unsent(client_id, pictures, limits)
-  local at = redis.call('TIME')
+  local at_us = clock_us()
   for i, line in ipairs(pictures) do
-    local score = string.format('%.0f', at[1] * 1000000 + at[2] + i)
+    local score = string.format('%.0f', at_us + i)
     redis.call('ZADD', pictures_key(client_id), score, line)
   end
   redis.call('ZREMRANGEBYRANK', pictures_key(client_id), 0, -1 - MAX_PICTURES)

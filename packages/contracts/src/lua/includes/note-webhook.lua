@@ -9,7 +9,7 @@
 -- On the record of a job with a webhook of its own: `hook`, `hook_events` (names between blanks), and
 -- `hook_progress`, when progress was noted last. Of tenants with webhooks: hash `webhook-wanted`, the same list.
 
--- @include now
+-- @include clock
 -- @include tenants
 -- @keys job webhook_outbox webhook_wanted
 
@@ -20,11 +20,12 @@ local MAX_OUTBOX = 100000
 -- Progress is worth nothing when others wait already.
 local MAX_OUTBOX_BEFORE_PROGRESS = 1000
 
--- What to call note_webhook with; nil when nobody wants anything of the job.
-local function webhook_of(id)
-  local tenant, hook, own = unpack(redis.call('HMGET', job_key(id), 'tenant', 'hook', 'hook_events'))
-  local shared = tenant and redis.call('HGET', webhook_wanted_key, tenant)
+-- What to call note_webhook with; nil when nobody wants anything of the job. own: `hook_events` of its record.
+local function webhook_of(id, own)
+  local tenant = tenant_of(id)
+  local shared = redis.call('HGET', webhook_wanted_key, tenant)
   if not own and not shared then return nil end
+  local hook = own and redis.call('HGET', job_key(id), 'hook')
   return { id = id, tenant = tenant, hook = hook or '', own = own or '', shared = shared or '' }
 end
 
@@ -41,18 +42,19 @@ local function note_webhook(target, event, frame)
 end
 
 -- A moment of a job that event streams are not told: its ids, the members given as JSON text, and the time.
-local function note_moment(id, event, members)
-  local target = webhook_of(id)
+local function note_moment(id, own, event, members)
+  local target = webhook_of(id, own)
   if not target then return end
   note_webhook(target, event, '{"type":"","data":{"prompt_id":' .. cjson.encode(prompt_id_of(id)) .. ',' .. members ..
-    ',"timestamp":' .. string.format('%.0f', now) .. '}}')
+    ',"timestamp":' .. string.format('%.0f', math.floor(clock_us() / 1000)) .. '}}')
 end
 
 -- Whether somebody wants progress and was not told any lately; if so, this is the last that was told.
 local function is_progress_due(target)
   if not has_word(target.own, 'progress') and not has_word(target.shared, 'progress') then return false end
+  local now_ms = math.floor(clock_us() / 1000)
   local last = tonumber(redis.call('HGET', job_key(target.id), 'hook_progress') or 0)
-  if now >= last and now - last < PROGRESS_EVERY_MS then return false end
-  redis.call('HSET', job_key(target.id), 'hook_progress', string.format('%.0f', now))
+  if now_ms >= last and now_ms - last < PROGRESS_EVERY_MS then return false end
+  redis.call('HSET', job_key(target.id), 'hook_progress', string.format('%.0f', now_ms))
   return true
 end

@@ -1,4 +1,7 @@
--- Defines `now`, Redis' own time in ms: the only clock that all machines share.
+-- Defines `now`, Redis' own time in ms at the start of the script, and `now_us`, the same in microseconds. A script that
+-- seldom needs the time asks `clock`.
 
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+-- @include clock
+
+local now_us = clock_us()
+local now = math.floor(now_us / 1000)

@@ -35,7 +35,7 @@ end
 local function came_at(lease, said, leases)
   if said ~= '' then return said end
   local noted = leases and redis.call('ZSCORE', line_of(leases), lease)
-  return string.format('%.0f', noted or (time[1] * 1000000 + time[2]))
+  return string.format('%.0f', noted or now_us)
 end
 local function hold(leases, lease, lease_ms)
   redis.call('ZADD', leases, now + lease_ms, lease)

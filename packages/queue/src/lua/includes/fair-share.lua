@@ -39,7 +39,7 @@ local function enter(tenant)
   write_share(tenant, s)
   redis.call('ZREM', debts_key, tenant)
   if s.old > floor then redis.call('ZADD', tenants_key, s.old, tenant)
-  else redis.call('ZADD', comers_key, time[1] * 1000000 + time[2], tenant) end
+  else redis.call('ZADD', comers_key, now_us, tenant) end
 end
 
 local function step_aside(tenant)

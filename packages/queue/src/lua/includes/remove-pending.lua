@@ -8,13 +8,13 @@
 -- @keys job pending unreleased job_channel
 
 local function remove_pending(id)
-  local state, m, tenant, group, workflow, bytes =
-    unpack(redis.call('HMGET', job_key(id), 'state', 'm', 'tenant', 'lane', 'workflow', 'bytes'))
+  local state, m, tenant, group, workflow, bytes, hook_events =
+    unpack(redis.call('HMGET', job_key(id), 'state', 'm', 'tenant', 'lane', 'workflow', 'bytes', 'hook_events'))
   if state ~= 'pending' then return 0 end
   remove_from(pending_key, tenant, m)
   give_room_back(bytes)
   redis.call('ZREM', unreleased_key, id)
-  note_moment(id, 'interrupted', '"node_id":null,"node_type":null,"executed":[]')
+  note_moment(id, hook_events, 'interrupted', '"node_id":null,"node_type":null,"executed":[]')
   withdraw(tenant, group, m)
   forget(id, m, 'pending', workflow)
   -- An end without a frame, for whoever follows the job: it leaves no trace in history.
