@@ -23,7 +23,6 @@ const NAMES = {
   debts: 'debts',
   tenant: 'tenant:*',
   share: 'share:*',
-  tenant_running: 'running:*',
   started: 'started:*',
   costs: 'costs',
   costs_recent: 'costs-recent',

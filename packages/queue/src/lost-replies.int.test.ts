@@ -37,7 +37,7 @@ const cost = { signature: 's', estimateMs: 300 };
 const readAccount = async ({ redis, names }: QueueParts): Promise<unknown> => [
   await redis.hmget(`${names.prefix}:share:T`, 'new', 'turn'),
   await redis.hgetall(`${names.prefix}:costs`),
-  await redis.zcard(`${names.prefix}:running:T`),
+  await redis.zcard(names.ofTenant(names.running, 'T')),
 ];
 const report = (job: TakenJob | undefined): unknown => job && [job.id, job.attempt, job.promptText];
 

@@ -4,7 +4,7 @@
 -- @include limits
 -- @include tenants
 -- @include fair-share
--- @keys job running tenants comers spare share debts vtime vtime_lag tenant_running started costs
+-- @keys job running tenants comers spare share debts vtime vtime_lag started costs
 
 -- What is charged when nothing is known of a job.
 local UNKNOWN_COST_MS = 1000
@@ -81,7 +81,6 @@ local function charge(tenant, limits, tag, id, cost)
   s.new = s.new + amount
   write_share(tenant, s)
   redis.call('HSET', job_key(id), 'cost', cost, 'weight', limits.weight, 'turn', s.turn)
-  redis.call('ZADD', tenant_running_key(tenant), now, id)
   redis.call('SET', started_key(tenant), now, 'PX', math.max(limits.interval, STARTED_KEPT_MS))
   move(tenant, s)
   forget_paid_debts()
@@ -92,7 +91,6 @@ local function settle_charge(tenant, id, cost)
   local charged, weight, turn = unpack(redis.call('HMGET', job_key(id), 'cost', 'weight', 'turn'))
   if not charged then return 0 end
   local was_free = is_free(tenant)
-  redis.call('ZREM', tenant_running_key(tenant), id)
   local s = read_share(tenant)
   if s then
     local part = tonumber(turn) == s.turn and 'new' or 'old'

@@ -8,7 +8,8 @@
 
 -- @include now
 -- @include limits
--- @keys ready tenants comers vtime share held spare debts tenant_running started
+-- @include tenants
+-- @keys ready running tenants comers vtime share held spare debts started
 
 -- The mean of the tags, or the least one if that is less: where a tenant stands that comes now.
 local function virtual_time()
@@ -49,7 +50,7 @@ end
 
 -- When the limits let the tenant start a job: 0 at once, else epoch ms; math.huge when one has to end first.
 local function held_until(tenant, limits)
-  if redis.call('ZCARD', tenant_running_key(tenant)) >= limits.most then return math.huge end
+  if count_own(running_key, tenant) >= limits.most then return math.huge end
   if limits.interval == 0 then return 0 end
   local last = tonumber(redis.call('GET', started_key(tenant)) or 0)
   return last + limits.interval > now and last + limits.interval or 0
@@ -60,7 +61,7 @@ local function leave(tenant)
   step_aside(tenant)
   redis.call('ZREM', held_key, tenant)
   redis.call('ZREM', spare_key, tenant)
-  if redis.call('EXISTS', tenant_running_key(tenant)) == 1 then return end
+  if count_own(running_key, tenant) > 0 then return end
   local s = read_share(tenant)
   if not s then return end
   if tag_of(s) > virtual_time() then redis.call('ZADD', debts_key, tag_of(s), tenant)

@@ -57,8 +57,6 @@ local function take_next(permit, worker, claim)
       advance(cost)
       redis.call('ZINCRBY', tenants_key, cost, tenant)
     end
-    if limits then settle(tenant, limits)
-    elseif redis.call('EXISTS', ready_key(tenant)) == 0 then redis.call('ZREM', tenants_key, tenant) end
     if m then
       remove_from(pending_key, tenant, m)
       give_room_back(job[BYTES])
@@ -71,7 +69,11 @@ local function take_next(permit, worker, claim)
       end
       add_to(created_key('running'), tenant, job[CREATED], m)
       redis.call('HSET', permits_key, permit, id)
-      return give(permit, worker, claim, id, job)
+      job = give(permit, worker, claim, id, job)
     end
+    -- By what runs now.
+    if limits then settle(tenant, limits)
+    elseif redis.call('EXISTS', ready_key(tenant)) == 0 then redis.call('ZREM', tenants_key, tenant) end
+    if runs then return job end
   end
 end
