@@ -1,4 +1,5 @@
-import { isJsonObject, type JsonObject, type JsonValue } from '@tiercel/contracts';
+import type { JsonValue } from '@tiercel/contracts';
+import type { GraphNodes } from './graph-nodes.ts';
 
 /** What a prompt asks for, as plans limit it. */
 export interface Demand {
@@ -18,22 +19,17 @@ const MAX_LINKS = 16;
  * the value of the node that they come from when that only holds one (PrimitiveInt and its kin). What nodes work out
  * while they run is not known here.
  */
-export function describeDemand(prompt: JsonValue): Demand {
-  const nodes = new Map(
-    isJsonObject(prompt) ? Object.entries(prompt).filter(([, node]) => isJsonObject(node)) : [],
-  );
+export function describeDemand(nodes: GraphNodes): Demand {
   const classes = new Map<string, string>();
   let pixels = 0;
   let batch = 1;
   let repeats = 1;
-  for (const [nodeId, node] of nodes) {
-    const { class_type: name, inputs } = node as JsonObject; // filtered above
-    if (typeof name !== 'string' || !isJsonObject(inputs)) continue;
-    if (!classes.has(name)) classes.set(name, nodeId);
+  for (const { nodeId, classType, inputs } of nodes.values()) {
+    if (!classes.has(classType)) classes.set(classType, nodeId);
     const read = (input: string): number => readNumber(inputs[input], nodes);
     pixels = Math.max(pixels, read('width') * read('height'), read('megapixels') * 1024 * 1024);
     batch = Math.max(batch, read('batch_size'));
-    if (name.startsWith('Repeat')) repeats = Math.max(repeats, read('amount'));
+    if (classType.startsWith('Repeat')) repeats = Math.max(repeats, read('amount'));
   }
   return {
     classes: [...classes].map(([name, nodeId]) => ({ name, nodeId })),
@@ -42,11 +38,10 @@ export function describeDemand(prompt: JsonValue): Demand {
 }
 
 /** 0 for what is no number, or not known before it runs. */
-function readNumber(given: JsonValue | undefined, nodes: ReadonlyMap<string, JsonValue>): number {
+function readNumber(given: JsonValue | undefined, nodes: GraphNodes): number {
   let value = given;
   for (let links = 0; Array.isArray(value) && links < MAX_LINKS; links += 1) {
-    const source = nodes.get(String(value[0]));
-    value = isJsonObject(source) && isJsonObject(source.inputs) ? source.inputs.value : undefined;
+    value = nodes.get(String(value[0]))?.inputs.value;
   }
   const isNumeric =
     typeof value === 'number' || typeof value === 'bigint' || typeof value === 'string';

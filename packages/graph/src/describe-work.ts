@@ -1,4 +1,5 @@
-import { isJsonObject, type JsonObject, type JsonValue } from '@tiercel/contracts';
+import type { JsonValue } from '@tiercel/contracts';
+import type { GraphNodes } from './graph-nodes.ts';
 
 /** How much a graph asks for, before anything is known of how long it takes. */
 export interface Work {
@@ -12,26 +13,21 @@ export interface Work {
  * Reads how much a graph asks for from the values that its nodes are given: the steps of all samplings, the largest
  * picture, the largest batch. What comes through a link counts as one.
  */
-export function describeWork(prompt: JsonValue): Work {
-  const nodes = isJsonObject(prompt) ? Object.values(prompt).filter(isNode) : [];
+export function describeWork(nodes: GraphNodes): Work {
+  const classes = new Set<string>();
   let steps = 0;
   let pixels = 0;
   let pictures = 1;
-  for (const { inputs } of nodes) {
+  for (const { classType, inputs } of nodes.values()) {
+    classes.add(classType);
     steps += countOf(inputs.steps);
     pixels = Math.max(pixels, countOf(inputs.width) * countOf(inputs.height));
     pictures = Math.max(pictures, countOf(inputs.batch_size));
   }
   return {
-    classes: [...new Set(nodes.map(({ class_type }) => class_type))].sort(),
+    classes: [...classes].sort(),
     amount: Math.max(1, steps) * (pixels === 0 ? 1 : pixels / 1_000_000) * pictures,
   };
-}
-
-function isNode(
-  value: JsonValue,
-): value is JsonObject & { class_type: string; inputs: JsonObject } {
-  return isJsonObject(value) && typeof value.class_type === 'string' && isJsonObject(value.inputs);
 }
 
 /** A whole number that counts something; 0 for anything else. */

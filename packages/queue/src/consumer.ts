@@ -163,8 +163,7 @@ export class Consumer {
       claim,
       counts: options.countAttempt ? 1 : 0,
     });
-    if (needsPermit) await this.addPermit();
-    await this.#waker.wake({ ...wake, permits: Math.max(0, wake.permits - Number(needsPermit)) });
+    await this.#waker.addPermits(Number(needsPermit), wake);
   }
 
   /** Whether a running job was asked to stop. */

@@ -50,6 +50,12 @@ export class Waker {
     this.#permits = permits;
   }
 
+  /** Adds permits that must not be lost, then wakes with what else is to be told. Throws when they cannot be added. */
+  async addPermits(count: number, { permits, next }: Wake): Promise<void> {
+    await addPermits(this.#permits, count);
+    await this.wake({ permits: Math.max(0, permits - count), next });
+  }
+
   /** Never throws. */
   async wake({ permits, next }: Wake): Promise<void> {
     try {

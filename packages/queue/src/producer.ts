@@ -15,7 +15,7 @@ import { describeRefusal, idConflict, reusedKey } from './refusals.ts';
 import { enqueueScript } from './lua/enqueue.ts';
 import { putLimitsScript } from './lua/put-limits.ts';
 import { releaseScript } from './lua/release.ts';
-import { addPermits, MAX_WAITING_PERMITS, Waker } from './permits.ts';
+import { MAX_WAITING_PERMITS, Waker } from './permits.ts';
 import { limitsText, type TenantLimits } from './tenant-limits.ts';
 
 /** A validated prompt on its way into the queue. Texts are JSON as the caller wrote it. */
@@ -100,7 +100,6 @@ export interface ProducerOptions {
 export class Producer {
   readonly #redis: Redis;
   readonly #names: RedisNames;
-  readonly #permits: Queue;
   readonly #options: ProducerOptions;
   #toRelease: JobId[] = [];
   #nextRelease: Promise<void> | undefined;
@@ -110,7 +109,6 @@ export class Producer {
   constructor(redis: Redis, names: RedisNames, permits: Queue, options: ProducerOptions) {
     this.#redis = redis;
     this.#names = names;
-    this.#permits = permits;
     this.#options = options;
     this.#waker = new Waker(permits);
   }
@@ -229,8 +227,7 @@ export class Producer {
       max_waiting: MAX_WAITING_PERMITS,
       ids,
     });
-    await addPermits(this.#permits, permits);
-    await this.#waker.wake({ ...wake, permits: Math.max(0, wake.permits - permits) });
+    await this.#waker.addPermits(permits, wake);
   }
 
   /** Tenants with jobs that wait, and what their limits come from. */

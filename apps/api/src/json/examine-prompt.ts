@@ -21,7 +21,14 @@ import {
   type Priority,
   type PromptId,
 } from '@tiercel/contracts';
-import { describeDemand, describeWork, rejectMissingPrompt, type Demand } from '@tiercel/graph';
+import {
+  describeDemand,
+  describeWork,
+  readNodes,
+  rejectMissingPrompt,
+  type Demand,
+  type GraphNodes,
+} from '@tiercel/graph';
 import type { ExpectedCost } from '@tiercel/queue';
 import { v4 as uuid } from 'uuid';
 import { judgePrompt, type JudgeDeps } from './judge-prompt.ts';
@@ -82,7 +89,7 @@ export type ExaminedPrompt =
       readonly workflowId: string | undefined;
       readonly priority: Priority;
       /** What a plan limits; undefined for DEFAULT_TENANT, which has none. */
-      readonly asks: { readonly cost: ExpectedCost; readonly demand: Demand } | undefined;
+      readonly asks: Asked | undefined;
     };
 
 /**
@@ -129,10 +136,7 @@ export async function examinePrompt(
     nodeErrorsText: stringifyJson(validated.nodeErrors),
     workflowId: readWorkflowId(body),
     priority: extra.priority,
-    asks:
-      tenant === DEFAULT_TENANT
-        ? undefined
-        : { cost: expectCost(body.prompt), demand: describeDemand(body.prompt) },
+    asks: tenant === DEFAULT_TENANT ? undefined : readAsked(body.prompt),
   };
 }
 
@@ -266,9 +270,19 @@ function checkPriority({ priority }: JsonObject): void {
 /** A first guess of the run time that a step of a megapixel takes; what has run is known better. */
 const MS_PER_STEP = 100;
 
+interface Asked {
+  readonly cost: ExpectedCost;
+  readonly demand: Demand;
+}
+
+function readAsked(prompt: JsonValue): Asked {
+  const nodes = readNodes(prompt);
+  return { cost: expectCost(nodes), demand: describeDemand(nodes) };
+}
+
 /** Graphs of the same classes that ask for about as much, within a factor of 1.4, cost about the same. */
-function expectCost(prompt: JsonValue): ExpectedCost {
-  const { classes, amount } = describeWork(prompt);
+function expectCost(nodes: GraphNodes): ExpectedCost {
+  const { classes, amount } = describeWork(nodes);
   const bucket = Math.round(2 * Math.log2(amount));
   const signature = createHash('sha256')
     .update(JSON.stringify([classes, bucket]))

@@ -22,11 +22,12 @@ end
 
 -- Returns nil when it may, else what the script replies.
 local function refuse_job(tenant, most_pending, most_a_day)
-  local waiting = count_own(pending_key, tenant)
-  if waiting >= (tonumber(most_pending) or math.huge) then return { 'over', waiting, service_rate() } end
-  local posted = tonumber(redis.call('HGET', posted_key(today), tenant) or 0)
-  if posted < (tonumber(most_a_day) or math.huge) then return nil end
-  return { 'spent', posted, string.format('%.0f', (today + 1) * ADMISSION_DAY_MS - now) }
+  local waiting = most_pending ~= '' and count_own(pending_key, tenant)
+  if waiting and waiting >= tonumber(most_pending) then return { 'over', waiting, service_rate() } end
+  local posted = most_a_day ~= '' and tonumber(redis.call('HGET', posted_key(today), tenant) or 0)
+  if posted and posted >= tonumber(most_a_day) then
+    return { 'spent', posted, string.format('%.0f', (today + 1) * ADMISSION_DAY_MS - now) }
+  end
 end
 
 local function note_posted(tenant)
