@@ -38,14 +38,16 @@ describe('loadLua', () => {
     await write({
       'lua/go.lua': '-- Goes.\n\n-- @include left right\n-- @include left\nlast()\n',
       'lua/includes/left.lua': '-- @include base\nleft()\n',
-      'lua/includes/right.lua': '-- @include base\n-- @include now\nright()\n',
+      'lua/includes/right.lua': '-- @include base\n-- @include clock\nright()\n',
       'lua/includes/base.lua': 'base()\n',
     });
     expect(codeOf(loadLua(wrapper('src/lua/go.ts')).text)).toEqual([
       'base()',
       'left()',
-      "local time = redis.call('TIME')",
-      'local now = time[1] * 1000 + math.floor(time[2] / 1000)',
+      'local function clock_us()',
+      "  local at = redis.call('TIME')",
+      '  return at[1] * 1000000 + at[2]',
+      'end',
       'right()',
       'last()',
     ]);

@@ -1,5 +1,6 @@
 -- What a tenant may, now: nil for one without a record, which is neither limited nor charged.
 
+-- @include tenants
 -- @keys tenant
 
 local UNLIMITED = { weight = 1, most = math.huge, interval = 0, soft = false }
@@ -8,6 +9,8 @@ local limits_read = {}
 -- Whether any tenant of this script has a record: where none has, nobody is limited.
 local has_records = false
 local function limits_of(tenant)
+  -- It never has a record.
+  if tenant == DEFAULT_TENANT then return nil end
   local known = limits_read[tenant]
   if known ~= nil then return known or nil end
   local weight, most, interval, soft, order =
