@@ -84,8 +84,9 @@ export class HttpConnection {
 }
 
 /** The text of a request; with a body it is a POST of JSON. */
-export function formatRequest(path: string, body?: string): string {
+export function formatRequest(path: string, body?: string, apiKey?: string): string {
   if (body === undefined) return `GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`;
   const length = Buffer.byteLength(body);
-  return `POST ${path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${length}\r\n\r\n${body}`;
+  const auth = apiKey === undefined ? '' : `X-API-Key: ${apiKey}\r\n`;
+  return `POST ${path} HTTP/1.1\r\nHost: localhost\r\n${auth}Content-Type: application/json\r\nContent-Length: ${length}\r\n\r\n${body}`;
 }

@@ -14,6 +14,7 @@ import { benchJobs } from './jobs.ts';
 import { benchPage } from './page.ts';
 import { benchPost } from './post.ts';
 import { playRole, ROLE_FLAG } from './role-process.ts';
+import { benchTenants } from './tenants.ts';
 import { benchView } from './view.ts';
 
 const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
@@ -27,6 +28,7 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   'comfyui-pool': benchComfyuiPool,
   fallback: benchFallback,
   fairness: benchFairness,
+  tenants: benchTenants,
 };
 const USAGE = `npm run bench -- [--profile FOLDER] [--jobs N] [${Object.keys(BENCHMARKS).join('|')}]...\n`;
 

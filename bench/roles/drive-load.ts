@@ -9,6 +9,8 @@ export interface LoadCommand {
   readonly connections: number;
   /** Prompts to POST; without it the path is fetched with GET. */
   readonly bodies?: PromptBodies;
+  /** Of whom the prompts are, in turn; none: of nobody. */
+  readonly apiKeys?: readonly string[];
   readonly stopAfter: { readonly seconds: number } | { readonly requests: number };
 }
 
@@ -36,7 +38,7 @@ export async function driveLoad(command: LoadCommand): Promise<LoadResult> {
     while (sent < maxRequests && performance.now() < endAt) {
       const index = sent;
       sent += 1;
-      const request = bodies === undefined ? plainRequest : formatPrompt(path, bodies, index);
+      const request = bodies === undefined ? plainRequest : formatPrompt(command, bodies, index);
       const sentAt = performance.now();
       const status = await connection.send(request);
       if (status !== 200) throw new Error(`${path} answered ${status}`);
@@ -57,7 +59,11 @@ export async function driveLoad(command: LoadCommand): Promise<LoadResult> {
   }
 }
 
-function formatPrompt(path: string, bodies: PromptBodies, index: number): string {
+function formatPrompt(
+  { path, apiKeys = [] }: LoadCommand,
+  bodies: PromptBodies,
+  index: number,
+): string {
   const color = bodies.firstColor + (bodies.colors === 'distinct' ? index : 0);
-  return formatRequest(path, promptBody(bodies.output, color));
+  return formatRequest(path, promptBody(bodies.output, color), apiKeys[index % apiKeys.length]);
 }
