@@ -39,7 +39,8 @@ const MAX_CACHED = 10_000;
  */
 export class Authenticator {
   readonly #parts: AuthenticatorParts;
-  readonly #adminKey: Buffer | undefined;
+  /** Only what looks alike is compared with it: each API key would be hashed twice. */
+  readonly #adminKey: { readonly digest: Buffer; readonly isKeyText: boolean } | undefined;
   readonly #jwt: JwtVerifier | undefined;
   readonly #found = new Map<string, KeyRecord>();
   /** Counts forgettings: what was asked for before one is not remembered after it. */
@@ -48,7 +49,11 @@ export class Authenticator {
   constructor(parts: AuthenticatorParts) {
     this.#parts = parts;
     const { auth, watch } = parts;
-    this.#adminKey = auth.adminKey === undefined ? undefined : digest(auth.adminKey);
+    const { adminKey } = auth;
+    this.#adminKey =
+      adminKey === undefined
+        ? undefined
+        : { digest: digest(adminKey), isKeyText: isKeyText(adminKey) };
     this.#jwt = auth.jwt === undefined ? undefined : new JwtVerifier(auth.jwt, auth.jwksCooldownMs);
     watch.onChange('keys', () => {
       this.#found.clear();
@@ -61,7 +66,7 @@ export class Authenticator {
    * @throws AppError unauthorized; identity_unavailable; what Redis throws
    */
   async identify(credential: string): Promise<Identity> {
-    if (this.#adminKey !== undefined && timingSafeEqual(digest(credential), this.#adminKey)) {
+    if (this.#isAdminKey(credential)) {
       // The jobs of the time without keys are the administrator's.
       return {
         ...{ tenant: DEFAULT_TENANT, plan: undefined, role: 'admin', keyId: ADMIN_ID },
@@ -73,6 +78,12 @@ export class Authenticator {
       return await this.#identifyToken(credential, this.#jwt);
     }
     throw new AppError('unauthorized', 'This is no API key of this server, and no token.');
+  }
+
+  #isAdminKey(credential: string): boolean {
+    const admin = this.#adminKey;
+    if (admin === undefined || admin.isKeyText !== isKeyText(credential)) return false;
+    return timingSafeEqual(digest(credential), admin.digest);
   }
 
   async #identifyKey(hash: string): Promise<Identity> {

@@ -45,6 +45,8 @@ export class PolicyStore {
   readonly #parts: PolicyStoreParts;
   readonly #file: Settings;
   #overrides: Settings;
+  /** Worked out since the overrides were read: of plans by name, and of tenants with overrides of their own. */
+  readonly #plans = new Map<string, EffectivePlan>();
   readonly #reload: CoalescedRefresh;
   readonly #listeners = new Set<() => void>();
   #stopWatching: (() => void) | undefined;
@@ -112,12 +114,18 @@ export class PolicyStore {
 
   /** What a tenant may use whose identity names this plan; undefined as a plan is no limits. */
   effectivePlan(tenant: string, plan: string | undefined): EffectivePlan {
-    const { plan: setPlan, overrides = {} } = this.#overrides.tenants.get(tenant) ?? {};
+    const { plan: setPlan, overrides } = this.#overrides.tenants.get(tenant) ?? {};
     const name = setPlan ?? plan;
-    if (name === undefined) return resolvePlan([overrides]);
     // A plan that nobody knows any more (or never did) is not one without limits.
-    const known = this.isPlan(name) ? name : ANONYMOUS_PLAN;
-    return resolvePlan([this.read('plans', known).effective, overrides]);
+    const known = name === undefined || this.isPlan(name) ? name : ANONYMOUS_PLAN;
+    const key = JSON.stringify([known, overrides === undefined ? undefined : tenant]);
+    let resolved = this.#plans.get(key);
+    if (resolved === undefined) {
+      const set = known === undefined ? {} : this.read('plans', known).effective;
+      resolved = resolvePlan([set, overrides ?? {}]);
+      this.#plans.set(key, resolved);
+    }
+    return resolved;
   }
 
   isPlan(name: string): boolean {
@@ -157,6 +165,7 @@ export class PolicyStore {
     const read = POLICY_KINDS.map((kind, index) => [kind, this.#parse(kind, hashes[index] ?? {})]);
     // One map for each kind, parsed by the schema of that kind.
     this.#overrides = Object.fromEntries(read) as Settings;
+    this.#plans.clear();
     for (const listener of [...this.#listeners]) listener();
   }
 
