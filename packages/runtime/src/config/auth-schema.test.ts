@@ -12,12 +12,12 @@ describe('trustedProxies', () => {
     },
   );
 
-  test.each(['proxy.local', '10.0.0.0/33', '2001:db8::/129', '10.0.0.0/8/8', '10.0.0.0/', '*', ''])(
-    'refuses "%s", which would trust nobody, or somebody else',
-    (range) => {
-      expect(refusalOf({ trustedProxies: [range] })).toEqual(['trustedProxies.0']);
-    },
-  );
+  test.each([
+    ...['proxy.local', '10.0.0.0/33', '2001:db8::/129', '10.0.0.0/8/8', '10.0.0.0/', ''],
+    ...['*', '0.0.0.0/0', '10.0.0.0/0', '::/0', '::/00'],
+  ])('refuses "%s", which would trust nobody, somebody else, or everybody', (range) => {
+    expect(refusalOf({ trustedProxies: [range] })).toEqual(['trustedProxies.0']);
+  });
 });
 
 describe('auth', () => {

@@ -68,7 +68,7 @@ export const trustedProxiesSchema = z
       .string()
       .refine(
         isAddressRange,
-        `must be an IP address, a range such as 10.0.0.0/8, or ${NAMED_RANGES.join(', ')}`,
+        `must be an IP address, a range such as 10.0.0.0/8, but not all of them (/0), or ${NAMED_RANGES.join(', ')}`,
       ),
   )
   .default([])
@@ -76,10 +76,12 @@ export const trustedProxiesSchema = z
     'Proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` count: addresses, ranges such as `10.0.0.0/8`, `loopback`, `linklocal`, `uniquelocal`. Those headers of anybody else say nothing',
   );
 
+/** Not /0: whoever trusts everybody lets everybody name his own address. */
 function isAddressRange(text: string): boolean {
   if (NAMED_RANGES.includes(text)) return true;
   const [address = '', prefix, ...rest] = text.split('/');
   const bits = { 0: 0, 4: 32, 6: 128 }[isIP(address)] ?? 0;
   if (bits === 0 || rest.length > 0) return false;
-  return prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= bits);
+  if (prefix === undefined) return true;
+  return /^\d{1,3}$/.test(prefix) && Number(prefix) >= 1 && Number(prefix) <= bits;
 }
