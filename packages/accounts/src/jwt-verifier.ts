@@ -1,6 +1,6 @@
 import { AppError, DEFAULT_TENANT, isTenantName, ROLES, type Role } from '@tiercel/contracts';
 import type { Config } from '@tiercel/runtime';
-import { createRemoteJWKSet, errors, jwtVerify, type JWTPayload } from 'jose';
+import { createRemoteJWKSet, errors, jwtVerify, type JWTPayload, type JWTVerifyGetKey } from 'jose';
 
 type JwtConfig = NonNullable<Config['auth']['jwt']>;
 
@@ -38,12 +38,17 @@ export function isTokenText(text: string): boolean {
  */
 export class JwtVerifier {
   readonly #config: JwtConfig;
+  readonly #cooldownMs: number;
   readonly #keys: ReturnType<typeof createRemoteJWKSet>;
+  /** When the keys were last read because a token named one that was not known. */
+  #readForTokenAt = -Infinity;
 
   constructor(config: JwtConfig, cooldownMs: number) {
     this.#config = config;
+    this.#cooldownMs = cooldownMs;
     this.#keys = createRemoteJWKSet(new URL(config.jwksUrl), {
-      cooldownDuration: cooldownMs,
+      // jose counts from any reading: a provider that changes its keys just after one would be refused so long.
+      cooldownDuration: Infinity,
       cacheMaxAge: JWKS_MAX_AGE_MS,
       timeoutDuration: JWKS_TIMEOUT_MS,
     });
@@ -56,7 +61,7 @@ export class JwtVerifier {
     const { issuer, audience } = this.#config;
     let payload: JWTPayload;
     try {
-      ({ payload } = await jwtVerify(token, this.#keys, {
+      ({ payload } = await jwtVerify(token, this.#findKey, {
         issuer,
         audience,
         algorithms: ALGORITHMS,
@@ -69,6 +74,21 @@ export class JwtVerifier {
     }
     return this.#identify(payload);
   }
+
+  readonly #findKey: JWTVerifyGetKey = async (header, token) => {
+    const keys = this.#keys;
+    try {
+      return await keys(header, token);
+    } catch (error) {
+      if (!(error instanceof errors.JWKSNoMatchingKey)) throw error;
+      // Who comes while they are read waits for that reading.
+      const isCoolingDown = performance.now() < this.#readForTokenAt + this.#cooldownMs;
+      if (isCoolingDown && !keys.reloading) throw error;
+      await keys.reload();
+      this.#readForTokenAt = performance.now();
+      return await keys(header, token);
+    }
+  };
 
   #identify(payload: JWTPayload): TokenIdentity {
     const { claims } = this.#config;
