@@ -13,17 +13,22 @@ afterEach(async () => {
   for (const end of ends.splice(0)) await end();
 });
 
-/** A worker that waits for permits, and ends each job at once. @returns what it has started */
-function startWorker(): TakenJob[] {
+/**
+ * A worker that waits for permits.
+ * @param hold what each job waits for; without it jobs end at once
+ * @returns what it has started
+ */
+function startWorker({ hands = 1, hold = Promise.resolve() } = {}): TakenJob[] {
   const started: TakenJob[] = [];
   const redis = parts.redis.duplicate();
   const runner = new PermitRunner({
     ...{ redis, names: parts.names, log },
-    options: { concurrency: 1, lockMs: 5_000 },
+    options: { concurrency: hands, lockMs: 5_000 },
     run: async ({ permit }) => {
       const job = await parts.consumer.take(permit, workerId('w'));
       if (job === undefined) return;
       started.push(job);
+      await hold;
       await parts.consumer.finish(job, result(job.id), job.takenAtMs, undefined);
     },
     onDoubt: () => Promise.resolve(),
@@ -100,6 +105,21 @@ describe('a cap', () => {
     await parts.producer.putLimits('T', { weight: 1, maxRunning: 2 });
     expect(await parts.permits.getWaitingCount()).toBeGreaterThanOrEqual(Math.min(1, before));
     expect(await parts.takeIds(2)).toEqual(['b', undefined]);
+  });
+
+  test.each<TenantLimits>([
+    { weight: 1 },
+    { weight: 1, maxRunning: 3 },
+    { weight: 1, maxRunning: 1, soft: true },
+  ])('that is changed to %j gives all idle hands work at once', async (limits) => {
+    let endAll = (): void => undefined;
+    const hold = new Promise<void>((resolve) => (endAll = resolve));
+    for (const id of ['a', 'b', 'c', 'd']) await add(id, { weight: 1, maxRunning: 1 });
+    const started = startWorker({ hands: 3, hold });
+    ends.unshift(() => Promise.resolve(endAll()));
+    await until(async () => started.length === 1 && (await parts.permits.getWaitingCount()) === 0);
+    await parts.producer.putLimits('T', limits);
+    await until(() => started.length === 3);
   });
 
   test('that is lowered stops further starts at once', async () => {
