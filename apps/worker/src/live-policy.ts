@@ -46,6 +46,6 @@ export async function readJobLimits(
   if (tenant === DEFAULT_TENANT) return {};
   const { plan, isUnlimited } = await consumer.readTenantPlan(tenant);
   if (isUnlimited) return {};
-  const { fallback, tiers, maxJobMs } = policy.effectivePlan(tenant, plan);
-  return { fallback, tiers, maxJobMs };
+  const { fallback, mayOmit, tiers, maxJobMs } = policy.effectivePlan(tenant, plan);
+  return { fallback, mayOmit, tiers, maxJobMs };
 }

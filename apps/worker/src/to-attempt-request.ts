@@ -3,6 +3,7 @@ import {
   isJsonObject,
   parseJson,
   type FallbackPolicy,
+  type Omittable,
   type PromptGraph,
 } from '@tiercel/contracts';
 import { GraphAnalysis } from '@tiercel/graph';
@@ -13,6 +14,8 @@ import { openSecrets } from '@tiercel/runtime';
 /** What the plan of a job's tenant says of how it is run. Undefined: as the configuration says. */
 export interface JobLimits {
   readonly fallback?: FallbackPolicy | undefined;
+  /** What image services may leave out of its graph. */
+  readonly mayOmit?: readonly Omittable[] | undefined;
   /** The tiers that may run it. */
   readonly tiers?: readonly string[] | undefined;
   /** Limit for one run, in ms. */
@@ -43,6 +46,7 @@ export function toAttemptRequest(
     outputIds: job.outputIds,
     resumeToken: job.resumeToken,
     fallback: isFallbackPolicy(fallback) ? fallback : options.limits.fallback,
+    mayOmit: options.limits.mayOmit,
     allowedTiers: options.limits.tiers,
     cache: typeof cache === 'boolean' ? cache : undefined,
     deadlineMs: startedAt + options.jobTimeoutMs,

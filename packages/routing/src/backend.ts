@@ -1,6 +1,7 @@
 import type {
   FallbackPolicy,
   NodeMeta,
+  Omittable,
   OutputRef,
   ParamChange,
   PromptGraph,
@@ -75,6 +76,8 @@ export interface AttemptRequest {
   readonly secretsText: string | undefined;
   /** The caller's say about other tiers (extra_data.fallback); undefined for the configured policy. */
   readonly fallback: FallbackPolicy | undefined;
+  /** What the plan lets services leave out of the graph; undefined for what the configuration lets them. */
+  readonly mayOmit?: readonly Omittable[] | undefined;
   /** The caller's say about stored results (extra_data.cache). */
   readonly cache: boolean | undefined;
   /** Epoch ms at which the job is stopped. */

@@ -1,7 +1,7 @@
 import type { Omittable } from '@tiercel/contracts';
 import type { GraphAnalysis, SampleStage } from '@tiercel/graph';
 import { type Executor, runInExecutor } from '@tiercel/nodes';
-import type { AttemptResult, Backend, BlamedNode, Support } from '@tiercel/routing';
+import type { AttemptRequest, AttemptResult, Backend, BlamedNode, Support } from '@tiercel/routing';
 import type { ImageService, ImageWish } from './image-service.ts';
 import { ServiceRun, takesInit } from './service-run.ts';
 import { createNodeOverrides } from './node-overrides.ts';
@@ -11,7 +11,7 @@ export interface ServiceBackendOptions extends Executor {
   readonly driver: string;
   readonly timeoutMs: number;
   readonly service: ImageService;
-  /** Classes of things that may be left out when the service cannot honour them. */
+  /** Classes of things that may be left out when the service cannot honour them, where a job's plan says nothing else. */
   readonly mayOmit: ReadonlySet<Omittable>;
   /** What results are stored under beside the tier: all that decides what it paints; undefined for never. */
   readonly cacheModel: string | undefined;
@@ -19,18 +19,29 @@ export interface ServiceBackendOptions extends Executor {
   readonly checkpoints: ReadonlySet<string> | undefined;
 }
 
+/** What decides whether a graph can be served. */
+type ServiceSetup = Pick<ServiceBackendOptions, 'registry' | 'service' | 'mayOmit' | 'checkpoints'>;
+
 /**
  * An image service as a tier: samplers are served by the service, everything before and behind them runs in the
  * embedded executor, so that the nodes of the graph report and store as with ComfyUI.
  */
 export function createServiceBackend(options: ServiceBackendOptions): Backend {
   const { name, driver, timeoutMs, service, maxPixels } = options;
+  const setups = new Map<string, ServiceSetup>();
+  // What is asked `once` of a graph must be the same object for the same words of a plan.
+  const setupFor = ({ mayOmit = [...options.mayOmit] }: AttemptRequest): ServiceSetup => {
+    const words = [...new Set(mayOmit)].sort().join(' ');
+    const setup = setups.get(words) ?? { ...options, mayOmit: new Set(mayOmit) };
+    setups.set(words, setup);
+    return setup;
+  };
   return {
     name,
     driver,
     timeoutMs,
     ...(options.cacheModel === undefined ? {} : { cacheModel: options.cacheModel }),
-    supports: ({ analysis }) => analysis.once(findObstacle, options),
+    supports: (request) => request.analysis.once(findObstacle, setupFor(request)),
     hasOtherServer: () => service.hasOtherServer?.() ?? false,
     async run(request, context): Promise<AttemptResult> {
       const { lowering } = request.analysis;
@@ -55,9 +66,8 @@ export function createServiceBackend(options: ServiceBackendOptions): Backend {
 
 function findObstacle(
   { needed, lowering }: GraphAnalysis,
-  options: ServiceBackendOptions,
+  { registry, service, mayOmit, checkpoints }: ServiceSetup,
 ): Support {
-  const { registry, service, mayOmit, checkpoints } = options;
   const no = (reason: string, node?: BlamedNode): Support => ({
     ...{ ok: false, reason },
     ...(node && { node: { nodeId: node.nodeId, classType: node.classType } }),

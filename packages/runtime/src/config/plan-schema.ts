@@ -40,7 +40,9 @@ export const planSchema = z.strictObject({
     .array(z.enum(OMITTABLE))
     .nullable()
     .optional()
-    .describe('`fallback.mayOmit` for jobs of this plan. Taken, and not acted on yet'),
+    .describe(
+      '`fallback.mayOmit` for jobs of this plan, be it more or less; `[]`: nothing may be left out',
+    ),
   tiers: z.array(shortName).nullable().optional().describe('The tiers that may run its jobs'),
   nodes: z
     .array(z.string().min(1))
