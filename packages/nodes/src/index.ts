@@ -1,4 +1,5 @@
 export { createBuiltinNodes, sketchClasses } from './builtins/create-builtin-nodes.ts';
+export { copyPictures, showsPixelsOnly } from './driver/copy-pictures.ts';
 export { createEmbeddedBackend } from './driver/create-embedded-backend.ts';
 export { runInExecutor, type Executor } from './driver/run-in-executor.ts';
 export { embeddedModels } from './embedded-models.ts';

@@ -104,8 +104,16 @@ export interface NodeDefinition {
   needs?(inputs: NodeInputs): readonly string[];
   /** ComfyUI's VALIDATE_INPUTS: true, or what is wrong. May return a promise. */
   validate?(inputs: NodeInputs): true | string | Promise<true | string>;
+  /**
+   * Only of an output node that shows nothing but `images`, PNGs of the pixels that it gets: where it stores them, for
+   * these values of its inputs. Undefined when these values do not tell. That of a plug-in is not asked.
+   */
+  pictureName?(inputs: NodeInputs, promptText: string): PictureName | undefined;
   run(inputs: NodeInputs, context: NodeContext): Promise<NodeResult>;
 }
+
+/** What files are called that a node stores. */
+export type PictureName = Pick<NewOutput, 'type' | 'prefix'>;
 
 /**
  * What a node throws to end its job with a clear text.

@@ -8,6 +8,7 @@ export { encodeJpeg } from './encode-jpeg.ts';
 export { PictureError } from './picture-error.ts';
 export { checkPictureSize } from './picture-limits.ts';
 export { addPngText, readPngText, readTextChunks, replaceTextChunks } from './png/png-text.ts';
+export { copyPixels } from './png/copy-pixels.ts';
 export { encodePng, streamPng } from './png/png.ts';
 export { rewritePngText, rewritePngTextStream } from './png/rewrite-png-text.ts';
 export { interpolate, type InterpolationMethod } from './resize/interpolate.ts';

@@ -1,7 +1,18 @@
-import { sliceMembers, stringifyJson, toPythonJson, type UiOutput } from '@tiercel/contracts';
+import {
+  type NewOutput,
+  sliceMembers,
+  stringifyJson,
+  toPythonJson,
+  type UiOutput,
+} from '@tiercel/contracts';
 import { encodePng, MemoryLimitError, streamPng } from '@tiercel/pictures';
 import { loadPicture } from '../image/load-picture.ts';
-import { type NodeContext, type NodeDefinition, NodeError } from '../node-definition.ts';
+import {
+  type NodeContext,
+  type NodeDefinition,
+  NodeError,
+  type PictureName,
+} from '../node-definition.ts';
 import { readImage, readText } from '../read-input.ts';
 import type { ImageBatch, SketchMark } from '../values.ts';
 import { fillPrefix, hasNodeToken } from './filename-prefix.ts';
@@ -38,8 +49,8 @@ export async function readFile(
 }
 
 /** What is written into a PNG besides the pixels: as ComfyUI, and the mark of a sketch. */
-function createTextChunks(
-  context: NodeContext,
+export function createTextChunks(
+  context: Pick<NodeContext, 'promptText' | 'extraPnginfo'>,
   sketch: SketchMark | undefined,
 ): [string, string][] {
   const chunks: [string, string][] = [['prompt', toPythonJson(context.promptText)]];
@@ -56,7 +67,7 @@ const STREAMED_SAMPLES = 4 * 1024 * 1024;
 export async function saveFrames(
   image: ImageBatch,
   context: NodeContext,
-  options: { type: 'output' | 'temp'; prefix: string; level: number },
+  options: PictureName & { level: number },
 ): Promise<UiOutput> {
   const { width, height, channels } = image;
   const text = createTextChunks(context, image.sketch);
@@ -68,19 +79,20 @@ export async function saveFrames(
     // A large one is written as it is encoded: the file never lies in memory.
     const isLarge = frame.length > STREAMED_SAMPLES;
     const bytes = isLarge ? streamPng(raw, settings) : await encodePng(raw, settings);
-    const prefix = options.prefix.replaceAll('%batch_num%', String(index));
-    files.push(
-      await context.saveOutput({
-        type: options.type,
-        prefix,
-        extension: '.png',
-        bytes,
-        width,
-        height,
-      }),
-    );
+    const output = toOutput(options, index, { bytes, width, height });
+    files.push(await context.saveOutput(output));
   }
   return { images: files };
+}
+
+/** @param index of the picture among those that its node stores */
+export function toOutput(
+  { type, prefix }: PictureName,
+  index: number,
+  picture: Pick<NewOutput, 'bytes' | 'width' | 'height'>,
+): NewOutput {
+  const filled = prefix.replaceAll('%batch_num%', String(index));
+  return { ...picture, type, prefix: filled, extension: '.png' };
 }
 
 const saveImage: NodeDefinition = {
@@ -110,6 +122,11 @@ const saveImage: NodeDefinition = {
     if (typeof prefix !== 'string' || !hasNodeToken(prefix)) return undefined;
     return fillPrefix(prefix, context.promptText);
   },
+  pictureName({ filename_prefix: prefix }, promptText) {
+    // A linked one is known when its source has run.
+    if (typeof prefix !== 'string') return undefined;
+    return { type: 'output', prefix: fillPrefix(prefix, promptText) };
+  },
   async run(inputs, context) {
     const image = readImage(inputs, 'images');
     const prefix = fillPrefix(readText(inputs, 'filename_prefix'), context.promptText);
@@ -134,6 +151,7 @@ function createPreviewImage(suffix: string): NodeDefinition {
       hidden: { prompt: 'PROMPT', extra_pnginfo: 'EXTRA_PNGINFO' },
     },
     output: [],
+    pictureName: () => ({ type: 'temp', prefix }),
     async run(inputs, context) {
       const image = readImage(inputs, 'images');
       return {

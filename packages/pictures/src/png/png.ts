@@ -74,10 +74,14 @@ function writeHead({ width, height, channels }: RawImage, { text = [] }: PngOpti
   header.writeUInt32BE(height, 4);
   header.writeUInt8(8, 8);
   header.writeUInt8(COLOR_TYPE[channels], 9);
-  const texts = text
+  return Buffer.concat([SIGNATURE, pngChunk('IHDR', header), ...encodeTexts(text)]);
+}
+
+/** Chunks of what `encodePng` is given to write beside the pixels. */
+export function encodeTexts(text: NonNullable<PngOptions['text']>): Buffer[] {
+  return text
     .filter(([keyword]) => KEYWORD.test(keyword))
     .map(([keyword, content]) => pngChunk('tEXt', Buffer.from(`${keyword}\0${content}`, 'latin1')));
-  return Buffer.concat([SIGNATURE, pngChunk('IHDR', header), ...texts]);
 }
 
 /** Pictures this small are not worth the search for a filter. */

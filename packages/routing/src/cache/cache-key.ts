@@ -3,15 +3,18 @@ import { stringifyJson } from '@tiercel/contracts';
 
 /** An effective request: what must be equal for one job's result to answer another job. */
 export interface CacheKey {
-  /** Whose files a result names. */
+  /** Who asks. */
   readonly tenant: string;
-  /** Whose results these are: a tenant, or `shared`. */
+  /** Whose results these are: a tenant's, or SHARED. */
   readonly scope: string;
   readonly tier: string;
   readonly model: string;
   /** The executor's cache key of each output node (`outputKeys` of packages/nodes), by node id. */
   readonly outputs: ReadonlyMap<string, string>;
 }
+
+/** The scope of results that answer jobs of every tenant. */
+export const SHARED = 'shared';
 
 /** Changes with what is stored: workers of two versions must not read each other's entries. */
 const FORMAT = 1;

@@ -10,7 +10,7 @@ import {
   type UiOutput,
   listOutputFiles,
 } from '@tiercel/contracts';
-import type { CacheKey } from './cache-key.ts';
+import { SHARED, type CacheKey } from './cache-key.ts';
 
 /** What is told of a result again whenever it answers a job. */
 interface CachedReport {
@@ -28,10 +28,14 @@ export interface CachedJob {
   /** What the output nodes show, by the node ids of the job at hand; an output may show nothing. */
   readonly outputs: Readonly<Record<string, UiOutput>>;
   readonly report: CachedReport;
+  /** Whose files the outputs name; undefined: those of who asks. */
+  readonly owner?: string;
 }
 
 /** A result without node ids. */
 export interface CacheEntry {
+  /** Whose files it names, of a result that is SHARED. */
+  readonly owner?: string | undefined;
   /** What an output shows, by its node key. */
   readonly shown: ReadonlyMap<string, UiOutput>;
   readonly report: CachedReport;
@@ -44,16 +48,17 @@ export function toEntry(key: CacheKey, { outputs, report }: CachedJob): CacheEnt
     const ui = Object.hasOwn(outputs, id) ? outputs[id] : undefined;
     if (ui !== undefined && !shown.has(nodeKey)) shown.set(nodeKey, ui);
   }
-  return { shown, report };
+  return { shown, report, ...(key.scope === SHARED ? { owner: key.tenant } : {}) };
 }
 
-export function fromEntry(key: CacheKey, { shown, report }: CacheEntry): CachedJob {
+export function fromEntry(key: CacheKey, { shown, report, owner }: CacheEntry): CachedJob {
   const outputs: [id: string, ui: UiOutput][] = [];
   for (const [id, nodeKey] of key.outputs) {
     const ui = shown.get(nodeKey);
     if (ui !== undefined) outputs.push([id, ui]);
   }
-  return { outputs: Object.fromEntries(outputs), report };
+  const isOthers = owner !== undefined && owner !== key.tenant;
+  return { outputs: Object.fromEntries(outputs), report, ...(isOthers ? { owner } : {}) };
 }
 
 /** The stored files that an entry names, in an order that is always the same. */
@@ -62,8 +67,11 @@ export function listEntryFiles({ shown }: CacheEntry): OutputRef[] {
 }
 
 /** @param stamps one for each of the entry's files */
-export function encodeEntry({ shown, report }: CacheEntry, stamps: readonly string[]): string {
-  return stringifyJson({ shown: [...shown], stamps, report });
+export function encodeEntry(
+  { shown, report, owner }: CacheEntry,
+  stamps: readonly string[],
+): string {
+  return stringifyJson({ shown: [...shown], stamps, report, ...(owner && { owner }) });
 }
 
 /** What `encodeEntry` wrote; undefined when the text is anything else. */
@@ -72,10 +80,11 @@ export function decodeEntry(
 ): { entry: CacheEntry; stamps: readonly string[] } | undefined {
   const stored = parseObject(text);
   if (stored === undefined || !isJsonObject(stored.report)) return undefined;
-  const { shown, stamps } = stored;
+  const { shown, stamps, owner } = stored;
   const report = readReport(stored.report);
   if (report === undefined || !isStrings(stamps) || !isPairs(shown)) return undefined;
-  return { entry: { shown: new Map(shown), report }, stamps };
+  if (owner !== undefined && typeof owner !== 'string') return undefined;
+  return { entry: { shown: new Map(shown), report, owner }, stamps };
 }
 
 function parseObject(text: string): JsonObject | undefined {

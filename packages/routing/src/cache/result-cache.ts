@@ -82,7 +82,8 @@ export class ResultCache {
     if (value === undefined) return undefined;
     const stored = decodeEntry(value);
     if (stored !== undefined) {
-      const stamps = await this.#stampFiles(listEntryFiles(stored.entry), key.tenant);
+      const { owner = key.tenant } = stored.entry;
+      const stamps = await this.#stampFiles(listEntryFiles(stored.entry), owner);
       if (isSame(stamps, stored.stamps)) return fromEntry(key, stored.entry);
     }
     await dropResultScript.run(redis, { prefix, hash, value });

@@ -1,7 +1,7 @@
 import { DEFAULT_TENANT, listOutputFiles, type NodeMeta, type OutputRef } from '@tiercel/contracts';
 import type { AttemptRequest, Backend } from '../backend.ts';
 import type { StoredResult, StoredResults, FlightOutcome } from '../router/stored-results.ts';
-import type { CacheKey } from './cache-key.ts';
+import { SHARED, type CacheKey } from './cache-key.ts';
 import type { CachedJob } from './cached-job.ts';
 import { isCacheable } from './is-cacheable.ts';
 import type { ResultCache } from './result-cache.ts';
@@ -9,20 +9,37 @@ import type { ResultCache } from './result-cache.ts';
 export interface SharedResultsOptions {
   readonly cache: ResultCache;
   /** What each output node shows, as keys by node id: equal keys, equal pictures. Undefined: not to be told. */
-  outputKeys(request: AttemptRequest): Promise<ReadonlyMap<string, string> | undefined>;
+  outputKeys(request: AttemptRequest): Promise<OutputKeys | undefined>;
+  /**
+   * Gives a job what an equal job of another tenant has stored, as files of its own.
+   * @returns undefined when it cannot be had
+   */
+  adopt(
+    outputs: CachedJob['outputs'],
+    owner: string,
+    request: AttemptRequest,
+  ): Promise<CachedJob['outputs'] | undefined>;
   /** Bytes of a stored file of a tenant; 0 when it is gone. */
   sizeOf(ref: OutputRef, tenant: string): Promise<number>;
+}
+
+export interface OutputKeys {
+  readonly keys: CacheKey['outputs'];
+  /** Whether an equal job of another tenant may have what this one shows. */
+  readonly areShared: boolean;
 }
 
 /** Whose results these are; that of DEFAULT_TENANT is from before there were others. */
 const scopeOf = (tenant: string): string =>
   tenant === DEFAULT_TENANT ? 'open' : `tenant:${tenant}`;
 
+const RUN_ALONE: FlightOutcome = { kind: 'run', end: () => Promise.resolve() };
+
 /** The result cache as the router uses it: which jobs are equal, and whose turn it is. */
 export class SharedResults implements StoredResults {
   readonly #options: SharedResultsOptions;
   /** By analysis, one a job: the keys of a job are the same on every tier. */
-  readonly #outputs = new WeakMap<object, Promise<CacheKey['outputs'] | undefined>>();
+  readonly #outputs = new WeakMap<object, Promise<OutputKeys | undefined>>();
 
   constructor(options: SharedResultsOptions) {
     this.#options = options;
@@ -31,7 +48,7 @@ export class SharedResults implements StoredResults {
   async find(request: AttemptRequest, backend: Backend): Promise<StoredResult | undefined> {
     const key = await this.#keyOf(request, backend);
     const found = key === undefined ? undefined : await this.#options.cache.find(key);
-    return found === undefined ? undefined : toStored(found);
+    return found === undefined ? undefined : await this.#serve(found, request);
   }
 
   async singleFlight(
@@ -40,7 +57,7 @@ export class SharedResults implements StoredResults {
     signal: AbortSignal,
   ): Promise<FlightOutcome> {
     const key = await this.#keyOf(request, backend);
-    if (key === undefined) return { kind: 'run', end: () => Promise.resolve() };
+    if (key === undefined) return RUN_ALONE;
     const { cache } = this.#options;
     for (;;) {
       const flight = await cache.claim(key);
@@ -56,8 +73,23 @@ export class SharedResults implements StoredResults {
       }
       if ((await flight.wait(signal)) === 'leader_gone') continue;
       const found = await cache.find(key);
-      if (found !== undefined) return { kind: 'found', stored: toStored(found) };
+      if (found === undefined) continue;
+      const stored = await this.#serve(found, request);
+      // It is there and cannot be had: this job runs beside it.
+      return stored === undefined ? RUN_ALONE : { kind: 'found', stored };
     }
+  }
+
+  /** @returns undefined when the files are another tenant's and cannot be copied */
+  async #serve(found: CachedJob, request: AttemptRequest): Promise<StoredResult | undefined> {
+    const { owner, outputs, report } = found;
+    if (owner === undefined) return toStored(found);
+    const own = await this.#options.adopt(outputs, owner, request);
+    if (own === undefined) return undefined;
+    // The words of what was left out name nodes: those of this graph, not of the other's.
+    const { obstacles } = request.analysis.lowering;
+    const omitted = report.omitted.length === 0 ? [] : obstacles.map(({ reason }) => reason);
+    return toStored({ outputs: own, report: { ...report, omitted } });
   }
 
   async #store(key: CacheKey, backend: Backend, { result, degraded }: StoredResult): Promise<void> {
@@ -81,14 +113,16 @@ export class SharedResults implements StoredResults {
     const { analysis } = request;
     const outputs = this.#outputs.get(analysis) ?? this.#readKeys(request);
     this.#outputs.set(analysis, outputs);
-    const keys = await outputs;
-    if (keys === undefined) return undefined;
+    const found = await outputs;
+    if (found === undefined) return undefined;
+    const { keys, areShared } = found;
     const { name: tier, cacheModel: model = '' } = backend;
     const { tenant } = request;
-    return { tenant, scope: scopeOf(tenant), tier, model, outputs: keys };
+    const scope = areShared ? SHARED : scopeOf(tenant);
+    return { tenant, scope, tier, model, outputs: keys };
   }
 
-  async #readKeys(request: AttemptRequest): Promise<CacheKey['outputs'] | undefined> {
+  async #readKeys(request: AttemptRequest): Promise<OutputKeys | undefined> {
     const { analysis, cache } = request;
     const { stages } = analysis.lowering;
     const extraData = cache === undefined ? undefined : { cache };

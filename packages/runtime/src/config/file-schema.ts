@@ -253,6 +253,12 @@ const cacheSchema = z
       .boolean()
       .default(true)
       .describe('Whether results of image services answer for equal later jobs'),
+    shared: z
+      .boolean()
+      .default(false)
+      .describe(
+        'Whether results also answer equal jobs of other tenants, which get files of their own with the same pixels; else each tenant has its own results',
+      ),
     maxBytes: bytes(1024 * MIB).describe('Files that stored results may refer to, together'),
     maxAgeMs: ms(DAY_MS, 365 * DAY_MS).describe('How long a result answers for equal jobs'),
     degradedMaxAgeMs: ms(300_000, 365 * DAY_MS).describe('The same for degraded results'),
