@@ -116,7 +116,10 @@ describe('a cap', () => {
     const hold = new Promise<void>((resolve) => (endAll = resolve));
     for (const id of ['a', 'b', 'c', 'd']) await add(id, { weight: 1, maxRunning: 1 });
     const started = startWorker({ hands: 3, hold });
-    ends.unshift(() => Promise.resolve(endAll()));
+    ends.unshift(() => {
+      endAll();
+      return Promise.resolve();
+    });
     await until(async () => started.length === 1 && (await parts.permits.getWaitingCount()) === 0);
     await parts.producer.putLimits('T', limits);
     await until(() => started.length === 3);
