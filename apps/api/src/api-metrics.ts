@@ -16,6 +16,8 @@ export interface ApiMetrics {
   readonly countRequest: (method: string, route: string, status: string) => void;
   /** @param outcome accepted, repeated, rejected, or a code of the error catalogue */
   readonly countAdmission: (outcome: string) => void;
+  /** @param seconds between what was said of a job and what came, without sign */
+  readonly observeEstimate: (of: 'start' | 'end', seconds: number) => void;
 }
 
 /** What an API process shows of itself; read when it is scraped. */
@@ -97,6 +99,12 @@ export function createApiMetrics(read: {
     help: 'Prompts posted, by outcome: accepted; repeated, answered as before; rejected, cannot run; else the code of the refusal',
     labelNames: ['outcome'],
   });
+  const estimateErrors = metrics.histogram({
+    name: 'comfy_estimate_error_seconds',
+    help: 'Time between the first estimate of a job’s start or end that this process gave, or made for this metric, and the truth',
+    labelNames: ['of'],
+    buckets: [0.1, 0.5, 1, 2, 5, 10, 20, 60, 120, 300, 600, 1_800, 3_600],
+  });
   addSocketCounters(metrics, read.counters);
   // Counts of a worker that has gone go with it, as with any process that stops being scraped.
   addTierMetrics(metrics, async () => sumTiers(read.workers(), await read.showsCounts()));
@@ -107,6 +115,9 @@ export function createApiMetrics(read: {
   });
   return {
     registry: metrics.registry,
+    observeEstimate: (of, seconds) => {
+      estimateErrors.observe({ of }, seconds);
+    },
     countAdmission: (outcome) => {
       admissions.inc({ outcome });
     },

@@ -1,10 +1,18 @@
 import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { DEFAULT_TENANT } from '@tiercel/contracts';
+import type { PolicyStore } from '@tiercel/accounts';
+import { DEFAULT_POOL, DEFAULT_TENANT } from '@tiercel/contracts';
 import { WorkerRegistry, EventReplay, EventSubscriber, publishControl } from '@tiercel/events';
 import { MemoryBudget, PictureEditor } from '@tiercel/pictures';
-import { createPermitQueue, Editor, Producer, Reader } from '@tiercel/queue';
+import {
+  createPermitQueue,
+  Editor,
+  EstimateErrors,
+  Forecaster,
+  Producer,
+  Reader,
+} from '@tiercel/queue';
 import {
   Health,
   loadSecretKey,
@@ -28,6 +36,8 @@ import { createHttpServer } from './http/http-server.ts';
 import { Admission } from './identity/admission.ts';
 import { openAccounts } from './identity/open-accounts.ts';
 import { TenantShares } from './identity/tenant-shares.ts';
+import { JobEstimates } from './job-estimates.ts';
+import { JobProgress } from './job-progress.ts';
 import { BodyExaminer } from './json/body-examiner.ts';
 import { ServerRefresh } from './server-refresh.ts';
 import { MetricsTurn } from './metrics-turn.ts';
@@ -107,6 +117,25 @@ async function main(): Promise<void> {
       setting: 'api.pictureMemoryBytes',
     }),
   });
+  const { gate, login, ...accounts } = await openAccounts(parts);
+  // In mode `open` everybody is one tenant, which is not limited.
+  const isOpen = config.auth.mode === 'open';
+  const forecaster = new Forecaster({
+    redis,
+    names,
+    hands: () => countHands(catalogue.workers, accounts.policy),
+  });
+  const errors = new EstimateErrors({
+    ...{ redis, names, forecaster, log },
+    observe: (of, seconds) => {
+      metrics.observeEstimate(of, seconds);
+    },
+  });
+  errors.start();
+  lifecycle.onClose('errors of estimates', () => {
+    errors.stop();
+  });
+  const estimates = new JobEstimates({ forecaster, errors, isAlwaysTold: !isOpen });
   const hub = new SocketHub({
     ...{ subscriber, replay, reader, counters },
     readPicture: async ({ file }, tenant) => {
@@ -202,9 +231,6 @@ async function main(): Promise<void> {
     allowedHosts: api.allowedHosts,
     corsOrigin: api.corsOrigin,
   });
-  const { gate, login, ...accounts } = await openAccounts(parts);
-  // In mode `open` everybody is one tenant, which is not limited.
-  const isOpen = config.auth.mode === 'open';
   const shares = isOpen ? undefined : new TenantShares({ policy: accounts.policy, producer, log });
   lifecycle.onClose('shares of tenants', () => {
     shares?.stop();
@@ -222,7 +248,7 @@ async function main(): Promise<void> {
         maxBodyBytes: api.maxBodyBytes,
       },
       queue: { reader, editor, examiner, maxBodyBytes: api.maxBodyBytes },
-      jobs: { reader, editor },
+      jobs: { reader, editor, estimates, progress: new JobProgress({ replay, examiner }) },
       events: {
         ...{ reader, replay, subscriber, counters, maxEventBytes },
         maxStreams: api.maxSockets,
@@ -308,6 +334,15 @@ async function main(): Promise<void> {
   reportReady({ type: 'ready', url: baseUrl });
   void catalogue.whenKnown().then(reportAccepting);
   log.info({ url: baseUrl }, 'api is listening');
+}
+
+/** Jobs that the workers run at once; of a paused pool none. */
+function countHands(
+  workers: readonly { readonly concurrency: number }[],
+  policy: Pick<PolicyStore, 'read'>,
+): number {
+  if (policy.read('pools', DEFAULT_POOL).effective.paused === true) return 0;
+  return workers.reduce((sum, { concurrency }) => sum + concurrency, 0);
 }
 
 await runMain(main, (line) => {

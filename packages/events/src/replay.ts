@@ -10,6 +10,7 @@ import {
   type RedisNames,
 } from '@tiercel/contracts';
 import type { Redis } from '@tiercel/runtime';
+import { readEmitted, type EmittedBefore } from './emitted-before.ts';
 import { decodePreview } from './preview-message.ts';
 
 /** Where a running job stands, as frames to send to a socket that has just come back. */
@@ -109,6 +110,11 @@ export class EventReplay {
       .filter(([slot]) => slot === 'progress_state' || slot.startsWith('progress '))
       .map(([, line]) => parseEventLine(line))
       .sort((a, b) => (isNewer(a.id, b.id) ? 1 : -1));
+  }
+
+  /** What was emitted of a job's progress; undefined when nothing was. */
+  readEmitted(promptId: string): Promise<EmittedBefore | undefined> {
+    return readEmitted(this.#redis, this.#names.jobState(this.#job(promptId)));
   }
 
   async readPresentState(promptId: string): Promise<PresentState> {

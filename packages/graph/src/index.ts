@@ -45,3 +45,4 @@ export {
   type Sigmas,
 } from './sigmas.ts';
 export { describeDemand, type Demand } from './describe-demand.ts';
+export { measureProgress, outlineGraph, type Outline } from './outline.ts';

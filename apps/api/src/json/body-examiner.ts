@@ -1,11 +1,12 @@
 import { Worker } from 'node:worker_threads';
-import { AppError, type ErrorCode, type JsonObject } from '@tiercel/contracts';
+import { AppError, parseJson, type ErrorCode, type JsonObject } from '@tiercel/contracts';
+import { outlineGraph, type Outline } from '@tiercel/graph';
 import type { Logger } from '@tiercel/runtime';
 import type { Catalogue } from '../catalogue.ts';
 import type { ServerRefresh } from '../server-refresh.ts';
 import { examineEdit, type ExaminedEdit } from './examine-edit.ts';
 import { examinePrompt, type ExaminedPrompt } from './examine-prompt.ts';
-import type { Body } from './read-blocks.ts';
+import { SMALL_BYTES, type Body } from './read-blocks.ts';
 
 export interface ThreadData {
   readonly dataDir: string;
@@ -22,7 +23,16 @@ export type ThreadTask =
       readonly usageSource: string | undefined;
       readonly tenant: string;
     }
-  | { readonly kind: 'edit'; readonly id: number; readonly blocks: Blocks };
+  | { readonly kind: 'edit'; readonly id: number; readonly blocks: Blocks }
+  | {
+      readonly kind: 'outline';
+      readonly id: number;
+      readonly blocks: Blocks;
+      readonly outputIds: readonly string[];
+    };
+
+/** What the thread gives back of a task. */
+export type Examined = ExaminedPrompt | ExaminedEdit | Outline;
 
 export type ThreadRequest =
   | ThreadTask
@@ -34,7 +44,7 @@ export interface ThreadReply {
   readonly id: number;
   /** Not the end: the servers of these classes are to be looked at again. */
   readonly doubtful?: readonly string[];
-  readonly examined?: ExaminedPrompt | ExaminedEdit;
+  readonly examined?: Examined;
   readonly refused?: { readonly code: ErrorCode; readonly message: string };
   /** An error of ours, as text for the log. */
   readonly failed?: string;
@@ -110,6 +120,13 @@ export class BodyExaminer {
     })) as ExaminedEdit; // of its kind
   }
 
+  /** The nodes that run of an accepted prompt. */
+  async outline(promptText: string, outputIds: readonly string[]): Promise<Outline> {
+    if (promptText.length <= SMALL_BYTES) return outlineGraph(parseJson(promptText), outputIds);
+    const blocks = [new TextEncoder().encode(promptText)];
+    return (await this.#ensureThread().ask({ kind: 'outline', blocks, outputIds })) as Outline; // of its kind
+  }
+
   async stop(): Promise<void> {
     await this.#thread?.stop();
   }
@@ -130,7 +147,7 @@ export class BodyExaminer {
 }
 
 interface Waiting {
-  readonly resolve: (examined: ExaminedPrompt | ExaminedEdit) => void;
+  readonly resolve: (examined: Examined) => void;
   readonly reject: (error: Error) => void;
 }
 
@@ -191,7 +208,7 @@ class JsonThread {
   }
 
   /** The blocks are given away. */
-  ask(question: Question): Promise<ExaminedPrompt | ExaminedEdit> {
+  ask(question: Question): Promise<Examined> {
     this.#idle.refresh();
     this.#lastId += 1;
     const id = this.#lastId;

@@ -4,11 +4,19 @@
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { isAppError, isJsonObject, parseJson } from '@tiercel/contracts';
+import { outlineGraph } from '@tiercel/graph';
 import { TenantFiles } from '@tiercel/storage';
 import { examineEdit } from './examine-edit.ts';
 import { examinePrompt, type LongText } from './examine-prompt.ts';
 import type { Classes } from './judge-prompt.ts';
-import type { ThreadData, ThreadReply, ThreadRequest, ThreadTask } from './body-examiner.ts';
+import type {
+  Examined,
+  ThreadData,
+  ThreadReply,
+  ThreadRequest,
+  ThreadTask,
+} from './body-examiner.ts';
+import { decodeBody } from './parse-body.ts';
 
 /** Longer texts are given back as bytes, which change hands without being copied. */
 const MAX_TEXT_LENGTH = 64 * 1024;
@@ -39,20 +47,7 @@ async function work(task: ThreadTask): Promise<void> {
   const { id } = task;
   let reply: ThreadReply;
   try {
-    const bytes = Buffer.concat(task.blocks);
-    const examined =
-      task.kind === 'edit'
-        ? examineEdit(bytes, maxValues)
-        : await examinePrompt(
-            { bytes, usageSource: task.usageSource, tenant: task.tenant },
-            {
-              ...{ maxNodes, maxValues },
-              fileExists: (name) => fileExists(name, task.tenant),
-              classes: () => classes,
-              refreshServers: (classNames) => refreshServers(id, classNames),
-            },
-          );
-    reply = { id, examined };
+    reply = { id, examined: await examine(task) };
   } catch (error) {
     reply = isAppError(error)
       ? { id, refused: { code: error.code, message: error.message } }
@@ -60,6 +55,26 @@ async function work(task: ThreadTask): Promise<void> {
   }
   const transferred: ArrayBuffer[] = [];
   parentPort?.postMessage(giveAway(reply, transferred), transferred);
+}
+
+async function examine(task: ThreadTask): Promise<Examined> {
+  const bytes = Buffer.concat(task.blocks);
+  switch (task.kind) {
+    case 'edit':
+      return examineEdit(bytes, maxValues);
+    case 'outline':
+      return outlineGraph(parseJson(decodeBody(bytes)), task.outputIds);
+    case 'prompt':
+      return await examinePrompt(
+        { bytes, usageSource: task.usageSource, tenant: task.tenant },
+        {
+          ...{ maxNodes, maxValues },
+          fileExists: (name) => fileExists(name, task.tenant),
+          classes: () => classes,
+          refreshServers: (classNames) => refreshServers(task.id, classNames),
+        },
+      );
+  }
 }
 
 function refreshServers(id: number, doubtful: readonly string[]): Promise<boolean> {

@@ -8,7 +8,7 @@ export type Body =
   | { readonly kind: 'large'; readonly blocks: readonly Uint8Array<ArrayBuffer>[] };
 
 /** Up to here parsing takes 10 ms at worst, which is less than a thread's start and no more than any route's work. */
-const SMALL_BYTES = 256 * 1024;
+export const SMALL_BYTES = 256 * 1024;
 const BLOCK_BYTES = 4 * 1024 * 1024;
 
 /**

@@ -7,13 +7,15 @@ import {
   type JobState,
   type JsonValue,
 } from '@tiercel/contracts';
-import type { Editor, JobRecord, JobView, Reader } from '@tiercel/queue';
+import type { Editor, Estimate, JobRecord, JobView, Reader } from '@tiercel/queue';
 import type { Request, Response } from 'express';
 import { executionStatusText, isEnded, setServedBy } from '../history-item.ts';
 import { callerOf } from '../identity/caller-of.ts';
 import { sendJson, sendJsonText, streamJsonText } from '../http/answer.ts';
 import { parseInteger, readJsonBody, readParam, readQuery } from '../http/read-request.ts';
 import type { Route } from '../http/route.ts';
+import type { JobEstimates } from '../job-estimates.ts';
+import type { JobProgress } from '../job-progress.ts';
 
 const MAX_CANCEL_IDS = 100;
 /** More than any history holds. */
@@ -29,6 +31,8 @@ const SORT_KEYS: ReadonlyMap<string, 'created' | 'duration'> = new Map([
 export interface JobsDependencies {
   readonly reader: Reader;
   readonly editor: Editor;
+  readonly estimates: JobEstimates;
+  readonly progress: JobProgress;
 }
 
 /** The /api/jobs family (wire 8). */
@@ -46,7 +50,11 @@ export function createJobsRoutes(deps: JobsDependencies): Route[] {
           sendJson(res, { error: query.error }, 400);
           return;
         }
-        await streamJsonText(res, listJobs(readerOf(res), query));
+        const { tenant } = callerOf(res);
+        const estimates = deps.estimates.isWanted(req)
+          ? (jobs: readonly JobView[]) => deps.estimates.of(jobs, tenant)
+          : undefined;
+        await streamJsonText(res, listJobs(readerOf(res), query, estimates));
       },
     },
     {
@@ -60,7 +68,15 @@ export function createJobsRoutes(deps: JobsDependencies): Route[] {
           return;
         }
         if (isEnded(job)) setServedBy(res, job);
-        sendJsonText(res, jobDetailText(job));
+        if (!deps.estimates.isWanted(req)) {
+          sendJsonText(res, jobDetailText(job, {}));
+          return;
+        }
+        const { tenant } = callerOf(res);
+        const estimate = (await deps.estimates.of([job], tenant)).get(job.id);
+        const progress =
+          job.state === 'running' ? await deps.progress.read(job, tenant) : undefined;
+        sendJsonText(res, jobDetailText(job, { ...estimate, progress }));
       },
     },
     {
@@ -136,13 +152,26 @@ function readInteger(query: URLSearchParams, name: string): number | undefined {
   return text === null ? undefined : (parseInteger(text) ?? NaN);
 }
 
-async function* listJobs(reader: Reader, query: ListQuery): AsyncGenerator<string> {
+/** What is told of a job that has not ended; times in ms. */
+interface Outlook extends Partial<Pick<Estimate, 'position' | 'startMs' | 'endMs'>> {
+  /** Of a running job, from 0 to 1. */
+  readonly progress?: number | undefined;
+}
+
+type Estimator = (jobs: readonly JobView[]) => Promise<ReadonlyMap<string, Estimate>>;
+
+async function* listJobs(
+  reader: Reader,
+  query: ListQuery,
+  estimate: Estimator | undefined,
+): AsyncGenerator<string> {
   const { ids, total } = await findPage(reader, query);
   yield '{"jobs":[';
   let shown = 0;
   for await (const page of reader.streamViews(ids)) {
+    const estimates = await estimate?.(page);
     for (const job of page) {
-      yield `${shown === 0 ? '' : ','}{${jobFieldsText(job)}}`;
+      yield `${shown === 0 ? '' : ','}{${jobFieldsText(job, estimates?.get(job.id) ?? {})}}`;
       shown += 1;
     }
   }
@@ -171,7 +200,7 @@ function durationOf(job: JobView): number {
 }
 
 /** Members of a job object. What is not known is left out: a null breaks frontends (wire 8.4). */
-function jobFieldsText(job: JobView): string {
+function jobFieldsText(job: JobView, outlook: Outlook): string {
   const members: [string, string | number | undefined][] = [
     ['id', JSON.stringify(job.id)],
     ['status', JSON.stringify(API_STATUS[job.state])],
@@ -184,6 +213,10 @@ function jobFieldsText(job: JobView): string {
     ['previewable_outputs_count', job.previewableCount],
     ['preview_output', job.previewOutputText],
     ['workflow_id', job.workflowId === undefined ? undefined : JSON.stringify(job.workflowId)],
+    ['position', outlook.position],
+    ['expected_start_time', outlook.startMs],
+    ['expected_end_time', outlook.endMs],
+    ['progress', outlook.progress],
   ];
   return members
     .filter(([, value]) => value !== undefined)
@@ -191,8 +224,8 @@ function jobFieldsText(job: JobView): string {
     .join(',');
 }
 
-function jobDetailText(job: JobRecord): string {
-  const parts = [jobFieldsText(job)];
+function jobDetailText(job: JobRecord, outlook: Outlook): string {
+  const parts = [jobFieldsText(job, outlook)];
   if (isEnded(job)) {
     parts.push(`"outputs":${job.outputsText}`, `"execution_status":${executionStatusText(job)}`);
     parts.push(`"tiercel":${job.reportText}`);
