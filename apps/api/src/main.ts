@@ -137,7 +137,7 @@ async function main(): Promise<void> {
   });
   const estimates = new JobEstimates({ forecaster, errors, isAlwaysTold: !isOpen });
   const hub = new SocketHub({
-    ...{ subscriber, replay, reader, counters },
+    ...{ subscriber, replay, reader, counters, estimates },
     readPicture: async ({ file }, tenant) => {
       const found = await files.of(tenant).find(file);
       return found === null ? undefined : await readFile(found.path);
@@ -284,7 +284,7 @@ async function main(): Promise<void> {
         forward,
       },
       admin: {
-        ...{ ...accounts, reader, editor },
+        ...{ ...accounts, reader, editor, estimates },
         workers: () => catalogue.workers,
       },
       login,

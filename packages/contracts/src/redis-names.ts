@@ -125,6 +125,8 @@ export class RedisNames {
   readonly webhookQueue = 'webhooks';
 
   job = (id: string): string => this.#name('job', id);
+  /** Waiting jobs of a concurrency group. */
+  group = (of: string): string => this.#name('group', of);
   workflow = (id: string): string => this.#name('workflow', id);
   /** Jobs in one state by the time they were created, or by how long they ran. */
   byState = (set: 'created' | 'duration', state: string): string => this.#name(set, state);

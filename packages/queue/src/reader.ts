@@ -1,6 +1,7 @@
 import {
   decodeClient,
   DEFAULT_TENANT,
+  encodeClient,
   jobIdOf,
   promptIdOf,
   scoped,
@@ -46,6 +47,9 @@ const CHUNK = 200;
 const CHUNK_BYTES = 4 * 1024 * 1024;
 
 const idOfMember = (member: string): string => callersId(member.slice(17));
+/** As enqueue.lua names it. */
+const groupOf = (tenant: string, clientId: string): string =>
+  `${tenant}\n${encodeClient(tenant, clientId).slice(1)}`;
 /** @param id as Redis has it */
 const callersId = (id: string): string => promptIdOf(id as JobId);
 
@@ -281,6 +285,32 @@ export class Reader {
   /** As streamRecords: how jobs ended. */
   async *streamEnds(ids: readonly string[]): AsyncGenerator<EndedJob[]> {
     for await (const page of this.#pages(ids, END_FIELDS)) yield page.flatMap(toEnd);
+  }
+
+  /**
+   * The first waiting jobs of a client's concurrency group, in the order in which they will be taken; none where jobs of
+   * one client run at the same time.
+   * @returns ids
+   */
+  async listGroup(clientId: string, most: number): Promise<string[]> {
+    const group = this.#names.group(groupOf(this.#tenant, clientId));
+    return (await this.#redis.zrange(group, 0, String(most - 1))).map(idOfMember);
+  }
+
+  /** The first waiting jobs, in the order in which they will be taken, and whose they are. */
+  async listWaiting(
+    most: number,
+  ): Promise<{ readonly id: string; readonly clientId: string | undefined }[]> {
+    const members = await this.#redis.zrange(this.#own(this.#names.pending), 0, String(most - 1));
+    const ids = members.map((member) => member.slice(17));
+    const waiting: { id: string; clientId: string | undefined }[] = [];
+    for await (const page of this.#records(ids, ['id', 'client', 'state'])) {
+      for (const { id, client = 'n', state } of page) {
+        if (id === undefined || state !== 'pending') continue;
+        waiting.push({ id: callersId(id), clientId: decodeClient(client) });
+      }
+    }
+    return waiting;
   }
 
   /** What runs now. */

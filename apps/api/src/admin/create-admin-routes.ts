@@ -3,6 +3,7 @@ import type { LiveWorker } from '@tiercel/events';
 import type { Editor, Reader } from '@tiercel/queue';
 import { sendJson } from '../http/answer.ts';
 import type { Route } from '../http/route.ts';
+import type { JobEstimates } from '../job-estimates.ts';
 import { ADMIN_PREFIX, type AdminRoute } from './admin-route.ts';
 import { createAuditRoutes } from './audit-routes.ts';
 import { createKeyRoutes } from './key-routes.ts';
@@ -17,6 +18,7 @@ export interface AdminDependencies {
   readonly audit: AuditLog;
   readonly reader: Reader;
   readonly editor: Editor;
+  readonly estimates: Pick<JobEstimates, 'of'>;
   /** Those that are up. */
   readonly workers: () => readonly LiveWorker[];
 }

@@ -1,8 +1,9 @@
 import { POLICY_SCHEMAS, type AuditLog, type PolicyStore } from '@tiercel/accounts';
 import { API_STATUS, AppError, DEFAULT_POOL } from '@tiercel/contracts';
 import type { LiveWorker } from '@tiercel/events';
-import type { Editor, JobView, Reader } from '@tiercel/queue';
+import type { Editor, Estimate, JobView, Reader } from '@tiercel/queue';
 import { z } from 'zod';
+import type { JobEstimates } from '../job-estimates.ts';
 import { describeRoute, describeSilentRoute, type AdminRoute } from './admin-route.ts';
 import { iso, show, shownSchema } from './shown.ts';
 
@@ -11,6 +12,7 @@ export interface QueueRouteParts {
   readonly audit: AuditLog;
   readonly reader: Reader;
   readonly editor: Editor;
+  readonly estimates: Pick<JobEstimates, 'of'>;
   /** Those that are up. */
   readonly workers: () => readonly LiveWorker[];
 }
@@ -29,12 +31,20 @@ const jobShown = z.object({
   status: z.enum(Object.values(API_STATUS)),
   number: z.number(),
   created_at: z.iso.datetime(),
+  position: z.number().int().nullable().describe('Among the waiting jobs of its tenant, from 1'),
+  ahead: z
+    .number()
+    .int()
+    .nullable()
+    .describe('Jobs of all tenants that are expected to start before it'),
+  expected_start: z.iso.datetime().nullable().describe('null: it runs, or nothing is known'),
+  expected_end: z.iso.datetime().nullable(),
 });
 const poolName = z.string().regex(/^[\w.-]{1,64}$/, 'must be the name of a pool');
 
 /** The queue as a whole: who waits, pausing, and single jobs. */
 export function createQueueAdminRoutes(parts: QueueRouteParts): AdminRoute[] {
-  const { policy, audit, reader, editor, workers } = parts;
+  const { policy, audit, reader, editor, estimates, workers } = parts;
   const poolShown = shownSchema(POLICY_SCHEMAS.pools).extend({
     workers: z.number().int().describe('Live workers'),
     running: z.number().int().describe('Jobs that they run, as they said last (5 s)'),
@@ -75,7 +85,7 @@ export function createQueueAdminRoutes(parts: QueueRouteParts): AdminRoute[] {
       handle: async ({ query: { tenant, ...range } }) => {
         if (tenant === undefined) {
           const { jobs, total } = await reader.readWholeQueue(range);
-          return { jobs: jobs.map(showJob), total };
+          return { jobs: await showJobs(jobs, estimates), total };
         }
         const own = reader.of(tenant);
         const page = {
@@ -86,7 +96,9 @@ export function createQueueAdminRoutes(parts: QueueRouteParts): AdminRoute[] {
         } as const;
         const { ids, total } = await own.listJobIds(page);
         const jobs: z.infer<typeof jobShown>[] = [];
-        for await (const views of own.streamViews(ids)) jobs.push(...views.map(showJob));
+        for await (const views of own.streamViews(ids)) {
+          jobs.push(...(await showJobs(views, estimates)));
+        }
         return { jobs, total };
       },
     }),
@@ -206,6 +218,35 @@ async function requireTenant(
   return tenant;
 }
 
-function showJob({ id, tenant, state, number, createdAt }: JobView): z.infer<typeof jobShown> {
-  return { id, tenant, status: API_STATUS[state], number, created_at: iso(createdAt) ?? '' };
+/** Tenants whose jobs are estimated at the same time. */
+const TENANTS_AT_ONCE = 32;
+
+async function showJobs(
+  jobs: readonly JobView[],
+  estimates: QueueRouteParts['estimates'],
+): Promise<z.infer<typeof jobShown>[]> {
+  const tenants = [...new Set(jobs.map(({ tenant }) => tenant))];
+  const found = new Map<string, ReadonlyMap<string, Estimate>>();
+  for (let at = 0; at < tenants.length; at += TENANTS_AT_ONCE) {
+    await Promise.all(
+      tenants.slice(at, at + TENANTS_AT_ONCE).map(async (tenant) => {
+        const own = jobs.filter((job) => job.tenant === tenant);
+        found.set(tenant, await estimates.of(own, tenant));
+      }),
+    );
+  }
+  return jobs.map((job) => showJob(job, found.get(job.tenant)?.get(job.id)));
+}
+
+function showJob(
+  { id, tenant, state, number, createdAt }: JobView,
+  estimate: Estimate | undefined,
+): z.infer<typeof jobShown> {
+  return {
+    ...{ id, tenant, status: API_STATUS[state], number, created_at: iso(createdAt) ?? '' },
+    position: estimate?.position ?? null,
+    ahead: estimate?.ahead ?? null,
+    expected_start: iso(estimate?.startMs),
+    expected_end: iso(estimate?.endMs),
+  };
 }

@@ -60,6 +60,7 @@ async function start(change: Partial<SocketHubParts['options']> = {}): Promise<v
   await subscriber.start();
   hub = new SocketHub({
     ...{ subscriber, reader, replay, log, counters: new SocketCounters() },
+    estimates: { of: () => Promise.resolve(new Map()) },
     readPicture: ({ file }) => Promise.resolve(Buffer.from(file.filename)),
     options: { ...OPTIONS, ...change },
   });

@@ -16,8 +16,10 @@ import { startInterval, type Logger } from '@tiercel/runtime';
 import { v4 as uuid } from 'uuid';
 import { WebSocketServer, type WebSocket } from 'ws';
 import { answerRaw } from '../http/raw-answer.ts';
+import type { JobEstimates } from '../job-estimates.ts';
 import { ClientGroup } from './client-group.ts';
 import { GapRepair } from './gap-repair.ts';
+import { QueueMessages } from './queue-messages.ts';
 import { emptySnapshot, readSnapshot, type Snapshot } from './snapshot.ts';
 import type { SocketCounters } from './socket-counters.ts';
 import { SocketSession, type BufferLimits } from './socket-session.ts';
@@ -39,6 +41,7 @@ export interface SocketHubParts {
   readonly subscriber: EventSubscriber;
   readonly replay: EventReplay;
   readonly reader: Reader;
+  readonly estimates: Pick<JobEstimates, 'of'>;
   /** A stored picture of a tenant; undefined when it is gone. */
   readonly readPicture: (picture: ResultPicture, tenant: string) => Promise<Uint8Array | undefined>;
   readonly counters: SocketCounters;
@@ -84,6 +87,7 @@ export class SocketHub {
   readonly #groups = new Map<string, Entry>();
   /** By tenant. That of DEFAULT_TENANT is always there. */
   readonly #rooms = new Map<string, TenantRoom>();
+  readonly #queueMessages: QueueMessages;
   #pinger: NodeJS.Timeout | undefined;
   #isStopping = false;
 
@@ -100,6 +104,7 @@ export class SocketHub {
       answerRaw(socket, new AppError('bad_request', error.message));
     });
     this.#rooms.set(DEFAULT_TENANT, this.#createRoom(DEFAULT_TENANT));
+    this.#queueMessages = new QueueMessages(parts);
   }
 
   get socketCount(): number {
@@ -156,6 +161,7 @@ export class SocketHub {
   stop(): void {
     this.#isStopping = true;
     clearInterval(this.#pinger);
+    this.#queueMessages.stop();
     for (const room of this.#rooms.values()) room.status.stop();
     for (const session of this.#sessions) {
       closeSoon(session, GOING_AWAY, 'server is stopping');
@@ -207,14 +213,18 @@ export class SocketHub {
     webSocket.on('pong', () => {
       session.isAlive = true;
     });
+    let stopQueueMessages: (() => void) | undefined;
     webSocket.on('message', (data, isBinary) => {
       session.isAlive = true;
-      if (!isBinary) session.readFrame(toText(data), () => this.#featuresFrame());
+      if (isBinary) return;
+      session.readFrame(toText(data), () => this.#featuresFrame());
+      if (session.wantsQueue) stopQueueMessages ??= this.#queueMessages.add(session, client);
     });
     webSocket.on('error', (error) => {
       log.debug({ err: error, client: client.id }, 'socket error');
     });
     webSocket.on('close', () => {
+      stopQueueMessages?.();
       this.#close(session, room, client);
     });
     this.#begin(session, room, { ...client, sid: id }).catch((error: unknown) => {

@@ -45,6 +45,7 @@ export class SocketSession {
   readonly #options: SessionOptions;
   #wantsMetadata = false;
   #wantsReport = false;
+  #wantsQueue = false;
   #hasAnnounced = false;
   #sawText = false;
   /** The newest preview while the socket may still announce that it reads them; until the next frame. */
@@ -81,6 +82,11 @@ export class SocketSession {
     return this.#wantsReport;
   }
 
+  /** Whether it asked to be told where its jobs wait (`tiercel_queue`). */
+  get wantsQueue(): boolean {
+    return this.#wantsQueue;
+  }
+
   get isOpen(): boolean {
     return this.#socket.readyState === this.#socket.OPEN;
   }
@@ -104,6 +110,7 @@ export class SocketSession {
     this.#hasAnnounced = true;
     this.#wantsMetadata = message.data.supports_preview_metadata === true;
     this.#wantsReport = message.data.supports_tiercel_report === true;
+    this.#wantsQueue = message.data.supports_tiercel_queue === true;
     this.sendText(writeFeaturesFrame());
     if (early !== undefined) this.sendPreview(early);
   }
@@ -126,8 +133,11 @@ export class SocketSession {
     }
   }
 
-  sendProgress(frame: string): void {
-    if (this.#unsentBytes <= this.#options.limits.progressBytes) this.sendText(frame);
+  /** @returns false when the socket is too slow for what a later frame says again */
+  sendProgress(frame: string): boolean {
+    if (this.#unsentBytes > this.#options.limits.progressBytes) return false;
+    this.sendText(frame);
+    return true;
   }
 
   /** To who wants it; who has yet to say so is sent it with the answer to that, unless something came after it. */
@@ -250,7 +260,11 @@ export class SocketSession {
 
 function isFeatureFlags(message: unknown): message is {
   type: string;
-  data: { supports_preview_metadata?: unknown; supports_tiercel_report?: unknown };
+  data: {
+    supports_preview_metadata?: unknown;
+    supports_tiercel_report?: unknown;
+    supports_tiercel_queue?: unknown;
+  };
 } {
   if (typeof message !== 'object' || message === null) return false;
   const { type, data } = message as { type?: unknown; data?: unknown };
