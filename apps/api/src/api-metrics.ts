@@ -1,9 +1,11 @@
 import { addTierCounts, createTierCounts, type WorkerCapabilities } from '@tiercel/contracts';
 import {
+  addOverloadMetrics,
   addTierMetrics,
   createMetrics,
   type Metrics,
   type MetricsRegistry,
+  type OverloadWatch,
   type TierReading,
 } from '@tiercel/runtime';
 import type { SocketCounters } from './sockets/socket-counters.ts';
@@ -36,6 +38,7 @@ export function createApiMetrics(read: {
   /** Whether this process shows what workers counted. */
   showsCounts: () => Promise<boolean>;
   redisTrouble: () => Promise<string | undefined>;
+  overload: Pick<OverloadWatch, 'level' | 'state'>;
   onFailed: (error: unknown, name: string) => void;
 }): ApiMetrics {
   const metrics = createMetrics('api', read.onFailed);
@@ -93,6 +96,12 @@ export function createApiMetrics(read: {
     name: 'comfy_queue_oldest_pending_seconds',
     help: 'How long the job that has waited longest has waited, in the whole system; 0 when none waits',
     read: read.oldestPendingSeconds,
+  });
+  addOverloadMetrics(metrics, read.overload);
+  metrics.gauge({
+    name: 'comfy_overload_queue_age_seconds',
+    help: 'How long the tenants whose turn is next have waited for it, in the whole system, as far as overload asks for it',
+    read: () => read.overload.state.queueAgeMs / 1_000,
   });
   const admissions = metrics.counter({
     name: 'comfy_admissions_total',

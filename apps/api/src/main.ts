@@ -3,7 +3,13 @@ import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import type { PolicyStore } from '@tiercel/accounts';
 import { DEFAULT_POOL, DEFAULT_TENANT } from '@tiercel/contracts';
-import { WorkerRegistry, EventReplay, EventSubscriber, publishControl } from '@tiercel/events';
+import {
+  WorkerRegistry,
+  EventReplay,
+  EventSubscriber,
+  OverloadBoard,
+  publishControl,
+} from '@tiercel/events';
 import { MemoryBudget, PictureEditor } from '@tiercel/pictures';
 import {
   createPermitQueue,
@@ -16,6 +22,7 @@ import {
 import {
   Health,
   loadSecretKey,
+  OverloadWatch,
   reportAccepting,
   reportReady,
   requireClosedNetwork,
@@ -79,9 +86,10 @@ async function main(): Promise<void> {
   const reader = new Reader(redis, names);
   const editor = new Editor(redis, names);
   const replay = new EventReplay(redis, names);
+  const processId = `api-${randomUUID()}`;
   const subscriber = new EventSubscriber({
     ...{ subscriberConnection, redis, names, log },
-    processId: `api-${randomUUID()}`,
+    processId,
   });
   await subscriber.start();
   lifecycle.onClose('subscriber', () => {
@@ -136,6 +144,20 @@ async function main(): Promise<void> {
     errors.stop();
   });
   const estimates = new JobEstimates({ forecaster, errors, isAlwaysTold: !isOpen });
+  const board = new OverloadBoard(redis, names);
+  const overload = new OverloadWatch({
+    ...{ config, log },
+    // Who has stopped the queue knows why tenants wait.
+    readQueueAgeMs: async () =>
+      accounts.policy.read('pools', DEFAULT_POOL).effective.paused === true
+        ? 0
+        : await reader.readTurnAgeMs(),
+    report: (state) => board.reportApi(processId, state),
+  });
+  overload.start();
+  lifecycle.onClose('overload watch', () => {
+    overload.stop();
+  });
   const hub = new SocketHub({
     ...{ subscriber, replay, reader, counters, estimates },
     readPicture: async ({ file }, tenant) => {
@@ -145,7 +167,7 @@ async function main(): Promise<void> {
     options: {
       maxSockets: api.maxSockets,
       pingIntervalMs: api.pingIntervalMs,
-      statusIntervalMs: api.statusIntervalMs,
+      statusIntervalMs: () => Math.max(api.statusIntervalMs, overload.statusIntervalMs),
       limits: {
         previewBytes: api.previewBufferBytes,
         progressBytes: api.progressBufferBytes,
@@ -181,6 +203,7 @@ async function main(): Promise<void> {
     workers: () => catalogue.workers,
     showsCounts: () => turn.isMine(),
     redisTrouble: () => redisWatch.check(),
+    overload,
     onFailed: (error, name) => {
       log.warn({ err: error, metric: name }, 'a metric could not be read');
     },
@@ -241,7 +264,7 @@ async function main(): Promise<void> {
       prompt: {
         ...{ producer, reader, examiner, log },
         tenantOf: (caller) => shares?.of(caller),
-        admission: new Admission(accounts.policy),
+        admission: new Admission(accounts.policy, overload),
         countAdmission: metrics.countAdmission,
         firstWorker: new FirstWorker(catalogue, api.firstWorkerWaitMs),
         ...{ secretKey, store, guard },
@@ -284,7 +307,7 @@ async function main(): Promise<void> {
         forward,
       },
       admin: {
-        ...{ ...accounts, reader, editor, estimates },
+        ...{ ...accounts, reader, editor, estimates, overload, board },
         workers: () => catalogue.workers,
       },
       login,

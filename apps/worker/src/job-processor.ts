@@ -32,7 +32,7 @@ import {
   untilServed,
 } from '@tiercel/runtime';
 import { Claim } from './claim.ts';
-import { JobReporter } from './job-reporter.ts';
+import { JobReporter, type ReporterPace } from './job-reporter.ts';
 import { readPreviewAudience } from './preview-audience.ts';
 import type { RunningJobs } from './running-jobs.ts';
 import { type JobLimits, toAttemptRequest } from './to-attempt-request.ts';
@@ -81,6 +81,7 @@ export class JobProcessor {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #metrics: WorkerMetrics;
+  readonly #pace: ReporterPace;
   readonly #stopping = new AbortController();
 
   constructor(dependencies: {
@@ -92,6 +93,8 @@ export class JobProcessor {
     clock: Clock;
     log: Logger;
     metrics: WorkerMetrics;
+    /** How often a job's previews and progress may be sent now. */
+    pace: ReporterPace;
   }) {
     this.#consumer = dependencies.consumer;
     this.#publisher = dependencies.publisher;
@@ -101,6 +104,7 @@ export class JobProcessor {
     this.#clock = dependencies.clock;
     this.#log = dependencies.log;
     this.#metrics = dependencies.metrics;
+    this.#pace = dependencies.pace;
   }
 
   /**
@@ -171,6 +175,10 @@ export class JobProcessor {
       },
       publisher: this.#publisher,
       previews: readPreviewAudience(job.extraText),
+      pace: this.#pace,
+      onWithheld: (what) => {
+        this.#metrics.withheld(what);
+      },
       clock,
       log,
       onVoid: () => {

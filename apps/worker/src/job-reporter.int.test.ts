@@ -1,6 +1,8 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, test } from '@jest/globals';
 import type { PreviewPicture } from '@tiercel/routing';
 import { until } from '@tiercel/testkit';
+import type { ReporterPace } from './job-reporter.ts';
 import { SHOWN, useJobs, type ReceivedEvent } from './worker.test-helpers.ts';
 
 const jobs = useJobs();
@@ -10,9 +12,9 @@ const picture = (text: string, isOwn = false): PreviewPicture => ({
 });
 
 /** A job at work, and what is heard of it after its `execution_start`. */
-async function startJob(extraText = '{}') {
+async function startJob(extraText = '{}', pace?: ReporterPace) {
   const received = await jobs.listenTo('a');
-  const worker = await jobs.startWorker();
+  const worker = await jobs.startWorker(pace === undefined ? {} : { pace });
   await jobs.add('a', { extraText });
   const { context, serve } = await worker.attempt();
   await until(() => received.length === 1);
@@ -28,6 +30,75 @@ const only = (received: readonly ReceivedEvent[], type: string): ReceivedEvent['
   received.filter((event) => event.type === type).map(({ data }) => data);
 const typesOf = (received: readonly ReceivedEvent[]): string[] => received.map(({ type }) => type);
 const END = ['tiercel_report', 'execution_success', 'status', 'executing'];
+
+describe('under overload', () => {
+  const LONG_MS = 600_000;
+
+  test('progress comes less often: the newest of each node, in order, and nothing else is late', async () => {
+    const pace = { previewIntervalMs: LONG_MS, progressIntervalMs: LONG_MS };
+    const { received, end, listener } = await startJob('{}', pace);
+    // The first of all comes at once.
+    listener.nodeStarted('1');
+    await until(() => typesOf(received).includes('executing'));
+    for (let step = 1; step <= 8; step += 1) {
+      listener.progress('1', step, 8);
+      await delay(4); // longer than what comes together
+    }
+    expect(only(received, 'progress')).toEqual([]);
+    listener.executed('1', SHOWN['1']);
+    listener.nodeFinished('1');
+    listener.nodeStarted('2');
+    await until(() => only(received, 'executing').length === 2);
+    const types = typesOf(received);
+    expect(types.filter((type) => type === 'progress')).toHaveLength(1);
+    expect(only(received, 'progress')[0]).toMatchObject({ node: '1', value: 8, max: 8 });
+    expect(types.indexOf('progress')).toBeLessThan(types.indexOf('executed'));
+    listener.progress('2', 1, 2);
+    await end();
+    // What is held back at the end is told before it.
+    expect(typesOf(received).slice(-END.length - 1)).toEqual(['progress', ...END]);
+    expect(only(received, 'progress_state').at(-1)?.nodes).toMatchObject({
+      '1': { state: 'finished', value: 8, max: 8 },
+      '2': { state: 'running', value: 1, max: 2 },
+    });
+  });
+
+  test('what is held back comes by itself when its time has come, or at the next word after the overload', async () => {
+    const pace = { previewIntervalMs: 0, progressIntervalMs: 200 };
+    const { received, end, listener } = await startJob('{}', pace);
+    listener.nodeStarted('1');
+    await until(() => typesOf(received).includes('executing'));
+    await delay(4);
+    listener.relay([{ type: 'progress', data: { node: '1', value: 1, max: 9, prompt_id: 'a' } }]);
+    listener.relay([{ type: 'progress', data: { node: '1', value: 2, max: 9, prompt_id: 'a' } }]);
+    await until(() => only(received, 'progress').length > 0);
+    expect(only(received, 'progress').at(-1)).toMatchObject({ value: 2 });
+    await delay(4);
+    listener.progress('1', 3, 9);
+    pace.progressIntervalMs = 0;
+    listener.progress('1', 4, 9);
+    await until(() => only(received, 'progress').at(-1)?.value === 4);
+    expect(only(received, 'progress').map(({ value }) => value)).toEqual([2, 3, 4]);
+    await end();
+  });
+
+  test('previews come less often, each with its progress; what a node shows by itself always comes', async () => {
+    const pace = { previewIntervalMs: LONG_MS, progressIntervalMs: LONG_MS };
+    const { received, end, listener } = await startJob('{"preview_method":"auto"}', pace);
+    listener.nodeStarted('1');
+    await until(() => typesOf(received).includes('executing'));
+    await delay(4);
+    listener.progress('1', 1, 8, picture('one'));
+    await delay(4);
+    listener.progress('1', 2, 8, picture('two'));
+    await delay(4);
+    listener.progress('1', 3, 8, picture('own', true));
+    await until(() => only(received, 'progress').some(({ value }) => value === 3));
+    await end();
+    expect(only(received, 'progress').map(({ value }) => value)).toEqual([1, 2, 3]);
+    expect(only(received, 'preview').map(({ text }) => text)).toEqual(['one', 'own']);
+  });
+});
 
 describe('what backends report', () => {
   test('is told in ComfyUI’s order: the state of all nodes before what changed it', async () => {

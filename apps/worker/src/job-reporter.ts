@@ -12,6 +12,7 @@ import type { EventPublisher, EventScope, EmittedBefore } from '@tiercel/events'
 import type { AttemptListener, PreviewPicture, StoredPicture } from '@tiercel/routing';
 import type { Clock, Logger } from '@tiercel/runtime';
 import { EmittedProgress } from './emitted-progress.ts';
+import { ProgressGate } from './progress-gate.ts';
 
 /**
  * Events wait so long for others, to leave in one command: a backend's frames come in many small pieces, and a
@@ -28,6 +29,12 @@ const MAX_BATCH = 256;
  */
 export type PreviewAudience = 'all' | 'announced' | 'nobody';
 
+/** How often previews and progress of one job may be sent, in ms; 0: as they come. It changes while jobs run. */
+export interface ReporterPace {
+  readonly previewIntervalMs: number;
+  readonly progressIntervalMs: number;
+}
+
 /**
  * Turns what backends report into ComfyUI's frames, in the recorded order (wire 5):
  * `progress_state` before `executing` and before `progress`, one accumulated state per job, which never
@@ -37,6 +44,10 @@ export class JobReporter implements AttemptListener {
   readonly #scope: EventScope;
   readonly #publisher: EventPublisher;
   readonly #previews: PreviewAudience;
+  readonly #pace: ReporterPace;
+  readonly #onWithheld: (what: 'preview' | 'progress') => void;
+  readonly #progressGate: ProgressGate;
+  #previewSentAt = -Infinity;
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #onVoid: () => void;
@@ -54,6 +65,8 @@ export class JobReporter implements AttemptListener {
     scope: EventScope;
     publisher: EventPublisher;
     previews: PreviewAudience;
+    pace: ReporterPace;
+    onWithheld: (what: 'preview' | 'progress') => void;
     clock: Clock;
     log: Logger;
     /** The run's claim is void: nothing of it is published any more. */
@@ -65,6 +78,18 @@ export class JobReporter implements AttemptListener {
     this.#clock = dependencies.clock;
     this.#log = dependencies.log;
     this.#onVoid = dependencies.onVoid;
+    this.#pace = dependencies.pace;
+    this.#onWithheld = dependencies.onWithheld;
+    this.#progressGate = new ProgressGate({
+      intervalMs: () => this.#pace.progressIntervalMs,
+      togetherMs: COLLECT_MS,
+      pass: (event) => {
+        this.#collect(event);
+      },
+      onWithheld: () => {
+        this.#onWithheld('progress');
+      },
+    });
     this.#progress = new EmittedProgress(dependencies.scope.promptId);
   }
 
@@ -245,6 +270,7 @@ export class JobReporter implements AttemptListener {
 
   /** Nothing that a stray node says after the end is sent. */
   close(): void {
+    this.#progressGate.release();
     this.flush();
     this.#closed = true;
   }
@@ -260,6 +286,16 @@ export class JobReporter implements AttemptListener {
 
   #sendPreview(nodeId: string, { mediaType, bytes, isOwn = false }: PreviewPicture): void {
     if (this.#previews === 'nobody' && !isOwn) return;
+    const { previewIntervalMs } = this.#pace;
+    const now = performance.now();
+    // What a node shows by itself is no preview of what it will show later.
+    if (!isOwn && previewIntervalMs > 0 && now - this.#previewSentAt < previewIntervalMs) {
+      this.#onWithheld('preview');
+      return;
+    }
+    this.#previewSentAt = now;
+    // A socket gets it with the progress that comes with it.
+    this.#progressGate.open();
     this.flush();
     this.#send(
       this.#publisher.publishPreview(this.#scope, {
@@ -281,7 +317,10 @@ export class JobReporter implements AttemptListener {
   }
 
   #push(event: WireEvent): void {
-    if (this.#closed) return;
+    if (!this.#closed) this.#progressGate.push(event);
+  }
+
+  #collect(event: WireEvent): void {
     this.#batch.push(event);
     if (this.#batch.length >= MAX_BATCH) this.flush();
     else

@@ -7,7 +7,7 @@ import {
   SECRET_MEMBERS,
   workerId,
 } from '@tiercel/contracts';
-import { WorkerRegistry, EventPublisher, EventSubscriber } from '@tiercel/events';
+import { WorkerRegistry, EventPublisher, EventSubscriber, OverloadBoard } from '@tiercel/events';
 import {
   Consumer,
   createPermitQueue,
@@ -23,6 +23,7 @@ import {
   Health,
   listSecrets,
   loadSecretKey,
+  OverloadWatch,
   reportReady,
   runMain,
   serveMetrics,
@@ -88,10 +89,20 @@ async function main(): Promise<void> {
   });
   const counters = new TierCounters(backends.tiers, tierStates, clock);
   const webhooks = new WebhookCounters();
+  const board = new OverloadBoard(redis, names);
+  const overload = new OverloadWatch({
+    ...{ config, log },
+    report: (state) => board.reportWorker(`worker-${id}`, state),
+  });
+  overload.start();
+  lifecycle.onClose('overload watch', () => {
+    overload.stop();
+  });
   const metrics = createWorkerMetrics({
     webhooks: () => webhooks.read(),
     runningJobs: () => running.count,
     redisTrouble: () => redisWatch.check(),
+    overload,
     onFailed: (error, name) => {
       log.warn({ err: error, metric: name }, 'a metric could not be read');
     },
@@ -122,6 +133,7 @@ async function main(): Promise<void> {
     clock,
     log,
     metrics,
+    pace: overload,
   });
 
   const subscriber = new EventSubscriber({
@@ -181,6 +193,10 @@ async function main(): Promise<void> {
     });
   }
   const onControl = subscriber.onControl((message) => {
+    if (message.type === 'overload') {
+      overload.hear(message.process, message.level);
+      return;
+    }
     obey(message, backends.pools, heartbeat).catch((error: unknown) => {
       log.warn({ err: error }, 'an order to all workers could not be done');
     });

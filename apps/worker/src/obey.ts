@@ -8,7 +8,7 @@ import type { Heartbeat } from './heartbeat.ts';
  * @throws SyntaxError when the order holds what is no JSON
  */
 export async function obey(
-  message: ControlMessage,
+  message: Exclude<ControlMessage, { type: 'overload' }>,
   pools: readonly Pick<ComfyUiBackend, 'free' | 'refresh'>[],
   heartbeat: Pick<Heartbeat, 'reportRefresh'>,
 ): Promise<void> {

@@ -1,5 +1,10 @@
 import { ERRORS, type JobResult } from '@tiercel/contracts';
-import { createMetrics, type MetricsRegistry } from '@tiercel/runtime';
+import {
+  addOverloadMetrics,
+  createMetrics,
+  type MetricsRegistry,
+  type OverloadWatch,
+} from '@tiercel/runtime';
 
 /**
  * What a worker counts. Labels are bounded sets, never ids. What it counts of its tiers goes with its heartbeat, and one of the
@@ -14,6 +19,7 @@ export interface WorkerMetrics {
    */
   jobTaken(attempt: number, waitedSeconds: number): void;
   jobEnded(result: JobResult, seconds: number): void;
+  withheld(what: 'preview' | 'progress'): void;
 }
 
 const SECONDS = [0.005, 0.02, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600];
@@ -23,6 +29,7 @@ export function createWorkerMetrics(read: {
   /** Tries of webhook deliveries by what came of them. */
   webhooks: () => Readonly<Record<string, number>>;
   redisTrouble: () => Promise<string | undefined>;
+  overload: Pick<OverloadWatch, 'level' | 'state'>;
   onFailed: (error: unknown, name: string) => void;
 }): WorkerMetrics {
   const metrics = createMetrics('worker', read.onFailed);
@@ -67,8 +74,17 @@ export function createWorkerMetrics(read: {
         Object.entries(read.webhooks()).map(([outcome, value]) => ({ labels: { outcome }, value })),
       ),
   });
+  addOverloadMetrics(metrics, read.overload);
+  const withheld = metrics.counter({
+    name: 'comfy_overload_withheld_total',
+    help: 'Previews, and messages of progress, that were not sent because of overload',
+    labelNames: ['what'],
+  });
   return {
     registry: metrics.registry,
+    withheld: (what) => {
+      withheld.inc({ what });
+    },
     jobTaken: (attempt, waitedSeconds) => {
       if (attempt > 1) redelivered.inc();
       else waits.observe(waitedSeconds);

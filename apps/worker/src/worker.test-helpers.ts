@@ -28,6 +28,7 @@ import {
 import { plainJob, startTestRedis, stopEverything, until, type TestRedis } from '@tiercel/testkit';
 import { listenForInterrupts } from './listen-for-interrupts.ts';
 import { JobProcessor } from './job-processor.ts';
+import type { ReporterPace } from './job-reporter.ts';
 import { RunningJobs } from './running-jobs.ts';
 import { stopWorking } from './stop-working.ts';
 import { createWorkerMetrics } from './worker-metrics.ts';
@@ -36,6 +37,7 @@ export const log = createLogger({ level: 'silent', name: 'test' });
 export const SECRET_KEY = new Uint8Array(32).fill(7);
 /** Short for a test, long for a machine under load. */
 const LOCK_MS = 900;
+const UNLIMITED_PACE: ReporterPace = { previewIntervalMs: 0, progressIntervalMs: 0 };
 
 /** One run of a job on the backend, which lasts until the test ends it or the worker aborts it. */
 interface ManualAttempt {
@@ -94,6 +96,7 @@ interface WorkerOptions {
   readonly jobTimeoutMs?: number;
   /** Starts that a job may have (queue.attempts). */
   readonly attempts?: number;
+  readonly pace?: ReporterPace;
 }
 
 /** An event as listeners are told it. */
@@ -189,6 +192,7 @@ async function openJobs(
   const startWorker = async (options: WorkerOptions = {}): Promise<TestWorker> => {
     const name = `w${(workers += 1)}`;
     const { concurrency = 1, lockMs = LOCK_MS, jobTimeoutMs = 60_000, attempts = 3 } = options;
+    const { pace = UNLIMITED_PACE } = options;
     const ownRedis = connect('patient');
     const bullRedis = connect('blocking');
     const ownPermits = createPermitQueue(bullRedis, names);
@@ -196,7 +200,7 @@ async function openJobs(
     const running = new RunningJobs();
     const backend = new ManualBackend();
     const processor = new JobProcessor({
-      ...{ consumer: ownConsumer, running, log, clock: systemClock },
+      ...{ consumer: ownConsumer, running, log, clock: systemClock, pace },
       publisher: new EventPublisher(ownRedis, names, limits, systemClock),
       router: new TierRouter({
         tiers: [{ backend, quality: undefined, concurrency: undefined, hedge: false }],
@@ -217,6 +221,7 @@ async function openJobs(
         runningJobs: () => running.count,
         webhooks: () => ({}),
         redisTrouble: () => Promise.resolve(undefined),
+        overload: { level: 0, state: { level: 0, lagMs: 0, queueAgeMs: 0 } },
         onFailed: () => undefined,
       }),
     });

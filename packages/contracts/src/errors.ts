@@ -115,6 +115,11 @@ export const ERRORS = {
     disposition: 'unavailable',
     summary: 'As many jobs of the caller were accepted today (UTC) as its plan allows.',
   },
+  overloaded: {
+    status: 429,
+    disposition: 'unavailable',
+    summary: 'The service is overloaded and takes no jobs of the caller’s plan now.',
+  },
   headers_too_large: {
     status: 431,
     disposition: 'client',

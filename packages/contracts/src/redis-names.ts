@@ -67,6 +67,7 @@ const NAMES = {
   pools_set: 'pools-set',
   policy_version: 'policy-version',
   audit: 'audit',
+  overload: 'overload',
   webhook_outbox: 'webhook-outbox',
   webhook_wanted: 'webhook-wanted',
   webhook_endpoints: 'webhook-endpoints:*',
@@ -296,6 +297,10 @@ export class RedisNames {
   }
   /** What administrators have set of one kind of thing, by name. */
   policySet = (kind: 'plans' | 'tenants' | 'tiers' | 'pools'): string => this.#name(`${kind}_set`);
+  /** Which processes are overloaded now. */
+  get overload(): string {
+    return this.#name('overload');
+  }
   /** What administrators changed. */
   get audit(): string {
     return this.#name('audit');

@@ -11,10 +11,12 @@ import type { Redis } from '@tiercel/runtime';
  * An order that every worker receives.
  * free: unload models; `body` is the text of POST /free, a JSON object, passed on to backends as it is.
  * look: read again what your servers offer, then send a heartbeat with this id among its `looks`.
+ * overload: an API takes so many steps because of overload; said every 2 s while it is not 0.
  */
 export type ControlMessage =
   | { readonly type: 'free'; readonly body: string }
-  | { readonly type: 'look'; readonly id: string; readonly wish: RefreshScope };
+  | { readonly type: 'look'; readonly id: string; readonly wish: RefreshScope }
+  | { readonly type: 'overload'; readonly process: string; readonly level: number };
 
 /** Sends an order to the workers that listen now; one that starts later does not get it. */
 export async function publishControl(
@@ -34,8 +36,11 @@ export function parseControl(text: string): ControlMessage | undefined {
     return undefined;
   }
   if (!isJsonObject(value)) return undefined;
-  const { type, body, id, wish } = value;
+  const { type, body, id, wish, process, level } = value;
   if (type === 'free' && typeof body === 'string') return { type, body };
+  if (type === 'overload' && typeof process === 'string' && typeof level === 'number') {
+    return { type, process, level };
+  }
   if (type !== 'look' || typeof id !== 'string') return undefined;
   return wish === 'all' || wish === 'files' || isTexts(wish) ? { type, id, wish } : undefined;
 }

@@ -3,4 +3,5 @@ export { EventReplay, isNewer, type JobEnd, type Missed, type PresentState } fro
 export { EventSubscriber, type ChannelListener, type GapListener } from './subscriber.ts';
 export type { EmittedBefore } from './emitted-before.ts';
 export { WorkerRegistry, type LiveWorker } from './worker-registry.ts';
+export { OverloadBoard } from './overload-board.ts';
 export { publishControl, type ControlMessage } from './control.ts';

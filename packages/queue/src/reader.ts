@@ -23,6 +23,7 @@ import {
   type JobView,
 } from './job-record.ts';
 import { pageScript } from './lua/page.ts';
+import { readTurnAgeScript } from './lua/read-turn-age.ts';
 import { recordsScript } from './lua/records.ts';
 
 export interface JobsPageQuery {
@@ -45,6 +46,8 @@ export interface RunningJob {
 /** Records fetched in one round trip, and about their bytes: what one answer holds in memory at a time. */
 const CHUNK = 200;
 const CHUNK_BYTES = 4 * 1024 * 1024;
+/** Tenants that are looked at to tell how long one waits for its turn. */
+const NEXT_TENANTS = 16;
 
 const idOfMember = (member: string): string => callersId(member.slice(17));
 /** As enqueue.lua names it. */
@@ -120,6 +123,15 @@ export class Reader {
     const nowMs = Number(seconds) * 1_000 + Math.floor(Number(micros) / 1_000);
     const sinces = firsts.flatMap(([, since]) => (since === undefined ? [] : [Number(since)]));
     return { nowMs, sinceMs: Math.min(nowMs, ...sinces) };
+  }
+
+  /**
+   * How long the tenants whose turn is next have waited for it, in ms: how far capacity falls short. A tenant that is at a
+   * limit of its own, or one of whose jobs runs, does not wait.
+   */
+  async readTurnAgeMs(): Promise<number> {
+    const { prefix } = this.#names;
+    return await readTurnAgeScript.run(this.#redis, { prefix, most: NEXT_TENANTS });
   }
 
   /** What callers sent with all pending jobs. */

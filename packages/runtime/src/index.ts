@@ -23,6 +23,9 @@ export {
 export { isRedisUnavailable, untilServed } from './redis-trouble.ts';
 export { startProcess, type RunningProcess } from './start-process.ts';
 export { RedisScript } from './redis-script.ts';
+export { OVERLOAD_STEPS } from './config/overload-schema.ts';
+export { addOverloadMetrics } from './overload/overload-metrics.ts';
+export { OverloadWatch } from './overload/overload-watch.ts';
 export { addTierMetrics, type TierReading } from './tier-metrics.ts';
 export { createMetrics, type Metrics, type MetricsRegistry } from './metrics.ts';
 export { openSecrets, sealSecrets } from './seal.ts';

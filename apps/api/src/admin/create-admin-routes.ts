@@ -8,11 +8,12 @@ import { ADMIN_PREFIX, type AdminRoute } from './admin-route.ts';
 import { createAuditRoutes } from './audit-routes.ts';
 import { createKeyRoutes } from './key-routes.ts';
 import { createOpenApi } from './openapi.ts';
+import { createOverloadRoutes, type OverloadRouteParts } from './overload-routes.ts';
 import { createPlanRoutes } from './plan-routes.ts';
 import { createQueueAdminRoutes } from './queue-routes.ts';
 import { createTierRoutes } from './tier-routes.ts';
 
-export interface AdminDependencies {
+export interface AdminDependencies extends OverloadRouteParts {
   readonly policy: PolicyStore;
   readonly keys: KeyStore;
   readonly audit: AuditLog;
@@ -33,6 +34,7 @@ export function createAdminRoutes(parts: AdminDependencies): Route[] {
     ...createKeyRoutes(keys, policy),
     ...createTierRoutes(parts),
     ...createQueueAdminRoutes(parts),
+    ...createOverloadRoutes(parts),
     ...createAuditRoutes(audit),
   ];
   const document = createOpenApi(routes, API_VERSION);

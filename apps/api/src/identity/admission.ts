@@ -2,24 +2,38 @@ import type { PolicyStore } from '@tiercel/accounts';
 import { AppError, type Caller } from '@tiercel/contracts';
 import type { Demand } from '@tiercel/graph';
 import type { NewJob } from '@tiercel/queue';
+import type { OverloadWatch } from '@tiercel/runtime';
+
+type Policy = Pick<PolicyStore, 'effectivePlan' | 'read' | 'listNames'>;
+type Overload = Pick<OverloadWatch, 'isTaken' | 'recoverMs'>;
 
 /** Which prompts a caller may post, by his plan. */
 export class Admission {
-  readonly #policy: Pick<PolicyStore, 'effectivePlan' | 'read'>;
+  readonly #policy: Policy;
+  readonly #overload: Overload;
 
-  constructor(policy: Pick<PolicyStore, 'effectivePlan' | 'read'>) {
+  constructor(policy: Policy, overload: Overload) {
     this.#policy = policy;
+    this.#overload = overload;
   }
 
   /**
    * What is counted is for the queue to check, in the step that accepts the job.
    * @returns undefined for whom nothing is limited
-   * @throws AppError plan_forbids
+   * @throws AppError plan_forbids, overloaded
    */
   check({ tenant, plan, role }: Caller, demand: Demand): NewJob['admission'] {
     if (role === 'internal') return undefined;
     const limits = this.#policy.effectivePlan(tenant, plan);
     const name = this.#policy.read('tenants', tenant).effective.plan ?? plan ?? '(none)';
+    if (this.#overload.isTaken('admission') && (limits.weight ?? 1) <= this.#leastWeight()) {
+      const seconds = Math.ceil(this.#overload.recoverMs / 1_000);
+      throw new AppError(
+        'overloaded',
+        `The service is overloaded and takes no new jobs of the plan ${name} now. Try again in ${seconds} s.`,
+        { retryAfterSeconds: seconds },
+      );
+    }
     const { maxPixels = Infinity, maxBatch = Infinity, nodes, denyNodes = [] } = limits;
     if (demand.pixels > maxPixels) {
       throw forbid(
@@ -41,6 +55,12 @@ export class Admission {
     }
     const { maxPending, jobsPerDay, intervalMs } = limits;
     return { plan: name, maxPending, jobsPerDay, intervalMs };
+  }
+
+  /** Of all plans that there are. */
+  #leastWeight(): number {
+    const plans = this.#policy.listNames('plans').map((name) => this.#policy.read('plans', name));
+    return Math.min(...plans.map(({ effective }) => effective.weight ?? 1));
   }
 }
 

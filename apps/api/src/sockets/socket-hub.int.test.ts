@@ -20,7 +20,7 @@ import { SocketCounters } from './socket-counters.ts';
 import { SocketHub, type SocketHubParts } from './socket-hub.ts';
 
 const OPTIONS: SocketHubParts['options'] = {
-  ...{ maxSockets: 10, pingIntervalMs: 60_000, statusIntervalMs: 10, previewsAlways: false },
+  ...{ maxSockets: 10, pingIntervalMs: 60_000, statusIntervalMs: () => 10, previewsAlways: false },
   limits: { previewBytes: 100_000, progressBytes: 200_000, closeBytes: 400_000 },
   maxEventBytes: 100_000,
   features: () => ({ max_upload_size: 18_446_744_073_709_551_615n }),

@@ -28,7 +28,7 @@ import { TenantRoom } from './tenant-room.ts';
 interface SocketHubOptions {
   readonly maxSockets: number;
   readonly pingIntervalMs: number;
-  readonly statusIntervalMs: number;
+  readonly statusIntervalMs: () => number;
   readonly limits: BufferLimits;
   readonly previewsAlways: boolean;
   /** Of one frame. */

@@ -3,7 +3,7 @@ import { StatusBroadcaster, statusFrame } from './status-broadcaster.ts';
 
 function createBroadcaster(sockets: string[][]): StatusBroadcaster<string[]> {
   return new StatusBroadcaster({
-    intervalMs: 60_000,
+    intervalMs: () => 60_000,
     sockets: () => sockets,
     send: (socket, frame) => socket.push(frame.toString()),
   });

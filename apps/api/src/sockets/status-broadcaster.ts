@@ -14,7 +14,7 @@ export function statusFrame(queueRemaining: number, sid?: string): string {
  * frames need not wait for thousands of others.
  */
 export class StatusBroadcaster<S> {
-  readonly #intervalMs: number;
+  readonly #intervalMs: () => number;
   readonly #sockets: () => Iterable<S>;
   readonly #send: (socket: S, frame: Buffer) => void;
   #latest = 0;
@@ -23,7 +23,7 @@ export class StatusBroadcaster<S> {
   #slice: NodeJS.Immediate | undefined;
 
   constructor(options: {
-    intervalMs: number;
+    intervalMs: () => number;
     sockets: () => Iterable<S>;
     send: (socket: S, frame: Buffer) => void;
   }) {
@@ -54,7 +54,7 @@ export class StatusBroadcaster<S> {
     return startTimer(() => {
       this.#timer = undefined;
       if (this.#sent !== this.#latest) this.update(this.#latest);
-    }, this.#intervalMs);
+    }, this.#intervalMs());
   }
 
   /** Returns how many sockets it was sent to. */

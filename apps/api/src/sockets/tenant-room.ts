@@ -11,7 +11,7 @@ interface TenantRoomParts {
   readonly reader: Reader;
   readonly replay: EventReplay;
   readonly log: Logger;
-  readonly statusIntervalMs: number;
+  readonly statusIntervalMs: () => number;
   readonly maxBacklogCharacters: number;
 }
 

@@ -2,6 +2,7 @@ import { FALLBACK_POLICIES, OMITTABLE, ROLES } from '@tiercel/contracts';
 import { z } from 'zod';
 import { corsOrigin, hostHeaderName } from './address-kinds.ts';
 import { authSchema, trustedProxiesSchema } from './auth-schema.ts';
+import { overloadSchema } from './overload-schema.ts';
 import { plansSchema } from './plan-schema.ts';
 import { tierSchema } from './tier-schema.ts';
 import {
@@ -302,6 +303,7 @@ export const fileSchema = z
     auth: authSchema,
     trustedProxies: trustedProxiesSchema,
     plans: plansSchema,
+    overload: overloadSchema,
   })
   .superRefine(({ queue: { lockMs }, worker }, context) => {
     const most = longestBlockMs(lockMs);
