@@ -79,11 +79,33 @@ async function readSample(url: string, name: string, label = ''): Promise<number
   return Number(line?.slice(line.lastIndexOf(' ') + 1) ?? NaN);
 }
 
+/** What operators see of who has what in the queue, while the first tenant runs one job of two and the second waits. */
+async function expectWholeQueue(): Promise<void> {
+  const count = (name: string, label: string) => readSample(system.url, name, label);
+  expect(await count('comfy_plan_running', 'plan="pro"')).toBe(1);
+  expect(await count('comfy_plan_pending', 'plan="pro"')).toBe(2);
+  expect(await count('comfy_plan_pending', 'plan="free"')).toBe(0);
+  expect(await count('comfy_keys', 'state="active"')).toBe(3);
+  expect(await count('comfy_keys', 'state="revoked"')).toBe(0);
+  await until(async () => (await count('comfy_pool_running', 'pool="default"')) === 1);
+  const page = await ask('GET', '/metrics', ADMIN);
+  expect(page.text).not.toMatch(/"(one|two|free-tenant)"/);
+  expect((await ask('GET', '/metrics', 'nobody’s'.slice(0, 6))).status).toBe(401);
+  const top = await ask('GET', '/admin/v1/queue/tenants?sort=running', ADMIN);
+  expect(JSON.parse(top.text)).toEqual({
+    tenants: [
+      { tenant: 'one', plan: 'pro', pending: 1, running: 1 },
+      { tenant: 'two', plan: 'pro', pending: 1, running: 0 },
+    ],
+    total: 2,
+  });
+}
+
 test('while tenants wait too long for their turn it does less, tells so, and recovers', async () => {
   const [one, two, free] = await Promise.all([
     makeKey('one', 'pro'),
     makeKey('two', 'pro'),
-    makeKey('free', 'free'),
+    makeKey('free-tenant', 'free'),
   ]);
   const keyed = { headers: { 'idempotency-key': 'before the overload' } };
   const body = { prompt: saveImage() };
@@ -118,6 +140,7 @@ test('while tenants wait too long for their turn it does less, tells so, and rec
     expect(await readSample(url, 'comfy_admissions_total', 'outcome="overloaded"')).toBe(1);
     expect(await readSample(url, 'comfy_overload_queue_age_seconds')).toBeGreaterThan(0.4);
   }
+  await expectWholeQueue();
   // What was answered before is answered again; plans of more weight go on.
   expect(await ask('POST', '/prompt', free, body, keyed)).toEqual(before);
   expect((await ask('POST', '/prompt', two, { prompt: slow(1, 0.1) })).status).toBe(200);

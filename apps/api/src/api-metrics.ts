@@ -1,4 +1,9 @@
-import { addTierCounts, createTierCounts, type WorkerCapabilities } from '@tiercel/contracts';
+import {
+  addTierCounts,
+  createTierCounts,
+  DEFAULT_POOL,
+  type WorkerCapabilities,
+} from '@tiercel/contracts';
 import {
   addOverloadMetrics,
   addTierMetrics,
@@ -6,11 +11,13 @@ import {
   type Metrics,
   type MetricsRegistry,
   type OverloadWatch,
+  type Sample,
   type TierReading,
 } from '@tiercel/runtime';
+import type { PlanLoad } from './plan-loads.ts';
 import type { SocketCounters } from './sockets/socket-counters.ts';
 
-type Worker = Pick<WorkerCapabilities, 'tiers'>;
+type Worker = Pick<WorkerCapabilities, 'tiers' | 'running'>;
 
 export interface ApiMetrics {
   readonly registry: MetricsRegistry;
@@ -31,6 +38,10 @@ export function createApiMetrics(read: {
   pendingBytes: () => Promise<number>;
   /** Age in seconds of the job that has waited longest; 0 when none waits. */
   oldestPendingSeconds: () => Promise<number>;
+  /** By the plans of their tenants, in the whole system. */
+  planLoads: () => Promise<readonly PlanLoad[]>;
+  /** API keys by state. */
+  keys: () => Promise<Readonly<Record<string, number>>>;
   /** Deliveries of webhooks in the whole system. */
   webhooks: () => Promise<{ waiting: number; dead: number }>;
   /** Capabilities of the workers that are up. */
@@ -43,11 +54,7 @@ export function createApiMetrics(read: {
 }): ApiMetrics {
   const metrics = createMetrics('api', read.onFailed);
   // Read once for the three that show it.
-  let reading: ReturnType<typeof read.queue> | undefined;
-  const queue = () =>
-    (reading ??= read.queue().finally(() => {
-      reading = undefined;
-    }));
+  const queue = shareReads(read.queue);
   metrics.gauge({ name: 'comfy_sockets_open', help: 'WebSocket connections', read: read.sockets });
   metrics.gauge({
     name: 'comfy_queue_remaining',
@@ -97,6 +104,20 @@ export function createApiMetrics(read: {
     help: 'How long the job that has waited longest has waited, in the whole system; 0 when none waits',
     read: read.oldestPendingSeconds,
   });
+  addPlanMetrics(metrics, read.planLoads);
+  metrics.readings({
+    kind: 'gauge',
+    name: 'comfy_pool_running',
+    help: 'Jobs that the workers of a pool run, as they said last (5 s), in the whole system',
+    read: () => Promise.resolve(sumPools(read.workers())),
+  });
+  metrics.readings({
+    kind: 'gauge',
+    name: 'comfy_keys',
+    help: 'API keys by state, in the whole system; ended ones are kept for 30 days',
+    read: async () =>
+      Object.entries(await read.keys()).map(([state, value]) => ({ labels: { state }, value })),
+  });
   addOverloadMetrics(metrics, read.overload);
   metrics.gauge({
     name: 'comfy_overload_queue_age_seconds',
@@ -138,6 +159,37 @@ export function createApiMetrics(read: {
 
 /** What callers make up is not to become labels. */
 const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
+
+function addPlanMetrics(metrics: Metrics, read: () => Promise<readonly PlanLoad[]>): void {
+  // Read once for the two that show it.
+  const loads = shareReads(read);
+  for (const [state, does] of [
+    ['pending', 'wait'],
+    ['running', 'run'],
+  ] as const) {
+    metrics.readings({
+      kind: 'gauge',
+      name: `comfy_plan_${state}`,
+      help: `Jobs that ${does}, by the plans of their tenants, in the whole system; none: without a plan, other: a plan that is no more`,
+      read: async () =>
+        (await loads()).map(({ plan, [state]: value }) => ({ labels: { plan }, value })),
+    });
+  }
+}
+
+/** Who asks while an answer is on its way gets the same. */
+function shareReads<T>(read: () => Promise<T>): () => Promise<T> {
+  let reading: Promise<T> | undefined;
+  return () =>
+    (reading ??= read().finally(() => {
+      reading = undefined;
+    }));
+}
+
+function sumPools(workers: readonly Worker[]): Sample[] {
+  const running = workers.reduce((sum, worker) => sum + worker.running, 0);
+  return [{ labels: { pool: DEFAULT_POOL }, value: running }];
+}
 
 /** Every tier of every worker, counts added up if they are shown here; all workers see the same breaker. */
 function sumTiers(workers: readonly Worker[], showsCounts: boolean): TierReading[] {

@@ -18,6 +18,7 @@ import {
   Forecaster,
   Producer,
   Reader,
+  TenantLoads,
 } from '@tiercel/queue';
 import {
   Health,
@@ -48,6 +49,7 @@ import { JobProgress } from './job-progress.ts';
 import { BodyExaminer } from './json/body-examiner.ts';
 import { ServerRefresh } from './server-refresh.ts';
 import { MetricsTurn } from './metrics-turn.ts';
+import { readPlanLoads } from './plan-loads.ts';
 import { createGather } from './proxy/gather.ts';
 import { createForward, createVia } from './proxy/proxy.ts';
 import { LIBRARY_RULES } from './proxy/proxy-rules.ts';
@@ -190,6 +192,7 @@ async function main(): Promise<void> {
   const deliveries = new DeliveryLog({ redis, names, store, secretKey, config: config.webhooks });
   const turn = new MetricsTurn(redis, names, randomUUID());
   lifecycle.onClose('metrics turn', () => turn.release());
+  const loads = new TenantLoads(redis, names);
   const metrics = createApiMetrics({
     sockets: () => hub.socketCount,
     counters: () => counters.read(),
@@ -199,6 +202,8 @@ async function main(): Promise<void> {
       const { sinceMs, nowMs } = await reader.readOldestPending();
       return (nowMs - sinceMs) / 1_000;
     },
+    planLoads: () => readPlanLoads(loads, accounts.policy),
+    keys: () => accounts.keys.countByState(),
     webhooks: () => deliveries.readBacklog(),
     workers: () => catalogue.workers,
     showsCounts: () => turn.isMine(),
@@ -307,7 +312,7 @@ async function main(): Promise<void> {
         forward,
       },
       admin: {
-        ...{ ...accounts, reader, editor, estimates, overload, board },
+        ...{ ...accounts, reader, editor, estimates, loads, overload, board },
         workers: () => catalogue.workers,
       },
       login,

@@ -14,3 +14,4 @@ export { PermitRunner } from './runner.ts';
 export { Sweeper } from './sweeper.ts';
 export type { TenantLimits } from './tenant-limits.ts';
 export { createReplayKey } from './refusals.ts';
+export { TenantLoads, type TenantLoad } from './tenant-loads.ts';

@@ -27,7 +27,7 @@ export { OVERLOAD_STEPS } from './config/overload-schema.ts';
 export { addOverloadMetrics } from './overload/overload-metrics.ts';
 export { OverloadWatch } from './overload/overload-watch.ts';
 export { addTierMetrics, type TierReading } from './tier-metrics.ts';
-export { createMetrics, type Metrics, type MetricsRegistry } from './metrics.ts';
+export { createMetrics, type Metrics, type MetricsRegistry, type Sample } from './metrics.ts';
 export { openSecrets, sealSecrets } from './seal.ts';
 export { loadSecretKey } from './secret-key.ts';
 export { createSecretMask, NO_MASK, type SecretMask } from './secret-mask.ts';

@@ -1,6 +1,6 @@
 import type { AuditLog, KeyStore, PolicyStore } from '@tiercel/accounts';
 import type { LiveWorker } from '@tiercel/events';
-import type { Editor, Reader } from '@tiercel/queue';
+import type { Editor, Reader, TenantLoads } from '@tiercel/queue';
 import { sendJson } from '../http/answer.ts';
 import type { Route } from '../http/route.ts';
 import type { JobEstimates } from '../job-estimates.ts';
@@ -20,6 +20,7 @@ export interface AdminDependencies extends OverloadRouteParts {
   readonly reader: Reader;
   readonly editor: Editor;
   readonly estimates: Pick<JobEstimates, 'of'>;
+  readonly loads: TenantLoads;
   /** Those that are up. */
   readonly workers: () => readonly LiveWorker[];
 }

@@ -1,9 +1,10 @@
 import { POLICY_SCHEMAS, type AuditLog, type PolicyStore } from '@tiercel/accounts';
 import { API_STATUS, AppError, DEFAULT_POOL } from '@tiercel/contracts';
 import type { LiveWorker } from '@tiercel/events';
-import type { Editor, Estimate, JobView, Reader } from '@tiercel/queue';
+import type { Editor, Estimate, JobView, Reader, TenantLoads } from '@tiercel/queue';
 import { z } from 'zod';
 import type { JobEstimates } from '../job-estimates.ts';
+import { planOf } from '../plan-loads.ts';
 import { describeRoute, describeSilentRoute, type AdminRoute } from './admin-route.ts';
 import { iso, show, shownSchema } from './shown.ts';
 
@@ -13,6 +14,7 @@ export interface QueueRouteParts {
   readonly reader: Reader;
   readonly editor: Editor;
   readonly estimates: Pick<JobEstimates, 'of'>;
+  readonly loads: TenantLoads;
   /** Those that are up. */
   readonly workers: () => readonly LiveWorker[];
 }
@@ -40,11 +42,18 @@ const jobShown = z.object({
   expected_start: z.iso.datetime().nullable().describe('null: it runs, or nothing is known'),
   expected_end: z.iso.datetime().nullable(),
 });
+const TENANT_ORDERS = ['pending', 'running'] as const;
+const tenantShown = z.object({
+  tenant: z.string(),
+  plan: z.string().nullable().describe('null: it has no limits'),
+  pending: z.number().int(),
+  running: z.number().int(),
+});
 const poolName = z.string().regex(/^[\w.-]{1,64}$/, 'must be the name of a pool');
 
 /** The queue as a whole: who waits, pausing, and single jobs. */
 export function createQueueAdminRoutes(parts: QueueRouteParts): AdminRoute[] {
-  const { policy, audit, reader, editor, estimates, workers } = parts;
+  const { policy, audit, reader, editor, estimates, loads, workers } = parts;
   const poolShown = shownSchema(POLICY_SCHEMAS.pools).extend({
     workers: z.number().int().describe('Live workers'),
     running: z.number().int().describe('Jobs that they run, as they said last (5 s)'),
@@ -100,6 +109,23 @@ export function createQueueAdminRoutes(parts: QueueRouteParts): AdminRoute[] {
           jobs.push(...(await showJobs(views, estimates)));
         }
         return { jobs, total };
+      },
+    }),
+    describeRoute({
+      ...{ method: 'GET', path: '/queue/tenants', tag: 'queue' },
+      summary: 'Tenants with jobs in the queue, those with most first',
+      query: z.object({
+        sort: z.enum(TENANT_ORDERS).default('pending'),
+        limit: z.coerce.number().int().min(1).max(MAX_PAGE).default(20),
+      }),
+      answer: z.object({ tenants: z.array(tenantShown), total: z.number().int() }),
+      handle: async ({ query: { sort, limit } }) => {
+        const found = (await loads.read()).map((load): z.infer<typeof tenantShown> => ({
+          ...{ tenant: load.tenant, plan: planOf(load, policy) ?? null },
+          ...{ pending: load.pending, running: load.running },
+        }));
+        found.sort((a, b) => b[sort] - a[sort] || (a.tenant < b.tenant ? -1 : 1));
+        return { tenants: found.slice(0, limit), total: found.length };
       },
     }),
     ...(['pause', 'resume'] as const).map((action) =>

@@ -1,7 +1,7 @@
 import { ROLES, type Role } from '@tiercel/contracts';
 import { z } from 'zod';
 
-type KeyState = 'active' | 'expired' | 'revoked';
+export type KeyState = 'active' | 'expired' | 'revoked';
 
 /** An API key as it is on record: all but the key itself, of which only a hash is stored. Times in ms. */
 export interface KeyRecord {

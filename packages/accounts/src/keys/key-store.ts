@@ -5,7 +5,7 @@ import { createKeyScript } from '../lua/create-key.ts';
 import { noteKeyUseScript } from '../lua/note-key-use.ts';
 import { readVersionsScript } from '../lua/read-versions.ts';
 import { revokeKeyScript } from '../lua/revoke-key.ts';
-import { parseKeyRecord, type KeyRecord } from './key-record.ts';
+import { keyState, parseKeyRecord, type KeyRecord, type KeyState } from './key-record.ts';
 import { hashKeyText, makeKeyText } from './key-text.ts';
 
 /** Who changes something, for the audit. */
@@ -126,6 +126,16 @@ export class KeyStore {
       if (gone.length > 0) await this.#redis.hdel(apiKeys, ...gone);
       yield found.filter((record) => record !== undefined);
     } while (cursor !== '0');
+  }
+
+  /** How many keys there are in each state. */
+  async countByState(): Promise<Record<KeyState, number>> {
+    const nowMs = await this.nowMs();
+    const counts = { active: 0, expired: 0, revoked: 0 };
+    for await (const records of this.list()) {
+      for (const record of records) counts[keyState(record, nowMs)] += 1;
+    }
+    return counts;
   }
 
   /** Notes that a key is used now: written at most once a minute. */
