@@ -1,5 +1,5 @@
 import { hostname, userInfo } from 'node:os';
-import { keyState, type KeyRecord, type KeyStore, type MadeKey } from '@tiercel/accounts';
+import { describeKey, type KeyRecord, type KeyStore, type MadeKey } from '@tiercel/accounts';
 import { AppError } from '@tiercel/contracts';
 import type { Command, Expiry } from './arguments.ts';
 
@@ -47,13 +47,9 @@ export async function runCommand(
       return;
     case 'list': {
       const nowMs = await keys.nowMs();
-      const all: KeyRecord[] = [];
-      for await (const records of keys.list()) all.push(...records);
-      const wanted = all
-        .filter(({ tenant }) => command.tenant === undefined || tenant === command.tenant)
-        .sort((a, b) => a.createdAt - b.createdAt);
-      if (command.json) print(JSON.stringify(wanted.map((record) => describe(record, nowMs))));
-      else for (const line of table(wanted, nowMs)) print(line);
+      const listed = await keys.list(command.tenant);
+      if (command.json) print(JSON.stringify(listed.map((record) => describeKey(record, nowMs))));
+      else for (const line of table(listed, nowMs)) print(line);
       return;
     }
   }
@@ -69,7 +65,7 @@ function showKey(
   print: CommandParts['print'],
   say: CommandParts['say'],
 ): void {
-  const { id, ...rest } = describe(record, record.createdAt);
+  const { id, ...rest } = describeKey(record, record.createdAt);
   if (json) {
     print(JSON.stringify({ id, key, ...rest }));
     return;
@@ -79,21 +75,6 @@ function showKey(
   print(key);
 }
 
-function describe(record: KeyRecord, nowMs: number) {
-  const { id, name, tenant, plan, role } = record;
-  return {
-    ...{ id, name, tenant, plan, role, state: keyState(record, nowMs) },
-    created_at: iso(record.createdAt),
-    expires_at: iso(record.expiresAt),
-    revoked_at: iso(record.revokedAt),
-    last_used_at: iso(record.lastUsedAt),
-  };
-}
-
-function iso(timeMs: number | undefined): string | null {
-  return timeMs === undefined ? null : new Date(timeMs).toISOString();
-}
-
 const COLUMNS = [
   ...['id', 'tenant', 'plan', 'role', 'state', 'name'],
   ...['created_at', 'expires_at', 'last_used_at'],
@@ -101,7 +82,7 @@ const COLUMNS = [
 
 function table(records: readonly KeyRecord[], nowMs: number): string[] {
   const rows = records.map((record) => {
-    const shown = new Map<string, string | null>(Object.entries(describe(record, nowMs)));
+    const shown = new Map<string, string | null>(Object.entries(describeKey(record, nowMs)));
     return COLUMNS.map((column) => shown.get(column) ?? '-');
   });
   const all = [[...COLUMNS], ...rows];

@@ -1,7 +1,7 @@
 export { AuditLog, type AuditEntry } from './audit-log.ts';
 export { Authenticator, type Identity } from './authenticator.ts';
 export { ChangeWatch } from './change-watch.ts';
-export { keyState, type KeyRecord } from './keys/key-record.ts';
+export { describeKey, type KeyRecord } from './keys/key-record.ts';
 export { KeyStore, type Actor, type MadeKey } from './keys/key-store.ts';
 export type { EffectivePlan } from './policy/effective-plan.ts';
 export {

@@ -1,8 +1,7 @@
-import { keyState, type KeyRecord, type KeyStore, type PolicyStore } from '@tiercel/accounts';
+import { describeKey, type KeyStore, type PolicyStore } from '@tiercel/accounts';
 import { AppError, ROLES } from '@tiercel/contracts';
 import { z } from 'zod';
 import { describeRoute, describeSilentRoute, type AdminRoute } from './admin-route.ts';
-import { iso } from './shown.ts';
 
 const time = z.iso.datetime().nullable();
 const keyShown = z.object({
@@ -37,12 +36,8 @@ export function createKeyRoutes(keys: KeyStore, policy: PolicyStore): AdminRoute
       answer: z.object({ keys: z.array(keyShown) }),
       handle: async ({ query: { tenant } }) => {
         const nowMs = await keys.nowMs();
-        const all: KeyRecord[] = [];
-        for await (const records of keys.list()) all.push(...records);
-        const wanted = all
-          .filter((record) => tenant === undefined || record.tenant === tenant)
-          .sort((a, b) => a.createdAt - b.createdAt);
-        return { keys: wanted.map((record) => showKey(record, nowMs)) };
+        const listed = await keys.list(tenant);
+        return { keys: listed.map((record) => describeKey(record, nowMs)) };
       },
     }),
     describeRoute({
@@ -57,18 +52,12 @@ export function createKeyRoutes(keys: KeyStore, policy: PolicyStore): AdminRoute
         const expiresAt = expires_at === undefined ? undefined : Date.parse(expires_at);
         const made = await keys.create({ ...wanted, expiresAt }, actor);
         if (made === undefined) throw new Error('a key was not made'); // only with onlyFirst
-        return { ...showKey(made.record, made.record.createdAt), key: made.key };
+        return { ...describeKey(made.record, made.record.createdAt), key: made.key };
       },
     }),
     describeRoute({
       ...{ method: 'GET', path: '/keys/:id', tag, summary: 'A key', errors, answer: keyShown },
-      handle: async ({ param }) => {
-        const record = await keys.read(param('id'));
-        if (record === undefined) {
-          throw new AppError('key_unknown', `There is no key ${JSON.stringify(param('id'))}.`);
-        }
-        return showKey(record, await keys.nowMs());
-      },
+      handle: async ({ param }) => describeKey(await keys.read(param('id')), await keys.nowMs()),
     }),
     describeRoute({
       ...{ method: 'POST', path: '/keys/:id/rotate', tag, errors, answer: madeKey, status: 201 },
@@ -84,7 +73,7 @@ export function createKeyRoutes(keys: KeyStore, policy: PolicyStore): AdminRoute
       }),
       handle: async ({ param, body, actor }) => {
         const made = await keys.rotate(param('id'), body.grace_ms, actor);
-        return { ...showKey(made.record, made.record.createdAt), key: made.key };
+        return { ...describeKey(made.record, made.record.createdAt), key: made.key };
       },
     }),
     describeSilentRoute({
@@ -97,15 +86,4 @@ export function createKeyRoutes(keys: KeyStore, policy: PolicyStore): AdminRoute
       handle: ({ param, actor }) => keys.revoke(param('id'), actor),
     }),
   ];
-}
-
-function showKey(record: KeyRecord, nowMs: number): z.infer<typeof keyShown> {
-  const { id, name, tenant, plan, role } = record;
-  return {
-    ...{ id, name, tenant, plan, role, state: keyState(record, nowMs) },
-    created_at: iso(record.createdAt),
-    expires_at: iso(record.expiresAt),
-    revoked_at: iso(record.revokedAt),
-    last_used_at: iso(record.lastUsedAt),
-  };
 }

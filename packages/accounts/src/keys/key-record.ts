@@ -50,3 +50,19 @@ export function keyState(
   if (revokedAt !== undefined) return 'revoked';
   return expiresAt !== undefined && expiresAt <= nowMs ? 'expired' : 'active';
 }
+
+/** A key as the admin API and the keys command show it; times are ISO 8601, null where there is none. */
+export function describeKey(record: KeyRecord, nowMs: number) {
+  const { id, name, tenant, plan, role } = record;
+  return {
+    ...{ id, name, tenant, plan, role, state: keyState(record, nowMs) },
+    created_at: iso(record.createdAt),
+    expires_at: iso(record.expiresAt),
+    revoked_at: iso(record.revokedAt),
+    last_used_at: iso(record.lastUsedAt),
+  };
+}
+
+function iso(timeMs: number | undefined): string | null {
+  return timeMs === undefined ? null : new Date(timeMs).toISOString();
+}

@@ -73,9 +73,7 @@ export class KeyStore {
    * @throws AppError key_unknown; bad_request when it has ended
    */
   async rotate(id: string, graceMs: number, actor: Actor): Promise<MadeKey> {
-    const old = await this.read(id);
-    if (old === undefined) throw unknownKey(id);
-    const made = await this.#make(old, actor, { replaces: id, graceMs });
+    const made = await this.#make(await this.read(id), actor, { replaces: id, graceMs });
     if (made === -1) throw unknownKey(id);
     if (typeof made === 'number') {
       throw new AppError(
@@ -101,15 +99,24 @@ export class KeyStore {
     return parseKeyRecord(await this.#redis.hgetall(this.#names.apiKey(hash)));
   }
 
-  /** Of its id; also one that has ended, for 30 days. */
-  async read(id: string): Promise<KeyRecord | undefined> {
+  /**
+   * Of its id; also one that has ended, for 30 days.
+   * @throws AppError key_unknown
+   */
+  async read(id: string): Promise<KeyRecord> {
     const hash = await this.#redis.hget(this.#names.apiKeys, id);
-    return hash === null ? undefined : await this.find(hash);
+    const record = hash === null ? undefined : await this.find(hash);
+    if (record === undefined) throw unknownKey(id);
+    return record;
   }
 
-  /** All keys in no order, those that have ended too, some at a time. */
-  async *list(): AsyncGenerator<readonly KeyRecord[]> {
+  /**
+   * Keys, those that have ended too, in the order in which they were made.
+   * @param tenant only those of this one; undefined: all
+   */
+  async list(tenant?: string): Promise<KeyRecord[]> {
     const { apiKeys, apiKey } = this.#names;
+    const listed: KeyRecord[] = [];
     let cursor = '0';
     do {
       const [next, pairs] = await this.#redis.hscan(apiKeys, cursor, 'COUNT', RECORDS_AT_ONCE);
@@ -124,8 +131,12 @@ export class KeyStore {
       // A record goes by itself some time after its end; its id goes here.
       const gone = ids.filter((_, index) => found[index] === undefined);
       if (gone.length > 0) await this.#redis.hdel(apiKeys, ...gone);
-      yield found.filter((record) => record !== undefined);
+      for (const record of found) {
+        if (record === undefined) continue;
+        if (tenant === undefined || record.tenant === tenant) listed.push(record);
+      }
     } while (cursor !== '0');
+    return listed.sort((a, b) => a.createdAt - b.createdAt);
   }
 
   /** How many keys there are in each state. */
