@@ -236,9 +236,11 @@ export class CallerNames {
       if (start < 0) return promptText; // a node twice: nothing that ComfyUI writes
       const names = this.#ofNode.get(nodeId);
       restored += promptText.slice(at, start);
-      restored += node
-        .replace(PUSHED_NAME, (pushed) => names?.get(pushed) ?? this.#ofAny.get(pushed) ?? pushed)
-        .replace(this.#isMarked ? TENANT_TEXT : /$^/g, '');
+      const named = node.replace(
+        PUSHED_NAME,
+        (pushed) => names?.get(pushed) ?? this.#ofAny.get(pushed) ?? pushed,
+      );
+      restored += this.#isMarked ? named.replace(TENANT_TEXT, '') : named;
       at = start + node.length;
     }
     return restored + promptText.slice(at);

@@ -27,21 +27,15 @@ export class ServerSlots {
    * @returns undefined when the signal was aborted meanwhile
    * @throws the signal's reason when it is aborted while Redis cannot serve
    */
-  async acquireSlot(
+  acquireSlot(
     choose: () => { candidates: readonly ServerCandidate[]; againInMs?: number },
     signal: AbortSignal,
   ): Promise<{ url: string; slot: Slot } | undefined> {
-    let urls: readonly string[] = [];
-    const taken = await this.#slots.acquireSlot(() => {
+    return this.#slots.acquireSlot(() => {
       const { candidates, ...rest } = choose();
-      urls = candidates.map(({ url }) => url);
-      const keyed = candidates.map(({ url, penalty }) => ({
-        ...{ resource: this.#names.slots(url), penalty },
-      }));
+      const keyed = candidates.map((one) => ({ ...one, resource: this.#names.slots(one.url) }));
       return { candidates: keyed, ...rest };
     }, signal);
-    const url = urls.find((one) => this.#names.slots(one) === taken?.resource);
-    return taken === undefined || url === undefined ? undefined : { url, slot: taken.slot };
   }
 
   /** Jobs that wait in this process choose again: servers have come, gone or changed. */

@@ -15,8 +15,8 @@ export interface SlotCandidate {
 }
 
 /** Resources of which a slot would do now. */
-export interface SlotChoice {
-  readonly candidates: readonly SlotCandidate[];
+export interface SlotChoice<Candidate extends SlotCandidate = SlotCandidate> {
+  readonly candidates: readonly Candidate[];
   /** When to choose again at the latest. */
   readonly againInMs?: number;
 }
@@ -44,13 +44,13 @@ export class ResourceSlots {
   /**
    * Waits in order of arrival for a slot of the resource with the least to do.
    * @param choose which would do now: called before Redis is asked, each time; what it throws ends the waiting
-   * @returns undefined when the signal was aborted meanwhile
+   * @returns the candidate that it is of, with the slot; undefined when the signal was aborted meanwhile
    * @throws the signal's reason when it is aborted while Redis cannot serve
    */
-  async acquireSlot(
-    choose: () => SlotChoice,
+  async acquireSlot<Candidate extends SlotCandidate>(
+    choose: () => SlotChoice<Candidate>,
     signal: AbortSignal,
-  ): Promise<{ resource: string; slot: Slot } | undefined> {
+  ): Promise<(Candidate & { readonly slot: Slot }) | undefined> {
     const waiter = new SlotWaiter(this.#redis, this.#names);
     this.#waiters.add(waiter);
     try {
@@ -62,10 +62,10 @@ export class ResourceSlots {
         const values = { lease, limit: this.#limit, said, wait_ms: WAIT_MS };
         const reply = await untilServed(() => this.#ask(candidates, values), { signal });
         waiter.came = reply.came;
-        const { resource } = candidates[reply.index ?? -1] ?? {};
-        if (resource === undefined) return new NoSlot(reply.askInMs);
+        const candidate = candidates[reply.index ?? -1];
+        if (candidate === undefined) return new NoSlot(reply.askInMs);
         waiter.settle();
-        return { resource, slot: this.#keep(resource, lease) };
+        return { ...candidate, slot: this.#keep(candidate.resource, lease) };
       }, signal);
     } finally {
       this.#waiters.delete(waiter);

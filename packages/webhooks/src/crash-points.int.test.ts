@@ -4,7 +4,7 @@ import { toLimitsText } from './limits.ts';
 import { countTurnsScript } from './lua/count-turns.ts';
 import { dispatchScript } from './lua/dispatch.ts';
 import { settleDeliveryScript } from './lua/settle-delivery.ts';
-import { parseTakenDelivery, takeDeliveryScript, type TakenDelivery } from './lua/take-delivery.ts';
+import { takeDeliveryScript, type TakenDelivery } from './lua/take-delivery.ts';
 import { openWebhooks, stopAfterEach, type WebhookParts } from './webhooks.test-helpers.ts';
 
 /**
@@ -35,13 +35,13 @@ function stepsOf({ redis, names, config }: WebhookParts) {
       });
     },
     take: async (turn: string, claim: string) =>
-      parseTakenDelivery(
+      (
         await takeDeliveryScript.run(redis, {
           ...common,
           turn,
           claim,
           classes: ['good', 'new', 'bad'],
-        }),
+        })
       )?.delivery,
     settle: (turn: string, claim: string) =>
       settleDeliveryScript.run(redis, {

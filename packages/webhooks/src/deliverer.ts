@@ -7,12 +7,7 @@ import { appendAttempt } from './attempts.ts';
 import { openJobHook } from './job-webhook.ts';
 import { toLimitsText } from './limits.ts';
 import { settleDeliveryScript } from './lua/settle-delivery.ts';
-import {
-  parseTakenDelivery,
-  takeDeliveryScript,
-  type ReceiverClass,
-  type TakenDelivery,
-} from './lua/take-delivery.ts';
+import { takeDeliveryScript, type ReceiverClass, type TakenDelivery } from './lua/take-delivery.ts';
 import { judgeTry, type Judgement } from './retry-policy.ts';
 import { sendWebhook, type SendResult } from './send-webhook.ts';
 import { signWebhook } from './sign-webhook.ts';
@@ -102,12 +97,10 @@ export class WebhookDeliverer {
       const classes = CLASSES.filter(
         (each) => this.#inFlight[each] < Math.max(1, config.concurrency * SHARES[each]),
       );
-      const taken = parseTakenDelivery(
-        await takeDeliveryScript.run(redis, {
-          prefix: names.prefix,
-          ...{ turn, claim, limits_json: this.#limitsText, classes },
-        }),
-      );
+      const taken = await takeDeliveryScript.run(redis, {
+        prefix: names.prefix,
+        ...{ turn, claim, limits_json: this.#limitsText, classes },
+      });
       if (taken === undefined) return;
       this.#inFlight[taken.receiverClass] += 1;
       try {

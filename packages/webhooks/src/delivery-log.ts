@@ -11,7 +11,7 @@ import { readAttempts, type Attempt } from './attempts.ts';
 import { openJobHook } from './job-webhook.ts';
 import { toLimitsText } from './limits.ts';
 import { redeliverScript } from './lua/redeliver.ts';
-import type { WebhookStore } from './webhook-store.ts';
+import type { Endpoint, WebhookStore } from './webhook-store.ts';
 
 /** What may be shown of a delivery: of its address the origin alone. */
 export interface DeliveryView {
@@ -39,9 +39,10 @@ export interface DeliveryPage {
   readonly cursor: string | undefined;
 }
 
+/** All that a view shows; the body, which may be large, is read for one delivery alone. */
 const FIELDS = [
   ...(['tenant', 'event', 'job', 'webhook', 'hook', 'state', 'reason'] as const),
-  ...(['created', 'settled', 'due', 'attempts', 'body'] as const),
+  ...(['created', 'settled', 'due', 'attempts'] as const),
 ] as const;
 type Fields = Readonly<Record<(typeof FIELDS)[number], string | null>>;
 
@@ -90,9 +91,15 @@ export class DeliveryLog {
     if (after === null) return { deliveries: [], cursor: undefined };
     const from = after === undefined ? 0 : after + 1;
     const ids = await this.#redis.zrevrange(key, from, from + limit - 1);
-    const found = await Promise.all(ids.map((id) => this.find(tenant, id)));
+    const endpoints = await this.#store.listEndpoints(tenant);
+    const views = await Promise.all(
+      ids.map(async (id) => {
+        const values = await this.#redis.hmget(this.#names.webhookDelivery(id), ...FIELDS);
+        return this.#toView(tenant, id, values, endpoints);
+      }),
+    );
     return {
-      deliveries: found.flatMap((delivery) => (delivery === undefined ? [] : [delivery.view])),
+      deliveries: views.filter((view) => view !== undefined),
       cursor: ids.length < limit ? undefined : ids.at(-1),
     };
   }
@@ -102,21 +109,36 @@ export class DeliveryLog {
     tenant: string,
     id: string,
   ): Promise<{ readonly view: DeliveryView; readonly bodyText: string } | undefined> {
-    const values = await this.#redis.hmget(this.#names.webhookDelivery(id), ...FIELDS);
+    const values = await this.#redis.hmget(this.#names.webhookDelivery(id), ...FIELDS, 'body');
+    const endpoints = await this.#store.listEndpoints(tenant);
+    const view = this.#toView(tenant, id, values, endpoints);
+    return view === undefined ? undefined : { view, bodyText: values[FIELDS.length] ?? '' };
+  }
+
+  /**
+   * @param values of FIELDS
+   * @param endpoints all of the tenant's
+   */
+  #toView(
+    tenant: string,
+    id: string,
+    values: readonly (string | null)[],
+    endpoints: readonly Endpoint[],
+  ): DeliveryView | undefined {
     // hmget answers one value for each field.
     const fields = Object.fromEntries(FIELDS.map((name, i) => [name, values[i] ?? null])) as Fields;
     if (fields.tenant !== tenant) return undefined;
-    return { view: await this.#toView(tenant, id, fields), bodyText: fields.body ?? '' };
-  }
-
-  async #toView(tenant: string, id: string, fields: Fields): Promise<DeliveryView> {
     const state = (fields.state ?? 'dead') as DeliveryView['state']; // as the scripts write it
     const webhookId = fields.webhook === '' ? undefined : (fields.webhook ?? undefined);
+    const target =
+      webhookId === undefined
+        ? openJobHook(this.#secretKey, fields.hook ?? '')
+        : endpoints.find((endpoint) => endpoint.id === webhookId);
     return {
       ...{ id, state, webhookId },
       type: webhookType((fields.event ?? '') as WebhookEvent), // as the outbox had it
       promptId: promptIdOf((fields.job ?? '') as JobId), // as Redis has it
-      receiver: await this.#findReceiver(tenant, webhookId, fields.hook ?? ''),
+      receiver: target === undefined ? undefined : new URL(target.url).origin,
       reason: fields.reason === '' ? undefined : (fields.reason ?? undefined),
       createdAtMs: Number(fields.created),
       settledAtMs:
@@ -124,18 +146,6 @@ export class DeliveryLog {
       nextTryAtMs: state === 'waiting' ? Number(fields.due) : undefined,
       attempts: readAttempts(fields.attempts ?? '[]'),
     };
-  }
-
-  async #findReceiver(
-    tenant: string,
-    webhookId: string | undefined,
-    hook: string,
-  ): Promise<string | undefined> {
-    const target =
-      webhookId === undefined
-        ? openJobHook(this.#secretKey, hook)
-        : await this.#store.findEndpoint(tenant, webhookId);
-    return target === undefined ? undefined : new URL(target.url).origin;
   }
 
   /**

@@ -1,7 +1,7 @@
 import { request as requestHttp, type ClientRequest, type IncomingMessage } from 'node:http';
 import { request as requestHttps } from 'node:https';
 import type { LookupFunction } from 'node:net';
-import { startTimer } from '@tiercel/runtime';
+import { raceAbort, startTimer } from '@tiercel/runtime';
 import { AddressRefused, type Address, type AddressGuard } from './address-guard.ts';
 
 /** What came of a try; `code` is a word for the log. */
@@ -40,31 +40,28 @@ export async function sendWebhook(
   { headers, body }: { readonly headers: Readonly<Record<string, string>>; readonly body: string },
   options: SendOptions,
 ): Promise<SendResult> {
-  const limit = new AbortController();
-  const timer = startTimer(() => {
-    limit.abort();
-  }, options.timeoutMs);
-  const signal = AbortSignal.any([limit.signal, options.signal]);
+  const cut = new AbortController();
+  const { signal } = cut;
+  const abort = (): void => {
+    cut.abort();
+  };
+  // By hand: AbortSignal.any keeps what it made reachable from a signal that lives as long as a worker.
+  if (options.signal.aborted) abort();
+  else options.signal.addEventListener('abort', abort);
+  const timer = startTimer(abort, options.timeoutMs);
   try {
-    const addresses = await Promise.race([options.guard.resolve(url.hostname), aborted(signal)]);
+    const addresses = await raceAbort(options.guard.resolve(url.hostname), signal);
     return await exchange(url, {
       ...{ headers, body, addresses, signal },
       connectTimeoutMs: options.connectTimeoutMs,
     });
   } catch (error) {
     if (options.signal.aborted) return { code: 'stopped' };
-    return { code: limit.signal.aborted ? 'timeout' : codeOf(error) };
+    return { code: signal.aborted ? 'timeout' : codeOf(error) };
   } finally {
     clearTimeout(timer);
+    options.signal.removeEventListener('abort', abort);
   }
-}
-
-function aborted(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    signal.addEventListener('abort', () => {
-      reject(new Error('aborted'));
-    });
-  });
 }
 
 interface Exchange {

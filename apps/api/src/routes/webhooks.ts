@@ -16,6 +16,7 @@ import {
   type WebhookStore,
 } from '@tiercel/webhooks';
 import type { Request, Response } from 'express';
+import { iso } from '../admin/shown.ts';
 import { sendEmpty, sendJson, sendJsonText } from '../http/answer.ts';
 import { readIntegerQuery, readJsonBody, readParam, readQuery } from '../http/read-request.ts';
 import type { Route } from '../http/route.ts';
@@ -96,7 +97,7 @@ function endpointRoutes({ store, guard }: WebhooksDependencies): Route[] {
 function showEndpoint({ id, url, events, secretRef, createdAtMs, disabled }: Endpoint): object {
   return {
     ...{ id, url: new URL(url).origin, events, secret_ref: secretRef },
-    created: toTime(createdAtMs),
+    created: iso(createdAtMs),
     disabled: disabled ?? null,
   };
 }
@@ -110,8 +111,7 @@ function secretRoutes(store: WebhookStore): Route[] {
         const secrets = await store.listSecrets(callerOf(res).tenant);
         sendJson(res, {
           secrets: secrets.map(({ name, createdAtMs, formerUntilMs }) => ({
-            ...{ name, created: toTime(createdAtMs) },
-            former_until: formerUntilMs === undefined ? null : toTime(formerUntilMs),
+            ...{ name, created: iso(createdAtMs), former_until: iso(formerUntilMs) },
           })),
         });
       },
@@ -201,23 +201,18 @@ function deliveryRoutes(deliveries: DeliveryLog): Route[] {
 }
 
 function showDelivery(delivery: DeliveryView) {
-  const { settledAtMs, nextTryAtMs } = delivery;
   return {
     ...{ id: delivery.id, type: delivery.type, prompt_id: delivery.promptId },
     ...{ webhook: delivery.webhookId ?? null, receiver: delivery.receiver ?? null },
     ...{ state: delivery.state, reason: delivery.reason ?? null },
-    created: toTime(delivery.createdAtMs),
-    settled: settledAtMs === undefined ? null : toTime(settledAtMs),
-    next_try: nextTryAtMs === undefined ? null : toTime(nextTryAtMs),
-    attempts: delivery.attempts.map(({ at, ...attempt }) => ({ at: toTime(at), ...attempt })),
+    created: iso(delivery.createdAtMs),
+    settled: iso(delivery.settledAtMs),
+    next_try: iso(delivery.nextTryAtMs),
+    attempts: delivery.attempts.map(({ at, ...attempt }) => ({ at: iso(at), ...attempt })),
   };
 }
 
 function answerDone(res: Response, isDone: boolean, what: string): void {
   if (isDone) sendEmpty(res, 204);
   else sendJson(res, { error: `${what} not found` }, 404);
-}
-
-function toTime(ms: number): string {
-  return new Date(ms).toISOString();
 }

@@ -13,7 +13,6 @@
 -- Sent again: as the first time: the lease is found where it was put, or in its line.
 -- Caller dies: the lease runs out, and gives the slot or the turn back.
 
--- @include now
 -- @include slot-lines
 
 local most, wait = tonumber(limit), tonumber(wait_ms)

@@ -7,7 +7,6 @@
 -- Returns nothing
 -- Sent again: nothing: it has left.
 
--- @include now
 -- @include slot-lines
 
 if stays ~= '1' then stop_waiting(lease) end

@@ -6,7 +6,6 @@
 -- Returns nothing
 -- Sent again: nothing: the lease is gone.
 
--- @include now
 -- @include slot-lines
 
 if redis.call('ZREM', leases, lease) == 1 then wake_line(leases) end

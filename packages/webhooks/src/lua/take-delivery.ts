@@ -29,11 +29,10 @@ export const takeDeliveryScript = new RedisScript({
   wrapper: import.meta.url,
   args: ['prefix', 'turn', 'claim', 'limits_json'],
   list: 'classes',
-  parse: (reply) => reply,
+  parse: parseTakenDelivery,
 });
 
-/** Reads what the script answers. */
-export function parseTakenDelivery(
+function parseTakenDelivery(
   reply: unknown,
 ): { readonly delivery: TakenDelivery; readonly receiverClass: ReceiverClass } | undefined {
   if (!Array.isArray(reply)) return undefined;
