@@ -19,8 +19,8 @@ import {
   until,
   type TestSystem,
 } from '@tiercel/testkit';
-import { makeKey, ROOT, runKeys } from './keys.ts';
-import { slow } from './prompts.ts';
+import { httpWithKey, makeKey, ROOT, runKeys } from './keys.ts';
+import { post, readHistory, slow, waitForWorker } from './prompts.ts';
 
 /** Keys made by the command, used against real processes. */
 
@@ -33,12 +33,6 @@ describe('a system that asks who its callers are', () => {
   let urls: string[];
   const ask = (url: string, key?: string, more: Omit<RequestInit, 'headers'> = {}) =>
     fetch(url, { ...more, headers: key === undefined ? {} : { 'x-api-key': key } });
-  const post = async (key: string, prompt: object, clientId?: string): Promise<string> => {
-    const body = JSON.stringify({ prompt, client_id: clientId });
-    const answer = await ask(`${system.url}/prompt`, key, { method: 'POST', body });
-    expect(answer.status).toBe(200);
-    return ((await answer.json()) as { prompt_id: string }).prompt_id;
-  };
 
   beforeAll(async () => {
     system = await startSystem({
@@ -47,7 +41,7 @@ describe('a system that asks who its callers are', () => {
       configYaml: `auth: { mode: required, adminKey: ${ADMIN} }\napi: { metricsPort: 0 }\n`,
     });
     urls = system.apis.map(({ url }) => url);
-    await until(async () => (await ask(`${system.url}/object_info`, ADMIN)).ok, 20_000);
+    await waitForWorker(httpWithKey(system.url, ADMIN));
   });
 
   test('is healthy for whoever asks, and closed for the rest', async () => {
@@ -82,16 +76,14 @@ describe('a system that asks who its callers are', () => {
   test('serves a job from post to picture to whoever has a key', async () => {
     const { key } = await makeKey(system.options, '--tenant', 'acme', '--plan', 'pro');
     const socket = await connectSocket(`${urls[1]}?token=${key}`, { clientId: 'one' });
-    const id = await post(key, slow(2, 0.05), 'one');
+    const api = httpWithKey(system.url, key);
+    const id = await post(api, slow(2, 0.05), { client_id: 'one' });
     await socket.waitForText(
       'execution_success',
       (data) => (data as { prompt_id?: string }).prompt_id === id,
     );
-    const history = (await (await ask(`${system.url}/history/${id}`, key)).json()) as Record<
-      string,
-      { outputs: Record<string, { images: Record<string, string>[] }> }
-    >;
-    const [image] = Object.values(history[id]?.outputs ?? {})[0]?.images ?? [];
+    const item = await readHistory(api, id);
+    const [image] = Object.values(item?.outputs ?? {})[0]?.images ?? [];
     const query = new URLSearchParams({ ...image, token: key });
     expect((await ask(`${system.url}/view?${query.toString()}`)).headers.get('content-type')).toBe(
       'image/png',
@@ -101,7 +93,7 @@ describe('a system that asks who its callers are', () => {
 
   test('shuts a revoked key out on every process within a second, and closes what it has open', async () => {
     const { key, id } = await makeKey(system.options, '--tenant', 'leaving');
-    const job = await post(key, slow(100, 0.1));
+    const job = await post(httpWithKey(system.url, key), slow(100, 0.1));
     const sockets = await Promise.all(urls.map((url) => connectSocket(`${url}?token=${key}`)));
     const streams = await Promise.all(
       urls.map(async (url) => {

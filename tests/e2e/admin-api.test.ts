@@ -9,7 +9,15 @@ import {
   type RawHttp,
   type TestSystem,
 } from '@tiercel/testkit';
-import { post, readHistory, saveImage, slow, waitForEnd, waitForRunning } from './prompts.ts';
+import {
+  post,
+  readHistory,
+  saveImage,
+  slow,
+  waitForEnd,
+  waitForRunning,
+  waitForWorker,
+} from './prompts.ts';
 
 /** An operator's day: what is changed on one API counts on every process, at once and for what waits already. */
 
@@ -88,7 +96,7 @@ plans: { studio: { weight: 2, maxRunning: 3, budget: { day: 5 } } }
     await startWorker(system.options);
     await startWorker(system.options);
     apis = system.apis.map(({ url }) => http(url));
-    await until(async () => (await apis[0]!.get('/object_info')).status === 200);
+    await waitForWorker(apis[0]!);
   });
 
   test('shows of a plan what the file says, what was set, and what counts, on every process', async () => {

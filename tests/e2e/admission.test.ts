@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { startSystem, stopEverything, until, type TestSystem } from '@tiercel/testkit';
-import { saveImage, slow } from './prompts.ts';
+import { httpWithKey } from './keys.ts';
+import { saveImage, slow, waitForWorker } from './prompts.ts';
 
 /** What plans let callers post, over several APIs at once. */
 
@@ -27,7 +28,7 @@ beforeAll(async () => {
       },
     }),
   });
-  await until(async () => (await ask('GET', '/object_info', ADMIN)).status === 200, 20_000);
+  await waitForWorker(httpWithKey(system.url, ADMIN));
 });
 afterAll(stopEverything);
 
@@ -44,16 +45,12 @@ async function ask(
   body?: object,
   { api = 0, headers = {} }: { api?: number; headers?: Record<string, string> } = {},
 ): Promise<Answer> {
-  const answer = await fetch(`${system.apis[api]?.url ?? ''}${path}`, {
-    method,
-    headers: { 'x-api-key': key, ...headers },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-  });
-  const text = await answer.text();
+  const caller = httpWithKey(system.apis[api]?.url ?? '', key);
+  const answer = await caller.request(method, path, body, { headers });
   return {
     status: answer.status,
-    retryAfter: Number(answer.headers.get('retry-after')),
-    body: text.startsWith('{') ? (JSON.parse(text) as Answer['body']) : {},
+    retryAfter: Number(answer.headers['retry-after']),
+    body: answer.text.startsWith('{') ? (answer.json() as Answer['body']) : {},
   };
 }
 
@@ -175,10 +172,10 @@ test('an Idempotency-Key gets the first answer again, of its own tenant only', a
 
 test('a plan says which tiers run its jobs, and for how long', async () => {
   const key = await makeKey('second');
-  const readServer = async (who: string, id = ''): Promise<string | null> =>
+  const readServer = async (who: string, id = ''): Promise<string> =>
     await until(async () => {
-      const answer = await fetch(`${system.url}/history/${id}`, { headers: { 'x-api-key': who } });
-      return answer.headers.get('x-tiercel-served-by');
+      const answer = await httpWithKey(system.url, who).get(`/history/${id}`);
+      return answer.headers['x-tiercel-served-by']?.toString();
     });
   expect(await readServer(key, (await post(key, saveImage())).body.prompt_id)).toMatch(/^second/);
   const free = await makeKey('pro');
@@ -201,9 +198,9 @@ test('metrics tell how many were let in and refused, and why, and never of whom'
   const key = await makeKey('narrow', 'a-tenant-of-metrics');
   const read = async (): Promise<string> => {
     const pages = await Promise.all(
-      system.apis.map(({ url }) => fetch(`${url}/metrics`, { headers: { 'x-api-key': ADMIN } })),
+      system.apis.map(({ url }) => httpWithKey(url, ADMIN).get('/metrics')),
     );
-    return (await Promise.all(pages.map((page) => page.text()))).join('\n');
+    return pages.map(({ text }) => text).join('\n');
   };
   const count = (page: string, outcome: string): number =>
     page

@@ -2,8 +2,8 @@ import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { http, makeTempFolder, startSystem, stopEverything, until } from '@tiercel/testkit';
-import { post, saveImage, slow, waitForRunning } from './prompts.ts';
+import { http, makeTempFolder, startSystem, stopEverything } from '@tiercel/testkit';
+import { post, saveImage, slow, waitForRunning, waitForWorker } from './prompts.ts';
 
 /** The examples of the pages for callers and administrators are run as they stand there. */
 
@@ -23,7 +23,7 @@ beforeAll(async () => {
     env: { NODES_DIR: 'tests/fixtures/nodes', WORKER_CONCURRENCY: '1' },
   });
   const api = http(system.url);
-  await until(async () => (await api.get('/object_info')).status === 200);
+  await waitForWorker(api);
   // One that waits for as long as the test goes on.
   await waitForRunning(api, await post(api, slow(600, 0.1)));
   const job = await post(api, saveImage());

@@ -1,6 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { startSystem, stopEverything, until, type TestSystem } from '@tiercel/testkit';
-import { slow } from './prompts.ts';
+import {
+  http,
+  startSystem,
+  stopEverything,
+  until,
+  type RawHttp,
+  type TestSystem,
+} from '@tiercel/testkit';
+import { httpWithKey } from './keys.ts';
+import { post, slow, waitForWorker } from './prompts.ts';
 
 /** Tenants of a running system: two APIs, a worker process with two hands. */
 
@@ -17,22 +25,19 @@ beforeAll(async () => {
       plans: { anonymous: { maxRunning: 1, intervalMs: null } },
     }),
   });
-  await until(async () => (await fetch(`${system.url}/object_info`)).ok, 20_000);
+  await waitForWorker(http(system.url));
 });
 afterAll(stopEverything);
 
 let posted = 0;
-/** As whom each job was posted: nobody else sees it. */
-const headersOf = new Map<string, Record<string, string>>();
+/** Who posted each job: nobody else sees it. */
+const posterOf = new Map<string, RawHttp>();
 
-async function post(url: string, headers: Record<string, string>, extra = {}): Promise<string> {
+async function postSlow(api: RawHttp, extra = {}): Promise<string> {
   // No two are alike, so that no result is cached.
   posted += 1;
-  const body = JSON.stringify({ prompt: slow(1, 0.3 + posted / 1_000), extra_data: extra });
-  const answer = await fetch(`${url}/prompt`, { method: 'POST', body, headers });
-  expect(answer.status).toBe(200);
-  const { prompt_id: id } = (await answer.json()) as { prompt_id: string };
-  headersOf.set(id, headers);
+  const id = await post(api, slow(1, 0.3 + posted / 1_000), { extra_data: extra });
+  posterOf.set(id, api);
   return id;
 }
 
@@ -46,11 +51,9 @@ async function readEnded(ids: readonly string[]): Promise<Job[]> {
   const jobs = new Map<string, Job>();
   await until(async () => {
     for (const id of ids) {
-      const answer = await fetch(`${system.url}/api/jobs/${id}`, {
-        headers: headersOf.get(id) ?? {},
-      });
-      const job = (await answer.json()) as Job & { status: string };
-      if (job.status === 'completed') jobs.set(id, job);
+      const answer = await posterOf.get(id)?.get(`/api/jobs/${id}`);
+      const job = answer?.json() as (Job & { status: string }) | undefined;
+      if (job?.status === 'completed') jobs.set(id, job);
     }
     return jobs.size === ids.length;
   }, 25_000);
@@ -60,9 +63,11 @@ async function readEnded(ids: readonly string[]): Promise<Job[]> {
 describe('tenants share a worker', () => {
   test('one at its cap leaves the other hand to the rest, in the order of its priorities', async () => {
     const anonymous: string[] = [];
-    for (let n = 0; n < 4; n += 1) anonymous.push(await post(system.apis[n % 2]?.url ?? '', {}));
-    const urgent = await post(system.url, {}, { priority: 'high' });
-    const others = [await post(system.url, { 'x-api-key': ADMIN })];
+    for (let n = 0; n < 4; n += 1) {
+      anonymous.push(await postSlow(http(system.apis[n % 2]?.url ?? '')));
+    }
+    const urgent = await postSlow(http(system.url), { priority: 'high' });
+    const others = [await postSlow(httpWithKey(system.url, ADMIN))];
     const jobs = await readEnded([...anonymous, urgent, ...others]);
     const byStart = jobs
       .filter(({ id }) => !others.includes(id))

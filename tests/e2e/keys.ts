@@ -1,9 +1,9 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { expect } from '@jest/globals';
-import type { ServiceOptions } from '@tiercel/testkit';
+import { http, type RawHttp, type ServiceOptions } from '@tiercel/testkit';
 
-/** The command that makes API keys, as an operator uses it. */
+/** The command that makes API keys, as an operator uses it, and callers that send one. */
 
 export const ROOT = join(import.meta.dirname, '../..');
 
@@ -40,4 +40,9 @@ export async function makeKey(
   const { out, errors } = await runKeys(options, 'create', ...args, '--json');
   expect([errors, out.trim().split('\n').length]).toEqual(['', 1]);
   return JSON.parse(out) as PrintedKey;
+}
+
+/** Requests of whoever has this key. */
+export function httpWithKey(url: string, key: string): RawHttp {
+  return http(url, { 'x-api-key': key });
 }

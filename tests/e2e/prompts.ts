@@ -70,6 +70,11 @@ export function lastMessage(item: HistoryItem): [string, Record<string, unknown>
   return item.status.messages.at(-1)!;
 }
 
+/** Waits until a worker has said what it can run; /object_info answers before that too. */
+export async function waitForWorker(api: RawHttp): Promise<void> {
+  await until(async () => (await api.get('/prompt')).status === 200, 20_000);
+}
+
 export async function waitForRunning(api: RawHttp, id: string): Promise<void> {
   await until(async () => {
     const queue = (await api.get('/queue')).json() as unknown as { queue_running: unknown[][] };

@@ -6,8 +6,8 @@ import {
   until,
   type TestSystem,
 } from '@tiercel/testkit';
-import { makeKey } from './keys.ts';
-import { saveImage, slow } from './prompts.ts';
+import { httpWithKey, makeKey } from './keys.ts';
+import { post, saveImage, slow, waitForWorker } from './prompts.ts';
 
 /** Webhooks of two tenants whose jobs have the same id. */
 
@@ -26,36 +26,24 @@ beforeAll(async () => {
 afterAll(stopEverything);
 
 test('each tenant is told of its own jobs, by the ids that it gave', async () => {
-  const receivers = [await startWebhookReceiver(), await startWebhookReceiver()];
-  const keys: string[] = [];
-  for (const tenant of ['acme', 'other']) {
-    keys.push((await makeKey(system.options, '--tenant', tenant, '--plan', 'pro')).key);
-  }
-  const ask = async (n: number, method: string, path: string, body?: object) => {
-    const answer = await fetch(`${system.url}${path}`, {
-      ...{ method, headers: { 'x-api-key': keys[n] ?? '' } },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    });
-    expect(answer.status).toBe(200);
-    return (await answer.text()) || '{}';
+  const enter = async (tenant: string) => {
+    const { key } = await makeKey(system.options, '--tenant', tenant, '--plan', 'pro');
+    const api = httpWithKey(system.url, key);
+    const receiver = await startWebhookReceiver();
+    const webhook = { url: `${receiver.url}/hook` };
+    const postAs = (id: string, prompt: object) =>
+      post(api, prompt, { prompt_id: id, extra_data: { webhook } });
+    return { api, receiver, postAs };
   };
-  const post = (n: number, id: string, prompt: object) =>
-    ask(n, 'POST', '/prompt', {
-      ...{ prompt, prompt_id: id },
-      extra_data: { webhook: { url: `${receivers[n]?.url ?? ''}/hook` } },
-    });
-  await until(async () => {
-    const answer = await fetch(`${system.url}/object_info`, {
-      headers: { 'x-api-key': keys[0] ?? '' },
-    });
-    return answer.ok;
-  }, 20_000);
+  const [acme, other] = [await enter('acme'), await enter('other')];
+  const receivers = [acme.receiver, other.receiver];
+  await waitForWorker(acme.api);
 
-  await post(0, 'runs', slow(10, 0.1));
-  await post(1, 'deleted', saveImage());
-  await post(0, 'same', saveImage());
-  await post(1, 'same', saveImage());
-  await ask(1, 'POST', '/queue', { delete: ['deleted'] });
+  await acme.postAs('runs', slow(10, 0.1));
+  await other.postAs('deleted', saveImage());
+  await acme.postAs('same', saveImage());
+  await other.postAs('same', saveImage());
+  expect((await other.api.post('/queue', { delete: ['deleted'] })).status).toBe(200);
   await until(() => receivers[0]?.typesOf('runs').includes('job.completed') === true, 20_000);
   for (const receiver of receivers) {
     await until(() => receiver.typesOf('same').includes('job.completed'), 20_000);
@@ -64,7 +52,8 @@ test('each tenant is told of its own jobs, by the ids that it gave', async () =>
   expect(receivers[0]?.typesOf('deleted')).toEqual([]);
   expect(receivers[1]?.typesOf('runs')).toEqual([]);
 
-  const deliveries = await ask(1, 'GET', '/api/webhooks/deliveries');
+  const { status, text: deliveries } = await other.api.get('/api/webhooks/deliveries');
+  expect(status).toBe(200);
   expect(deliveries).toContain('"same"');
   for (const text of [deliveries, JSON.stringify(receivers.map(({ received }) => received))]) {
     expect(text).not.toContain('\u001f');

@@ -8,6 +8,7 @@ import {
   type TestSystem,
 } from '@tiercel/testkit';
 import sharp from 'sharp';
+import { isIdleAfter } from './comfyui-system.ts';
 import { makeKey } from './keys.ts';
 import { slow } from './prompts.ts';
 
@@ -70,10 +71,6 @@ const copy = {
   '1': { class_type: 'LoadImage', inputs: { image: 'same.png' } },
   '2': { class_type: 'SaveImage', inputs: { images: ['1', 0], filename_prefix: 'same' } },
 };
-const isOver = (id: string) => (data: unknown) => {
-  const { prompt_id, node } = data as { prompt_id?: string; node?: unknown };
-  return prompt_id === id && node === null;
-};
 const idsOf = (queue: unknown): string[] => {
   const { queue_running: running, queue_pending: pending } = queue as Record<string, [0, string][]>;
   return [...(running ?? []), ...(pending ?? [])].map(([, id]) => id);
@@ -90,7 +87,7 @@ describe('two tenants with equal names for everything', () => {
       return await (await tenant.post('/prompt', body)).json();
     });
     expect(answers).toEqual([1, 2].map(() => ({ prompt_id: 'same', number: 0, node_errors: {} })));
-    for (const socket of sockets) await socket.waitForText('executing', isOver('same'));
+    for (const socket of sockets) await socket.waitForText('executing', isIdleAfter('same'));
     const seen = await both(async (tenant) => {
       const history = (await tenant.read('/history')) as Record<
         string,
@@ -142,7 +139,7 @@ describe('two tenants with equal names for everything', () => {
     expect(idsOf(await red.read('/queue'))).toEqual(['long']);
     // The other one's job of that id is another job.
     await post(blue, 1);
-    await other.waitForText('executing', isOver('long'));
+    await other.waitForText('executing', isIdleAfter('long'));
     expect(idsOf(await red.read('/queue'))).toEqual(['long']);
     expect(everyone.textFrames().every(({ type }) => type === 'status')).toBe(true);
     await red.post('/interrupt', '');

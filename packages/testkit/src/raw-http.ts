@@ -29,8 +29,9 @@ const TIMEOUT_MS = 20_000;
 /**
  * Requests to one server, each on a connection of its own. The path goes out as written: `/../x` and
  * `//` are not tidied up, as fetch would.
+ * @param headers sent with every request, e.g. the key of a caller; those of a request win over them
  */
-export function http(baseUrl: string): RawHttp {
+export function http(baseUrl: string, headers: OutgoingHttpHeaders = {}): RawHttp {
   const { hostname, port } = new URL(baseUrl);
   const send: RawHttp['request'] = (method, path, body, options = {}) =>
     new Promise((resolve, reject) => {
@@ -40,6 +41,7 @@ export function http(baseUrl: string): RawHttp {
         headers: {
           ...contentType,
           ...(payload === undefined ? {} : { 'content-length': payload.byteLength }),
+          ...headers,
           ...options.headers,
         },
         timeout: options.timeoutMs ?? TIMEOUT_MS,
