@@ -37,10 +37,16 @@ export class AuditLog {
   }
 
   /** For what is changed elsewhere; written before it is, so that nothing is changed without a word. */
-  async write(action: string, target: string, after: object, actor: Actor): Promise<void> {
+  async write(
+    action: string,
+    target: string,
+    { before, after }: { readonly before: object; readonly after: object | null },
+    actor: Actor,
+  ): Promise<void> {
     const { prefix } = this.#names;
     await writeAuditScript.run(this.#redis, {
-      ...{ prefix, action, target, after: JSON.stringify(after) },
+      ...{ prefix, action, target },
+      ...{ before: JSON.stringify(before), after: after === null ? '' : JSON.stringify(after) },
       ...{ who: actor.who, from: actor.from, audit_max: this.#maxEntries },
     });
   }

@@ -183,20 +183,26 @@ export function createQueueAdminRoutes(parts: QueueRouteParts): AdminRoute[] {
       summary: 'Moves a waiting job among those of its tenant',
       errors: ['not_found', 'job_ambiguous', 'job_not_pending'],
       query: tenantQuery,
-      body: z.union([
-        z.strictObject({ front: z.literal(true).describe('Before all that have counted numbers') }),
-        z.strictObject({ number: z.number().describe('As `number` of POST /prompt') }),
-      ]),
+      body: z.union(
+        [
+          z.strictObject({
+            front: z.literal(true).describe('Before all that have counted numbers'),
+          }),
+          z.strictObject({ number: z.number().describe('As `number` of POST /prompt') }),
+        ],
+        { error: 'It must be {"front": true} or {"number": <a number>}' },
+      ),
       answer: z.object({ id: z.string(), number: z.number() }),
       handle: async ({ param, query, body, actor }) => {
         const id = param('id');
-        const tenant = await requireTenant(reader, id, query.tenant);
-        await audit.write('jobs.move', id, { tenant, ...body }, actor);
-        const number = await editor.of(tenant).move(id, 'number' in body ? body.number : 'front');
-        if (number === undefined) {
-          throw new AppError('job_not_pending', `The job ${JSON.stringify(id)} does not wait.`);
+        const { tenant, state, number: before } = await requireJob(reader, id, query.tenant);
+        if (state === 'pending') {
+          const change = { before: { tenant, number: before }, after: { tenant, ...body } };
+          await audit.write('jobs.move', id, change, actor);
+          const number = await editor.of(tenant).move(id, 'number' in body ? body.number : 'front');
+          if (number !== undefined) return { id, number };
         }
-        return { id, number };
+        throw new AppError('job_not_pending', `The job ${JSON.stringify(id)} does not wait.`);
       },
     }),
     describeRoute({
@@ -210,8 +216,10 @@ export function createQueueAdminRoutes(parts: QueueRouteParts): AdminRoute[] {
       }),
       handle: async ({ param, query, actor }) => {
         const id = param('id');
-        const tenant = await requireTenant(reader, id, query.tenant);
-        await audit.write('jobs.cancel', id, { tenant }, actor);
+        const { tenant, state, number } = await requireJob(reader, id, query.tenant);
+        if (state !== 'pending' && state !== 'running') return { id, cancelled: false };
+        const change = { before: { tenant, status: API_STATUS[state], number }, after: null };
+        await audit.write('jobs.cancel', id, change, actor);
         return { id, cancelled: (await editor.of(tenant).cancel([id])) > 0 };
       },
     }),
@@ -219,29 +227,20 @@ export function createQueueAdminRoutes(parts: QueueRouteParts): AdminRoute[] {
 }
 
 /** @throws AppError not_found; job_ambiguous when several tenants have a job of this id and none was named */
-async function requireTenant(
-  reader: Reader,
-  id: string,
-  named: string | undefined,
-): Promise<string> {
-  const tenants = await (named === undefined
-    ? reader.findTenants(id)
-    : reader
-        .of(named)
-        .readState(id)
-        .then((state) => (state === undefined ? [] : [named])));
-  const [tenant, ...others] = tenants;
-  if (tenant === undefined) {
-    const whose = named === undefined ? '' : ` of the tenant ${JSON.stringify(named)}`;
-    throw new AppError('not_found', `There is no job ${JSON.stringify(id)}${whose}.`);
-  }
-  if (others.length > 0) {
+async function requireJob(reader: Reader, id: string, named: string | undefined): Promise<JobView> {
+  const tenants = named === undefined ? await reader.findTenants(id) : [named];
+  if (tenants.length > 1) {
     throw new AppError(
       'job_ambiguous',
       `${tenants.length} tenants have a job ${JSON.stringify(id)}: say which with ?tenant=.`,
     );
   }
-  return tenant;
+  for (const tenant of tenants) {
+    for await (const [job] of reader.of(tenant).streamViews([id]))
+      if (job !== undefined) return job;
+  }
+  const whose = named === undefined ? '' : ` of the tenant ${JSON.stringify(named)}`;
+  throw new AppError('not_found', `There is no job ${JSON.stringify(id)}${whose}.`);
 }
 
 /** Tenants whose jobs are estimated at the same time. */
