@@ -128,6 +128,20 @@ plans: { studio: { weight: 2, maxRunning: 3, budget: { day: 5 } } }
       limits: { weight: 0.5, maxPending: 7 },
     });
     expect((await ask('DELETE', '/tenants/acme')).status).toBe(204);
+    const network = 'ip:2001:db8:1:2::/64';
+    const path = `/tenants/${encodeURIComponent(network)}`;
+    expect(await readJson('PUT', path, { blocked: true })).toMatchObject({ name: network });
+    expect((await ask('DELETE', path)).status).toBe(204);
+    // What would be without effect is refused, with what is meant where that can be told.
+    for (const [name, hint] of [
+      ['ip:2001:DB8:1:2::7', network],
+      ['ip:2001:db8:1:2:0::/64', network],
+      ['ip:nowhere', 'ip:192.0.2.7'],
+      ['ip:', 'ip:192.0.2.7'],
+    ] as const) {
+      const refused = await ask('PUT', `/tenants/${encodeURIComponent(name)}`, { blocked: true });
+      expect([refused.status, refused.text]).toEqual([400, expect.stringContaining(hint)]);
+    }
     expect((await ask('DELETE', '/plans/trial')).status).toBe(204);
     expect((await ask('GET', '/plans/trial')).status).toBe(404);
   });
@@ -215,7 +229,22 @@ plans: { studio: { weight: 2, maxRunning: 3, budget: { day: 5 } } }
     const late = await ask('POST', `/jobs/${ids[0]}/move`, { front: true });
     expect([late.status, late.text]).toEqual([409, expect.stringContaining('job_not_pending')]);
     expect((await ask('POST', '/jobs/nowhere/move', { front: true })).status).toBe(404);
-    expect((await ask('POST', `/jobs/${ids[0]}/move`, {})).status).toBe(400);
+    // Only what has changed is on record.
+    const { entries } = await readJson<{ entries: Record<string, unknown>[] }>('GET', '/audit');
+    const changes = entries.filter(({ target }) => ids.includes(String(target)));
+    const moved = { action: 'jobs.move', before: { tenant: 'default', number: 10 } };
+    expect(changes).toMatchObject([
+      {
+        ...{ action: 'jobs.cancel', target: ids[1], after: null },
+        before: { tenant: 'default', status: 'pending', number: 20 },
+      },
+      { ...moved, target: ids[0], after: { tenant: 'default', number: 35 } },
+      { target: ids[2], before: { number: 30 }, after: { front: true } },
+    ]);
+    for (const body of [{}, { front: false }, { front: true, number: 1 }]) {
+      const refused = await ask('POST', `/jobs/${ids[0]}/move`, body);
+      expect([refused.status, refused.text]).toEqual([400, expect.stringContaining('front')]);
+    }
   });
 
   test('writes down who changed what, from where, how it was and is, and exports it', async () => {

@@ -1,7 +1,8 @@
 import { POLICY_SCHEMAS, type PolicyStore } from '@tiercel/accounts';
-import { AppError, isTenantName } from '@tiercel/contracts';
+import { ADDRESS_TENANT, AppError, isTenantName } from '@tiercel/contracts';
 import { planSchema } from '@tiercel/runtime';
 import { z } from 'zod';
+import { tenantOfText } from '../identity/caller-address.ts';
 import { describeRoute, describeSilentRoute, type AdminRoute } from './admin-route.ts';
 import { show, shownSchema } from './shown.ts';
 
@@ -77,9 +78,7 @@ export function createPlanRoutes(policy: PolicyStore): AdminRoute[] {
       ...{ body: POLICY_SCHEMAS.tenants, answer: tenantShown },
       handle: async ({ param, body, actor }) => {
         const tenant = param('id');
-        if (!isTenantName(tenant.replace(/^ip:/, ''))) {
-          throw new AppError('bad_request', 'A tenant is 1 to 128 printable characters.');
-        }
+        requireTenantName(tenant);
         if (body.plan !== undefined && !policy.isPlan(body.plan)) {
           const plans = policy.listNames('plans').join(', ');
           throw new AppError('bad_request', `plan: there is no such plan, only ${plans}.`);
@@ -94,6 +93,22 @@ export function createPlanRoutes(policy: PolicyStore): AdminRoute[] {
       handle: ({ param, actor }) => policy.reset('tenants', param('id'), actor),
     }),
   ];
+}
+
+/** What is set of a tenant that nobody can be would be without effect. */
+function requireTenantName(tenant: string): void {
+  if (!tenant.startsWith(ADDRESS_TENANT)) {
+    if (isTenantName(tenant)) return;
+    throw new AppError('bad_request', 'A tenant is 1 to 128 printable characters.');
+  }
+  const named = tenantOfText(tenant.slice(ADDRESS_TENANT.length));
+  if (named === tenant) return;
+  throw new AppError(
+    'bad_request',
+    named === undefined
+      ? `After ${ADDRESS_TENANT} comes the address of anonymous callers, such as ${ADDRESS_TENANT}192.0.2.7.`
+      : `Anonymous callers of that address are the tenant ${named}.`,
+  );
 }
 
 function requirePlan(policy: PolicyStore, name: string): void {

@@ -68,3 +68,12 @@ export function tenantOfAddress(address: string): string {
   const network = `${[...before, ...zeros, ...after].slice(0, 4).join(':')}::`;
   return `${ADDRESS_TENANT}${normalizeV6(network)}/64`;
 }
+
+/**
+ * The tenant that callers of an address are; undefined for what is none.
+ * @param text the address, or the network that it is in (`/64`)
+ */
+export function tenantOfText(text: string): string | undefined {
+  const address = parseAddress(text.replace(/\/64$/, ''));
+  return address === undefined ? undefined : tenantOfAddress(address);
+}

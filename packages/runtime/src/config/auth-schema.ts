@@ -12,7 +12,9 @@ const jwtSchema = z
   .strictObject({
     issuer: printableText.describe('`iss` that tokens must have: the OpenID provider'),
     audience: z
-      .union([printableText, z.array(printableText).min(1)])
+      .union([printableText, z.array(printableText).min(1)], {
+        error: 'must be a text, or a list of texts',
+      })
       .describe('`aud` that tokens must have, or a list of which they must have one'),
     jwksUrl: serverUrl.describe('Where the provider serves the keys that it signs with (JWKS)'),
     claims: z
