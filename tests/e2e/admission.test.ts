@@ -35,7 +35,10 @@ afterAll(stopEverything);
 interface Answer {
   readonly status: number;
   readonly retryAfter: number;
-  readonly body: { prompt_id?: string; error?: { type: string; message: string } };
+  readonly body: {
+    prompt_id?: string;
+    error?: { type: string; message: string; extra_info?: { policy?: string } };
+  };
 }
 
 async function ask(
@@ -80,7 +83,7 @@ test('exactly maxPending jobs of a tenant wait, whichever APIs they are posted t
   expect(refused?.body.error).toEqual({
     type: 'too_many_pending',
     message: expect.stringMatching(/plan small lets 4 jobs of yours wait \(maxPending\), and 4 do/),
-    ...{ details: '', extra_info: {} },
+    ...{ details: '', extra_info: { policy: 'plans.small.maxPending', position: 5 } },
   });
   expect(refused?.retryAfter).toBeGreaterThanOrEqual(1);
   expect((await post(other, saveImage())).status).toBe(200);
@@ -120,6 +123,7 @@ test('jobsPerDay counts accepted jobs only, and tells when the next day begins',
   expect(answers.map(({ status }) => status).sort()).toEqual([200, 200, 200, 429, 429]);
   const refused = answers.find(({ status }) => status === 429);
   expect(refused?.body.error?.type).toBe('daily_jobs_used');
+  expect(refused?.body.error?.extra_info?.policy).toBe('plans.daily.jobsPerDay');
   expect(refused?.body.error?.message).toMatch(/plan daily allows 3 jobs a day .* midnight UTC/);
   const untilMidnight = 86_400 - (Math.floor(Date.now() / 1_000) % 86_400);
   expect(Math.abs((refused?.retryAfter ?? 0) - untilMidnight)).toBeLessThan(10);

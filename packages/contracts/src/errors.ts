@@ -225,16 +225,23 @@ export type ErrorCode = keyof typeof ERRORS;
 export class AppError extends Error {
   readonly code: ErrorCode;
   readonly retryAfterSeconds: number | undefined;
+  /** For programs: `extra_info` of the answer. */
+  readonly extraInfo: Readonly<Record<string, string | number>>;
 
   constructor(
     code: ErrorCode,
     message: string,
-    options: { cause?: unknown; retryAfterSeconds?: number } = {},
+    options: {
+      cause?: unknown;
+      retryAfterSeconds?: number;
+      extraInfo?: Readonly<Record<string, string | number>>;
+    } = {},
   ) {
     super(message, 'cause' in options ? { cause: options.cause } : {});
     this.name = 'AppError';
     this.code = code;
     this.retryAfterSeconds = options.retryAfterSeconds;
+    this.extraInfo = options.extraInfo ?? {};
   }
 
   get status(): number {

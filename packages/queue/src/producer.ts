@@ -179,8 +179,14 @@ export class Producer {
       case 'replay':
         return toRepeated(promptId(reply.id), reply);
       default:
-        throw describeRefusal(reply, job, this.#options);
+        throw describeRefusal(reply, job, this.#options, await this.#countWaiting(job));
     }
+  }
+
+  /** Jobs of the tenant that wait; only for those who are told. */
+  async #countWaiting({ tenant, admission }: NewJob): Promise<number> {
+    if (tenant === undefined || admission === undefined) return 0;
+    return await this.#redis.zcard(this.#names.ofTenant(this.#names.pending, tenant.id));
   }
 
   /**

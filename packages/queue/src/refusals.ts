@@ -9,19 +9,28 @@ const LONGEST_RETRY_SECONDS = 3_600;
 
 type Refused = Exclude<EnqueueReply, { readonly kind: 'ok' | 'same' | 'replay' }>;
 
-/** Why a job was not accepted, in words, and when it may be. */
+/**
+ * Why a job was not accepted, in words, and when it may be. Callers with a plan are told for their programs too which
+ * policy it was, and where among their own waiting jobs this one would have stood.
+ * @param waiting jobs of the tenant
+ */
 export function describeRefusal(
   reply: Refused,
   { id, tenant, admission }: NewJob,
   options: Pick<ProducerOptions, 'maxPendingBytes'>,
+  waiting: number,
 ): AppError {
   // How much others have waiting is nobody's to know.
   const isAlone = tenant === undefined || tenant.id === DEFAULT_TENANT;
+  const info = (policy: string) =>
+    admission === undefined ? {} : { extraInfo: { policy, position: waiting + 1 } };
+  const limit = (name: string) => info(`plans.${admission?.plan ?? ''}.${name}`);
   switch (reply.kind) {
     case 'full': {
       const jobs = isAlone ? `: ${reply.pending} jobs are waiting` : '';
       return new AppError('queue_full', `The queue is full${jobs}.`, {
         retryAfterSeconds: secondsUntilPlace(reply.service, admission, 1),
+        ...info('queue.maxPending'),
       });
     }
     case 'heavy':
@@ -31,7 +40,10 @@ export function describeRefusal(
           ? `The queue is full: its jobs hold ${reply.bytes} of ${options.maxPendingBytes} bytes ` +
               '(queue.maxPendingBytes), and this one has no room beside them.'
           : 'The queue is full: this job has no room in it now.',
-        { retryAfterSeconds: secondsUntilPlace(reply.service, admission, 1) },
+        {
+          retryAfterSeconds: secondsUntilPlace(reply.service, admission, 1),
+          ...info('queue.maxPendingBytes'),
+        },
       );
     case 'over': {
       const { sharers } = reply.service;
@@ -40,7 +52,7 @@ export function describeRefusal(
         'too_many_pending',
         `The plan ${admission?.plan ?? ''} lets ${admission?.maxPending ?? ''} jobs of yours wait ` +
           `(maxPending), and ${reply.pending} do. One of them starts in about ${seconds} s: try again then.`,
-        { retryAfterSeconds: seconds },
+        { retryAfterSeconds: seconds, ...limit('maxPending') },
       );
     }
     case 'spent': {
@@ -49,7 +61,7 @@ export function describeRefusal(
         'daily_jobs_used',
         `The plan ${admission?.plan ?? ''} allows ${admission?.jobsPerDay ?? ''} jobs a day (jobsPerDay), ` +
           `and ${reply.posted} were accepted today. The next day begins at midnight UTC, in ${seconds} s.`,
-        { retryAfterSeconds: seconds },
+        { retryAfterSeconds: seconds, ...limit('jobsPerDay') },
       );
     }
     case 'reused':

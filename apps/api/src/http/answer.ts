@@ -101,11 +101,12 @@ export function errorBody(
   type: string,
   message: string,
   details = '',
+  extraInfo: PromptError['extra_info'] = {},
 ): {
   error: PromptError;
   node_errors: Record<string, never>;
 } {
-  return { error: { type, message, details, extra_info: {} }, node_errors: {} };
+  return { error: { type, message, details, extra_info: extraInfo }, node_errors: {} };
 }
 
 /** An error of the catalogue as an answer. */
@@ -115,5 +116,5 @@ export function sendError(res: ServerResponse, error: AppError): void {
   if (error.code === 'body_too_large') res.setHeader('Connection', 'close');
   // A message may quote the caller, whom no browser is to take at his word.
   res.setHeader('X-Content-Type-Options', 'nosniff');
-  sendJson(res, errorBody(error.code, error.message), error.status);
+  sendJson(res, errorBody(error.code, error.message, '', error.extraInfo), error.status);
 }
