@@ -143,9 +143,7 @@ export class KeyStore {
   async countByState(): Promise<Record<KeyState, number>> {
     const nowMs = await this.nowMs();
     const counts = { active: 0, expired: 0, revoked: 0 };
-    for await (const records of this.list()) {
-      for (const record of records) counts[keyState(record, nowMs)] += 1;
-    }
+    for (const record of await this.list()) counts[keyState(record, nowMs)] += 1;
     return counts;
   }
 
