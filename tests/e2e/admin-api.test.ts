@@ -159,6 +159,13 @@ plans: { studio: { weight: 2, maxRunning: 3, budget: { day: 5 } } }
     });
   });
 
+  test('takes nothing back because of a PUT whose body got lost', async () => {
+    await readJson('PUT', '/tiers/first', { concurrency: 3 });
+    expect((await ask('PUT', '/tiers/first')).status).toBe(400);
+    expect(await readJson('GET', '/tiers/first')).toMatchObject({ override: { concurrency: 3 } });
+    expect(await readJson('PUT', '/tiers/first', {})).toMatchObject({ override: {} });
+  });
+
   test('takes a tier out of use and back on every worker within a second', async () => {
     const [api] = apis as [RawHttp];
     const serve = async (): Promise<string | undefined> => {

@@ -1,5 +1,5 @@
 import type { Actor } from '@tiercel/accounts';
-import { AppError } from '@tiercel/contracts';
+import { AppError, type JsonObject } from '@tiercel/contracts';
 import type { Request, Response } from 'express';
 import { z } from 'zod';
 import { sendEmpty, sendJson } from '../http/answer.ts';
@@ -119,7 +119,7 @@ function complete(description: Description<z.ZodObject, z.ZodType>) {
 function readCall<Query extends z.ZodObject, Body extends z.ZodType>(
   req: Request,
   res: Response,
-  { query, body }: Description<Query, Body>,
+  { method, query, body }: Description<Query, Body>,
 ): Call<z.infer<Query>, z.infer<Body>> {
   const { keyId, tenant, address } = callerOf(res);
   return {
@@ -128,9 +128,14 @@ function readCall<Query extends z.ZodObject, Body extends z.ZodType>(
     query: check(query, Object.fromEntries(readQuery(req)), 'the query') as z.infer<Query>,
     body: (body === undefined
       ? undefined
-      : check(body, readJsonBody(req, {}), 'the body')) as z.infer<Body>,
+      : check(body, readJsonBody(req, whenEmpty(method)), 'the body')) as z.infer<Body>,
     actor: { who: keyId ?? tenant, from: address },
   };
+}
+
+/** Of a PUT nothing: it replaces what is set, and a body that got lost would take it all back. */
+export function whenEmpty(method: Route['method']): JsonObject | undefined {
+  return method === 'PUT' ? undefined : {};
 }
 
 /** @throws AppError bad_request that names all that is wrong */

@@ -1,6 +1,6 @@
 import { ERRORS } from '@tiercel/contracts';
 import { z } from 'zod';
-import { ADMIN_PREFIX, type AdminRoute } from './admin-route.ts';
+import { ADMIN_PREFIX, whenEmpty, type AdminRoute } from './admin-route.ts';
 
 const errorSchema = z.object({
   error: z.object({
@@ -57,7 +57,10 @@ function describeOperation(route: AdminRoute): object {
     ...(body === undefined
       ? {}
       : {
-          requestBody: { content: { 'application/json': { schema: toJsonSchema(body, 'input') } } },
+          requestBody: {
+            required: !body.safeParse(whenEmpty(method)).success,
+            content: { 'application/json': { schema: toJsonSchema(body, 'input') } },
+          },
         }),
     responses: {
       [status]: {
