@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import type { PolicyStore } from '@tiercel/accounts';
+import { UsageStore, type PolicyStore } from '@tiercel/accounts';
 import { DEFAULT_POOL, DEFAULT_TENANT } from '@tiercel/contracts';
 import {
   WorkerRegistry,
@@ -22,6 +22,7 @@ import {
 } from '@tiercel/queue';
 import {
   Health,
+  isUsageKept,
   loadSecretKey,
   OverloadWatch,
   reportAccepting,
@@ -263,13 +264,15 @@ async function main(): Promise<void> {
   lifecycle.onClose('shares of tenants', () => {
     shares?.stop();
   });
+  const usage = new UsageStore(redis, names);
+  const keptDays = isUsageKept(config) ? config.usage.keptDays : 0;
   const upgrades = createUpgrades(hub, checkCaller, gate);
   const app = createApp(
     createRoutes({
       prompt: {
         ...{ producer, reader, examiner, log },
         tenantOf: (caller) => shares?.of(caller),
-        admission: new Admission(accounts.policy, overload),
+        admission: new Admission(accounts.policy, overload, config.tiers),
         countAdmission: metrics.countAdmission,
         firstWorker: new FirstWorker(catalogue, api.firstWorkerWaitMs),
         ...{ secretKey, store, guard },
@@ -288,6 +291,7 @@ async function main(): Promise<void> {
       userdata: { users, maxUploadBytes: api.maxUploadBytes },
       settings: { users },
       webhooks: { store, guard, deliveries },
+      usage: { usage, keptDays, policy: accounts.policy },
       internal: { files, logs: () => [], gather },
       models: {
         models: async () => {
@@ -312,7 +316,7 @@ async function main(): Promise<void> {
         forward,
       },
       admin: {
-        ...{ ...accounts, reader, editor, estimates, loads, overload, board },
+        ...{ ...accounts, reader, editor, estimates, loads, overload, board, usage, keptDays },
         workers: () => catalogue.workers,
       },
       login,

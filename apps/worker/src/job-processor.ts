@@ -10,12 +10,14 @@ import {
   type Consumer,
   createClaimId,
   type FinishReply,
+  type JobUsage,
   type NextTaker,
   type PermitLease,
   type TakenJob,
 } from '@tiercel/queue';
 import {
   type AttemptContext,
+  type JobSpending,
   JobError,
   NOTHING,
   RoutingFailed,
@@ -32,6 +34,7 @@ import {
   untilServed,
 } from '@tiercel/runtime';
 import { Claim } from './claim.ts';
+import type { JobAccounts } from './job-accounts.ts';
 import { JobReporter, type ReporterPace } from './job-reporter.ts';
 import { readPreviewAudience } from './preview-audience.ts';
 import type { RunningJobs } from './running-jobs.ts';
@@ -48,6 +51,8 @@ export interface JobProcessorOptions {
   readonly isPaused: () => boolean;
   /** What the plan of a tenant says of its jobs. */
   readonly limitsOf: (tenant: string) => Promise<JobLimits>;
+  /** Undefined: nobody counts what jobs use. */
+  readonly accounts?: JobAccounts | undefined;
 }
 
 const NO_REPORT: ServiceReport = {
@@ -66,6 +71,10 @@ interface JobRun {
   readonly clock: Clock;
   readonly startedAt: number;
   readonly log: Logger;
+  /** Filled when a tier is looked for. */
+  spending?: JobSpending;
+  /** Filled when the end is written down. */
+  usage?: JobUsage | undefined;
 }
 
 /** The job is somebody else's to end. */
@@ -195,7 +204,8 @@ export class JobProcessor {
     };
     try {
       if (wasInterruptedEarly && (await this.#wasInterrupted(claim))) claim.stop('interrupt');
-      const result = await this.#run(job, { claim, context, reporter, clock, startedAt, log });
+      const run: JobRun = { claim, context, reporter, clock, startedAt, log };
+      const result = await this.#run(job, run);
       clearTimeout(deadline);
       reporter.close();
       if (result === 'hand-back') {
@@ -203,12 +213,12 @@ export class JobProcessor {
         log.info('job handed back');
         return NOT_OURS;
       }
-      const reply =
-        result === 'lost' ? NOT_OURS : await this.#finish(claim, lease, result, startedAt, log);
+      const reply = result === 'lost' ? NOT_OURS : await this.#finish(run, lease, result);
       const ms = clock.now() - startedAt;
       if (reply.ours && result !== 'lost') {
         markRecorded();
         this.#metrics.jobEnded(result, ms / 1000);
+        for (const use of run.usage?.uses ?? []) this.#metrics.used(use);
         log.info({ outcome: result.outcome, ms }, 'job ended');
       } else {
         log.warn({ ms }, 'result dropped: the job is not this run’s to end');
@@ -250,21 +260,18 @@ export class JobProcessor {
    * is valid: what was made and paid for is not lost to a full disk. A result that cannot be written for another
    * reason must not leave its job running: it ends as our error.
    */
-  async #finish(
-    claim: Claim,
-    lease: PermitLease,
-    result: JobResult,
-    startedAt: number,
-    log: Logger,
-  ): Promise<FinishReply> {
+  async #finish(run: JobRun, lease: PermitLease, result: JobResult): Promise<FinishReply> {
+    const { claim, startedAt, log, spending } = run;
     const { job, surrendered } = claim;
+    const usage = await this.#options.accounts?.describe(job.tenant, result, spending);
+    run.usage = usage;
     const goesOn = lease.isHeld && !this.#stopping.signal.aborted && !this.#options.isPaused();
     // The same at each try: the first may have been carried out although its reply was lost.
     const next: NextTaker | undefined = goesOn
       ? { worker: this.#options.workerId, claimId: claim.nextId }
       : undefined;
     const write = (ended: JobResult): Promise<FinishReply> =>
-      untilServed(() => this.#consumer.finish(job, ended, startedAt, next), {
+      untilServed(() => this.#consumer.finish(job, ended, startedAt, next, usage), {
         signal: surrendered,
         onRefused: (error, isFirst) => {
           if (isFirst) log.warn({ err: error }, 'Redis refuses the result of a job: it is kept');
@@ -291,10 +298,8 @@ export class JobProcessor {
     }
   }
 
-  async #run(
-    job: TakenJob,
-    { claim, context, reporter, clock, startedAt, log }: JobRun,
-  ): Promise<JobResult | 'hand-back' | 'lost'> {
+  async #run(job: TakenJob, run: JobRun): Promise<JobResult | 'hand-back' | 'lost'> {
+    const { claim, context, reporter, clock, startedAt, log } = run;
     reporter.start(startedAt, await this.#readEmitted(job, log));
     let limitMs = this.#options.jobTimeoutMs;
     let deadline: NodeJS.Timeout | undefined;
@@ -317,7 +322,17 @@ export class JobProcessor {
       const now = this.#clock.now();
       const options = { ...this.#options, jobTimeoutMs: limitMs, limits };
       const request = toAttemptRequest(job, now, options);
-      const routed = await this.#router.run(request, context);
+      const spending = this.#options.accounts?.open(job, request, {
+        budget: limits.budget ?? (() => ({})),
+        onVoid: () => {
+          this.#loseClaim(claim);
+        },
+      });
+      if (spending !== undefined) run.spending = spending;
+      const routed = await this.#router.run(request, {
+        ...context,
+        ...(spending && { spending }),
+      });
       const terminal: TerminalEvent = {
         type: 'execution_success',
         data: { prompt_id: job.promptId, timestamp: clock.now() },

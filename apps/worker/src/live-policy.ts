@@ -47,5 +47,6 @@ export async function readJobLimits(
   const { plan, isUnlimited } = await consumer.readTenantPlan(tenant);
   if (isUnlimited) return {};
   const { fallback, mayOmit, tiers, maxJobMs } = policy.effectivePlan(tenant, plan);
-  return { fallback, mayOmit, tiers, maxJobMs };
+  const budget = () => policy.effectivePlan(tenant, plan).budget;
+  return { fallback, mayOmit, tiers, maxJobMs, budget };
 }

@@ -21,6 +21,7 @@ import {
   blockedMs,
   createSecretMask,
   Health,
+  isUsageKept,
   listSecrets,
   loadSecretKey,
   OverloadWatch,
@@ -38,6 +39,7 @@ import { createBackends } from './create-backends.ts';
 import { createSharedResults } from './create-shared-results.ts';
 import { createCapabilitiesReader } from './describe-capabilities.ts';
 import { listenForInterrupts } from './listen-for-interrupts.ts';
+import { JobAccounts } from './job-accounts.ts';
 import { JobProcessor } from './job-processor.ts';
 import { RunningJobs } from './running-jobs.ts';
 import { obey } from './obey.ts';
@@ -129,6 +131,7 @@ async function main(): Promise<void> {
       secretKey,
       isPaused,
       limitsOf: (tenant) => readJobLimits(tenant, policy, consumer),
+      accounts: isUsageKept(config) ? new JobAccounts({ redis, names, files, config }) : undefined,
     },
     clock,
     log,

@@ -8,7 +8,7 @@ import {
 } from '@tiercel/contracts';
 import { GraphAnalysis } from '@tiercel/graph';
 import type { TakenJob } from '@tiercel/queue';
-import type { AttemptRequest } from '@tiercel/routing';
+import type { AttemptRequest, TenantBudget } from '@tiercel/routing';
 import { openSecrets } from '@tiercel/runtime';
 
 /** What the plan of a job's tenant says of how it is run. Undefined: as the configuration says. */
@@ -20,6 +20,8 @@ export interface JobLimits {
   readonly tiers?: readonly string[] | undefined;
   /** Limit for one run, in ms. */
   readonly maxJobMs?: number | undefined;
+  /** What its tenant may spend, as it is when it is asked. */
+  readonly budget?: (() => TenantBudget) | undefined;
 }
 
 /** A queued job as tiers see it. The API has validated its texts. */

@@ -1,4 +1,5 @@
-import { ERRORS, type JobResult } from '@tiercel/contracts';
+import { ERRORS, MICROS, type JobResult } from '@tiercel/contracts';
+import type { JobUsage } from '@tiercel/queue';
 import {
   addOverloadMetrics,
   createMetrics,
@@ -20,6 +21,8 @@ export interface WorkerMetrics {
   jobTaken(attempt: number, waitedSeconds: number): void;
   jobEnded(result: JobResult, seconds: number): void;
   withheld(what: 'preview' | 'progress'): void;
+  /** What a job used of a tier. */
+  readonly used: (use: JobUsage['uses'][number]) => void;
 }
 
 const SECONDS = [0.005, 0.02, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600];
@@ -55,6 +58,21 @@ export function createWorkerMetrics(read: {
     help: 'Jobs that ended in execution_error, by error code',
     labelNames: ['type'],
   });
+  const count = (name: string, help: string) =>
+    metrics.counter({ name, help, labelNames: ['tier'] });
+  const usedSeconds = count(
+    'comfy_usage_run_seconds_total',
+    'Seconds that attempts of ended jobs took, by tier',
+  );
+  const usedImages = count('comfy_usage_images_total', 'Pictures that tiers made, by tier');
+  const usedMegapixels = count(
+    'comfy_usage_megapixels_total',
+    'Millions of pixels of these pictures, by tier',
+  );
+  const usedCost = count(
+    'comfy_usage_cost_total',
+    'What ended jobs cost at the prices of the configuration, by tier',
+  );
   metrics.gauge({
     name: 'comfy_jobs_running',
     help: 'Jobs this worker runs now',
@@ -88,6 +106,12 @@ export function createWorkerMetrics(read: {
     jobTaken: (attempt, waitedSeconds) => {
       if (attempt > 1) redelivered.inc();
       else waits.observe(waitedSeconds);
+    },
+    used: ({ tier, runMs, images, pixels, costMicros }) => {
+      usedSeconds.inc({ tier }, runMs / 1_000);
+      usedImages.inc({ tier }, images);
+      usedMegapixels.inc({ tier }, pixels / 1_000_000);
+      usedCost.inc({ tier }, costMicros / MICROS);
     },
     jobEnded: ({ outcome, terminal }, seconds) => {
       runs.observe({ outcome }, seconds);

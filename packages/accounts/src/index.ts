@@ -11,3 +11,10 @@ export {
   type PolicySetting,
 } from './policy/policy-kinds.ts';
 export { PolicyStore, readPlanNames, type PolicyView } from './policy/policy-store.ts';
+export {
+  sumByTier,
+  sumUsage,
+  UsageStore,
+  type TierUsage,
+  type UsageRow,
+} from './usage/usage-store.ts';

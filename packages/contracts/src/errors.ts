@@ -120,6 +120,11 @@ export const ERRORS = {
     disposition: 'unavailable',
     summary: 'The service is overloaded and takes no jobs of the caller’s plan now.',
   },
+  budget_used: {
+    status: 429,
+    disposition: 'unavailable',
+    summary: 'What the caller may spend in a day or a month (UTC) is spent.',
+  },
   headers_too_large: {
     status: 431,
     disposition: 'client',
@@ -198,6 +203,11 @@ export const ERRORS = {
     status: 0,
     disposition: 'job',
     summary: 'No tier can run this graph, or none could now.',
+  },
+  over_budget: {
+    status: 0,
+    disposition: 'job',
+    summary: 'No tier could run this job within what is left of the budget of its tenant.',
   },
   content_refused: {
     status: 0,

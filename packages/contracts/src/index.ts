@@ -100,6 +100,7 @@ export {
   type PromptNode,
   type PromptRejection,
 } from './prompt.ts';
+export { costMicros, isFree, MICROS, type TierPrice, type TierUse } from './price.ts';
 export { isPriority, PRIORITIES, type Priority } from './priorities.ts';
 export { isRedisName, luaName, RedisNames } from './redis-names.ts';
 export { sharedLuaFolder } from './shared-lua.ts';

@@ -68,6 +68,12 @@ const NAMES = {
   policy_version: 'policy-version',
   audit: 'audit',
   overload: 'overload',
+  usage: 'usage:*',
+  usage_total: 'usage-total:*',
+  usage_tenants: 'usage-tenants:*',
+  usage_ran: 'usage-ran:*',
+  usage_cost: 'usage-cost:*',
+  spent: 'spent:*',
   webhook_outbox: 'webhook-outbox',
   webhook_wanted: 'webhook-wanted',
   webhook_endpoints: 'webhook-endpoints:*',
@@ -305,6 +311,15 @@ export class RedisNames {
   get audit(): string {
     return this.#name('audit');
   }
+  /** What a tenant used on a day, YYYY-MM-DD. */
+  usage = (date: string, tenant: string): string => this.#name('usage', `${date}:${tenant}`);
+  /** What all tenants used on a day. */
+  usageTotal = (date: string): string => this.#name('usage_total', date);
+  /** Tenants that used something on a day: in the order of their names, by run time, by cost. */
+  usageTenants = (date: string, by: 'name' | 'ran' | 'cost'): string =>
+    this.#name(by === 'name' ? 'usage_tenants' : `usage_${by}`, date);
+  /** What a tenant has spent on a day, YYYY-MM-DD, or in a month, YYYY-MM. */
+  spent = (date: string, tenant: string): string => this.#name('spent', `${date}:${tenant}`);
   /** Keys or policies have changed; what it says has no meaning. */
   get accountsChannel(): string {
     return this.#name('accounts_channel');

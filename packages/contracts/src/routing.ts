@@ -33,7 +33,9 @@ export type AttemptClass =
   | 'timeout'
   | 'network'
   | 'server'
-  | 'bad_output';
+  | 'bad_output'
+  /** It took longer than the budget of its tenant allows. */
+  | 'budget';
 
 /** One try at a job on one tier (invariant 11). */
 export interface AttemptReport {

@@ -18,7 +18,7 @@ test('the largest picture and batch count, and every class', () => {
       { name: 'RepeatLatentBatch', nodeId: '2' },
       { name: 'ImageScale', nodeId: '3' },
     ],
-    ...{ pixels: 2_000_000, pictures: 12 },
+    ...{ pixels: 2_000_000, pictures: 12, samples: false },
   });
 });
 
@@ -31,6 +31,10 @@ test('a number is one however it is written, and wherever it comes from', () => 
   expect([pixels, pictures]).toEqual([9000 * 2_000_000, 7]);
 });
 
+test.each(['KSampler', 'KSamplerAdvanced', 'SamplerCustomAdvanced'])('%s samples', (name) => {
+  expect(describe({ '1': node(name) }).samples).toBe(true);
+});
+
 test('links in a circle, nodes that are none, and values that are none ask for nothing', () => {
   const prompt = {
     '1': node('A', { width: ['2', 0], height: 'high', batch_size: -3 }),
@@ -38,7 +42,7 @@ test('links in a circle, nodes that are none, and values that are none ask for n
     ...{ '3': null, '4': 'x', '5': { class_type: 'C' } },
   };
   expect(describe(prompt)).toMatchObject({ pixels: 0, pictures: 1 });
-  expect(describe([])).toEqual({ classes: [], pixels: 0, pictures: 1 });
+  expect(describe([])).toEqual({ classes: [], pixels: 0, pictures: 1, samples: false });
 });
 
 const empty = (width: number, height = width, batch_size = 1) =>

@@ -10,6 +10,8 @@ export interface Demand {
   readonly pixels: number;
   /** Pictures at once: the largest batch that a node is told to make. */
   readonly pictures: number;
+  /** Whether a sampler is among its nodes: image services run nothing else. */
+  readonly samples: boolean;
 }
 
 /** A link is followed through so many nodes that only hold a value. */
@@ -44,6 +46,7 @@ export function describeDemand(nodes: GraphNodes): Demand {
   return {
     classes: [...classes].map(([name, nodeId]) => ({ name, nodeId })),
     ...{ pixels, pictures },
+    samples: [...classes.keys()].some((name) => name.includes('Sampler')),
   };
 }
 

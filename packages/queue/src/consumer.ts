@@ -18,6 +18,7 @@ import { takeScript } from './lua/take.ts';
 import { writeResumeTokenScript } from './lua/write-resume-token.ts';
 import { summariseOutputs } from './outputs-summary.ts';
 import { addPermits, Waker } from './permits.ts';
+import { usageText, type JobUsage } from './job-usage.ts';
 import { parseTaken, type TakenJob } from './taken-job.ts';
 
 export interface ConsumerOptions {
@@ -88,12 +89,14 @@ export class Consumer {
    * Ends a job: history, leaving `running`, the end's events, and taking the permit's next job are one
    * step. Asked again with the same arguments, it answers as the first time.
    * @param next undefined: no further job is taken
+   * @param usage what it used; undefined counts nothing
    */
   async finish(
     job: TakenJob,
     result: JobResult,
     startedAt: number,
     next: NextTaker | undefined,
+    usage?: JobUsage,
   ): Promise<FinishReply> {
     const { count, previewableCount, preview } = summariseOutputs(result.outputs);
     const { terminal } = result;
@@ -120,6 +123,7 @@ export class Consumer {
       events_ttl_s: this.#options.eventsTtlSeconds,
       worker: next?.worker ?? '',
       next_claim: next?.claimId ?? '',
+      usage: usage === undefined ? '' : usageText(usage),
     });
     const { reply, wake } = parseFinish(answer, {
       permit: job.permit,

@@ -1,5 +1,6 @@
 export { Consumer, createClaimId, type NextTaker } from './consumer.ts';
 export type { FinishReply } from './lua/finish.ts';
+export type { JobUsage } from './job-usage.ts';
 export type { TakenJob } from './taken-job.ts';
 export { Editor } from './editor.ts';
 export type { PermitLease } from './permit-lease.ts';

@@ -39,6 +39,17 @@ const readAccount = async ({ redis, names }: QueueParts): Promise<unknown> => [
   await redis.hgetall(`${names.prefix}:costs`),
   await redis.zcard(names.ofTenant(names.running, 'T')),
 ];
+/** All that is counted of what tenants used. */
+const readUsage = async ({ redis, names }: QueueParts): Promise<unknown> => {
+  const hashes = await redis.keys(`${names.prefix}:usage:*`);
+  const totals = await redis.keys(`${names.prefix}:usage-total:*`);
+  const spent = await redis.keys(`${names.prefix}:spent:*`);
+  return {
+    tenant: await Promise.all(hashes.map((key) => redis.hgetall(key))),
+    all: await Promise.all(totals.map((key) => redis.hgetall(key))),
+    spent: await Promise.all(spent.map((key) => redis.get(key))),
+  };
+};
 const report = (job: TakenJob | undefined): unknown => job && [job.id, job.attempt, job.promptText];
 
 const scenarios: Record<string, Scenario> = {
@@ -132,6 +143,18 @@ const scenarios: Record<string, Scenario> = {
         another(),
       );
       return [reply, report(next), await readAccount(parts)];
+    },
+  },
+  'ending a job whose use is counted': {
+    prepare: async (parts) => {
+      await parts.add('lost', { tenant });
+    },
+    act: async (parts) => {
+      const job = await parts.take('permit');
+      const use = { tier: 'a', images: 2, pixels: 500, runMs: 40, costMicros: 80_000 };
+      const usage = { tier: 'a', uses: [use], keptDays: 3 };
+      await parts.consumer.finish(job!, result('lost'), Date.now(), undefined, usage);
+      return await readUsage(parts);
     },
   },
   'handing a job of a tenant with limits back': {

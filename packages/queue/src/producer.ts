@@ -58,6 +58,16 @@ interface AdmissionLimits {
   readonly jobsPerDay: number | undefined;
   /** Shortest time between two starts, in ms: so long one more place takes at least. */
   readonly intervalMs: number | undefined;
+  /** Undefined: it has no budget, or the job may be free. */
+  readonly budget?: JobBudget | undefined;
+}
+
+/** What a job would cost, and what its tenant may spend; in millionths. */
+interface JobBudget {
+  /** On the tier where it would cost least. */
+  readonly leastMicros: number;
+  readonly dayMicros: number | undefined;
+  readonly monthMicros: number | undefined;
 }
 
 export interface ExpectedCost {
@@ -169,6 +179,9 @@ export class Producer {
       replay: job.replayKey ?? '',
       most_pending: job.admission?.maxPending ?? '',
       most_a_day: job.admission?.jobsPerDay ?? '',
+      least_cost: job.admission?.budget?.leastMicros ?? '',
+      day_budget: job.admission?.budget?.dayMicros ?? '',
+      month_budget: job.admission?.budget?.monthMicros ?? '',
     });
     const { id, nodeErrorsText } = job;
     switch (reply.kind) {

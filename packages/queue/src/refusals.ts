@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { AppError, DEFAULT_TENANT, type PromptId } from '@tiercel/contracts';
+import { AppError, DEFAULT_TENANT, MICROS, type PromptId } from '@tiercel/contracts';
 import type { EnqueueReply, ServiceRate } from './lua/enqueue.ts';
 import type { NewJob, ProducerOptions } from './producer.ts';
 
@@ -62,6 +62,19 @@ export function describeRefusal(
         `The plan ${admission?.plan ?? ''} allows ${admission?.jobsPerDay ?? ''} jobs a day (jobsPerDay), ` +
           `and ${reply.posted} were accepted today. The next day begins at midnight UTC, in ${seconds} s.`,
         { retryAfterSeconds: seconds, ...limit('jobsPerDay') },
+      );
+    }
+    case 'poor': {
+      const { period, spentMicros, leftMs } = reply;
+      const { leastMicros = 0, dayMicros = 0, monthMicros = 0 } = admission?.budget ?? {};
+      const seconds = Math.max(1, Math.ceil(leftMs / 1_000));
+      const budget = (period === 'day' ? dayMicros : monthMicros) / MICROS;
+      return new AppError(
+        'budget_used',
+        `The plan ${admission?.plan ?? ''} allows ${budget} a ${period} (budget.${period}), of which ` +
+          `${spentMicros / MICROS} are spent; this prompt costs ${leastMicros / MICROS} at least. ` +
+          `The next ${period} begins at midnight UTC, in ${seconds} s.`,
+        { retryAfterSeconds: seconds, ...limit(`budget.${period}`) },
       );
     }
     case 'reused':

@@ -10,6 +10,7 @@ import type {
 } from '@tiercel/contracts';
 import type { GraphAnalysis } from '@tiercel/graph';
 import type { SecretMask } from '@tiercel/runtime';
+import type { JobSpending } from './spending/job-spending.ts';
 
 export interface PreviewPicture {
   readonly mediaType: 'image/jpeg' | 'image/png';
@@ -94,10 +95,12 @@ export interface AttemptContext {
   saveResumeToken(resumeToken: string): Promise<void>;
   /** Resolves when the job's end is on record, and never when another worker has the job by then. */
   readonly recorded: Promise<void>;
+  /** What the run uses and costs; undefined: nobody counts it. */
+  readonly spending?: JobSpending;
 }
 
 /** What the router adds for one attempt. */
-export interface TierAttemptContext extends AttemptContext {
+export interface TierAttemptContext extends Omit<AttemptContext, 'spending'> {
   /** Another tier could serve the job: waiting for this one to come back is not worth it. */
   readonly hasAlternative: boolean;
   /** The median of this tier's recent attempts in ms, to estimate progress by. */
@@ -108,6 +111,11 @@ export interface TierAttemptContext extends AttemptContext {
    * @throws AttemptStopped for the other
    */
   claim(): void;
+  /**
+   * Told the pictures that were made: by an image service as it was asked for them, by the embedded executor as it
+   * stored them. Of a ComfyUI server those that output nodes show are counted. Undefined: nobody counts.
+   */
+  readonly countPictures?: (images: number, pixels: number) => void;
   /**
    * Takes the job's secrets out of what the backend says. The router does so with all that the listener is told and
    * with the result; a backend does with what leaves it in another way: names of files, say.

@@ -1,4 +1,4 @@
-export { blockedMs } from './config/file-schema.ts';
+export { blockedMs, isUsageKept } from './config/file-schema.ts';
 export { loadConfig, type Config } from './config/load.ts';
 export { DEFAULT_PLANS, planSchema, type Plan } from './config/plan-schema.ts';
 export { TIER_RULES, type TierDriver } from './config/tier-rules.ts';

@@ -1,9 +1,9 @@
 import type { Actor } from '@tiercel/accounts';
-import { AppError, type JsonObject } from '@tiercel/contracts';
+import type { JsonObject } from '@tiercel/contracts';
 import type { Request, Response } from 'express';
 import { z } from 'zod';
 import { sendEmpty, sendJson } from '../http/answer.ts';
-import { readJsonBody, readParam, readQuery } from '../http/read-request.ts';
+import { checkValues, readJsonBody, readParam, readQuery } from '../http/read-request.ts';
 import type { Route } from '../http/route.ts';
 import { callerOf } from '../identity/caller-of.ts';
 
@@ -43,8 +43,9 @@ export interface AdminRoute {
   /** undefined: nothing is answered (204). */
   readonly answer: z.ZodType | undefined;
   readonly status: 200 | 201 | 204;
-  /** What is sent besides JSON. */
-  readonly media: 'application/json' | 'application/x-ndjson' | 'text/csv';
+  readonly media: 'application/json' | 'application/x-ndjson';
+  /** Whether it is also had as a table of text/csv. */
+  readonly hasCsv: boolean;
   readonly respond: (req: Request, res: Response) => Promise<void>;
 }
 
@@ -92,7 +93,7 @@ export function describeSilentRoute<
 /** A route that answers with text of another kind, while it is made. */
 export function describeTextRoute<Query extends z.ZodObject = z.ZodObject>(
   description: Description<Query, z.ZodType> & {
-    readonly media: 'application/x-ndjson' | 'text/csv';
+    readonly media: 'application/x-ndjson';
     readonly fileName: string;
     handle(call: Call<z.infer<Query>, unknown>): AsyncGenerator<string>;
   },
@@ -103,17 +104,68 @@ export function describeTextRoute<Query extends z.ZodObject = z.ZodObject>(
     ...{ answer: z.string(), status: 200, media },
     respond: async (req, res) => {
       const parts = description.handle(readCall(req, res, description));
-      res.setHeader('Content-Type', `${media}; charset=utf-8`);
-      res.setHeader('Content-Disposition', `attachment; filename="${fileName}"`);
-      for await (const part of parts) if (!res.destroyed) res.write(part);
-      res.end();
+      await sendText(res, { media, fileName, parts });
     },
   };
 }
 
+const formatQuery = {
+  format: z
+    .enum(['json', 'csv'])
+    .optional()
+    .describe('Without it as the header Accept says, JSON before CSV'),
+};
+
+/** A route that answers with JSON, or with a table to who asks for CSV: `format=csv`, or `Accept: text/csv`. */
+export function describeTableRoute<Answer extends z.ZodType, Query extends z.ZodObject>(
+  description: Description<Query, z.ZodType> & {
+    readonly query: Query;
+    readonly answer: Answer;
+    handle(call: Call<z.infer<Query>, unknown>): Promise<z.input<Answer>>;
+    readonly csv: {
+      readonly fileName: string;
+      handle(call: Call<z.infer<Query>, unknown>): AsyncGenerator<string>;
+    };
+  },
+): AdminRoute {
+  const { answer, csv, query } = description;
+  const told = { ...description, query: query.extend(formatQuery) };
+  return {
+    ...complete(told),
+    ...{ answer, status: 200, media: 'application/json', hasCsv: true },
+    respond: async (req, res) => {
+      // As the schema of the route says, with a format.
+      const call = readCall(req, res, told) as Call<z.infer<Query>, unknown>;
+      const accepted =
+        req.accepts(['application/json', 'text/csv']) === 'text/csv' ? 'csv' : 'json';
+      if ((readQuery(req).get('format') ?? accepted) === 'csv') {
+        const { fileName } = csv;
+        await sendText(res, { media: 'text/csv', fileName, parts: csv.handle(call) });
+      } else sendJson(res, await description.handle(call));
+    },
+  };
+}
+
+/** The first part is waited for before anything is sent: what is wrong with the question is told as an error. */
+async function sendText(
+  res: Response,
+  text: {
+    readonly media: string;
+    readonly fileName: string;
+    readonly parts: AsyncGenerator<string>;
+  },
+): Promise<void> {
+  const { media, fileName, parts } = text;
+  let part = await parts.next();
+  res.setHeader('Content-Type', `${media}; charset=utf-8`);
+  res.setHeader('Content-Disposition', `attachment; filename="${fileName}"`);
+  for (; part.done !== true; part = await parts.next()) if (!res.destroyed) res.write(part.value);
+  res.end();
+}
+
 function complete(description: Description<z.ZodObject, z.ZodType>) {
   const { method, path, tag, summary, query, body, errors = [] } = description;
-  return { method, path, tag, summary, query, body, errors };
+  return { method, path, tag, summary, query, body, errors, hasCsv: false };
 }
 
 function readCall<Query extends z.ZodObject, Body extends z.ZodType>(
@@ -125,10 +177,12 @@ function readCall<Query extends z.ZodObject, Body extends z.ZodType>(
   return {
     param: (name) => readParam(req, name),
     // A schema that is not there has no values that anybody reads.
-    query: check(query, Object.fromEntries(readQuery(req)), 'the query') as z.infer<Query>,
+    query: (query === undefined
+      ? {}
+      : checkValues(query, Object.fromEntries(readQuery(req)), 'the query')) as z.infer<Query>,
     body: (body === undefined
       ? undefined
-      : check(body, readJsonBody(req, whenEmpty(method)), 'the body')) as z.infer<Body>,
+      : checkValues(body, readJsonBody(req, whenEmpty(method)), 'the body')) as z.infer<Body>,
     actor: { who: keyId ?? tenant, from: address },
   };
 }
@@ -136,15 +190,4 @@ function readCall<Query extends z.ZodObject, Body extends z.ZodType>(
 /** Of a PUT nothing: it replaces what is set, and a body that got lost would take it all back. */
 export function whenEmpty(method: Route['method']): JsonObject | undefined {
   return method === 'PUT' ? undefined : {};
-}
-
-/** @throws AppError bad_request that names all that is wrong */
-function check(schema: z.ZodType | undefined, value: unknown, where: string): unknown {
-  const parsed = schema?.safeParse(value);
-  if (parsed === undefined) return {};
-  if (parsed.success) return parsed.data;
-  const problems = parsed.error.issues.map(({ path, message }) =>
-    path.length === 0 ? message : `${path.join('.')}: ${message}`,
-  );
-  throw new AppError('bad_request', `What ${where} says cannot be used. ${problems.join('; ')}.`);
 }

@@ -1,4 +1,4 @@
-import type { AuditLog, KeyStore, PolicyStore } from '@tiercel/accounts';
+import type { AuditLog, KeyStore, PolicyStore, UsageStore } from '@tiercel/accounts';
 import type { LiveWorker } from '@tiercel/events';
 import type { Editor, Reader, TenantLoads } from '@tiercel/queue';
 import { sendJson } from '../http/answer.ts';
@@ -12,6 +12,7 @@ import { createOverloadRoutes, type OverloadRouteParts } from './overload-routes
 import { createPlanRoutes } from './plan-routes.ts';
 import { createQueueAdminRoutes } from './queue-routes.ts';
 import { createTierRoutes } from './tier-routes.ts';
+import { createUsageAdminRoutes } from './usage-routes.ts';
 
 export interface AdminDependencies extends OverloadRouteParts {
   readonly policy: PolicyStore;
@@ -21,6 +22,9 @@ export interface AdminDependencies extends OverloadRouteParts {
   readonly editor: Editor;
   readonly estimates: Pick<JobEstimates, 'of'>;
   readonly loads: TenantLoads;
+  readonly usage: UsageStore;
+  /** Days for which usage is kept; 0: it is not. */
+  readonly keptDays: number;
   /** Those that are up. */
   readonly workers: () => readonly LiveWorker[];
 }
@@ -36,6 +40,7 @@ export function createAdminRoutes(parts: AdminDependencies): Route[] {
     ...createTierRoutes(parts),
     ...createQueueAdminRoutes(parts),
     ...createOverloadRoutes(parts),
+    ...createUsageAdminRoutes(parts.usage, parts.keptDays),
     ...createAuditRoutes(audit),
   ];
   const document = createOpenApi(routes, API_VERSION);

@@ -43,7 +43,7 @@ export function createOpenApi(routes: readonly AdminRoute[], version: string): o
 }
 
 function describeOperation(route: AdminRoute): object {
-  const { method, path, tag, summary, query, body, answer, status, media } = route;
+  const { method, path, tag, summary, query, body, answer, status, media, hasCsv } = route;
   const inPath = [...path.matchAll(/:(\w+)/g)].map(([, name]) => ({
     ...{ name, in: 'path', required: true, schema: { type: 'string' } },
   }));
@@ -67,7 +67,12 @@ function describeOperation(route: AdminRoute): object {
         description: summary,
         ...(answer === undefined
           ? {}
-          : { content: { [media]: { schema: toJsonSchema(answer, 'output') } } }),
+          : {
+              content: {
+                [media]: { schema: toJsonSchema(answer, 'output') },
+                ...(hasCsv ? { 'text/csv': { schema: { type: 'string' } } } : {}),
+              },
+            }),
       },
       ...describeErrors(route),
     },

@@ -1,5 +1,6 @@
 import { AppError, type JsonValue } from '@tiercel/contracts';
 import type { Request } from 'express';
+import type { z } from 'zod';
 import { parseBody } from '../json/parse-body.ts';
 
 /** What a request says in its path, its query, and a short body; large bodies are read-body.ts's. */
@@ -43,6 +44,24 @@ export function readParam(req: Request, name: string): string {
 /** The body that the route table read (`body: 'text'`). */
 export function readTextBody(req: Request): string {
   return typeof req.body === 'string' ? req.body : '';
+}
+
+/**
+ * A value by a schema.
+ * @param where `the query`
+ * @throws AppError bad_request that names all that is wrong
+ */
+export function checkValues<Schema extends z.ZodType>(
+  schema: Schema,
+  value: unknown,
+  where: string,
+): z.output<Schema> {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const problems = parsed.error.issues.map(({ path, message }) =>
+    path.length === 0 ? message : `${path.join('.')}: ${message}`,
+  );
+  throw new AppError('bad_request', `What ${where} says cannot be used. ${problems.join('; ')}.`);
 }
 
 /**

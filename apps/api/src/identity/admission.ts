@@ -1,8 +1,9 @@
 import type { PolicyStore } from '@tiercel/accounts';
-import { AppError, type Caller } from '@tiercel/contracts';
+import { AppError, MICROS, type Caller } from '@tiercel/contracts';
 import type { Demand } from '@tiercel/graph';
 import type { NewJob } from '@tiercel/queue';
-import type { OverloadWatch } from '@tiercel/runtime';
+import type { Config, OverloadWatch } from '@tiercel/runtime';
+import { findJobBudget, type JobBudget } from './find-job-budget.ts';
 
 type Policy = Pick<PolicyStore, 'effectivePlan' | 'read' | 'listNames'>;
 type Overload = Pick<OverloadWatch, 'isTaken' | 'recoverMs'>;
@@ -11,10 +12,12 @@ type Overload = Pick<OverloadWatch, 'isTaken' | 'recoverMs'>;
 export class Admission {
   readonly #policy: Policy;
   readonly #overload: Overload;
+  readonly #tiers: Config['tiers'];
 
-  constructor(policy: Policy, overload: Overload) {
+  constructor(policy: Policy, overload: Overload, tiers: Config['tiers']) {
     this.#policy = policy;
     this.#overload = overload;
+    this.#tiers = tiers;
   }
 
   /**
@@ -54,13 +57,25 @@ export class Admission {
       );
     }
     const { maxPending, jobsPerDay, intervalMs } = limits;
-    return { plan: name, maxPending, jobsPerDay, intervalMs };
+    const budget = findJobBudget(limits, demand, this.#tiers, this.#policy);
+    if (budget !== undefined) checkWholeBudget(name, budget);
+    return { plan: name, maxPending, jobsPerDay, intervalMs, budget };
   }
 
   /** Of all plans that there are. */
   #leastWeight(): number {
     const plans = this.#policy.listNames('plans').map((name) => this.#policy.read('plans', name));
     return Math.min(...plans.map(({ effective }) => effective.weight ?? 1));
+  }
+}
+
+/** @throws AppError plan_forbids for what costs more than the whole budget: no day or month will bring it */
+function checkWholeBudget(plan: string, { leastMicros, dayMicros, monthMicros }: JobBudget): void {
+  for (const [period, micros] of Object.entries({ day: dayMicros, month: monthMicros })) {
+    if (micros === undefined || leastMicros <= micros) continue;
+    throw forbid(
+      `The plan ${plan} allows ${micros / MICROS} a ${period} (budget.${period}); the prompt costs ${leastMicros / MICROS} at least.`,
+    );
   }
 }
 

@@ -11,6 +11,7 @@ import { createQueueRoutes, type QueueDependencies } from './queue.ts';
 import { createSettingsRoutes, type SettingsDeps } from './settings.ts';
 import { createStaticAnswerRoutes, type StaticAnswerDeps } from './static-answers.ts';
 import { createSystemRoutes, type SystemDependencies } from './system.ts';
+import { createUsageRoutes, type UsageDependencies } from './usage.ts';
 import { createUploadRoutes, type UploadDeps } from './uploads/uploads.ts';
 import { createUserdataRoutes, type UserdataDeps } from './userdata.ts';
 import { createViewRoutes, type ViewDeps } from './view/view.ts';
@@ -28,6 +29,7 @@ export interface RouteParts {
   readonly userdata: UserdataDeps;
   readonly settings: SettingsDeps;
   readonly webhooks: WebhooksDependencies;
+  readonly usage: UsageDependencies;
   readonly internal: InternalDeps;
   readonly models: ModelDeps;
   readonly staticAnswers: StaticAnswerDeps;
@@ -53,6 +55,7 @@ export function createRoutes(parts: RouteParts): Route[] {
     ...createUserdataRoutes(parts.userdata),
     ...createSettingsRoutes(parts.settings),
     ...createWebhookRoutes(parts.webhooks),
+    ...createUsageRoutes(parts.usage),
     ...createInternalRoutes(parts.internal),
     ...createModelRoutes(parts.models),
     ...createStaticAnswerRoutes(parts.staticAnswers),

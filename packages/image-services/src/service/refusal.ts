@@ -62,6 +62,7 @@ const SAYINGS: Readonly<Record<AttemptClass, string>> = {
   network: 'could not be reached',
   server: 'failed',
   bad_output: 'answered with something unusable',
+  budget: 'took longer than may be spent',
 };
 
 /**

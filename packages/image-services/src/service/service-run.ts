@@ -80,6 +80,8 @@ export class ServiceRun {
       };
       const context = { ...limits, onProgress };
       const served = await generateWithin(this.#service, request, context, this.#maySplit);
+      const { batch, width, height } = request;
+      this.#context.countPictures?.(batch, batch * width * height);
       const { signal, reserveMemory } = node;
       const checkLimits = { signal, reserveMemory, maxPixels: this.#maxPixels };
       const checked = await checkPictures(served.images, request, checkLimits);

@@ -1,6 +1,7 @@
 import type { GraphAnalysis } from '@tiercel/graph';
 import type { Backend, Support } from '@tiercel/routing';
 import { sketchClasses } from '../builtins/create-builtin-nodes.ts';
+import { countStoredPictures } from './count-stored-pictures.ts';
 import { runInExecutor, type Executor } from './run-in-executor.ts';
 
 export interface EmbeddedBackendOptions extends Executor {
@@ -22,7 +23,12 @@ export function createEmbeddedBackend(options: EmbeddedBackendOptions): Backend 
     isLocal: true,
     supports: ({ analysis }) => analysis.once(findObstacle, options),
     async run(request, context) {
-      const result = await runInExecutor(request, context, options);
+      const { countPictures: count } = context;
+      const filesOf = (tenant: string) => {
+        const files = options.filesOf(tenant);
+        return count === undefined ? files : countStoredPictures(files, count);
+      };
+      const result = await runInExecutor(request, context, { ...options, filesOf });
       return {
         outputs: result.outputs,
         meta: result.meta,

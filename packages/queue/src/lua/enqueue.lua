@@ -26,8 +26,12 @@
 -- ARGV[24] replay       of the caller's Idempotency-Key; '' for none
 -- ARGV[25] most_pending  jobs of the tenant; '' for no limit
 -- ARGV[26] most_a_day    jobs of the tenant that are accepted in a day (UTC); '' for no limit
+-- ARGV[27] least_cost    of it, wherever it runs, in millionths; '' when it may be free
+-- ARGV[28] day_budget    in millionths; '' for none
+-- ARGV[29] month_budget  likewise
 -- Returns {'ok', number} | {'same', number, node_errors} | {'conflict'} | {'replay', number, node_errors, id}
 --       | {'reused'} | {'full' | 'heavy' | 'over', jobs or bytes, as service_rate()} | {'spent', jobs, ms of the day}
+--       | {'poor', spent millionths, ms until the next period, day | month}
 -- Sent again: {'ok', number}: the record has the id of the call.
 -- Caller dies: the sweeper releases the job.
 
@@ -59,7 +63,7 @@ if pending >= tonumber(max_pending) then return { 'full', pending, service_rate(
 local bytes = #prompt + #extra + #targets + #node_errors + #secrets + #hook
 local held = tonumber(redis.call('GET', pending_bytes_key) or 0)
 if pending > 0 and held + bytes > tonumber(max_bytes) then return { 'heavy', held, service_rate() } end
-local refusal = refuse_job(tenant, most_pending, most_a_day)
+local refusal = refuse_job(tenant, most_pending, most_a_day) or refuse_cost(tenant, least_cost, day_budget, month_budget)
 if refusal then return refusal end
 
 local number = given_number

@@ -20,6 +20,13 @@ export type EnqueueReply =
   | { readonly kind: 'over'; readonly pending: number; readonly service: ServiceRate }
   /** So many jobs of the tenant were accepted today (UTC). */
   | { readonly kind: 'spent'; readonly posted: number; readonly dayLeftMs: number }
+  /** What the tenant has spent in the period leaves no room for the job, whichever tier would run it. */
+  | {
+      readonly kind: 'poor';
+      readonly spentMicros: number;
+      readonly period: 'day' | 'month';
+      readonly leftMs: number;
+    }
   /** The pending jobs hold so many bytes that this one has no room. */
   | { readonly kind: 'heavy'; readonly bytes: number; readonly service: ServiceRate };
 
@@ -59,11 +66,13 @@ export const enqueueScript = new RedisScript({
     ...(['secrets', 'limits', 'signature', 'estimate_ms', 'priority'] as const),
     ...(['hook', 'hook_events'] as const),
     ...(['replay', 'most_pending', 'most_a_day'] as const),
+    ...(['least_cost', 'day_budget', 'month_budget'] as const),
   ],
   parse: (reply): EnqueueReply => {
     const [kind, fact, ...more] = reply as [EnqueueReply['kind'], ...(string | number)[]];
     const [nodeErrorsText = '{}', id = ''] = more.map(String);
     const [ended = 0, spanMs = 0, sharers = 0] = more.map(Number);
+    const period = more[1] === 'month' ? 'month' : 'day';
     const service = { ended, spanMs, sharers };
     switch (kind) {
       case 'ok':
@@ -76,6 +85,8 @@ export const enqueueScript = new RedisScript({
         return { kind, pending: Number(fact), service };
       case 'spent':
         return { kind, posted: Number(fact), dayLeftMs: ended };
+      case 'poor':
+        return { kind, spentMicros: Number(fact), leftMs: ended, period };
       case 'full':
         return { kind, pending: Number(fact), service };
       case 'heavy':

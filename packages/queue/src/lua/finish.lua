@@ -23,6 +23,7 @@
 -- ARGV[20] events_ttl_s
 -- ARGV[21] worker
 -- ARGV[22] next_claim         id for the claim of the permit's next job; '' to take none
+-- ARGV[23] usage              what the job used, JSON as count-usage has it; '' counts nothing
 -- Returns {0} when the claim is void
 --       | {1, another job may start now (0|1), next job as in take-job or nil, then as wake() tells}
 -- Sent again: as the first time, also with a result that could not be written before: the record still names the
@@ -38,6 +39,7 @@
 -- @include take-job
 -- @include charge
 -- @include learn-cost
+-- @include count-usage
 -- @include wake
 -- @include note-webhook
 -- @keys job permits running created duration missed
@@ -64,6 +66,7 @@ add_to(created_key(outcome), tenant, created, m)
 add_to(duration_key(outcome), tenant, run_ms, m)
 add_to_history(tenant, now, m)
 if outcome == 'success' then learn(signature, run_ms) end
+count_usage(tenant, outcome, usage)
 local unlocked = cost and settle_charge(tenant, id, run_ms) or 0
 unlocked = math.max(unlocked, free_group(tenant, group))
 redis.call('HSET', job_key(id), 'state', outcome, 'unlocked', unlocked, 'started', started, 'ended', ended,

@@ -43,6 +43,7 @@ export const finishScript = new RedisScript({
       'events_ttl_s',
       'worker',
       'next_claim',
+      'usage',
     ] as const),
   ],
   parse: (reply) => reply as [ours: 0 | 1, unlocked?: 0 | 1, next?: unknown, ...wake: unknown[]],

@@ -5,6 +5,7 @@ import type { AttemptRequest, AttemptResult, Backend, TierAttemptContext } from 
 import { AttemptError, AttemptStopped, JobError, mayTryNextTier, Stopped } from '../failures.ts';
 import { runRedacted } from './redacted-run.ts';
 import { toBreakerSignal, type BreakerSignal } from './breaker-signal.ts';
+import type { AttemptAccount, AttemptOutcome } from '../spending/attempt-account.ts';
 import type { BegunAttempt } from './tier-state-store.ts';
 
 /** A configured tier: its backend and the rules it is used by. */
@@ -46,6 +47,8 @@ export class Attempt {
   constructor(options: {
     tier: Tier;
     begun: BegunAttempt | undefined;
+    /** Undefined: nobody counts what it uses. */
+    account: AttemptAccount | undefined;
     request: AttemptRequest;
     context: Omit<TierAttemptContext, 'mask'>;
     /** Undefined when the job ends before the tier's limit. */
@@ -66,12 +69,13 @@ export class Attempt {
 
   async #run(options: {
     begun: BegunAttempt | undefined;
+    account: AttemptAccount | undefined;
     request: AttemptRequest;
     context: Omit<TierAttemptContext, 'mask'>;
     limitMs: number | undefined;
     configMask: SecretMask;
   }): Promise<AttemptEnd> {
-    const { begun, request, context, limitMs, configMask } = options;
+    const { begun, account, request, context, limitMs, configMask } = options;
     const { backend } = this.tier;
     const started = this.#clock.now();
     const limit =
@@ -80,6 +84,10 @@ export class Attempt {
         : startTimer(() => {
             this.#controller.abort(new AttemptError('timeout', `no result within ${limitMs} ms`));
           }, limitMs);
+    account?.watch(() => {
+      const message = 'it has taken as long as the budget of its tenant allows';
+      this.#controller.abort(new AttemptError('budget', message));
+    });
     const stop = () => {
       this.#controller.abort(context.signal.reason);
     };
@@ -100,6 +108,7 @@ export class Attempt {
       context.signal.removeEventListener('abort', stop);
     }
     const ms = this.#clock.now() - started;
+    account?.end(toUse(outcome, signal.aborted), ms);
     const reported = begun
       ?.end(this.#toBreakerSignal(outcome, ms, context.signal))
       .catch(() => undefined);
@@ -128,6 +137,11 @@ export class Attempt {
 function toFailure(error: unknown): Outcome {
   const mayGoOn = error instanceof AttemptError && mayTryNextTier(error.class);
   return { kind: 'failed', error, final: !mayGoOn };
+}
+
+function toUse({ kind }: Outcome, isAborted: boolean): AttemptOutcome {
+  if (kind === 'done') return kind;
+  return kind === 'lost' || isAborted ? 'abandoned' : 'failed';
 }
 
 function describe(outcome: Outcome): { class: string; message?: string } {

@@ -23,7 +23,8 @@ const LONGEST_OPEN_MS = 25 * 3_600_000;
 /** The breaker column of the error classes (docs/fallback.md). */
 export function toBreakerSignal(error: AttemptError, nowMs: number): BreakerSignal {
   const reason = `${error.class}: ${error.message}`;
-  if (!mayTryNextTier(error.class) || error.class === 'unsupported') return { kind: 'neutral' };
+  const isNoFault = error.class === 'unsupported' || error.class === 'budget';
+  if (!mayTryNextTier(error.class) || isNoFault) return { kind: 'neutral' };
   const pauseMs = PAUSES_MS[error.class];
   if (pauseMs === undefined) return { kind: 'count', reason };
   const untilMs = Math.max(error.retryAtMs ?? nowMs + pauseMs, nowMs);

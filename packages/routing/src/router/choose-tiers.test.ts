@@ -48,6 +48,19 @@ const rows: readonly Row[] = [
     skipped: { a: 'tried' },
   },
   {
+    title: 'a tier that the tenant cannot pay for is skipped, and still the preferred one',
+    tiers: [tier('a', { overBudget: { reason: 'too dear', retryInMs: undefined } }), tier('b')],
+    order: ['b'],
+    skipped: { a: 'budget' },
+  },
+  {
+    title: 'one of another quality does not stand in for it against the policy',
+    tiers: [tier('a', { overBudget: { reason: 'too dear', retryInMs: 5 } }), tier('b')],
+    job: { policy: 'same_quality' },
+    order: [],
+    skipped: { a: 'budget', b: 'policy' },
+  },
+  {
     title: 'an open breaker skips',
     tiers: [tier('a', open(500)), tier('b')],
     order: ['b'],

@@ -1,5 +1,6 @@
 import type { FallbackPolicy } from '@tiercel/contracts';
 import type { BlamedNode, Support } from '../backend.ts';
+import type { OverBudget } from '../spending/job-spending.ts';
 
 /** What is known of a tier at the moment of choosing. Times are epoch milliseconds or durations in ms. */
 export interface TierFacts {
@@ -21,6 +22,8 @@ export interface TierFacts {
   readonly concurrency: number | undefined;
   /** Of recent successful attempts; undefined before the first. */
   readonly p50Ms: number | undefined;
+  /** Why the job's tenant cannot pay for an attempt on it. */
+  readonly overBudget?: OverBudget | undefined;
 }
 
 /** What matters of a job. */
@@ -31,7 +34,7 @@ export interface JobFacts {
   readonly tried: ReadonlySet<string>;
 }
 
-type SkipKind = 'unsupported' | 'policy' | 'tried' | 'open' | 'deadline';
+type SkipKind = 'unsupported' | 'policy' | 'tried' | 'budget' | 'open' | 'deadline';
 
 export interface SkippedTier {
   readonly tier: string;
@@ -39,7 +42,7 @@ export interface SkippedTier {
   readonly reason: string;
   /** `unsupported`: the node that is in the way. */
   readonly node?: BlamedNode;
-  /** `open`: when it may be asked again. */
+  /** `open`, `budget`: when it may be asked again. */
   readonly retryAtMs?: number;
 }
 
@@ -74,7 +77,10 @@ export function chooseTiers(job: JobFacts, tiers: readonly TierFacts[], nowMs: n
   const usable: TierFacts[] = [];
   const late: TierFacts[] = [];
   for (const tier of capable) {
-    const obstacle = findPolicyObstacle(job, tier, preferred) ?? findBreakerObstacle(tier, nowMs);
+    const obstacle =
+      findPolicyObstacle(job, tier, preferred) ??
+      findBudgetObstacle(tier, nowMs) ??
+      findBreakerObstacle(tier, nowMs);
     if (obstacle !== undefined) skipped.push(obstacle);
     else if (expectMs(tier) > job.remainingMs) late.push(tier);
     else usable.push(tier);
@@ -116,6 +122,16 @@ function findPolicyObstacle(
     (policy === 'same_quality' && isSameQuality(tier, preferred));
   if (allowed) return undefined;
   return { tier: tier.name, kind: 'policy', reason: `the job's fallback policy is ${policy}` };
+}
+
+function findBudgetObstacle(
+  { name, overBudget }: TierFacts,
+  nowMs: number,
+): SkippedTier | undefined {
+  if (overBudget === undefined) return undefined;
+  const { reason, retryInMs } = overBudget;
+  const skipped = { tier: name, kind: 'budget', reason } as const;
+  return retryInMs === undefined ? skipped : { ...skipped, retryAtMs: nowMs + retryInMs };
 }
 
 function findBreakerObstacle({ name, breaker }: TierFacts, nowMs: number): SkippedTier | undefined {

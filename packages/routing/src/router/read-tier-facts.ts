@@ -1,6 +1,7 @@
 import type { AttemptRequest } from '../backend.ts';
 import type { TierFacts } from './choose-tiers.ts';
-import { p50 } from './latency.ts';
+import type { JobSpending } from '../spending/job-spending.ts';
+import { expectSpending, p50 } from './latency.ts';
 import type { TierState } from './tier-state-store.ts';
 import type { RouterParts } from './router-parts.ts';
 import type { TierSlot } from './tier-slot.ts';
@@ -26,12 +27,25 @@ export async function readTierFacts(
   { tiers, tierStates }: Pick<RouterParts, 'tiers' | 'tierStates'>,
   request: AttemptRequest,
   slot: TierSlot,
-  { nowMs, signal }: { readonly nowMs: number; readonly signal: AbortSignal },
+  {
+    nowMs,
+    signal,
+    spending,
+  }: {
+    readonly nowMs: number;
+    readonly signal: AbortSignal;
+    readonly spending: JobSpending | undefined;
+  },
 ): Promise<{ facts: TierFacts[]; states: ReadonlyMap<string, TierState> }> {
   const shared = tiers.filter(({ backend }) => backend.isLocal !== true);
   const names = shared.map(({ backend }) => backend.name);
   const states =
     names.length === 0 ? new Map<string, TierState>() : await tierStates.read(names, signal);
+  const overBudget = await spending?.findObstacles(
+    tiers.map(({ backend }) => backend.name),
+    (name) => expectSpending(states.get(name)?.recentMs ?? []),
+    signal,
+  );
   const facts = tiers.map(({ backend, quality, concurrency, closed }): TierFacts => {
     const { name } = backend;
     const state = states.get(name) ?? IDLE;
@@ -48,6 +62,7 @@ export async function readTierFacts(
       // Neither the job itself nor those that came after it are waited for.
       waiting: slot.countAhead(name, state.waiting),
       p50Ms: p50(state.recentMs),
+      overBudget: overBudget?.get(name),
     };
   });
   return { facts, states };

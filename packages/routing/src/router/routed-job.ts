@@ -10,6 +10,8 @@ import { describeExhausted, RoutingFailed } from './routing-failed.ts';
 import { describeService, describeWay } from './service-report.ts';
 import type { StoredResult } from './stored-results.ts';
 import type { BegunAttempt, TierState } from './tier-state-store.ts';
+import { AttemptAccount } from '../spending/attempt-account.ts';
+import { expectSpending } from './latency.ts';
 import { readResumeToken } from './resume-token.ts';
 import type { RoutedResult, RouterParts } from './router-parts.ts';
 import { TierSlot } from './tier-slot.ts';
@@ -54,7 +56,8 @@ export class RoutedJob {
     if (saved === undefined || tier?.backend.supports(this.#request).ok !== true) return undefined;
     await this.#choose();
     const begun = await this.#slot.acquireOver(tier);
-    return begun === 'later' ? undefined : await this.#attempt(tier, begun, saved.resumeToken);
+    if (begun === 'later') return undefined;
+    return await this.#attempt(tier, begun, { resumeToken: saved.resumeToken, isForced: true });
   }
 
   async #search(): Promise<RoutedResult> {
@@ -79,7 +82,7 @@ export class RoutedJob {
     const { stored } = this.#parts;
     if (stored === undefined || tier.backend.cacheModel === undefined) {
       const begun = await this.#acquireSlot(tier);
-      return begun === 'later' ? undefined : await this.#attempt(tier, begun, undefined);
+      return begun === 'later' ? undefined : await this.#attempt(tier, begun);
     }
     const { signal } = this.#context;
     // Who waits for an equal job keeps no slot from others.
@@ -96,7 +99,7 @@ export class RoutedJob {
       this.#throwIfStopped();
       const begun = await this.#acquireSlot(tier);
       if (begun === 'later') return undefined;
-      served = await this.#attempt(tier, begun, undefined);
+      served = await this.#attempt(tier, begun);
       return served;
     } finally {
       const isMine = served?.report.served_by?.tier === tier.backend.name;
@@ -133,7 +136,7 @@ export class RoutedJob {
     const { signal } = this.#context;
     const now = clock.now();
     const { states, facts } = await readTierFacts(this.#parts, this.#request, this.#slot, {
-      ...{ nowMs: now, signal },
+      ...{ nowMs: now, signal, spending: this.#context.spending },
     });
     this.#states = states;
     const job = {
@@ -151,7 +154,10 @@ export class RoutedJob {
     const [first] = this.#choice.order;
     for (const tier of tiers) {
       const { name, cacheModel } = tier.backend;
-      const isOut = this.#choice.skipped.some((s) => s.tier === name && s.kind !== 'open');
+      // What is stored costs nothing.
+      const isOut = this.#choice.skipped.some(
+        (s) => s.tier === name && s.kind !== 'open' && s.kind !== 'budget',
+      );
       if (!isOut && cacheModel !== undefined && !this.#searched.has(name)) {
         this.#searched.add(name);
         const found = await stored.find(this.#request, tier.backend).catch(() => undefined);
@@ -176,8 +182,10 @@ export class RoutedJob {
   async #attempt(
     tier: Tier,
     begun: BegunAttempt | undefined,
-    resumeToken: string | undefined,
+    { resumeToken, isForced = false }: { resumeToken?: string; isForced?: boolean } = {},
   ): Promise<RoutedResult | undefined> {
+    const account = await this.#account(tier, begun, isForced);
+    if (account === 'over-budget') return undefined;
     this.#waitedSince = undefined;
     // A local tier has no slots; nothing is waited for while it runs.
     if (begun === undefined) this.#slot.giveUp().catch(() => undefined);
@@ -186,7 +194,7 @@ export class RoutedJob {
       parts: this.#parts,
       request: { ...this.#request, resumeToken },
       context: this.#context,
-      first: { tier, begun },
+      first: { tier, begun, account },
       next: this.#find(this.#choice.order.find((name) => name !== tier.backend.name)),
       states: this.#states,
     });
@@ -207,6 +215,27 @@ export class RoutedJob {
       if (outcome.kind === 'failed' && outcome.final) throw this.#fail(outcome.error, failed);
     }
     return undefined;
+  }
+
+  /** Another job of the tenant may have reserved since the choice: then it is made again. */
+  async #account(
+    tier: Tier,
+    begun: BegunAttempt | undefined,
+    isForced: boolean,
+  ): Promise<AttemptAccount | undefined | 'over-budget'> {
+    const { spending, signal } = this.#context;
+    if (spending === undefined) return undefined;
+    const { name } = tier.backend;
+    const expectedMs = expectSpending(this.#states.get(name)?.recentMs ?? []);
+    try {
+      const account = await spending.begin(name, expectedMs, { signal, isForced });
+      if (account instanceof AttemptAccount) return account;
+    } catch (error) {
+      await begun?.end({ kind: 'neutral' }).catch(() => undefined);
+      throw error;
+    }
+    await begun?.end({ kind: 'neutral' }).catch(() => undefined);
+    return 'over-budget';
   }
 
   /** Nothing can be tried now. A tier that only pauses is waited for, within patience and deadline. */

@@ -59,9 +59,13 @@ export function describeExhausted(
   );
 }
 
-/** What keeps the best tier from a prompt that none can do; a node in the way says more than none. */
+/** What keeps the best tier from a prompt that none can do, or that is too dear; a node in the way says more than none. */
 function findObstacle({ skipped }: TierChoice): SkippedTier | undefined {
-  if (!skipped.every(({ kind }) => kind === 'unsupported')) return undefined;
+  const areAll = (...kinds: readonly SkippedTier['kind'][]) =>
+    skipped.every(({ kind }) => kinds.includes(kind));
+  const overBudget = skipped.find(({ kind }) => kind === 'budget');
+  if (overBudget !== undefined && areAll('budget', 'unsupported', 'policy')) return overBudget;
+  if (!areAll('unsupported')) return undefined;
   return skipped.find(({ node }) => node !== undefined) ?? skipped[0];
 }
 
@@ -69,7 +73,7 @@ function headline(
   error: AttemptError | undefined,
   tier: string | undefined,
   { hasTried, obstacle }: { hasTried: boolean; obstacle: SkippedTier | undefined },
-): ['content_refused' | 'request_rejected' | 'no_tier', string] {
+): ['content_refused' | 'request_rejected' | 'no_tier' | 'over_budget', string] {
   if (error?.class === 'safety') {
     return ['content_refused', `${tier ?? 'The service'} refused the content of this prompt.`];
   }
@@ -77,6 +81,12 @@ function headline(
     return ['request_rejected', `${tier ?? 'The service'} rejected what this prompt asks for.`];
   }
   if (hasTried) return ['no_tier', 'No tier could serve this job.'];
+  if (obstacle?.kind === 'budget') {
+    return [
+      'over_budget',
+      `No tier fits into what may be spent: ${obstacle.tier}: ${obstacle.reason}.`,
+    ];
+  }
   const reason = obstacle === undefined ? '' : `: ${obstacle.reason}`;
   return ['no_tier', `No tier can run this prompt${reason}.`];
 }

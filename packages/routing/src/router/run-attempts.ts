@@ -1,9 +1,10 @@
 import { NO_MASK } from '@tiercel/runtime';
 import type { AttemptContext, AttemptRequest } from '../backend.ts';
 import { AttemptStopped } from '../failures.ts';
+import { AttemptAccount } from '../spending/attempt-account.ts';
 import { Attempt, type AttemptEnd, type Tier } from './attempt.ts';
 import { BufferedListener } from './buffered-listener.ts';
-import { p50, p95 } from './latency.ts';
+import { expectSpending, p50, p95 } from './latency.ts';
 import { pause } from './pause.ts';
 import type { BegunAttempt, TierState } from './tier-state-store.ts';
 import { writeResumeToken } from './resume-token.ts';
@@ -13,7 +14,12 @@ interface Hand {
   readonly parts: RouterParts;
   readonly request: AttemptRequest;
   readonly context: AttemptContext;
-  readonly first: { readonly tier: Tier; readonly begun: BegunAttempt | undefined };
+  readonly first: {
+    readonly tier: Tier;
+    readonly begun: BegunAttempt | undefined;
+    /** Undefined: nobody counts what it uses. */
+    readonly account: AttemptAccount | undefined;
+  };
   /** The tier that a second attempt would go to. */
   readonly next: Tier | undefined;
   readonly states: ReadonlyMap<string, TierState>;
@@ -40,7 +46,12 @@ export async function runAttempts(hand: Hand): Promise<AttemptEnd[]> {
   const begun =
     next.backend.isLocal === true ? undefined : await beginSecond(hand, next, attempt.id);
   if (begun === 'no-room') return [await attempt.ended];
-  const second = launch(hand, { tier: next, begun }, race, { isBuffered: true });
+  const account = await accountSecond(hand, next);
+  if (account === 'over-budget') {
+    await begun?.end({ kind: 'neutral' }).catch(() => undefined);
+    return [await attempt.ended];
+  }
+  const second = launch(hand, { tier: next, begun, account }, race, { isBuffered: true });
   // What the caller is to blame for is told at once, not overruled by luck elsewhere.
   for (const [one, other] of [
     [attempt, second],
@@ -67,9 +78,25 @@ async function beginSecond(
   }
 }
 
+/** As beginSecond: what is in the way leaves the first attempt alone. */
+async function accountSecond(
+  { context, states }: Hand,
+  { backend: { name } }: Tier,
+): Promise<AttemptAccount | undefined | 'over-budget'> {
+  const { spending, signal } = context;
+  if (spending === undefined) return undefined;
+  try {
+    const recentMs = states.get(name)?.recentMs ?? [];
+    const account = await spending.begin(name, expectSpending(recentMs), { signal });
+    return account instanceof AttemptAccount ? account : 'over-budget';
+  } catch {
+    return 'over-budget';
+  }
+}
+
 function launch(
   { parts, request, context, next, states }: Hand,
-  { tier, begun }: Hand['first'],
+  { tier, begun, account }: Hand['first'],
   race: Race,
   { isBuffered }: { isBuffered: boolean },
 ): Attempt {
@@ -77,8 +104,7 @@ function launch(
   const listener = new BufferedListener(context.listener, { isBuffered });
   const runner: { attempt?: Attempt } = {};
   const attempt = new Attempt({
-    tier,
-    begun,
+    ...{ tier, begun, account },
     request,
     context: {
       signal: context.signal,
@@ -91,6 +117,11 @@ function launch(
           : context.saveResumeToken(writeResumeToken(name, resumeToken)),
       hasAlternative: next !== undefined && next !== tier,
       expectedMs: p50(states.get(name)?.recentMs ?? []),
+      ...(account && {
+        countPictures: (images, pixels) => {
+          account.countPictures(images, pixels);
+        },
+      }),
       claim: () => {
         race.win(runner.attempt);
         listener.release();

@@ -5,6 +5,7 @@ import { authSchema, trustedProxiesSchema } from './auth-schema.ts';
 import { overloadSchema } from './overload-schema.ts';
 import { plansSchema } from './plan-schema.ts';
 import { tierSchema } from './tier-schema.ts';
+import { usageSchema } from './usage-schema.ts';
 import {
   atMost,
   bytes,
@@ -277,6 +278,11 @@ export function blockedMs(config: Pick<FileConfig, 'queue' | 'worker'>): number 
   return config.worker.blockedMs ?? longestBlockMs(config.queue.lockMs);
 }
 
+/** Whether it is counted what tenants use: in mode `open` only for who says what a tier costs. */
+export function isUsageKept({ auth, tiers }: Pick<FileConfig, 'auth' | 'tiers'>): boolean {
+  return auth.mode !== 'open' || tiers.some(({ price }) => price !== undefined);
+}
+
 /** The YAML file: unknown keys are refused, so that a typo is never silently a default. */
 export const fileSchema = z
   .strictObject({
@@ -304,6 +310,7 @@ export const fileSchema = z
     trustedProxies: trustedProxiesSchema,
     plans: plansSchema,
     overload: overloadSchema,
+    usage: usageSchema,
   })
   .superRefine(({ queue: { lockMs }, worker }, context) => {
     const most = longestBlockMs(lockMs);

@@ -80,18 +80,13 @@ export const planSchema = z.strictObject({
     .strictObject({
       day: z
         .number()
-        .positive()
+        .min(0)
         .nullable()
         .optional()
         .describe(
-          'What its jobs may cost in a day (UTC), at the prices of tiers. Taken, and not acted on yet',
+          'What its jobs may cost in a day (UTC), at the prices of tiers; 0: only tiers that cost nothing',
         ),
-      month: z
-        .number()
-        .positive()
-        .nullable()
-        .optional()
-        .describe('The same for a month (UTC). Taken, and not acted on yet'),
+      month: z.number().min(0).nullable().optional().describe('The same for a month (UTC)'),
     })
     .optional(),
 });

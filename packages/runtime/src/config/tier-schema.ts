@@ -3,6 +3,16 @@ import { findQueryProblem, normalizeUrl, printableText, serverUrl } from './addr
 import { findKeyProblem, findTierProblems, TIER_DRIVERS } from './tier-rules.ts';
 import { duration, LONGEST_JOB_MS, shortName } from './value-kinds.ts';
 
+const amount = () => z.number().min(0).max(1_000_000).optional();
+
+const priceSchema = z.strictObject({
+  perImage: amount().describe(
+    'What a picture of this tier costs, in any currency: that of `budget`',
+  ),
+  perMegapixel: amount().describe('What a million pixels cost'),
+  perSecond: amount().describe('What a second of an attempt costs, also of one that fails'),
+});
+
 /** One entry of `tiers`. */
 export const tierSchema = z
   .strictObject({
@@ -53,6 +63,7 @@ export const tierSchema = z
       .describe(
         'Start a second attempt on the next tier when this one takes longer than 95 of 100 recent attempts',
       ),
+    price: priceSchema.optional(),
     checkpoints: z
       .array(z.string().min(1))
       .default([])
