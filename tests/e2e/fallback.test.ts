@@ -1,7 +1,9 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
+import { connectRedis, createLogger } from '@tiercel/runtime';
 import {
   connectSocket,
   http,
+  onStopEverything,
   startFakeCloudflare,
   startFakeComfyUi,
   startSystem,
@@ -328,6 +330,34 @@ describe('when a process dies', () => {
     await system.workers[0]!.kill9();
     const item = await waitForEnd(api, id, 40_000);
     expect(item.status.status_str).toBe('success');
+  });
+
+  test('a worker killed while its job waits for a slot is in nobody’s way, and its job is served', async () => {
+    const { api, primary, system } = await startFallbackSystem({
+      config: 'queue: { lockMs: 1500 }\n',
+      primaryKeys: ', concurrency: 1',
+      env: { WORKER_CONCURRENCY: '1' },
+      workers: 2,
+    });
+    const prefix = system.options.redisPrefix ?? 'tiercel';
+    const silent = createLogger({ level: 'silent', name: 'test' });
+    const redis = connectRedis(system.redis.url, 'patient', silent);
+    onStopEverything(() => {
+      redis.disconnect();
+    });
+    primary.setLatency(4_000);
+    const holds = await post(api, textToImage());
+    await until(() => primary.state().counts.running > 0);
+    const waits = await post(api, textToImage());
+    await until(async () => (await redis.zcard(`${prefix}:slot-waiters`)) === 1);
+    const worker = await redis.hget(`${prefix}:job:${waits}`, 'worker');
+    const victim = system.workers.find(({ pid }) => worker?.includes(`-${pid}-`));
+    await victim!.kill9();
+    primary.setLatency(0);
+    for (const id of [holds, waits]) {
+      const item = await waitForEnd(api, id, 20_000);
+      expect(reportOf(item)).toMatchObject({ served_by: { tier: 'primary' }, degraded: false });
+    }
   });
 });
 

@@ -71,6 +71,33 @@ const scenarios: Record<string, Scenario> = {
         ...{ maxPending: 2, maxPendingBytes: 1_000_000, perClient: 'serial' },
       }).enqueue(newJob('lost')),
   },
+  'accepting the last prompt that a plan allows, with an Idempotency-Key': {
+    prepare: () => Promise.resolve(),
+    act: async ({ producer, redis, names }) => {
+      const admission = { plan: 'p', maxPending: 1, jobsPerDay: 1, intervalMs: undefined };
+      const job = { tenant, admission, replayKey: 'key' };
+      const accepted = await producer.enqueue(newJob('lost', job));
+      const again = await producer.enqueue({
+        ...newJob('other', job),
+        bodyHash: newJob('lost').bodyHash,
+      });
+      const [posted = ''] = await redis.keys(`${names.prefix}:posted:*`);
+      const refused: unknown = await producer
+        .enqueue(newJob('third', { tenant, admission }))
+        .catch((error: unknown) => error);
+      return [accepted, again, await redis.hgetall(posted), (refused as { code: string }).code];
+    },
+  },
+  'moving a job': {
+    prepare: async (parts) => {
+      for (const id of ['other', 'lost']) await parts.add(id);
+    },
+    act: async (parts) => [
+      await parts.editor.move('lost', 'front'),
+      report(await parts.take()),
+      report(await parts.take()),
+    ],
+  },
   'releasing a job': {
     prepare: async (parts) => {
       await parts.producer.enqueue(newJob('lost'));

@@ -114,6 +114,26 @@ describe('the sweeper', () => {
     expect((await parts.take())?.id).toBe('x');
   });
 
+  test('whoever asks another API then with the same Idempotency-Key gets the answer that was lost', async () => {
+    const job = {
+      tenant: { id: 'T', limits: { weight: 1 } },
+      admission: { plan: 'p', maxPending: 1, jobsPerDay: 1, intervalMs: undefined },
+      replayKey: 'key',
+    };
+    const accepted = await parts.producer.enqueue(newJob('x', job));
+    // Dead, before its answer. The caller sends the same again, which another API gives another id.
+    const again = { ...newJob('y', job), bodyHash: newJob('x').bodyHash };
+    expect(await parts.producer.enqueue(again)).toEqual({ ...accepted, repeated: true });
+    await grow();
+    await sweep(createSweeper({ releaseAfterMs: 1 }));
+    expect((await parts.take())?.promptId).toBe('x');
+    expect(await parts.take()).toBeUndefined();
+    const next = parts.producer.enqueue(
+      newJob('z', { tenant: job.tenant, admission: job.admission }),
+    );
+    await expect(next).rejects.toMatchObject({ code: 'daily_jobs_used' });
+  });
+
   test('adds the permit of a ready job that has none', async () => {
     await parts.add('x');
     await parts.permits.obliterate({ force: true });
