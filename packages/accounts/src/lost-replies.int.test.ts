@@ -85,11 +85,11 @@ test('replacing and ending a key', async () => {
   await lost;
   const rotated = (await listActions()).filter((action) => action === 'key.rotate');
   expect(rotated).toHaveLength(1);
-  expect((await other.keys.read(id))?.revokedAt).toBeDefined();
+  expect((await other.keys.read(id)).revokedAt).toBeDefined();
   lost = proxy.loseReplyTo(second.record.id);
   await cut.keys.revoke(second.record.id, actor);
   await lost;
   const revoked = (await listActions()).filter((action) => action === 'key.revoke');
   expect(revoked).toHaveLength(1);
-  expect((await other.keys.read(second.record.id))?.revokedAt).toBeDefined();
+  expect((await other.keys.read(second.record.id)).revokedAt).toBeDefined();
 });

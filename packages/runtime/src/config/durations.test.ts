@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { stringify as stringifyYaml } from 'yaml';
 import { listFileKeys, listVariables } from './configuration-tables.ts';
 import { loadConfig } from './load.ts';
+import { OVERLOAD_STEPS } from './overload-schema.ts';
 
 /** What else must be set for a maximum to be allowed. */
 const BESIDE: Readonly<Record<string, object>> = {
@@ -28,6 +29,14 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
+/** The steps of `overload` come in their order: where the others are never taken any value will do. */
+function withoutOtherSteps(settings: { readonly overload?: object }): object {
+  if (settings.overload === undefined) return settings;
+  const never = { lagMs: null, queueAgeMs: null };
+  const others = Object.fromEntries(OVERLOAD_STEPS.map((name) => [name, never]));
+  return { overload: { ...others, ...settings.overload } };
+}
+
 /** A file with one setting: `queue.lockMs`, `tiers[].timeoutMs`. */
 function load(key: string, value: number): ReturnType<typeof loadConfig> {
   const nested = key.split('.').reduceRight<unknown>((inner, part) => {
@@ -35,7 +44,7 @@ function load(key: string, value: number): ReturnType<typeof loadConfig> {
     return { [part.slice(0, -2)]: [{ name: 'a', driver: 'embedded', ...(inner as object) }] };
   }, value);
   const file = join(folder, 'config.yaml');
-  writeFileSync(file, stringifyYaml({ ...BESIDE[key], ...(nested as object) }));
+  writeFileSync(file, stringifyYaml({ ...BESIDE[key], ...withoutOtherSteps(nested as object) }));
   return loadConfig({ TIERCEL_CONFIG: file });
 }
 
