@@ -5,9 +5,11 @@ import {
   startWorker,
   stopEverything,
   until,
+  type RawHttp,
   type TestSystem,
 } from '@tiercel/testkit';
-import { saveImage, slow } from './prompts.ts';
+import { httpWithKey } from './keys.ts';
+import { post, saveImage, slow, waitForRunning, waitForWorker } from './prompts.ts';
 
 /** More tenants than there is room for: what a service of two APIs and one worker does less, and that it recovers. */
 
@@ -33,35 +35,15 @@ beforeAll(async () => {
   const env = { NODES_DIR: 'tests/fixtures/nodes', WORKER_CONCURRENCY: '1' };
   const { port } = new URL(workerMetrics);
   await startWorker({ ...system.options, env: { ...env, METRICS_PORT: port } });
-  await until(async () => (await ask('GET', '/object_info', ADMIN)).status === 200, 20_000);
+  await waitForWorker(api(ADMIN));
 });
 afterAll(stopEverything);
 
-interface Answer {
-  readonly status: number;
-  readonly retryAfter: string | null;
-  readonly text: string;
-}
-
-async function ask(
-  method: string,
-  path: string,
-  key: string,
-  body?: object,
-  { api = 0, headers = {} }: { api?: number; headers?: Record<string, string> } = {},
-): Promise<Answer> {
-  const answer = await fetch(`${system.apis[api]?.url ?? ''}${path}`, {
-    method,
-    headers: { 'x-api-key': key, ...headers },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-  });
-  const retryAfter = answer.headers.get('retry-after');
-  return { status: answer.status, retryAfter, text: await answer.text() };
-}
+const api = (key: string, of = 0): RawHttp => httpWithKey(system.apis[of]?.url ?? '', key);
 
 async function makeKey(tenant: string, plan: string): Promise<string> {
-  const made = await ask('POST', '/admin/v1/keys', ADMIN, { tenant, plan });
-  return (JSON.parse(made.text) as { key: string }).key;
+  const made = await api(ADMIN).post('/admin/v1/keys', { tenant, plan });
+  return (made.json() as { key: string }).key;
 }
 
 interface Overload {
@@ -70,12 +52,14 @@ interface Overload {
   readonly overloaded: { kind: string; level: number }[];
 }
 const readOverload = async (): Promise<Overload> =>
-  JSON.parse((await ask('GET', '/admin/v1/overload', ADMIN)).text) as Overload;
+  (await api(ADMIN).get('/admin/v1/overload')).json() as unknown as Overload;
 
 /** A sample without labels but the process's, or with this one. */
 async function readSample(url: string, name: string, label = ''): Promise<number> {
-  const page = await (await fetch(`${url}/metrics`, { headers: { 'x-api-key': ADMIN } })).text();
-  const line = page.split('\n').find((text) => text.startsWith(`${name}{`) && text.includes(label));
+  const page = await httpWithKey(url, ADMIN).get('/metrics');
+  const line = page.text
+    .split('\n')
+    .find((text) => text.startsWith(`${name}{`) && text.includes(label));
   return Number(line?.slice(line.lastIndexOf(' ') + 1) ?? NaN);
 }
 
@@ -88,11 +72,11 @@ async function expectWholeQueue(): Promise<void> {
   expect(await count('comfy_keys', 'state="active"')).toBe(3);
   expect(await count('comfy_keys', 'state="revoked"')).toBe(0);
   await until(async () => (await count('comfy_pool_running', 'pool="default"')) === 1);
-  const page = await ask('GET', '/metrics', ADMIN);
+  const page = await api(ADMIN).get('/metrics');
   expect(page.text).not.toMatch(/"(one|two|free-tenant)"/);
-  expect((await ask('GET', '/metrics', 'nobody’s'.slice(0, 6))).status).toBe(401);
-  const top = await ask('GET', '/admin/v1/queue/tenants?sort=running', ADMIN);
-  expect(JSON.parse(top.text)).toEqual({
+  expect((await api('nobody').get('/metrics')).status).toBe(401);
+  const top = await api(ADMIN).get('/admin/v1/queue/tenants?sort=running');
+  expect(top.json()).toEqual({
     tenants: [
       { tenant: 'one', plan: 'pro', pending: 1, running: 1 },
       { tenant: 'two', plan: 'pro', pending: 1, running: 0 },
@@ -109,14 +93,14 @@ test('while tenants wait too long for their turn it does less, tells so, and rec
   ]);
   const keyed = { headers: { 'idempotency-key': 'before the overload' } };
   const body = { prompt: saveImage() };
-  const before = await ask('POST', '/prompt', free, body, keyed);
+  const before = await api(free).post('/prompt', body, keyed);
   expect(before.status).toBe(200);
   // One tenant has the only hand, and more waiting: that is its own affair.
-  for (let n = 0; n < 2; n += 1) await ask('POST', '/prompt', one, { prompt: slow(1_000, 0.1) });
-  await until(async () => (await ask('GET', '/queue', one)).text.includes('"queue_running":[['));
+  const [first] = [await post(api(one), slow(1_000, 0.1)), await post(api(one), slow(1_000, 0.1))];
+  await waitForRunning(api(one), first);
   expect(await readOverload()).toMatchObject({ level: 0, overloaded: [] });
 
-  await ask('POST', '/prompt', two, { prompt: slow(1, 0.1) });
+  await post(api(two), slow(1, 0.1));
   const overload = await until(async () => {
     const found = await readOverload();
     return found.level === 4 && found.overloaded.length === 2 ? found : undefined;
@@ -125,39 +109,40 @@ test('while tenants wait too long for their turn it does less, tells so, and rec
     ['previews', 'progress', 'status', 'admission'].map((step) => ({ step, taken: true })),
   );
   expect(overload.overloaded.map(({ kind }) => kind)).toEqual(['api', 'api']);
-  for (const api of [0, 1]) {
-    const url = system.apis[api]?.url ?? '';
+  for (const index of [0, 1]) {
+    const { url = '' } = system.apis[index] ?? {};
     await until(async () => (await readSample(url, 'comfy_overload_level')) === 4);
-    const refused = await ask('POST', '/prompt', free, { prompt: saveImage() }, { api });
-    expect([refused.status, refused.retryAfter]).toEqual([429, '1']);
-    const { error, node_errors } = JSON.parse(refused.text) as {
-      error: { type: string; message: string };
-      node_errors: object;
-    };
-    expect(error.type).toBe('overloaded');
-    expect(error.message).toMatch(/overloaded .* plan free .* in 1 s/);
-    expect(node_errors).toEqual({});
+    const refused = await api(free, index).post('/prompt', { prompt: saveImage() });
+    expect([refused.status, refused.headers['retry-after']]).toEqual([429, '1']);
+    expect(refused.json()).toEqual({
+      error: {
+        type: 'overloaded',
+        message: expect.stringMatching(/overloaded .* plan free .* in 1 s/),
+        details: '',
+        extra_info: { policy: 'overload.admission' },
+      },
+      node_errors: {},
+    });
     expect(await readSample(url, 'comfy_admissions_total', 'outcome="overloaded"')).toBe(1);
     expect(await readSample(url, 'comfy_overload_queue_age_seconds')).toBeGreaterThan(0.4);
   }
   await expectWholeQueue();
   // What was answered before is answered again; plans of more weight go on.
-  expect(await ask('POST', '/prompt', free, body, keyed)).toEqual(before);
-  expect((await ask('POST', '/prompt', two, { prompt: slow(1, 0.1) })).status).toBe(200);
+  expect((await api(free).post('/prompt', body, keyed)).text).toBe(before.text);
+  await post(api(two), slow(1, 0.1));
   // Workers were told.
   await until(async () => (await readSample(workerMetrics, 'comfy_overload_level')) === 4);
 
-  await ask('POST', '/queue', two, { clear: true });
+  await api(two).post('/queue', { clear: true });
   await until(async () => (await readOverload()).level === 0, 10_000);
   expect(await readOverload()).toMatchObject({ overloaded: [] });
   await until(async () => (await readSample(workerMetrics, 'comfy_overload_level')) === 0);
-  const accepted = await ask('POST', '/prompt', free, { prompt: saveImage() });
-  expect(accepted.status).toBe(200);
-  await ask('POST', '/queue', one, { clear: true });
-  await ask('POST', '/interrupt', one);
-  const [api] = system.apis;
+  await post(api(free), saveImage());
+  await api(one).post('/queue', { clear: true });
+  await api(one).post('/interrupt');
+  const [watched] = system.apis;
   const lines = await until(() => {
-    const found = api?.logs.filter((line) => line.includes('"overload":')) ?? [];
+    const found = watched?.logs.filter((line) => line.includes('"overload":')) ?? [];
     return found.at(-1)?.includes('"overload":0') === true ? found : undefined;
   });
   const levels = lines.map((line) => (JSON.parse(line) as { overload: number }).overload);

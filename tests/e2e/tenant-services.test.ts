@@ -1,7 +1,7 @@
 import { utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { stopEverything, until } from '@tiercel/testkit';
+import { stopEverything, type RawHttp } from '@tiercel/testkit';
 import { readPngText } from '@tiercel/pictures';
 import sharp from 'sharp';
 import {
@@ -11,7 +11,8 @@ import {
   textToImage,
   type FallbackSystem,
 } from './fallback-system.ts';
-import type { HistoryItem } from './prompts.ts';
+import { httpWithKey } from './keys.ts';
+import { post, waitForEnd, waitForWorker, type HistoryItem } from './prompts.ts';
 
 /** Image services for several tenants: what their plans let out of a graph, and whose results answer whom. */
 
@@ -28,43 +29,39 @@ class Tenants {
   static async start(config: string): Promise<Tenants> {
     const auth = `auth: { mode: required, adminKey: ${ADMIN} }\n`;
     const tenants = new Tenants(await startFallbackSystem({ config: auth + config }));
-    await until(async () => (await tenants.ask(ADMIN, '/object_info')).ok, 20_000);
+    await waitForWorker(tenants.api(ADMIN));
     return tenants;
   }
 
-  ask(
-    key: string,
-    path: string,
-    body?: string | FormData,
-    method = body === undefined ? 'GET' : 'POST',
-  ) {
-    return fetch(this.services.system.url + path, {
-      ...{ method, headers: { 'x-api-key': key } },
-      ...(body === undefined ? {} : { body }),
-    });
+  api(key: string): RawHttp {
+    return httpWithKey(this.services.system.url, key);
   }
 
   async makeKey(tenant: string, plan = 'pro'): Promise<string> {
-    const made = await this.ask(ADMIN, '/admin/v1/keys', JSON.stringify({ tenant, plan }));
-    return ((await made.json()) as { key: string }).key;
+    const made = await this.api(ADMIN).post('/admin/v1/keys', { tenant, plan });
+    return (made.json() as { key: string }).key;
   }
 
   /** Runs a prompt to its end. */
   async run(key: string, prompt: Graph, extra: object = {}): Promise<HistoryItem> {
-    const body = JSON.stringify({ prompt, extra_data: extra });
-    const answer = await this.ask(key, '/prompt', body);
-    const { prompt_id: id = '' } = (await answer.json()) as { prompt_id?: string };
-    return await until(async () => {
-      const history = await (await this.ask(key, `/history/${id}`)).json();
-      return (history as Record<string, HistoryItem>)[id];
-    }, 20_000);
+    const id = await post(this.api(key), prompt, { extra_data: extra });
+    return await waitForEnd(this.api(key), id);
   }
 
   async readPicture(key: string, item: HistoryItem, node: string): Promise<Buffer> {
-    const { filename, subfolder } = item.outputs[node]!.images[0]!;
-    const answer = await this.ask(key, `/view?filename=${filename}&subfolder=${subfolder}`);
+    const { filename } = item.outputs[node]!.images[0]!;
+    const answer = await this.api(key).get(`/view?filename=${filename}`);
     expect(answer.status).toBe(200);
-    return Buffer.from(await answer.arrayBuffer());
+    return answer.bytes;
+  }
+
+  async upload(key: string, png: Uint8Array, name: string, fields = {}): Promise<void> {
+    const body = new FormData();
+    body.set('image', new Blob([new Uint8Array(png)]), name);
+    for (const [field, value] of Object.entries(fields)) body.set(field, String(value));
+    const url = `${this.services.system.url}/upload/image`;
+    const answer = await fetch(url, { method: 'POST', headers: { 'x-api-key': key }, body });
+    expect(answer.status).toBe(200);
   }
 }
 
@@ -175,9 +172,8 @@ describe('with results that are shared', () => {
 
   test('the files of the one answer the other like files that nobody has', async () => {
     const describe = async (name: string): Promise<unknown> => {
-      const answer = await tenants.ask(two, `/view?filename=${name}`);
-      const headers = [...answer.headers].filter(([header]) => header !== 'date');
-      return [answer.status, headers, await answer.text()];
+      const { status, headers, text } = await tenants.api(two).get(`/view?filename=${name}`);
+      return [status, { ...headers, date: '' }, text];
     };
     expect(await describe('fb_00003_.png')).toEqual(await describe('fb_09999_.png'));
   });
@@ -186,12 +182,8 @@ describe('with results that are shared', () => {
     const graph = textToImage({ seed: 33 });
     const item = await tenants.run(one, graph);
     const picture = await tenants.readPicture(one, item, '9');
-    const form = new FormData();
     const { filename } = item.outputs['9']!.images[0]!;
-    form.set('image', new Blob([new Uint8Array(picture)]), filename);
-    form.set('type', 'output');
-    form.set('overwrite', 'true');
-    expect((await tenants.ask(one, '/upload/image', form)).status).toBe(200);
+    await tenants.upload(one, picture, filename, { type: 'output', overwrite: true });
     expect(reportOf(await tenants.run(two, graph)).cached).toBeUndefined();
   });
 
@@ -214,9 +206,7 @@ describe('with results that are shared', () => {
         .png()
         .toBuffer();
       sizes.add(png.length);
-      const form = new FormData();
-      form.set('image', new Blob([new Uint8Array(png)]), 'start.png');
-      await tenants.ask(key, '/upload/image', form);
+      await tenants.upload(key, png, 'start.png');
       // All that the store knows of the two files is equal.
       const { dataDir } = tenants.services.system.options;
       await utimes(join(dataDir, 'tenants', tenant, 'input', 'start.png'), 1_000, 1_000);

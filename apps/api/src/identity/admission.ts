@@ -34,7 +34,7 @@ export class Admission {
       throw new AppError(
         'overloaded',
         `The service is overloaded and takes no new jobs of the plan ${name} now. Try again in ${seconds} s.`,
-        { retryAfterSeconds: seconds },
+        { retryAfterSeconds: seconds, extraInfo: { policy: 'overload.admission' } },
       );
     }
     const { maxPixels = Infinity, maxBatch = Infinity, nodes, denyNodes = [] } = limits;
