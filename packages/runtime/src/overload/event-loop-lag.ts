@@ -38,10 +38,10 @@ export class EventLoopLag {
     }
   }
 
-  /** In ms; 0 until there are enough samples. */
+  /** In whole ms; 0 until there are enough samples. */
   read(): number {
     if (this.#samples.length < LEAST_SAMPLES) return 0;
     const sorted = this.#samples.map(({ lateMs }) => lateMs).sort((a, b) => a - b);
-    return sorted[Math.floor(sorted.length / 2)] ?? 0;
+    return Math.round(sorted[Math.floor(sorted.length / 2)] ?? 0);
   }
 }

@@ -144,7 +144,7 @@ export class OverloadWatch {
     this.#level = level;
     const { lagMs, queueAgeMs } = this.state;
     const facts = {
-      ...{ overload: level, before, lagMs: Math.round(lagMs), queueAgeMs },
+      ...{ overload: level, before, lagMs, queueAgeMs },
       steps: OVERLOAD_STEPS.slice(0, level),
       isToldByAnother: heard > this.#own.level,
     };
