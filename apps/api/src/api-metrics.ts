@@ -17,7 +17,7 @@ import {
 import type { PlanLoad } from './plan-loads.ts';
 import type { SocketCounters } from './sockets/socket-counters.ts';
 
-type Worker = Pick<WorkerCapabilities, 'tiers' | 'running'>;
+type Worker = Pick<WorkerCapabilities, 'tiers' | 'running' | 'pool'>;
 
 export interface ApiMetrics {
   readonly registry: MetricsRegistry;
@@ -187,8 +187,10 @@ function shareReads<T>(read: () => Promise<T>): () => Promise<T> {
 }
 
 function sumPools(workers: readonly Worker[]): Sample[] {
-  const running = workers.reduce((sum, worker) => sum + worker.running, 0);
-  return [{ labels: { pool: DEFAULT_POOL }, value: running }];
+  const sums = new Map([[DEFAULT_POOL, 0]]);
+  for (const { pool = DEFAULT_POOL, running } of workers)
+    sums.set(pool, (sums.get(pool) ?? 0) + running);
+  return [...sums].map(([pool, value]) => ({ labels: { pool }, value }));
 }
 
 /** Every tier of every worker, counts added up if they are shown here; all workers see the same breaker. */

@@ -62,5 +62,10 @@ export async function registerWorker(
     ...{ catalogueHash: hash, models: {}, embeddings: [], devices: [], tiers: [] },
     ...change,
   };
-  await registry.heartbeat(capabilities, true);
+  const profile = {
+    pool: { name: 'default' },
+    tiers: [],
+    classes: classes.map((text) => text.slice(1, text.indexOf('"', 1))),
+  };
+  await registry.heartbeat(capabilities, { id: `${hash}-profile`, profile }, true);
 }

@@ -7,11 +7,12 @@ import {
   pickSystem,
   stringifyJson,
   type Device,
+  type Fleet,
   type JsonObject,
   type NodeInfo,
   type ObjectInfo,
 } from '@tiercel/contracts';
-import type { WorkerRegistry, EventSubscriber, LiveWorker } from '@tiercel/events';
+import type { WorkerRegistry, EventSubscriber, KnownFleet, LiveWorker } from '@tiercel/events';
 import { choicesOf, isUploadInput, mapInputs, mergeObjectInfo, withChoices } from '@tiercel/graph';
 import { CoalescedRefresh, type Logger } from '@tiercel/runtime';
 import { lookup } from 'mime-types';
@@ -52,7 +53,8 @@ const EMPTY: State = {
 };
 
 /**
- * What can be run, as the workers announce it: the union over live workers, else what was last known.
+ * What can be run, as the workers announce it: the union over live workers and those that may come back, else what was
+ * last known.
  * The API itself knows no nodes.
  */
 export class Catalogue {
@@ -61,6 +63,7 @@ export class Catalogue {
   readonly #log: Logger;
   #state: State = EMPTY;
   #workers: readonly LiveWorker[] = [];
+  #fleet: KnownFleet = { signature: '', profiles: [], awayCatalogues: [] };
   #timer: NodeJS.Timeout | undefined;
   readonly #refreshes = new CoalescedRefresh(() => this.#tryRefresh());
   readonly #listeners = new Set<() => void>();
@@ -150,6 +153,11 @@ export class Catalogue {
     return `{${entries.join(',')}}`;
   }
 
+  /** Which workers are up or may come back, as far as jobs go to one or the other. */
+  get fleet(): Fleet {
+    return this.#fleet;
+  }
+
   get workers(): readonly LiveWorker[] {
     return this.#workers;
   }
@@ -201,15 +209,22 @@ export class Catalogue {
     const live = (await this.#registry.readLive()).sort((a, b) =>
       a.workerId < b.workerId ? -1 : 1,
     );
-    const state = await this.#readState(live, this.#state);
+    const fleet = await this.#registry.readFleet();
+    const state = await this.#readState(live, fleet.awayCatalogues, this.#state);
     // Together: who sees a worker sees its classes.
     this.#workers = live;
+    this.#fleet = fleet;
     this.#state = state;
     for (const listener of [...this.#listeners]) listener();
     if (this.#hasClasses()) for (const settle of [...this.#waiting]) settle();
   }
 
-  async #readState(live: readonly LiveWorker[], old: State): Promise<State> {
+  /** @param away hashes of the catalogues of workers that may come back: jobs for them may be posted */
+  async #readState(
+    live: readonly LiveWorker[],
+    away: readonly string[],
+    old: State,
+  ): Promise<State> {
     const hashes =
       live.length > 0
         ? [...new Set(live.map((worker) => worker.catalogueHash))].sort()
@@ -218,9 +233,10 @@ export class Catalogue {
     const listed = live.map(({ models, embeddings, extensions, nodeReplacements }) => [
       ...[models, embeddings, extensions, nodeReplacements],
     ]);
-    const key = stringifyJson([hashes, listed]);
+    const others = away.filter((hash) => !hashes.includes(hash)).sort();
+    const key = stringifyJson([hashes, others, listed]);
     if (key === old.key) return old;
-    const objectInfo = await this.#readUnion(hashes, old);
+    const objectInfo = await this.#readUnion(hashes, others, old);
     return {
       key,
       objectInfo,
@@ -234,10 +250,26 @@ export class Catalogue {
     };
   }
 
-  async #readUnion(hashes: readonly string[], old: State): Promise<ObjectInfo> {
-    if (old.key !== '' && (JSON.parse(old.key) as [string[]])[0].join() === hashes.join()) {
-      return old.objectInfo;
+  /** @param others hashes of catalogues that only add classes: what a live worker says of one counts */
+  async #readUnion(
+    hashes: readonly string[],
+    others: readonly string[],
+    old: State,
+  ): Promise<ObjectInfo> {
+    if (old.key !== '') {
+      const [oldHashes, oldOthers] = JSON.parse(old.key) as [string[], string[]];
+      const isSame = oldHashes.join() === hashes.join() && oldOthers.join() === others.join();
+      if (isSame) return old.objectInfo;
     }
+    const union = mergeObjectInfo(await this.#readCatalogues(hashes));
+    const more = mergeObjectInfo(await this.#readCatalogues(others));
+    // The union's names stand first, and its entries count.
+    const all = others.length === 0 ? union : { ...union, ...more, ...union };
+    // A worker whose servers have never answered offers nothing: what was known before still counts.
+    return Object.keys(all).length > 0 ? all : old.objectInfo;
+  }
+
+  async #readCatalogues(hashes: readonly string[]): Promise<ObjectInfo[]> {
     const catalogues: ObjectInfo[] = [];
     for (const hash of hashes) {
       const text = await this.#registry.readCatalogue(hash);
@@ -245,9 +277,7 @@ export class Catalogue {
       // Written by a worker of ours from a typed ObjectInfo.
       if (isJsonObject(parsed)) catalogues.push(parsed as unknown as ObjectInfo);
     }
-    // A worker whose servers have never answered offers nothing: what was known before still counts.
-    const union = mergeObjectInfo(catalogues);
-    return Object.keys(union).length > 0 ? union : old.objectInfo;
+    return catalogues;
   }
 }
 

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { UsageStore, type PolicyStore } from '@tiercel/accounts';
-import { DEFAULT_POOL, DEFAULT_TENANT } from '@tiercel/contracts';
+import { DEFAULT_TENANT, type JobNeeds } from '@tiercel/contracts';
 import {
   WorkerRegistry,
   EventReplay,
@@ -62,6 +62,7 @@ import { maxFormBytes } from './routes/uploads/form.ts';
 import { createUpgrades } from './sockets/serve-upgrades.ts';
 import { SocketCounters } from './sockets/socket-counters.ts';
 import { SocketHub } from './sockets/socket-hub.ts';
+import { WorkersFor } from './workers-for.ts';
 
 const DRAIN_MS = 5_000;
 /** For connections that were cut to be gone. */
@@ -152,7 +153,7 @@ async function main(): Promise<void> {
     ...{ config, log },
     // Who has stopped the queue knows why tenants wait.
     readQueueAgeMs: async () =>
-      accounts.policy.read('pools', DEFAULT_POOL).effective.paused === true
+      catalogue.workers.length > 0 && countHands(catalogue.workers, accounts.policy) === 0
         ? 0
         : await reader.readTurnAgeMs(),
     report: (state) => board.reportApi(processId, state),
@@ -274,12 +275,20 @@ async function main(): Promise<void> {
         tenantOf: (caller) => shares?.of(caller),
         admission: new Admission(accounts.policy, overload, config.tiers),
         countAdmission: metrics.countAdmission,
+        workersFor: new WorkersFor({
+          fleet: () => catalogue.fleet,
+          planOf: ({ tenant, plan }) => (isOpen ? {} : planOf(accounts.policy, tenant, plan)),
+          producer,
+        }),
         firstWorker: new FirstWorker(catalogue, api.firstWorkerWaitMs),
         ...{ secretKey, store, guard },
         maxBodyBytes: api.maxBodyBytes,
       },
       queue: { reader, editor, examiner, maxBodyBytes: api.maxBodyBytes },
-      jobs: { reader, editor, estimates, progress: new JobProgress({ replay, examiner }) },
+      jobs: {
+        ...{ reader, editor, estimates, progress: new JobProgress({ replay, examiner }) },
+        fleet: () => catalogue.fleet,
+      },
       events: {
         ...{ reader, replay, subscriber, counters, maxEventBytes },
         maxStreams: api.maxSockets,
@@ -368,13 +377,33 @@ async function main(): Promise<void> {
   log.info({ url: baseUrl }, 'api is listening');
 }
 
-/** Jobs that the workers run at once; of a paused pool none. */
+/** Jobs that the workers run at once; of a pool that is paused or drained none. */
 function countHands(
-  workers: readonly { readonly concurrency: number }[],
+  workers: readonly { readonly concurrency: number; readonly pool: string }[],
   policy: Pick<PolicyStore, 'read'>,
 ): number {
-  if (policy.read('pools', DEFAULT_POOL).effective.paused === true) return 0;
-  return workers.reduce((sum, { concurrency }) => sum + concurrency, 0);
+  const isPaused = (pool: string): boolean => {
+    const { paused, drain } = policy.read('pools', pool).effective;
+    return paused === true || drain === true;
+  };
+  return workers.reduce(
+    (sum, { concurrency, pool }) => (isPaused(pool) ? sum : sum + concurrency),
+    0,
+  );
+}
+
+/** The plan that counts for a tenant, and what it says of workers. */
+function planOf(
+  policy: PolicyStore,
+  tenant: string,
+  plan: string | undefined,
+): Pick<JobNeeds, 'plan' | 'pool' | 'tiers'> {
+  const { pool, tiers } = policy.effectivePlan(tenant, plan);
+  return {
+    plan: policy.planOf(tenant, plan),
+    pool,
+    tiers: tiers === undefined ? undefined : [...tiers],
+  };
 }
 
 await runMain(main, (line) => {

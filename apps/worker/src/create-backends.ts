@@ -23,6 +23,7 @@ import type { Backend, Tier } from '@tiercel/routing';
 import {
   inTime,
   LATE,
+  type Config,
   type RunningProcess,
   systemClock,
   TIER_RULES,
@@ -72,7 +73,7 @@ export async function createBackends(
   secretKey: Uint8Array,
 ): Promise<Backends> {
   const { config, redis, names, log, lifecycle } = parts;
-  const tierConfigs = withEmbedded(config.tiers);
+  const tierConfigs = withEmbedded(tiersOfPool(config));
   const isSketching = tierConfigs.every(({ driver }) => driver === 'embedded');
   const services = tierConfigs.filter(isServiceTier);
   const plugins = config.nodesDir === undefined ? [] : await loadInTime(config.nodesDir);
@@ -138,6 +139,12 @@ export async function createBackends(
     isSketching,
     checkpoints: services.length === 0 ? undefined : services.flatMap((tier) => tier.checkpoints),
   };
+}
+
+/** The tiers that workers of its pool use. */
+function tiersOfPool({ tiers, pools, worker }: Config): readonly TierConfig[] {
+  const used = pools[worker.pool]?.tiers;
+  return tiers.filter(({ name }) => used?.includes(name) !== false);
 }
 
 /** Beside image services the worker itself runs graphs that sample nothing. */

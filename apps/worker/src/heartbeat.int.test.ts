@@ -25,7 +25,17 @@ async function open() {
   const registry = new WorkerRegistry(jobs.redis, jobs.names);
   const state = { capabilities: EMPTY, problem: undefined as Error | undefined, running: 0 };
   const heartbeat = new Heartbeat({
-    ...{ registry, workerId: workerId('w1'), concurrency: 3, clock: systemClock, log },
+    ...{
+      registry,
+      workerId: workerId('w1'),
+      readPool: () => ({
+        ...{ rules: { name: 'default' }, isPaused: false, isDrained: false },
+        uses: () => true,
+      }),
+      concurrency: 3,
+      clock: systemClock,
+      log,
+    },
     readCapabilities: () =>
       state.problem ? Promise.reject(state.problem) : Promise.resolve(state.capabilities),
     running: () => state.running,

@@ -206,6 +206,8 @@ describe('a claim', () => {
     const worker = await jobs.startWorker({ concurrency: 2, lockMs: 60_000 });
     await jobs.add('a');
     const first = await worker.attempt();
+    // What it has said by now was taken.
+    await until(async () => Number(await jobs.redis.hget(jobs.names.job('a'), 'batch')) > 0);
     await jobs.redis.hset(jobs.names.job('a'), 'claim', 'of somebody else');
     expect(first.context.signal.aborted).toBe(false);
     first.context.listener.nodeStarted('1');

@@ -36,9 +36,15 @@ import {
 import { Claim } from './claim.ts';
 import type { JobAccounts } from './job-accounts.ts';
 import { JobReporter, type ReporterPace } from './job-reporter.ts';
+import type { OtherWorkers } from './other-workers.ts';
 import { readPreviewAudience } from './preview-audience.ts';
 import type { RunningJobs } from './running-jobs.ts';
-import { type JobLimits, toAttemptRequest } from './to-attempt-request.ts';
+import {
+  type JobGraph,
+  type JobLimits,
+  readGraph,
+  toAttemptRequest,
+} from './to-attempt-request.ts';
 import { describeFailure, isStoppedThere, partialOf, stoppedBefore } from './terminal-event.ts';
 import type { WorkerMetrics } from './worker-metrics.ts';
 
@@ -75,6 +81,8 @@ interface JobRun {
   spending?: JobSpending;
   /** Filled when the end is written down. */
   usage?: JobUsage | undefined;
+  /** @throws when the job's prompt cannot be read */
+  readonly graph: () => JobGraph;
 }
 
 /** The job is somebody else's to end. */
@@ -86,6 +94,7 @@ export class JobProcessor {
   readonly #publisher: EventPublisher;
   readonly #router: TierRouter;
   readonly #running: RunningJobs;
+  readonly #others: OtherWorkers;
   readonly #options: JobProcessorOptions;
   readonly #clock: Clock;
   readonly #log: Logger;
@@ -98,6 +107,7 @@ export class JobProcessor {
     publisher: EventPublisher;
     router: TierRouter;
     running: RunningJobs;
+    others: OtherWorkers;
     options: JobProcessorOptions;
     clock: Clock;
     log: Logger;
@@ -109,6 +119,7 @@ export class JobProcessor {
     this.#publisher = dependencies.publisher;
     this.#router = dependencies.router;
     this.#running = dependencies.running;
+    this.#others = dependencies.others;
     this.#options = dependencies.options;
     this.#clock = dependencies.clock;
     this.#log = dependencies.log;
@@ -124,8 +135,10 @@ export class JobProcessor {
     try {
       let job = await this.#take(lease);
       while (job !== undefined) {
-        const { unlocked, next } = await this.#processOne(job, lease);
+        lease.noteJob();
+        const { ours, unlocked, next } = await this.#processOne(job, lease);
         if (unlocked && next === undefined) await this.#consumer.addPermit();
+        if (ours && next === undefined && lease.isHeld) lease.noteNothing();
         job = next;
       }
     } catch (error) {
@@ -158,17 +171,27 @@ export class JobProcessor {
     claim.stop('claim_lost');
   }
 
-  async #take({ permit }: PermitLease): Promise<TakenJob | undefined> {
+  async #take(lease: PermitLease): Promise<TakenJob | undefined> {
     // A permit that came in spite of a pause ends; the sweeper sees to it that there are enough afterwards.
     if (this.#options.isPaused()) return undefined;
     const claimId = createClaimId();
-    return await untilServed(() => this.#consumer.take(permit, this.#options.workerId, claimId), {
-      signal: this.#stopping.signal,
-    });
+    const { workerId } = this.#options;
+    const job = await untilServed(
+      () => this.#consumer.take(lease.permit, workerId, claimId, this.#others.profile()),
+      { signal: this.#stopping.signal },
+    );
+    if (job === undefined) lease.noteNothing();
+    return job;
   }
 
   async #processOne(job: TakenJob, lease: PermitLease): Promise<FinishReply> {
     const log = this.#log.child({ promptId: job.promptId, attempt: job.attempt });
+    // Read once, whoever asks first; what keeps it from being read is an error of the job's.
+    let read: JobGraph | undefined;
+    const graph = (): JobGraph => (read ??= readGraph(job));
+    if (await this.#decline(job, graph, log)) {
+      return { ...NOT_OURS, next: lease.isHeld ? await this.#take(lease) : undefined };
+    }
     const clock = clockFrom(job.takenAtMs);
     const startedAt = clock.now();
     this.#metrics.jobTaken(job.attempt, (job.takenAtMs - job.createdAt) / 1000);
@@ -204,7 +227,7 @@ export class JobProcessor {
     };
     try {
       if (wasInterruptedEarly && (await this.#wasInterrupted(claim))) claim.stop('interrupt');
-      const run: JobRun = { claim, context, reporter, clock, startedAt, log };
+      const run: JobRun = { claim, context, reporter, clock, startedAt, log, graph };
       const result = await this.#run(job, run);
       clearTimeout(deadline);
       reporter.close();
@@ -229,6 +252,32 @@ export class JobProcessor {
       reporter.close();
       this.#running.remove(claim);
     }
+  }
+
+  /**
+   * Puts back a job that no tier of this worker can run, for another worker that may: before anything is told of it.
+   * What nobody else can run ends here.
+   */
+  async #decline(job: TakenJob, graph: () => JobGraph, log: Logger): Promise<boolean> {
+    if (job.cancelled || job.attempt > this.#options.attempts) return false;
+    let kind: string | undefined;
+    try {
+      const limits = await this.#options.limitsOf(job.tenant);
+      const options = { ...this.#options, limits };
+      const request = toAttemptRequest(job, graph(), this.#clock.now(), options);
+      if (this.#router.canRun(request)) return false;
+      kind = await this.#others.find(job);
+    } catch (error) {
+      log.debug({ err: error }, 'other workers for a job could not be found');
+    }
+    if (kind === undefined) return false;
+    const profile = this.#others.profile();
+    const others = kind;
+    await untilServed(() => this.#consumer.decline(job, profile, others), {
+      signal: this.#stopping.signal,
+    });
+    log.info('no tier here can run the job: it waits for another worker');
+    return true;
   }
 
   #wasInterrupted({ job, surrendered }: Claim): Promise<boolean> {
@@ -268,7 +317,11 @@ export class JobProcessor {
     const goesOn = lease.isHeld && !this.#stopping.signal.aborted && !this.#options.isPaused();
     // The same at each try: the first may have been carried out although its reply was lost.
     const next: NextTaker | undefined = goesOn
-      ? { worker: this.#options.workerId, claimId: claim.nextId }
+      ? {
+          worker: this.#options.workerId,
+          profile: this.#others.profile(),
+          claimId: claim.nextId,
+        }
       : undefined;
     const write = (ended: JobResult): Promise<FinishReply> =>
       untilServed(() => this.#consumer.finish(job, ended, startedAt, next, usage), {
@@ -299,7 +352,7 @@ export class JobProcessor {
   }
 
   async #run(job: TakenJob, run: JobRun): Promise<JobResult | 'hand-back' | 'lost'> {
-    const { claim, context, reporter, clock, startedAt, log } = run;
+    const { claim, context, reporter, clock, startedAt, log, graph } = run;
     reporter.start(startedAt, await this.#readEmitted(job, log));
     let limitMs = this.#options.jobTimeoutMs;
     let deadline: NodeJS.Timeout | undefined;
@@ -321,7 +374,7 @@ export class JobProcessor {
       }, limitMs);
       const now = this.#clock.now();
       const options = { ...this.#options, jobTimeoutMs: limitMs, limits };
-      const request = toAttemptRequest(job, now, options);
+      const request = toAttemptRequest(job, graph(), now, options);
       const spending = this.#options.accounts?.open(job, request, {
         budget: limits.budget ?? (() => ({})),
         onVoid: () => {

@@ -3,6 +3,7 @@ import { DEFAULT_TENANT } from '@tiercel/contracts';
 import type { Consumer } from '@tiercel/queue';
 import type { Tier } from '@tiercel/routing';
 import type { RunningProcess } from '@tiercel/runtime';
+import { readPool } from './pool-rules.ts';
 import type { JobLimits } from './to-attempt-request.ts';
 
 /** What administrators have set, as far as it concerns a worker. */
@@ -19,8 +20,11 @@ export async function openPolicy(parts: RunningProcess): Promise<PolicyStore> {
   return policy;
 }
 
-/** A tier that follows what administrators set of it, while it is in use. */
-export function followPolicy(tier: Tier, policy: Pick<PolicyStore, 'read'>): Tier {
+/**
+ * A tier that follows what administrators set of it, while it is in use.
+ * @param pool the worker's
+ */
+export function followPolicy(tier: Tier, policy: Pick<PolicyStore, 'read'>, pool: string): Tier {
   const { name } = tier.backend;
   return {
     ...tier,
@@ -32,6 +36,9 @@ export function followPolicy(tier: Tier, policy: Pick<PolicyStore, 'read'>): Tie
       const { enabled, drain } = policy.read('tiers', name).effective;
       if (enabled === false) return { reason: 'an administrator has disabled it', isForNow: false };
       if (drain === true) return { reason: 'an administrator is draining it', isForNow: true };
+      if (!readPool(pool, policy).uses(name)) {
+        return { reason: `the pool ${pool} does not use it`, isForNow: false };
+      }
       return undefined;
     },
   };

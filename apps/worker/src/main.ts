@@ -1,17 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
-import {
-  DEFAULT_POOL,
-  DEFAULT_TENANT,
-  promptIdOf,
-  SECRET_MEMBERS,
-  workerId,
-} from '@tiercel/contracts';
+import { DEFAULT_TENANT, promptIdOf, SECRET_MEMBERS, workerId } from '@tiercel/contracts';
 import { WorkerRegistry, EventPublisher, EventSubscriber, OverloadBoard } from '@tiercel/events';
 import {
   Consumer,
   createPermitQueue,
   Editor,
+  Kinds,
   PermitRunner,
   Producer,
   Sweeper,
@@ -21,6 +16,7 @@ import {
   blockedMs,
   createSecretMask,
   Health,
+  inTime,
   isUsageKept,
   listSecrets,
   loadSecretKey,
@@ -43,6 +39,8 @@ import { JobAccounts } from './job-accounts.ts';
 import { JobProcessor } from './job-processor.ts';
 import { RunningJobs } from './running-jobs.ts';
 import { obey } from './obey.ts';
+import { createOtherWorkers, readNeeds } from './other-workers.ts';
+import { readPool } from './pool-rules.ts';
 import { startWebhooks } from './start-webhooks.ts';
 import { stopLimitMs, stopWorking } from './stop-working.ts';
 import { TierCounters } from './tier-counters.ts';
@@ -54,6 +52,8 @@ import { createWorkerMetrics } from './worker-metrics.ts';
 
 const SWEEP_INTERVAL_MS = 2_000;
 const RELEASE_AFTER_MS = 3_000;
+/** For all waiting jobs to be judged with this worker in mind; those that are left have to be put back by it. */
+const FIRST_JUDGING_MS = 20_000;
 
 async function main(): Promise<void> {
   const parts = await startProcess('worker', 'patient');
@@ -66,7 +66,8 @@ async function main(): Promise<void> {
   const backends = await createBackends(parts, id, files, secretKey);
 
   const policy = await openPolicy(parts);
-  const isPaused = (): boolean => policy.read('pools', DEFAULT_POOL).effective.paused === true;
+  const readOwnPool = () => readPool(config.worker.pool, policy);
+  const isPaused = (): boolean => readOwnPool().isPaused;
 
   const watcher = new ConfigWatcher(config, backends.pools, log);
   watcher.start();
@@ -110,7 +111,7 @@ async function main(): Promise<void> {
     },
   });
   const router = new TierRouter({
-    tiers: backends.tiers.map((tier) => followPolicy(tier, policy)),
+    tiers: backends.tiers.map((tier) => followPolicy(tier, policy, config.worker.pool)),
     tierStates,
     clock,
     options: { policy: fallback.policy, patienceMs: fallback.patienceMs },
@@ -119,11 +120,30 @@ async function main(): Promise<void> {
     stored: createSharedResults(parts, backends, files),
     configMask: createSecretMask(listSecrets(config), SECRET_MEMBERS),
   });
+  const registry = new WorkerRegistry(redis, names);
+  // Set when there is somebody to call.
+  let followFleet = (): void => undefined;
+  const readCapabilities = createCapabilitiesReader(backends, secretKey);
+  const heartbeat = new Heartbeat({
+    registry,
+    workerId: id,
+    readPool: readOwnPool,
+    concurrency: config.workerConcurrency,
+    readCapabilities: async () => readCapabilities(await counters.read()),
+    running: () => running.count,
+    clock,
+    log,
+    onProfileChange: () => {
+      followFleet();
+    },
+  });
+  const others = createOtherWorkers({ registry, consumer, profile: () => heartbeat.profileId });
   const processor = new JobProcessor({
     consumer,
     publisher,
     router,
     running,
+    others,
     options: {
       workerId: id,
       jobTimeoutMs: config.queue.jobTimeoutMs,
@@ -154,6 +174,7 @@ async function main(): Promise<void> {
   const cleaner = new TempCleaner(files, log);
   cleaner.start();
   lifecycle.onClose('temp cleaner', () => cleaner.stop());
+  const kinds = new Kinds(redis, names, permits);
   const sweeper = new Sweeper({
     redis,
     names,
@@ -162,6 +183,11 @@ async function main(): Promise<void> {
       producer: new Producer(redis, names, permits, config.queue),
       consumer,
       editor: new Editor(redis, names),
+      fleet: {
+        kinds,
+        readFleet: () => registry.readFleet(),
+        describeNeeds: readNeeds,
+      },
     },
     options: {
       intervalMs: SWEEP_INTERVAL_MS,
@@ -175,16 +201,6 @@ async function main(): Promise<void> {
   sweeper.start();
   lifecycle.onClose('sweeper', () => sweeper.stop());
 
-  const readCapabilities = createCapabilitiesReader(backends, secretKey);
-  const heartbeat = new Heartbeat({
-    registry: new WorkerRegistry(redis, names),
-    workerId: id,
-    concurrency: config.workerConcurrency,
-    readCapabilities: async () => readCapabilities(await counters.read()),
-    running: () => running.count,
-    clock,
-    log,
-  });
   for (const pool of backends.pools) {
     pool.onCapabilitiesChange(() => {
       heartbeat.sendNow();
@@ -230,6 +246,7 @@ async function main(): Promise<void> {
     log,
     run: (lease) => processor.process(lease),
     onDoubt: (permit) => processor.checkClaims(permit),
+    addPermit: () => consumer.addPermit(),
   });
   const graceMs = config.worker.shutdownGraceMs;
   lifecycle.onClose(
@@ -237,7 +254,32 @@ async function main(): Promise<void> {
     () => stopWorking({ runner, processor, running, log }, graceMs),
     stopLimitMs(graceMs),
   );
+  const judge = (): Promise<void> =>
+    sweeper.judge().catch((error: unknown) => {
+      log.warn({ err: error }, 'jobs could not be judged anew; the sweeper will');
+    });
+  // Nobody knew of this worker until now: jobs that it is not for must not look as if they were for all.
+  await inTime(judge(), FIRST_JUDGING_MS);
   runner.start();
+  const onReady = subscriber.onJobsReady((kind) => {
+    if (kind.includes(`;${heartbeat.profileId}=`)) void runner.call();
+  });
+  await parts.whileStarting(onReady);
+  /** Jobs became ready for this worker before it was called. */
+  const callForKinds = async (): Promise<void> => {
+    if (await kinds.haveJobs()) await runner.call();
+  };
+  followFleet = () => {
+    judge()
+      .then(callForKinds)
+      .catch((error: unknown) => {
+        log.debug({ err: error }, 'jobs of a kind could not be looked for; the sweeper calls');
+      });
+  };
+  followFleet();
+  policy.onChange(() => {
+    heartbeat.sendNow();
+  });
   followPauses({ policy, isPaused, runner, consumer, log });
   reportReady({
     type: 'ready',

@@ -24,9 +24,22 @@ export interface JobLimits {
   readonly budget?: (() => TenantBudget) | undefined;
 }
 
+/** What a job is to run, read and analysed once. */
+export interface JobGraph {
+  readonly graph: PromptGraph;
+  readonly analysis: GraphAnalysis;
+}
+
+/** The API has validated it. */
+export function readGraph({ promptText, outputIds }: TakenJob): JobGraph {
+  const graph = parseJson(promptText) as unknown as PromptGraph;
+  return { graph, analysis: new GraphAnalysis(graph, outputIds) };
+}
+
 /** A queued job as tiers see it. The API has validated its texts. */
 export function toAttemptRequest(
   job: TakenJob,
+  { graph, analysis }: JobGraph,
   startedAt: number,
   options: {
     readonly jobTimeoutMs: number;
@@ -37,12 +50,10 @@ export function toAttemptRequest(
   const extra = parseJson(job.extraText);
   const { fallback, cache } = isJsonObject(extra) ? extra : {};
   const { sealedSecrets } = job;
-  const graph = parseJson(job.promptText) as unknown as PromptGraph;
   return {
     tenant: job.tenant,
     promptId: job.promptId,
-    graph,
-    analysis: new GraphAnalysis(graph, job.outputIds),
+    ...{ graph, analysis },
     promptText: job.promptText,
     extraDataText: job.extraText,
     outputIds: job.outputIds,

@@ -201,6 +201,7 @@ async function openJobs(
     const backend = new ManualBackend();
     const processor = new JobProcessor({
       ...{ consumer: ownConsumer, running, log, clock: systemClock, pace },
+      others: { profile: () => '', find: () => Promise.resolve(undefined) },
       publisher: new EventPublisher(ownRedis, names, limits, systemClock),
       router: new TierRouter({
         tiers: [{ backend, quality: undefined, concurrency: undefined, hedge: false }],
@@ -231,6 +232,7 @@ async function openJobs(
       ...{ redis: bullRedis, names, log, options: { concurrency, lockMs } },
       run: (lease) => processor.process(lease),
       onDoubt: (permit) => processor.checkClaims(permit),
+      addPermit: () => ownConsumer.addPermit(),
     });
     let isOver = false;
     const stop = async (graceMs: number): Promise<void> => {

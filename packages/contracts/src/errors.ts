@@ -165,6 +165,11 @@ export const ERRORS = {
     disposition: 'unavailable',
     summary: 'The data folder cannot be used now: full, read-only, or failing.',
   },
+  no_worker_for_job: {
+    status: 400,
+    disposition: 'client',
+    summary: 'No worker that is known can run the whole prompt for this caller.',
+  },
   no_worker_known: {
     status: 503,
     disposition: 'unavailable',

@@ -17,6 +17,18 @@ export {
   type WorkerCapabilities,
 } from './worker-capabilities.ts';
 export {
+  describeFleet,
+  isServed,
+  jobNeedsSchema,
+  judgeJob,
+  workerProfileSchema,
+  type Fleet,
+  type JobNeeds,
+  type KnownProfile,
+  type PoolRules,
+  type WorkerProfile,
+} from './fleet.ts';
+export {
   ADDRESS_TENANT,
   ANONYMOUS_PLAN,
   DEFAULT_POOL,

@@ -21,6 +21,14 @@ const NAMES = {
   held: 'held',
   spare: 'spare',
   debts: 'debts',
+  elsewhere: 'elsewhere',
+  kinds: 'kinds',
+  kind_jobs: 'kind:*',
+  judging_for: 'judging-for',
+  judged_for: 'judged-for',
+  unjudged: 'unjudged',
+  fleet: 'fleet',
+  profile: 'profile:*',
   tenant: 'tenant:*',
   share: 'share:*',
   started: 'started:*',
@@ -107,6 +115,7 @@ const NAMES = {
   control_channel: 'ch:control',
   announce_channel: 'ch:announce',
   slot_channel: 'ch:slot',
+  ready_channel: 'ch:ready',
   accounts_channel: 'ch:accounts',
 } as const;
 export type RedisName = keyof typeof NAMES;
@@ -187,6 +196,32 @@ export class RedisNames {
   get webhookSizes(): string {
     return this.#name('webhook_sizes');
   }
+  /** Which workers there are: what `lua/includes/kinds.lua` calls a fleet, whose jobs are being judged. */
+  get judgingFor(): string {
+    return this.#name('judging_for');
+  }
+  /** The same, when all jobs have been. */
+  get judgedFor(): string {
+    return this.#name('judged_for');
+  }
+  /** Kinds of jobs that wait and are not for all workers. */
+  get kinds(): string {
+    return this.#name('kinds');
+  }
+  /** Ids of jobs that are to be judged once more. */
+  get unjudged(): string {
+    return this.#name('unjudged');
+  }
+  /** Run times in ms that jobs of a signature took. */
+  get costs(): string {
+    return this.#name('costs');
+  }
+  /** What workers of a profile can run. */
+  profile = (id: string): string => this.#name('profile', id);
+  /** Kinds of jobs that wait and are not for all workers. */
+  get readyChannel(): string {
+    return this.#name('ready_channel');
+  }
   get unreleased(): string {
     return this.#name('unreleased');
   }
@@ -208,6 +243,10 @@ export class RedisNames {
   /** Tenants that may start a job; that have just come; that stand at a limit. */
   get waitingTenants(): readonly string[] {
     return [this.#name('tenants'), this.#name('comers'), this.#name('held')];
+  }
+  /** Tenants that may start a job, and none that is for all workers. */
+  get elsewhere(): string {
+    return this.#name('elsewhere');
   }
   /** How many ends each tenant has in history. */
   get historySizes(): string {

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { DEFAULT_POOL } from './caller.ts';
 import { isJsonObject, type JsonObject, type JsonValue } from './json.ts';
 import { BREAKER_STATES, createTierCounts, tierCountsSchema } from './tier-counts.ts';
 
@@ -25,6 +26,8 @@ export const workerCapabilitiesSchema = z.object({
   pid: z.number(),
   startedAt: z.number(),
   concurrency: z.number(),
+  /** The pool of workers that it is in. */
+  pool: z.string().default(DEFAULT_POOL),
   running: z.number(),
   /** SHA-256 of the object_info text this worker offers. */
   catalogueHash: z.string(),

@@ -247,6 +247,11 @@ export class EventSubscriber {
     return this.#onPlain(this.#names.workersChannel, handle);
   }
 
+  /** Jobs wait that not every worker can run: of which kind, as `judgeJob` has it. */
+  onJobsReady(handle: (kind: string) => void): Promise<void> {
+    return this.#onPlain(this.#names.readyChannel, handle);
+  }
+
   /** Orders for every worker; what cannot be read (another version's) is passed over. */
   onControl(handle: (message: ControlMessage) => void): Promise<void> {
     return this.#onPlain(this.#names.controlChannel, (text) => {

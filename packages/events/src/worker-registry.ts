@@ -1,11 +1,17 @@
 import {
+  describeFleet,
   workerCapabilitiesSchema,
+  workerProfileSchema,
   stringifyJson,
+  type Fleet,
   type WorkerCapabilities,
+  type WorkerProfile,
   type RedisNames,
 } from '@tiercel/contracts';
 import type { Redis } from '@tiercel/runtime';
 import { announceScript } from './lua/announce.ts';
+import { readFleetScript } from './lua/read-fleet.ts';
+import { withdrawScript } from './lua/withdraw.ts';
 
 /** A worker that has not spoken for this long is gone. */
 const HEARTBEAT_TTL_MS = 15_000;
@@ -14,6 +20,24 @@ const CATALOGUE_TTL_MS = 30 * 86_400_000;
 /** Catalogues last seen this close together were offered side by side: together they are the last known. */
 const LAST_KNOWN_WINDOW_MS = 60_000;
 
+/** A worker that is gone may be about to come back for this long: jobs that only it can run wait for it. */
+const KNOWN_MS = 600_000;
+
+/** What a worker can run, and its name. */
+export interface NamedProfile {
+  /** Hexadecimal; equal profiles have the same. */
+  readonly id: string;
+  readonly profile: WorkerProfile;
+  /** It starts no more jobs. */
+  readonly isDrained?: boolean;
+}
+
+/** Which workers there are. */
+export interface KnownFleet extends Fleet {
+  /** Hashes of the catalogues of workers that are not up. */
+  readonly awayCatalogues: readonly string[];
+}
+
 /** Capabilities as they are read: nothing is left out. */
 export type LiveWorker = ReturnType<typeof workerCapabilitiesSchema.parse>;
 
@@ -21,6 +45,8 @@ export type LiveWorker = ReturnType<typeof workerCapabilitiesSchema.parse>;
 export class WorkerRegistry {
   readonly #redis: Redis;
   readonly #names: RedisNames;
+  /** By id; a profile never changes under its id. */
+  #profiles = new Map<string, WorkerProfile>();
 
   constructor(redis: Redis, names: RedisNames) {
     this.#redis = redis;
@@ -37,7 +63,14 @@ export class WorkerRegistry {
   }
 
   /** One heartbeat. With `notify` the API processes read it at once; without it at their next refresh. */
-  async heartbeat(capabilities: WorkerCapabilities, notify: boolean): Promise<void> {
+  async heartbeat(
+    capabilities: WorkerCapabilities,
+    { id, profile, isDrained = false }: NamedProfile,
+    notify: boolean,
+  ): Promise<void> {
+    const key = this.#names.profile(id);
+    // As the catalogue: written when it is missing only.
+    if ((await this.#redis.exists(key)) === 0) await this.#redis.set(key, JSON.stringify(profile));
     await announceScript.run(this.#redis, {
       prefix: this.#names.prefix,
       worker: capabilities.workerId,
@@ -46,17 +79,57 @@ export class WorkerRegistry {
       catalogue: capabilities.catalogueHash,
       catalogue_ttl_ms: CATALOGUE_TTL_MS,
       is_news: notify ? 1 : 0,
+      profile: id,
+      known_ms: KNOWN_MS,
+      is_drained: isDrained ? 1 : 0,
     });
   }
 
   /** A worker that stops says so; its catalogue stays. */
   async withdraw(workerId: string): Promise<void> {
-    await this.#redis
-      .pipeline()
-      .del(this.#names.worker(workerId))
-      .zrem(this.#names.workers, workerId)
-      .publish(this.#names.workersChannel, workerId)
-      .exec();
+    await withdrawScript.run(this.#redis, { prefix: this.#names.prefix, worker: workerId });
+  }
+
+  /** Which workers are up or may come back, as far as it decides who runs what. */
+  async readFleet(): Promise<KnownFleet> {
+    const members = await readFleetScript.run(this.#redis, {
+      prefix: this.#names.prefix,
+      ttl_ms: HEARTBEAT_TTL_MS,
+      known_ms: KNOWN_MS,
+    });
+    const ids = [...new Set(members.map(({ profile }) => profile))];
+    this.#profiles = new Map(await this.#readProfiles(ids));
+    const fleet = describeFleet(
+      [...this.#profiles].map(([id, profile]) => {
+        const all = members.filter((member) => member.profile === id);
+        const live = all.filter(({ isLive }) => isLive);
+        const isDrained = (live.length > 0 ? live : all).every((member) => member.isDrained);
+        return { id, profile, isLive: live.length > 0, isDrained };
+      }),
+    );
+    const away = members.flatMap((m) => (m.isLive ? [] : [m.catalogue]));
+    return { ...fleet, awayCatalogues: [...new Set(away)] };
+  }
+
+  /** One that cannot be read (another version's) is passed over. */
+  async #readProfiles(ids: readonly string[]): Promise<[string, WorkerProfile][]> {
+    const missing = ids.filter((id) => !this.#profiles.has(id));
+    const texts =
+      missing.length === 0
+        ? []
+        : await this.#redis.mget(...missing.map((id) => this.#names.profile(id)));
+    const read = new Map<string, WorkerProfile>();
+    for (const [index, id] of missing.entries()) {
+      const text = texts[index];
+      const parsed = workerProfileSchema.safeParse(
+        typeof text === 'string' ? JSON.parse(text) : undefined,
+      );
+      if (parsed.success) read.set(id, parsed.data);
+    }
+    return ids.flatMap((id) => {
+      const profile = read.get(id) ?? this.#profiles.get(id);
+      return profile === undefined ? [] : [[id, profile]];
+    });
   }
 
   /** Workers that are up; one that cannot be read (another version's) is passed over. */

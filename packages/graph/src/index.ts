@@ -22,6 +22,7 @@ export {
   sliceText,
   trimText,
 } from './lower/string-functions.ts';
+export { describeNeeds, type GraphNeeds } from './describe-needs.ts';
 export { describeWork } from './describe-work.ts';
 export { joinTexts } from './lower/prompt-texts.ts';
 export { GraphAnalysis } from './graph-analysis.ts';

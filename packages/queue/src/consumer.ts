@@ -7,17 +7,19 @@ import {
   type ClaimId,
   type JobId,
   type JobResult,
+  type PermitId,
   type RedisNames,
   type WorkerId,
 } from '@tiercel/contracts';
 import type { Redis } from '@tiercel/runtime';
 import type { Queue } from 'bullmq';
+import { parseNeedsOf } from './kinds.ts';
 import { finishScript, parseFinish, type FinishReply } from './lua/finish.ts';
 import { handBackScript } from './lua/hand-back.ts';
 import { takeScript } from './lua/take.ts';
 import { writeResumeTokenScript } from './lua/write-resume-token.ts';
 import { summariseOutputs } from './outputs-summary.ts';
-import { addPermits, Waker } from './permits.ts';
+import { addPermit, Waker } from './permits.ts';
 import { usageText, type JobUsage } from './job-usage.ts';
 import { parseTaken, type TakenJob } from './taken-job.ts';
 
@@ -35,6 +37,8 @@ export const createClaimId = (): ClaimId => claimId(randomUUID());
 export interface NextTaker {
   readonly worker: WorkerId;
   readonly claimId: ClaimId;
+  /** What the worker can run, by name; '': what every worker can. */
+  readonly profile: string;
 }
 
 /** The worker's side of the queue: jobs out, results in. */
@@ -69,20 +73,23 @@ export class Consumer {
   /**
    * The job for a permit that has just been delivered; undefined when nothing is waiting (it was
    * deleted, another permit took it, or its concurrency group is busy).
+   * @param profile what the worker can run, by name; without it: what every worker can
    */
   async take(
     permit: string,
     worker: WorkerId,
     claim = createClaimId(),
+    profile = '',
   ): Promise<TakenJob | undefined> {
-    const { job, wake } = await takeScript.run(this.#redis, {
-      prefix: this.#prefix,
-      permit,
-      worker,
-      claim,
-    });
-    await this.#waker.wake(wake);
-    return parseTaken(job, { permit, claimId: claim });
+    const args = { prefix: this.#prefix, permit, worker, profile, claim };
+    let reply = await takeScript.run(this.#redis, args);
+    while (reply.other !== undefined) {
+      // Its worker, which could run it, has died.
+      await this.requeue(reply.other.id, reply.other.claim, { countAttempt: true });
+      reply = await takeScript.run(this.#redis, args);
+    }
+    await this.#waker.wake(reply.wake);
+    return parseTaken(reply.job, { permit, claimId: claim });
   }
 
   /**
@@ -122,6 +129,7 @@ export class Consumer {
       max_event_bytes: this.#options.eventBytesPerJob,
       events_ttl_s: this.#options.eventsTtlSeconds,
       worker: next?.worker ?? '',
+      profile: next?.profile ?? '',
       next_claim: next?.claimId ?? '',
       usage: usage === undefined ? '' : usageText(usage),
     });
@@ -133,8 +141,8 @@ export class Consumer {
     return reply;
   }
 
-  async addPermit(): Promise<void> {
-    await addPermits(this.#permits, 1);
+  addPermit(): Promise<PermitId> {
+    return addPermit(this.#permits);
   }
 
   /** Whether the job is still this claim's: nobody has taken it since, and it is not back in the queue. */
@@ -159,13 +167,37 @@ export class Consumer {
     await this.requeue(job.id, job.claimId, { countAttempt: false });
   }
 
+  /** What a job needs, when that has been asked, and which profiles of workers have declined it. */
+  async readNeeds(job: TakenJob): Promise<ReturnType<typeof parseNeedsOf>> {
+    const [needs, declined] = await this.#redis.hmget(
+      this.#names.job(job.id),
+      ...(['needs', 'declined'] as const),
+    );
+    return parseNeedsOf(needs, declined);
+  }
+
+  /** As `handBack`, by a worker that cannot run the job. @param kind which workers it is for then */
+  async decline(job: TakenJob, profile: string, kind: string): Promise<void> {
+    const declined = { profile, kind };
+    await this.requeue(job.id, job.claimId, { countAttempt: false, declined });
+  }
+
   /** As `handBack`, for a job whose permit is lost. */
-  async requeue(id: JobId, claim: string, options: { countAttempt: boolean }): Promise<void> {
+  async requeue(
+    id: JobId,
+    claim: string,
+    options: {
+      countAttempt: boolean;
+      declined?: { readonly profile: string; readonly kind: string };
+    },
+  ): Promise<void> {
+    const { countAttempt, declined } = options;
     const { needsPermit, wake } = await handBackScript.run(this.#redis, {
       prefix: this.#prefix,
-      id,
-      claim,
-      counts: options.countAttempt ? 1 : 0,
+      ...{ id, claim },
+      counts: countAttempt ? 1 : 0,
+      declined: declined?.profile ?? '',
+      kind: declined?.kind ?? '',
     });
     await this.#waker.addPermits(Number(needsPermit), wake);
   }

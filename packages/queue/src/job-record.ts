@@ -22,6 +22,8 @@ export interface JobView {
 /** A record with the prompt itself. */
 export interface JobRecord extends JobView {
   readonly clientField: string;
+  /** While it waits: which workers it is for, as `judgeJob` has it. */
+  readonly kind: string;
   readonly promptText: string;
   readonly extraText: string;
   readonly targetsText: string;
@@ -54,6 +56,7 @@ export const VIEW_FIELDS = [
 ] as const;
 export const RECORD_FIELDS = [
   ...VIEW_FIELDS,
+  'kind',
   'client',
   'prompt',
   'extra',
@@ -96,6 +99,7 @@ export function toRecord(job: Fields<(typeof RECORD_FIELDS)[number]>): JobRecord
   return {
     ...toView(job),
     clientField: job.client ?? 'n',
+    kind: job.kind ?? '',
     promptText: job.prompt ?? '{}',
     extraText: job.extra ?? '{}',
     targetsText: job.targets ?? '[]',

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import { workerId } from '@tiercel/contracts';
 import { until } from '@tiercel/testkit';
 import type { TakenJob } from './taken-job.ts';
-import { log, result, useQueueParts } from './queue.test-helpers.ts';
+import { log, result, sweeperParts, useQueueParts } from './queue.test-helpers.ts';
 import { PermitRunner } from './runner.ts';
 import { Sweeper } from './sweeper.ts';
 import type { TenantLimits } from './tenant-limits.ts';
@@ -32,6 +32,7 @@ function startWorker({ hands = 1, hold = Promise.resolve() } = {}): TakenJob[] {
       await parts.consumer.finish(job, result(job.id), job.takenAtMs, undefined);
     },
     onDoubt: () => Promise.resolve(),
+    addPermit: () => parts.consumer.addPermit(),
   });
   runner.start();
   ends.push(async () => {
@@ -47,7 +48,7 @@ const add = (id: string, limits: TenantLimits, tenant = 'T'): Promise<void> =>
 function createSweeper(): Sweeper {
   return new Sweeper({
     ...{ redis: parts.redis, names: parts.names, permits: parts.permits, log },
-    parts: { producer: parts.producer, consumer: parts.consumer, editor: parts.editor },
+    parts: sweeperParts(parts),
     options: {
       ...{ intervalMs: 1, releaseAfterMs: 60_000, lockMs: 60_000 },
       ...{ historyMaxItems: 100, historyMaxDays: 1 },

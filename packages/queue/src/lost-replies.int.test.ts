@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { promptId } from '@tiercel/contracts';
+import { jobIdOf, promptId, workerId } from '@tiercel/contracts';
 import { startRedisProxy, startTestRedis, stopEverything, type RedisProxy } from '@tiercel/testkit';
+import { createClaimId } from './consumer.ts';
 import type { TakenJob } from './taken-job.ts';
 import { Producer } from './producer.ts';
 import { another, newJob, openQueueParts, result, type QueueParts } from './queue.test-helpers.ts';
@@ -150,6 +151,30 @@ const scenarios: Record<string, Scenario> = {
       await parts.consumer.handBack((await parts.take('permit'))!);
       return report(await parts.take());
     },
+  },
+  'declining a job': {
+    prepare: async (parts) => {
+      await parts.add('lost', { clientId: 'A' });
+      await parts.add('next', { clientId: 'A' });
+    },
+    act: async (parts) => {
+      await parts.consumer.decline((await parts.take('permit'))!, 'aa', ';bb=0;');
+      const { consumer } = parts;
+      return [
+        report(await consumer.take('p-b', workerId('b'), createClaimId(), 'bb')),
+        report(await parts.take()),
+      ];
+    },
+  },
+  'judging a job anew': {
+    prepare: async (parts) => {
+      for (const id of ['lost', 'other']) await parts.add(id, { tenant });
+    },
+    act: async (parts) => [
+      await parts.kinds.write([{ id: jobIdOf(tenant.id, 'lost'), kind: ';bb=0;' }], ''),
+      report(await parts.take()),
+      await parts.redis.hgetall(`${parts.names.prefix}:kinds`),
+    ],
   },
   'starting a job of a tenant with limits': {
     prepare: async (parts) => {

@@ -14,6 +14,12 @@ export class PermitLease {
   #delivery: Delivery | undefined;
   #endWait: () => void = () => undefined;
   #done: Promise<void> = Promise.resolve();
+  #noteTaken: (hasJob: boolean) => void = () => undefined;
+  /** Whether there was a job for it. */
+  readonly hasJob = new Promise<boolean>((resolve) => {
+    this.#noteTaken = resolve;
+  });
+  #foundNothing = false;
   readonly #onDone: () => void;
 
   constructor(permit: PermitId, onDone: () => void) {
@@ -37,9 +43,27 @@ export class PermitLease {
 
   /** The work is this. */
   begin(work: Promise<void>): void {
-    this.#done = work.finally(this.#onDone);
+    this.#done = work.finally(() => {
+      this.#noteTaken(false);
+      this.#onDone();
+    });
     // Told by `outlast`; by then nobody may listen any more.
     this.#done.catch(() => undefined);
+  }
+
+  /** There is a job for it. */
+  noteJob(): void {
+    this.#noteTaken(true);
+  }
+
+  /** It has looked for a job, and there is none that this worker can run. */
+  noteNothing(): void {
+    this.#foundNothing = true;
+  }
+
+  /** Whether its last look for a job was in vain. */
+  get foundNothing(): boolean {
+    return this.#foundNothing;
   }
 
   /** The permit was delivered (again): whoever waited by an earlier delivery waits no longer. */

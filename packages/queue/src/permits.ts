@@ -1,4 +1,4 @@
-import type { RedisNames } from '@tiercel/contracts';
+import { permitId, type PermitId, type RedisNames } from '@tiercel/contracts';
 import type { Redis } from '@tiercel/runtime';
 import { Queue } from 'bullmq';
 import type { Wake } from './wake.ts';
@@ -28,8 +28,13 @@ export function createPermitQueue(redis: Redis, names: RedisNames): Queue {
  */
 export const MAX_WAITING_PERMITS = 256;
 
+export async function addPermit(queue: Queue): Promise<PermitId> {
+  const { id } = await queue.add('permit', null);
+  return permitId(id ?? ''); // BullMQ gives one to each
+}
+
 export async function addPermits(queue: Queue, count: number): Promise<void> {
-  if (count === 1) await queue.add('permit', null);
+  if (count === 1) await addPermit(queue);
   else if (count > 1) {
     await queue.addBulk(Array.from({ length: count }, () => ({ name: 'permit', data: null })));
   }

@@ -46,6 +46,8 @@ export interface NewJob {
   readonly priority?: Priority;
   /** What it is likely to cost; without a tenant nobody asks. */
   readonly cost?: ExpectedCost;
+  /** Without it: all workers are alike. */
+  readonly verdict?: Verdict | undefined;
   /** Where to tell of it, besides the webhooks of the tenant. */
   readonly webhook?: JobWebhook | undefined;
 }
@@ -68,6 +70,16 @@ interface JobBudget {
   readonly leastMicros: number;
   readonly dayMicros: number | undefined;
   readonly monthMicros: number | undefined;
+}
+
+/** Which workers a job is for. */
+export interface Verdict {
+  /** As `lua/includes/kinds.lua` has it. */
+  readonly kind: string;
+  /** What it was judged by, JSON. */
+  readonly needs: string;
+  /** The workers that it was judged for. */
+  readonly fleet: string;
 }
 
 export interface ExpectedCost {
@@ -182,6 +194,9 @@ export class Producer {
       least_cost: job.admission?.budget?.leastMicros ?? '',
       day_budget: job.admission?.budget?.dayMicros ?? '',
       month_budget: job.admission?.budget?.monthMicros ?? '',
+      kind: job.verdict?.kind ?? '',
+      needs: job.verdict?.needs ?? '',
+      fleet: job.verdict?.fleet ?? '',
     });
     const { id, nodeErrorsText } = job;
     switch (reply.kind) {
@@ -254,7 +269,8 @@ export class Producer {
     const sets = await Promise.all(
       this.#names.waitingTenants.map((set) => this.#redis.zrange(set, 0, '-1')),
     );
-    const ids = [...new Set(sets.flat())];
+    const elsewhere = await this.#redis.smembers(this.#names.elsewhere);
+    const ids = [...new Set([...sets.flat(), ...elsewhere])];
     const records = await Promise.all(
       ids.map((id) => this.#redis.hmget(this.#names.tenant(id), 'weight', 'plan', 'unlimited')),
     );
@@ -264,6 +280,12 @@ export class Producer {
       if (typeof weight !== 'string') return [];
       return [{ id, plan: plan ?? undefined, isUnlimited: unlimited === '1' }];
     });
+  }
+
+  /** Run time in ms that a job is expected to take. */
+  async expectCostMs({ signature, estimateMs }: ExpectedCost): Promise<number> {
+    const learnt = await this.#redis.hget(this.#names.costs, signature);
+    return learnt === null ? estimateMs : Number(learnt);
   }
 
   /** Changes what a tenant may, at once and for what waits already too. */

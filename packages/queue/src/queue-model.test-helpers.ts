@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from '@jest/globals';
-import { workerId, type Priority } from '@tiercel/contracts';
+import { jobIdOf, workerId, type Priority } from '@tiercel/contracts';
 import { createClaimId } from './consumer.ts';
 import type { TakenJob } from './taken-job.ts';
 import { newJob, openQueueParts, result, type QueueParts } from './queue.test-helpers.ts';
@@ -14,6 +14,9 @@ export type Command =
       readonly number: number | undefined;
       readonly front: boolean;
       readonly priority: Priority;
+      /** Which workers can run it. */
+      readonly workers: string;
+      readonly client: string | undefined;
     }
   | { readonly kind: 'take'; readonly worker: number }
   | {
@@ -22,7 +25,8 @@ export type Command =
       readonly runMs: number;
       readonly goesOn: boolean;
     }
-  | { readonly kind: 'hand back' | 'die' | 'cancel'; readonly pick: number }
+  | { readonly kind: 'hand back' | 'die' | 'cancel' | 'decline'; readonly pick: number }
+  | { readonly kind: 'judge'; readonly pick: number; readonly workers: string }
   | { readonly kind: 'limit'; readonly tenant: number; readonly limits: TenantLimits }
   | { readonly kind: 'wait' };
 
@@ -33,19 +37,31 @@ interface ModelJob {
   readonly arrival: number;
   /** 0 high, 1 normal, 2 low. */
   readonly priority: number;
+  readonly client: string | undefined;
+  workers: string;
   state: 'pending' | 'running' | 'ended' | 'gone';
   taken: TakenJob | undefined;
   worker: number;
 }
 
 let models = 0;
+const TENANTS = [0, 1, 2, 3];
 const APIS = 3;
-const WORKERS = 4;
+/** Of each worker. */
+const PROFILES = ['aa', 'bb', 'aa', 'cc'];
+const WORKERS = PROFILES.length;
 
 function at<T>(list: readonly T[], index: number): T {
   const item = list[index];
   if (item === undefined) throw new Error(`there is no ${index} of ${list.length}`);
   return item;
+}
+
+/** How a worker ranks jobs for these workers; undefined when it is none of them. */
+function rankFor(worker: number, workers: string): number | undefined {
+  if (workers === '') return 0;
+  const rank = new RegExp(`;${at(PROFILES, worker)}=(\\d+);`).exec(workers)?.[1];
+  return rank === undefined ? undefined : Number(rank);
 }
 
 /** What the queue is to hold after each command, and what it may answer. */
@@ -92,6 +108,26 @@ export class QueueModel {
         await this.#cancel(command.pick);
         return;
       }
+      case 'judge': {
+        await this.#withPending(command.pick, async (job) => {
+          await this.#api(0).kinds.write(
+            [{ id: jobIdOf(`t${job.tenant}`, job.id), kind: command.workers }],
+            '',
+          );
+          job.workers = command.workers;
+        });
+        return;
+      }
+      case 'decline': {
+        await this.#withRunning(command.pick, async (job, taken) => {
+          const profile = at(PROFILES, job.worker);
+          const others = job.workers === '' ? ';aa=0;bb=0;cc=0;' : job.workers;
+          const kind = others.replace(new RegExp(`${profile}=\\d+;`), '');
+          await this.#worker(job.worker).consumer.decline(taken, profile, kind);
+          Object.assign(job, { state: 'pending', taken: undefined, workers: kind });
+        });
+        return;
+      }
       case 'limit': {
         const { tenant, limits } = command;
         this.#limits[tenant] = limits;
@@ -103,13 +139,23 @@ export class QueueModel {
     }
   }
 
-  /** Runs all that is left, with the limits as they are. */
+  /** Runs all that is left, with the limits as they are, on a worker that can run everything by now. */
   async drain(): Promise<void> {
+    const pending = this.#jobs.filter(({ state }) => state === 'pending');
+    await this.#api(0).kinds.write(
+      pending.map(({ id, tenant }) => ({ id: jobIdOf(`t${tenant}`, id), kind: '' })),
+      '',
+    );
+    for (const job of pending) job.workers = '';
+    let idle = 0;
     while (this.#jobs.some(({ state }) => state === 'pending' || state === 'running')) {
+      const stuck = this.#jobs.filter(({ state }) => state === 'pending');
+      if (idle > 200) throw new Error(`nobody takes ${JSON.stringify(stuck)}`);
       const before = this.#count('running');
       await this.#take(0);
-      if (this.#count('running') > before) continue;
-      if (before > 0) await this.#finish({ pick: 0, runMs: 10, goesOn: true });
+      idle += 1;
+      if (this.#count('running') > before) idle = 0;
+      else if (before > 0) await this.#finish({ pick: 0, runMs: 10, goesOn: true });
       else await sleep(5);
     }
   }
@@ -144,26 +190,30 @@ export class QueueModel {
   }
 
   async #add(command: Command & { kind: 'add' }): Promise<void> {
-    const { tenant, api, front, priority } = command;
+    const { tenant, api, front, priority, workers, client } = command;
     const id = `j${this.#jobs.length}`;
     const { producer } = this.#api(api);
     const job = newJob(id, {
       ...{ front, number: command.number, priority },
       tenant: { id: `t${tenant}`, limits: at(this.#limits, tenant) },
+      clientId: client,
+      verdict: { kind: workers, needs: '', fleet: '' },
     });
     const { number } = await producer.enqueue(job);
     await producer.release(job.id, job.tenant?.id);
     this.#jobs.push({
-      ...{ id, tenant, number, arrival: this.#jobs.length },
+      ...{ id, tenant, number, arrival: this.#jobs.length, client, workers },
       priority: ['high', 'normal', 'low'].indexOf(priority),
       ...{ state: 'pending', taken: undefined, worker: 0 },
     });
   }
 
   async #take(worker: number): Promise<void> {
-    const startableBefore = this.#listStartable(await this.#readTime());
+    const startableBefore = this.#listStartable(worker, await this.#readTime());
     const permit = `p${(this.#permits += 1)}`;
-    const taken = await this.#worker(worker).consumer.take(permit, workerId(`w${worker}`));
+    const taken = await this.#worker(worker).consumer.take(
+      ...[permit, workerId(`w${worker}`), createClaimId(), at(PROFILES, worker)],
+    );
     if (taken === undefined) expect(startableBefore).toEqual([]);
     else this.#started(taken, worker);
   }
@@ -179,7 +229,12 @@ export class QueueModel {
         taken,
         result(job.id, 'success', taken.takenAtMs + runMs),
         taken.takenAtMs,
-        goesOn ? { worker: workerId(`w${job.worker}`), claimId: createClaimId() } : undefined,
+        goesOn
+          ? {
+              ...{ worker: workerId(`w${job.worker}`), claimId: createClaimId() },
+              profile: at(PROFILES, job.worker),
+            }
+          : undefined,
       );
       expect(reply.ours).toBe(true);
       Object.assign(job, { state: 'ended', taken: undefined });
@@ -187,27 +242,43 @@ export class QueueModel {
     });
   }
 
-  /** A worker dies and BullMQ delivers its permit to another: the same job, and the dead one can do nothing more. */
+  /**
+   * A worker dies and BullMQ delivers its permit to another: the same job if that can run it, and the dead one can do
+   * nothing more.
+   */
   async #die(pick: number): Promise<void> {
     await this.#withRunning(pick, async (job, taken) => {
-      const heir = (job.worker + 1) % WORKERS;
-      const again = await this.#worker(heir).consumer.take(taken.permit, workerId(`w${heir}`));
-      expect([again?.promptId, again?.attempt]).toEqual([job.id, taken.attempt + 1]);
-      const late = await this.#worker(job.worker).consumer.finish(
+      const { worker: dead } = job;
+      const heir = (dead + 1) % WORKERS;
+      const again = await this.#worker(heir).consumer.take(
+        ...[taken.permit, workerId(`w${heir}`), createClaimId(), at(PROFILES, heir)],
+      );
+      if (rankFor(heir, job.workers) === undefined) {
+        Object.assign(job, { state: 'pending', taken: undefined });
+        if (again !== undefined) this.#started(again, heir);
+      } else {
+        expect([again?.promptId, again?.attempt]).toEqual([job.id, taken.attempt + 1]);
+        Object.assign(job, { taken: again, worker: heir });
+      }
+      const late = await this.#worker(dead).consumer.finish(
         ...[taken, result(job.id), Date.now(), undefined],
       );
       expect(late.ours).toBe(false);
-      Object.assign(job, { taken: again, worker: heir });
     });
   }
 
   async #cancel(pick: number): Promise<void> {
+    await this.#withPending(pick, async (job) => {
+      const editor = this.#api(1).editor.of(`t${job.tenant}`);
+      expect(await editor.deletePending([job.id])).toBe(1);
+      job.state = 'gone';
+    });
+  }
+
+  async #withPending(pick: number, act: (job: ModelJob) => Promise<void>): Promise<void> {
     const pending = this.#jobs.filter(({ state }) => state === 'pending');
     const job = pending[pick % Math.max(1, pending.length)];
-    if (job === undefined) return;
-    const editor = this.#api(1).editor.of(`t${job.tenant}`);
-    expect(await editor.deletePending([job.id])).toBe(1);
-    job.state = 'gone';
+    if (job !== undefined) await act(job);
   }
 
   async #withRunning(
@@ -224,36 +295,61 @@ export class QueueModel {
     const job = this.#jobs.find(({ id }) => id === taken.promptId);
     if (job === undefined) throw new Error(`${taken.promptId} was never added`);
     expect(job.state).toBe('pending');
-    const waiting = this.#jobs
-      .filter(({ state, tenant }) => state === 'pending' && tenant === job.tenant)
-      .sort((a, b) => a.priority - b.priority || a.number - b.number || a.arrival - b.arrival);
-    expect(job.id).toBe(waiting[0]?.id);
-    if (!this.#isStartable(job.tenant, taken.takenAtMs)) {
+    const nowMs = taken.takenAtMs;
+    const rank = rankFor(worker, job.workers) ?? NaN;
+    expect(this.#listAvailable(job.tenant, worker, rank)[0]?.id).toBe(job.id);
+    // Whom the worker prefers had nothing that might be started.
+    const preferred = [0, 1].filter((lower) => lower < rank);
+    const others = (ranks: readonly number[]) =>
+      TENANTS.filter((tenant) => ranks.some((r) => this.#isStartable(tenant, worker, r, nowMs)));
+    expect(others(preferred)).toEqual([]);
+    if (!this.#isWithinLimits(job.tenant, nowMs)) {
       // Over its limits: then they are soft, and nobody else could start.
       expect(this.#limits[job.tenant]?.soft).toBe(true);
-      const others = [0, 1, 2, 3].filter((tenant) => this.#isStartable(tenant, taken.takenAtMs));
-      expect(others).toEqual([]);
+      expect(others([0, 1])).toEqual([]);
     }
     Object.assign(job, { state: 'running', taken, worker });
     this.#lastStart[job.tenant] = taken.takenAtMs;
   }
 
-  /** Within its limits, and with something to do. */
-  #isStartable(tenant: number, nowMs: number): boolean {
+  /** Jobs of a tenant that a worker can take and ranks so, in their order. */
+  #listAvailable(tenant: number, worker: number, rank: number): ModelJob[] {
+    const inOrder = this.#jobs
+      .filter((job) => job.state === 'pending' && job.tenant === tenant)
+      .sort((a, b) => a.priority - b.priority || a.number - b.number || a.arrival - b.arrival);
+    return inOrder.filter((job) => {
+      if (rankFor(worker, job.workers) !== rank) return false;
+      if (job.client === undefined) return true;
+      const isSame = (other: ModelJob) => other.tenant === tenant && other.client === job.client;
+      if (this.#jobs.some((other) => other.state === 'running' && isSame(other))) return false;
+      return job === inOrder.find((other) => isSame(other) && other.workers === job.workers);
+    });
+  }
+
+  #isWithinLimits(tenant: number, nowMs: number): boolean {
     const { maxRunning = Infinity, intervalMs = 0 } = at(this.#limits, tenant);
     return (
-      this.#count('pending', tenant) > 0 &&
       this.#count('running', tenant) < maxRunning &&
       at(this.#lastStart, tenant) + intervalMs <= nowMs
     );
   }
 
+  /** Within its limits, and with something to do. */
+  #isStartable(tenant: number, worker: number, rank: number, nowMs: number): boolean {
+    return (
+      this.#listAvailable(tenant, worker, rank).length > 0 && this.#isWithinLimits(tenant, nowMs)
+    );
+  }
+
   /** Tenants of which an idle hand must get a job. */
-  #listStartable(nowMs: number): number[] {
-    return [0, 1, 2, 3].filter(
-      (tenant) =>
-        this.#isStartable(tenant, nowMs) ||
-        (this.#limits[tenant]?.soft === true && this.#count('pending', tenant) > 0),
+  #listStartable(worker: number, nowMs: number): number[] {
+    const isSoft = (tenant: number) => this.#limits[tenant]?.soft === true;
+    return TENANTS.filter((tenant) =>
+      [0, 1].some(
+        (rank) =>
+          this.#isStartable(tenant, worker, rank, nowMs) ||
+          (isSoft(tenant) && this.#listAvailable(tenant, worker, rank).length > 0),
+      ),
     );
   }
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { promptId } from '@tiercel/contracts';
 import { until } from '@tiercel/testkit';
-import { log, newJob, useQueueParts } from './queue.test-helpers.ts';
+import { log, newJob, useQueueParts, sweeperParts } from './queue.test-helpers.ts';
 import { Sweeper, type SweeperOptions } from './sweeper.ts';
 
 const parts = useQueueParts();
@@ -82,14 +82,13 @@ describe('workers that die', () => {
 
 describe('the sweeper', () => {
   const createSweeper = (more: Partial<SweeperOptions> = {}) => {
-    const { redis, names, permits, producer, consumer, editor } = parts;
+    const { redis, names, permits } = parts;
     const options = {
       ...{ intervalMs: 1_000, releaseAfterMs: 60_000, lockMs: 60_000 },
       ...{ historyMaxItems: 50, historyMaxDays: 1 },
       ...more,
     };
-    const rooms = { producer, consumer, editor };
-    return new Sweeper({ redis, names, permits, parts: rooms, options, log });
+    return new Sweeper({ redis, names, permits, parts: sweeperParts(parts), options, log });
   };
   const sweep = async (sweeper = createSweeper()) => {
     await parts.redis.del('qtest:sweeping');

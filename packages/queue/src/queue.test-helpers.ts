@@ -5,10 +5,12 @@ import { plainJob, startTestRedis, stopEverything, type TestRedis } from '@tierc
 import type { Queue } from 'bullmq';
 import { Consumer, createClaimId, type NextTaker } from './consumer.ts';
 import { Editor } from './editor.ts';
+import { Kinds } from './kinds.ts';
 import type { TakenJob } from './taken-job.ts';
 import { createPermitQueue } from './permits.ts';
 import { Producer, type NewJob } from './producer.ts';
 import { Reader } from './reader.ts';
+import type { Sweeper } from './sweeper.ts';
 
 /** All parts of the queue on one Redis, and the few steps that every test takes. */
 export interface QueueParts {
@@ -18,6 +20,7 @@ export interface QueueParts {
   readonly producer: Producer;
   readonly consumer: Consumer;
   readonly editor: Editor;
+  readonly kinds: Kinds;
   readonly reader: Reader;
   /** Enqueues and releases a job. */
   add(id: string, fields?: Partial<NewJob>): Promise<void>;
@@ -32,7 +35,22 @@ export interface QueueParts {
 export const log = createLogger({ level: 'silent', name: 'test' });
 const worker = workerId('w1');
 /** Who goes on with the permit of a job that ends. */
-export const another = (): NextTaker => ({ worker, claimId: createClaimId() });
+export const another = (): NextTaker => ({ worker, claimId: createClaimId(), profile: '' });
+
+/** What a sweeper works with; all workers are alike. */
+export function sweeperParts({
+  producer,
+  consumer,
+  editor,
+  kinds,
+}: QueueParts): ConstructorParameters<typeof Sweeper>[0]['parts'] {
+  const fleet = {
+    kinds,
+    readFleet: () => Promise.resolve({ signature: '', profiles: [] }),
+    describeNeeds: () => ({ classes: [], models: [] }),
+  };
+  return { producer, consumer, editor, fleet };
+}
 
 export function openQueueParts(redisUrl: string, prefix = 'qtest'): QueueParts {
   const names = new RedisNames(prefix);
@@ -52,6 +70,7 @@ export function openQueueParts(redisUrl: string, prefix = 'qtest'): QueueParts {
   return {
     ...{ redis, names, permits, producer, consumer },
     editor: new Editor(redis, names),
+    kinds: new Kinds(redis, names, permits),
     reader: new Reader(redis, names),
     add: async (id, fields = {}) => {
       const job = newJob(id, fields);

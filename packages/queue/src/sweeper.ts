@@ -1,10 +1,11 @@
-import { type JobId, type RedisNames } from '@tiercel/contracts';
+import type { Fleet, JobId, RedisNames } from '@tiercel/contracts';
 import { startInterval, type Logger, type Redis } from '@tiercel/runtime';
 import { Job, type Queue } from 'bullmq';
 import type { Consumer } from './consumer.ts';
 import type { Editor } from './editor.ts';
 import { findOlderScript } from './lua/find-older.ts';
 import { countStartableScript } from './lua/count-startable.ts';
+import type { DescribeNeeds, Kinds } from './kinds.ts';
 import { addPermits, MAX_WAITING_PERMITS } from './permits.ts';
 import type { Producer } from './producer.ts';
 
@@ -16,6 +17,20 @@ export interface SweeperOptions {
   readonly lockMs: number;
   readonly historyMaxItems: number;
   readonly historyMaxDays: number;
+}
+
+/** Which workers jobs are for: how that is found out. */
+interface FleetReader {
+  readonly kinds: Kinds;
+  readonly readFleet: () => Promise<Fleet>;
+  readonly describeNeeds: DescribeNeeds;
+}
+
+interface SweeperParts {
+  readonly producer: Producer;
+  readonly consumer: Consumer;
+  readonly editor: Editor;
+  readonly fleet: FleetReader;
 }
 
 const DAY_MS = 86_400_000;
@@ -31,12 +46,14 @@ const MAX_RUNNING = 100_000;
  * - ready without a permit (died between the script that made it ready and the BullMQ add, or between
  *   ending a job and taking another);
  * - running, but BullMQ no longer knows its permit (someone emptied the BullMQ queue by hand).
+ *
+ * It also judges jobs anew when workers have come or gone, and calls those that can run what others cannot.
  */
 export class Sweeper {
   readonly #redis: Redis;
   readonly #names: RedisNames;
   readonly #permits: Queue;
-  readonly #parts: { producer: Producer; consumer: Consumer; editor: Editor };
+  readonly #parts: SweeperParts;
   readonly #options: SweeperOptions;
   readonly #log: Logger;
   #timer: NodeJS.Timeout | undefined;
@@ -47,7 +64,7 @@ export class Sweeper {
     redis: Redis;
     names: RedisNames;
     permits: Queue;
-    parts: { producer: Producer; consumer: Consumer; editor: Editor };
+    parts: SweeperParts;
     options: SweeperOptions;
     log: Logger;
   }) {
@@ -77,10 +94,17 @@ export class Sweeper {
     const won = await this.#redis.set(sweeping, '1', 'PX', this.#options.intervalMs, 'NX');
     if (won === null) return;
     await this.#releaseForgotten();
+    await this.judge();
     await this.#addMissingPermits();
     await this.#requeueOrphans();
     await this.#parts.editor.trimHistory(this.#options.historyMaxItems);
     await this.#parts.editor.dropHistoryOlderThan(this.#options.historyMaxDays * DAY_MS);
+  }
+
+  /** Judges anew which workers jobs are for, as far as that has changed. */
+  async judge(): Promise<void> {
+    const { kinds, readFleet, describeNeeds } = this.#parts.fleet;
+    await kinds.follow(await readFleet(), describeNeeds);
   }
 
   async #releaseForgotten(): Promise<void> {

@@ -1,6 +1,7 @@
 export { blockedMs, isUsageKept } from './config/file-schema.ts';
 export { loadConfig, type Config } from './config/load.ts';
 export { DEFAULT_PLANS, planSchema, type Plan } from './config/plan-schema.ts';
+export { poolSchema } from './config/pool-schema.ts';
 export { TIER_RULES, type TierDriver } from './config/tier-rules.ts';
 export type { TierConfig } from './config/tier-schema.ts';
 export type { WebhooksConfig } from './config/webhooks-schema.ts';

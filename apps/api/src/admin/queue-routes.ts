@@ -63,9 +63,11 @@ export function createQueueAdminRoutes(parts: QueueRouteParts): AdminRoute[] {
     running: z.number().int(),
     pools: z.array(poolShown),
   });
-  const listPools = () => [...new Set([DEFAULT_POOL, ...policy.listNames('pools')])];
+  const listPools = () => [
+    ...new Set([DEFAULT_POOL, ...workers().map(({ pool }) => pool), ...policy.listNames('pools')]),
+  ];
   const showPool = (name: string) => {
-    const members = name === DEFAULT_POOL ? workers() : [];
+    const members = workers().filter(({ pool }) => pool === name);
     const running = members.reduce((sum, worker) => sum + worker.running, 0);
     return { ...show(policy, 'pools', name), workers: members.length, running };
   };
@@ -128,20 +130,17 @@ export function createQueueAdminRoutes(parts: QueueRouteParts): AdminRoute[] {
         return { tenants: found.slice(0, limit), total: found.length };
       },
     }),
-    ...(['pause', 'resume'] as const).map((action) =>
+    ...POOL_ACTIONS.map(({ action, summary, setting }) =>
       describeRoute({
         ...{ method: 'POST', path: `/queue/${action}`, tag: 'queue', answer: queueShown },
-        summary:
-          action === 'pause'
-            ? 'Starts no more jobs, in one pool or in all; what runs goes on, new jobs wait'
-            : 'Starts jobs again',
+        summary,
         errors: ['not_found'],
         body: z.strictObject({ pool: poolName.optional().describe('Without it: all pools') }),
         handle: async ({ body: { pool }, actor }) => {
           if (pool !== undefined) requirePool(pool);
           for (const name of pool === undefined ? listPools() : [pool]) {
             const { override = {} } = policy.read('pools', name);
-            await policy.set('pools', name, { ...override, paused: action === 'pause' }, actor);
+            await policy.set('pools', name, { ...override, ...setting }, actor);
           }
           return await showQueue();
         },
@@ -166,6 +165,7 @@ export function createQueueAdminRoutes(parts: QueueRouteParts): AdminRoute[] {
       ...{ body: POLICY_SCHEMAS.pools, answer: poolShown },
       handle: async ({ param, body, actor }) => {
         requirePool(param('name'));
+        requireTiers(policy, param('name'), body.tiers ?? []);
         await policy.set('pools', param('name'), body, actor);
         return showPool(param('name'));
       },
@@ -224,6 +224,40 @@ export function createQueueAdminRoutes(parts: QueueRouteParts): AdminRoute[] {
       },
     }),
   ];
+}
+
+const POOL_ACTIONS = [
+  {
+    action: 'pause',
+    summary: 'Starts no more jobs, in one pool or in all; what runs goes on, new jobs wait',
+    setting: { paused: true },
+  },
+  {
+    action: 'drain',
+    summary:
+      'Starts no more jobs, and takes none for later: they go to other pools, and what none of these can run is refused',
+    setting: { drain: true },
+  },
+  {
+    action: 'resume',
+    summary: 'Starts jobs again, after a pause or a drain',
+    setting: { paused: false, drain: false },
+  },
+] as const;
+
+/**
+ * What a worker connects to is decided at its start, by its file.
+ * @throws AppError bad_request
+ */
+function requireTiers(policy: PolicyStore, pool: string, named: readonly string[]): void {
+  const { file } = policy.read('pools', pool);
+  const known = file?.tiers ?? policy.listNames('tiers');
+  const [unknown] = named.filter((tier) => !known.includes(tier));
+  if (unknown === undefined) return;
+  throw new AppError(
+    'bad_request',
+    `tiers: the file gives workers of this pool ${known.join(', ')}, and not ${unknown}.`,
+  );
 }
 
 /** @throws AppError not_found; job_ambiguous when several tenants have a job of this id and none was named */

@@ -121,8 +121,11 @@ function plain(examined: ExaminedPrompt) {
       };
 }
 
+const requestOf = (usageSource?: string) => ({
+  ...{ usageSource, tenant: DEFAULT_TENANT, areWorkersAlike: true },
+});
 const examine = async (text: string, form: Form) =>
-  plain(await examiner.examinePrompt(bodyOf(text, form), 'a-program', DEFAULT_TENANT));
+  plain(await examiner.examinePrompt(bodyOf(text, form), requestOf('a-program')));
 
 describe.each(FORMS)('a %s prompt', (form) => {
   test('is read to the last digit and letter', async () => {
@@ -234,16 +237,12 @@ describe('a thread that ends', () => {
     );
     const broken = create(pathToFileURL(program));
     for (let time = 0; time < 2; time += 1) {
-      const both = [1, 2].map(() =>
-        broken.examinePrompt(bodyOf(valid, 'large'), undefined, DEFAULT_TENANT),
-      );
+      const both = [1, 2].map(() => broken.examinePrompt(bodyOf(valid, 'large'), requestOf()));
       for (const one of await Promise.allSettled(both)) {
         expect(one).toMatchObject({ status: 'rejected', reason: { code: 'internal' } });
       }
     }
-    expect(
-      (await broken.examinePrompt(bodyOf(valid, 'small'), undefined, DEFAULT_TENANT)).kind,
-    ).toBe('valid');
+    expect((await broken.examinePrompt(bodyOf(valid, 'small'), requestOf())).kind).toBe('valid');
   });
 
   test('because nothing came for a minute leaves the next body a new one', async () => {

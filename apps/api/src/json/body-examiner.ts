@@ -5,7 +5,7 @@ import type { Logger } from '@tiercel/runtime';
 import type { Catalogue } from '../catalogue.ts';
 import type { ServerRefresh } from '../server-refresh.ts';
 import { examineEdit, type ExaminedEdit } from './examine-edit.ts';
-import { examinePrompt, type ExaminedPrompt } from './examine-prompt.ts';
+import { examinePrompt, type ExaminedPrompt, type PromptRequest } from './examine-prompt.ts';
 import { SMALL_BYTES, type Body } from './read-blocks.ts';
 
 export interface ThreadData {
@@ -16,13 +16,11 @@ export interface ThreadData {
 
 /** What the thread examines, one after the other. */
 export type ThreadTask =
-  | {
+  | ({
       readonly kind: 'prompt';
       readonly id: number;
       readonly blocks: Blocks;
-      readonly usageSource: string | undefined;
-      readonly tenant: string;
-    }
+    } & Omit<PromptRequest, 'bytes'>)
   | { readonly kind: 'edit'; readonly id: number; readonly blocks: Blocks }
   | {
       readonly kind: 'outline';
@@ -88,27 +86,25 @@ export class BodyExaminer {
   }
 
   /** @throws AppError bad_json, bad_request, body_too_large, prompt_too_large */
-  async examinePrompt(
-    body: Body,
-    usageSource: string | undefined,
-    tenant: string,
-  ): Promise<ExaminedPrompt> {
+  async examinePrompt(body: Body, request: Omit<PromptRequest, 'bytes'>): Promise<ExaminedPrompt> {
     if (body.kind === 'small') {
       const { maxNodes, maxValues } = this.#data;
       return await examinePrompt(
-        { bytes: body.bytes, usageSource, tenant },
+        { ...request, bytes: body.bytes },
         {
           ...{ maxNodes, maxValues },
           classes: () => this.#catalogue,
           refreshServers: (classNames) => this.#serverRefresh.ask(classNames),
-          fileExists: (name) => this.#fileExists(name, tenant),
+          fileExists: (name) => this.#fileExists(name, request.tenant),
         },
       );
     }
     const thread = this.#ensureThread();
     thread.sendCatalogue();
-    const { blocks } = body;
-    return (await thread.ask({ kind: 'prompt', blocks, usageSource, tenant })) as ExaminedPrompt; // of its kind
+    return (await thread.ask({
+      ...{ kind: 'prompt', blocks: body.blocks },
+      ...request,
+    })) as ExaminedPrompt; // of its kind
   }
 
   /** @throws AppError bad_json, bad_request, body_too_large */

@@ -23,10 +23,12 @@ import {
 } from '@tiercel/contracts';
 import {
   describeDemand,
+  describeNeeds,
   describeWork,
   readNodes,
   rejectMissingPrompt,
   type Demand,
+  type GraphNeeds,
   type GraphNodes,
 } from '@tiercel/graph';
 import type { ExpectedCost } from '@tiercel/queue';
@@ -47,6 +49,8 @@ export interface PromptRequest {
   /** What the request names as its program, in its header Comfy-Usage-Source. */
   readonly usageSource: string | undefined;
   readonly tenant: string;
+  /** Nobody asks what a worker must have for it. */
+  readonly areWorkersAlike: boolean;
 }
 
 /** Who a prompt is. */
@@ -90,6 +94,8 @@ export type ExaminedPrompt =
       readonly priority: Priority;
       /** What a plan limits; undefined for DEFAULT_TENANT, which has none. */
       readonly asks: Asked | undefined;
+      /** What a worker must have, and how long it is busy; undefined while workers are alike. */
+      readonly needs: Needs | undefined;
     };
 
 /**
@@ -98,7 +104,7 @@ export type ExaminedPrompt =
  * @throws AppError bad_json, bad_request, body_too_large, prompt_too_large
  */
 export async function examinePrompt(
-  { bytes, usageSource, tenant }: PromptRequest,
+  { bytes, usageSource, tenant, areWorkersAlike }: PromptRequest,
   rules: PromptRules,
 ): Promise<ExaminedPrompt> {
   const text = decodeBody(bytes);
@@ -117,7 +123,7 @@ export async function examinePrompt(
   const targets = readTargets(body);
   const members = sliceMembers(text);
   const given = { prompt: body.prompt, text: members.get('prompt') ?? '{}', targets };
-  const { promptText, validated } = await judgePrompt(given, rules);
+  const { promptText, prompt, validated } = await judgePrompt(given, rules);
   if (!validated.ok) {
     const rejectionText = stringifyJson(validated.rejection);
     return { kind: 'rejected', identity, isNumbered: number !== undefined, rejectionText };
@@ -137,6 +143,7 @@ export async function examinePrompt(
     workflowId: readWorkflowId(body),
     priority: extra.priority,
     asks: tenant === DEFAULT_TENANT ? undefined : readAsked(body.prompt),
+    needs: areWorkersAlike ? undefined : readNeeds(prompt),
   };
 }
 
@@ -270,6 +277,11 @@ function checkPriority({ priority }: JsonObject): void {
 /** A first guess of the run time that a step of a megapixel takes; what has run is known better. */
 const MS_PER_STEP = 100;
 
+/** What decides which workers a job is for. */
+export interface Needs extends GraphNeeds {
+  readonly cost: ExpectedCost;
+}
+
 interface Asked {
   readonly cost: ExpectedCost;
   readonly demand: Demand;
@@ -278,6 +290,11 @@ interface Asked {
 function readAsked(prompt: JsonValue): Asked {
   const nodes = readNodes(prompt);
   return { cost: expectCost(nodes), demand: describeDemand(nodes) };
+}
+
+function readNeeds(prompt: JsonValue): Needs {
+  const nodes = readNodes(prompt);
+  return { ...describeNeeds(nodes), cost: expectCost(nodes) };
 }
 
 /** Graphs of the same classes that ask for about as much, within a factor of 1.4, cost about the same. */

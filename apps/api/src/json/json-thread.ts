@@ -66,7 +66,7 @@ async function examine(task: ThreadTask): Promise<Examined> {
       return outlineGraph(parseJson(decodeBody(bytes)), task.outputIds);
     case 'prompt':
       return await examinePrompt(
-        { bytes, usageSource: task.usageSource, tenant: task.tenant },
+        { ...task, bytes },
         {
           ...{ maxNodes, maxValues },
           fileExists: (name) => fileExists(name, task.tenant),

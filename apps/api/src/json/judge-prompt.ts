@@ -25,6 +25,8 @@ interface Given {
 export interface Judged {
   /** The prompt as it will run: the caller's text, with nodes replaced that servers know a successor of. */
   readonly promptText: string;
+  /** The same, read. */
+  readonly prompt: JsonValue;
   readonly validated: ValidationResult;
 }
 
@@ -41,7 +43,6 @@ export async function judgePrompt(given: Given, deps: JudgeDeps): Promise<Judged
 
 interface JudgedPrompt {
   readonly judged: Judged;
-  readonly prompt: JsonValue;
   readonly objectInfo: ObjectInfo;
 }
 
@@ -55,12 +56,12 @@ async function judge(given: Given, { classes, fileExists }: JudgeDeps): Promise<
     ...(targets === undefined ? {} : { targets }),
     fileExists,
   });
-  return { judged: { promptText: replaced ?? text, validated }, prompt, objectInfo };
+  return { judged: { promptText: replaced ?? text, prompt, validated }, objectInfo };
 }
 
 /** Classes that nobody has, or whose nodes are refused: one more look may tell otherwise. */
-function listDoubtful({ judged, prompt, objectInfo }: JudgedPrompt): string[] {
-  const { validated } = judged;
+function listDoubtful({ judged, objectInfo }: JudgedPrompt): string[] {
+  const { prompt, validated } = judged;
   const nodeErrors = validated.ok ? validated.nodeErrors : validated.rejection.node_errors;
   const refused = Object.values(nodeErrors).map((node) => node.class_type);
   const named = validated.ok ? [] : listClasses(prompt);

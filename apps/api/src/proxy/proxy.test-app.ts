@@ -43,7 +43,7 @@ export async function startProxyApp(
   );
   const workers: LiveWorker[] = [
     {
-      ...{ workerId: 'w', host, pid: 1, startedAt: 1, concurrency: 1, running: 0 },
+      ...{ workerId: 'w', host, pid: 1, startedAt: 1, concurrency: 1, pool: 'default', running: 0 },
       ...{ catalogueHash: 'h', models: {}, embeddings: [], devices: [], tiers: [] },
       ...{ servers: listed, extensions: [], features: {}, nodeReplacements: {}, looks: [] },
     },

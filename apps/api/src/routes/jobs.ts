@@ -1,9 +1,11 @@
 import {
   API_STATUS,
   isJsonObject,
+  isServed,
   JOB_STATES,
   keyText,
   type ApiJobStatus,
+  type Fleet,
   type JobState,
   type JsonValue,
 } from '@tiercel/contracts';
@@ -33,6 +35,8 @@ export interface JobsDependencies {
   readonly editor: Editor;
   readonly estimates: JobEstimates;
   readonly progress: JobProgress;
+  /** Workers that are up or may come back. */
+  readonly fleet: () => Fleet;
 }
 
 /** The /api/jobs family (wire 8). */
@@ -69,14 +73,14 @@ export function createJobsRoutes(deps: JobsDependencies): Route[] {
         }
         if (isEnded(job)) setServedBy(res, job);
         if (!deps.estimates.isWanted(req)) {
-          sendJsonText(res, jobDetailText(job, {}));
+          sendJsonText(res, jobDetailText(job, {}, deps.fleet()));
           return;
         }
         const { tenant } = callerOf(res);
         const estimate = (await deps.estimates.of([job], tenant)).get(job.id);
         const progress =
           job.state === 'running' ? await deps.progress.read(job, tenant) : undefined;
-        sendJsonText(res, jobDetailText(job, { ...estimate, progress }));
+        sendJsonText(res, jobDetailText(job, { ...estimate, progress }, deps.fleet()));
       },
     },
     {
@@ -224,11 +228,22 @@ function jobFieldsText(job: JobView, outlook: Outlook): string {
     .join(',');
 }
 
-function jobDetailText(job: JobRecord, outlook: Outlook): string {
-  const parts = [jobFieldsText(job, outlook)];
+const NO_WORKER = {
+  waiting_for: 'worker',
+  message: 'No worker that is up can run this job: it waits for one that can.',
+};
+
+function jobDetailText(job: JobRecord, outlook: Outlook, fleet: Fleet): string {
+  const lacksWorker =
+    job.state === 'pending' && fleet.profiles.length > 0 && !isServed(job.kind, fleet);
+  const { position } = outlook;
+  const parts = [jobFieldsText(job, lacksWorker ? { position } : outlook)];
   if (isEnded(job)) {
     parts.push(`"outputs":${job.outputsText}`, `"execution_status":${executionStatusText(job)}`);
     parts.push(`"tiercel":${job.reportText}`);
+  }
+  if (lacksWorker) {
+    parts.push(`"tiercel":${JSON.stringify(NO_WORKER)}`);
   }
   parts.push(`"workflow":{"prompt":${job.promptText},"extra_data":${job.extraText}}`);
   return `{${parts.join(',')}}`;

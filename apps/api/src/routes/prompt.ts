@@ -18,6 +18,7 @@ import type { Route } from '../http/route.ts';
 import type { BodyExaminer } from '../json/body-examiner.ts';
 import type { LongText } from '../json/examine-prompt.ts';
 import { readBlocks } from '../json/read-blocks.ts';
+import type { WorkersFor } from '../workers-for.ts';
 
 /** ComfyUI (0.24) reads it into extra_data. */
 const USAGE_SOURCE = 'comfy-usage-source';
@@ -32,6 +33,7 @@ export interface PromptDependencies {
   /** Told what became of each prompt: accepted, repeated, rejected, or a code of the error catalogue. */
   readonly countAdmission: (outcome: string) => void;
   readonly firstWorker: FirstWorker;
+  readonly workersFor: WorkersFor;
   readonly secretKey: Uint8Array;
   readonly store: WebhookStore;
   readonly guard: AddressGuard;
@@ -81,7 +83,11 @@ async function postPrompt(
   await deps.firstWorker.wait(() => goneSignal(res));
   const source = req.headers[USAGE_SOURCE];
   const usageSource = typeof source === 'string' ? source : undefined;
-  const examined = await deps.examiner.examinePrompt(body, usageSource, tenant);
+  const plan = deps.workersFor.readPlan(caller);
+  const examined = await deps.examiner.examinePrompt(body, {
+    ...{ usageSource, tenant },
+    areWorkersAlike: plan === undefined,
+  });
   const { identity } = examined;
   const replayKey = readReplayKey(req, caller);
   if (identity !== undefined && replayKey !== undefined) {
@@ -107,6 +113,11 @@ async function postPrompt(
   const { number, front, clientId, outputIds, nodeErrorsText, workflowId, secretsText } = examined;
   const { priority, asks } = examined;
   const admission = asks === undefined ? undefined : deps.admission.check(caller, asks.demand);
+  const workers =
+    plan === undefined || examined.needs === undefined
+      ? undefined
+      : await deps.workersFor.find(plan, examined.needs);
+  const cost = asks?.cost ?? workers?.cost;
   const webhook =
     examined.webhook === undefined
       ? undefined
@@ -114,13 +125,13 @@ async function postPrompt(
   const accepted = await producer.enqueue({
     ...{ id, bodyHash, number, front, clientId, outputIds, nodeErrorsText, workflowId },
     ...{ priority, tenant: deps.tenantOf(caller) ?? { id: tenant } },
-    ...(asks === undefined ? {} : { cost: asks.cost }),
+    ...(cost === undefined ? {} : { cost }),
     ...(admission === undefined ? {} : { admission }),
     ...(replayKey === undefined ? {} : { replayKey }),
     promptText: toPayload(examined.promptText),
     extraText: toPayload(examined.extraText),
     secrets: secretsText === undefined ? undefined : sealSecrets(deps.secretKey, secretsText),
-    webhook,
+    ...{ webhook, verdict: workers?.verdict },
   });
   if (!accepted.repeated) releaseAfterAnswer(res, id, deps);
   answer(res, accepted.id, accepted);

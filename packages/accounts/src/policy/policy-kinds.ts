@@ -1,4 +1,4 @@
-import { planSchema } from '@tiercel/runtime';
+import { planSchema, poolSchema } from '@tiercel/runtime';
 import { z } from 'zod';
 
 const tenantSchema = z.strictObject({
@@ -25,11 +25,17 @@ const tierSettingSchema = z.strictObject({
     .describe('Attempts at once, over all workers; null for no limit'),
 });
 
-const poolSettingSchema = z.strictObject({
+const poolSettingSchema = poolSchema.extend({
   paused: z
     .boolean()
     .optional()
     .describe('Whether its workers start no jobs; what runs goes on, new jobs wait'),
+  drain: z
+    .boolean()
+    .optional()
+    .describe(
+      'The same, and jobs are for other workers from now on: what only this pool could run is refused',
+    ),
 });
 
 /** What administrators change while everything runs, and what each may be set to: the file's own schemas. */

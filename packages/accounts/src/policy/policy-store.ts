@@ -21,7 +21,7 @@ export interface PolicyStoreParts {
   readonly redis: Redis;
   readonly names: RedisNames;
   readonly watch: ChangeWatch;
-  readonly config: Pick<Config, 'plans' | 'tiers' | 'auth'>;
+  readonly config: Pick<Config, 'plans' | 'tiers' | 'pools' | 'auth'>;
   readonly log: Logger;
 }
 
@@ -114,8 +114,8 @@ export class PolicyStore {
 
   /** What a tenant may use whose identity names this plan; undefined as a plan is no limits. */
   effectivePlan(tenant: string, plan: string | undefined): EffectivePlan {
-    const { plan: setPlan, overrides } = this.#overrides.tenants.get(tenant) ?? {};
-    const name = setPlan ?? plan;
+    const { overrides } = this.#overrides.tenants.get(tenant) ?? {};
+    const name = this.planOf(tenant, plan);
     // A plan that nobody knows any more (or never did) is not one without limits.
     const known = name === undefined || this.isPlan(name) ? name : ANONYMOUS_PLAN;
     const key = JSON.stringify([known, overrides === undefined ? undefined : tenant]);
@@ -126,6 +126,11 @@ export class PolicyStore {
       this.#plans.set(key, resolved);
     }
     return resolved;
+  }
+
+  /** Name of the plan that counts for a tenant: what an administrator has set, else what its key or token says. */
+  planOf(tenant: string, plan: string | undefined): string | undefined {
+    return this.#overrides.tenants.get(tenant)?.plan ?? plan;
   }
 
   isPlan(name: string): boolean {
@@ -194,12 +199,17 @@ function emptySettings(): Settings {
   return { plans: new Map(), tenants: new Map(), tiers: new Map(), pools: new Map() };
 }
 
-function readFileSettings({ plans, tiers }: PolicyStoreParts['config']): Settings {
+function readFileSettings({
+  plans,
+  tiers,
+  pools,
+}: Omit<PolicyStoreParts['config'], 'auth'>): Settings {
   const names = new Set([...Object.keys(DEFAULT_PLANS), ...Object.keys(plans)]);
   const defaults = new Map(Object.entries(DEFAULT_PLANS));
   const own = new Map(Object.entries(plans));
   return {
     ...emptySettings(),
+    pools: new Map(Object.entries(pools)),
     plans: new Map(
       [...names].map((name) => [
         name,

@@ -29,6 +29,9 @@
 -- ARGV[27] least_cost    of it, wherever it runs, in millionths; '' when it may be free
 -- ARGV[28] day_budget    in millionths; '' for none
 -- ARGV[29] month_budget  likewise
+-- ARGV[30] kind         which workers it is for (see kinds); '' for all
+-- ARGV[31] needs        what that was judged by, JSON, '' when nobody asked
+-- ARGV[32] fleet        the workers that it was judged for, '' when they are all alike
 -- Returns {'ok', number} | {'same', number, node_errors} | {'conflict'} | {'replay', number, node_errors, id}
 --       | {'reused'} | {'full' | 'heavy' | 'over', jobs or bytes, as service_rate()} | {'spent', jobs, ms of the day}
 --       | {'poor', spent millionths, ms until the next period, day | month}
@@ -43,7 +46,8 @@
 -- @include tenant-record
 -- @include admission
 -- @include replays
--- @keys job pending pending_bytes number seq unreleased created workflow
+-- @include kinds
+-- @keys job pending pending_bytes number seq unreleased created workflow judging_for unjudged
 
 local known_call, known_hash, known_number, known_errors =
   unpack(redis.call('HMGET', job_key(id), 'accepted_by', 'hash', 'number', 'node_errors'))
@@ -61,7 +65,8 @@ end
 local pending = count_all(pending_key)
 if pending >= tonumber(max_pending) then return { 'full', pending, service_rate() } end
 local bytes = #prompt + #extra + #targets + #node_errors + #secrets + #hook
-local held = tonumber(redis.call('GET', pending_bytes_key) or 0)
+local held, known_fleet = unpack(redis.call('MGET', pending_bytes_key, judging_for_key))
+held = tonumber(held or 0)
 if pending > 0 and held + bytes > tonumber(max_bytes) then return { 'heavy', held, service_rate() } end
 local refusal = refuse_job(tenant, most_pending, most_a_day) or refuse_cost(tenant, least_cost, day_budget, month_budget)
 if refusal then return refusal end
@@ -79,6 +84,11 @@ redis.call('HSET', job_key(id), 'id', id, 'm', m, 'state', 'pending', 'accepted_
   'workflow', workflow, 'prompt', prompt, 'extra', extra, 'targets', targets, 'node_errors', node_errors,
   'secrets', secrets, 'bytes', bytes)
 if hook ~= '' then redis.call('HSET', job_key(id), 'hook', hook, 'hook_events', hook_events) end
+if kind ~= '' then redis.call('HSET', job_key(id), 'kind', kind) end
+if needs ~= '' then redis.call('HSET', job_key(id), 'needs', needs) end
+join_kind(m, kind)
+-- The workers are others by now than those that the API knew of, or the other way round.
+if fleet ~= (known_fleet or '') then redis.call('SADD', unjudged_key, id) end
 local rank = rank_of(number, priority)
 if rank ~= number then redis.call('HSET', job_key(id), 'rank', rank) end
 if signature ~= '' then redis.call('HSET', job_key(id), 'signature', signature) end

@@ -67,6 +67,7 @@ export const enqueueScript = new RedisScript({
     ...(['hook', 'hook_events'] as const),
     ...(['replay', 'most_pending', 'most_a_day'] as const),
     ...(['least_cost', 'day_budget', 'month_budget'] as const),
+    ...(['kind', 'needs', 'fleet'] as const),
   ],
   parse: (reply): EnqueueReply => {
     const [kind, fact, ...more] = reply as [EnqueueReply['kind'], ...(string | number)[]];

@@ -22,8 +22,9 @@
 -- ARGV[19] max_event_bytes    kept of the job's events
 -- ARGV[20] events_ttl_s
 -- ARGV[21] worker
--- ARGV[22] next_claim         id for the claim of the permit's next job; '' to take none
--- ARGV[23] usage              what the job used, JSON as count-usage has it; '' counts nothing
+-- ARGV[22] profile             of the worker
+-- ARGV[23] next_claim         id for the claim of the permit's next job; '' to take none
+-- ARGV[24] usage              what the job used, JSON as count-usage has it; '' counts nothing
 -- Returns {0} when the claim is void
 --       | {1, another job may start now (0|1), next job as in take-job or nil, then as wake() tells}
 -- Sent again: as the first time, also with a result that could not be written before: the record still names the
@@ -94,5 +95,5 @@ if target then
   end
   note_webhook(target, WEBHOOK_EVENT_OF[outcome], terminal_frame)
 end
-local next_job = next_claim ~= '' and take_next(permit, worker, next_claim)
+local next_job = next_claim ~= '' and take_next(permit, worker, next_claim, profile)
 return { 1, unlocked, next_job or false, wake() }

@@ -42,6 +42,7 @@ export const finishScript = new RedisScript({
       'max_event_bytes',
       'events_ttl_s',
       'worker',
+      'profile',
       'next_claim',
       'usage',
     ] as const),

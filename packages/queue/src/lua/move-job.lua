@@ -10,16 +10,18 @@
 
 -- @include groups
 -- @include offer
+-- @include kinds
 -- @include priorities
 -- @include tenants
--- @keys job pending ready group groups number
+-- @keys job pending groups number
 
-local state, m, tenant, lane, old, rank, moved_by = unpack(redis.call('HMGET', job_key(id),
-  'state', 'm', 'tenant', 'lane', 'number', 'rank', 'moved_by'))
+local state, m, tenant, lane, old, rank, moved_by, text = unpack(redis.call('HMGET', job_key(id),
+  'state', 'm', 'tenant', 'lane', 'number', 'rank', 'moved_by', 'kind'))
 if moved_by == call then return old end
 if state ~= 'pending' then return nil end
 if number == '' then number = string.format('%d', 1 - redis.call('INCR', own(number_key, tenant))) end
-local was_ready = redis.call('ZSCORE', ready_key(tenant), m)
+local kind = kind_named(text)
+local was_ready = redis.call('ZSCORE', of_kind(ready_key(tenant), kind), m)
 local new_rank = number
 if rank then
   local priority = rank - old < 0 and 'high' or 'low'
@@ -29,17 +31,17 @@ end
 redis.call('HSET', job_key(id), 'number', number, 'moved_by', call)
 move_in(pending_key, tenant, new_rank, m)
 if lane == '' then
-  if was_ready then redis.call('ZADD', ready_key(tenant), 'XX', new_rank, m) end
-elseif redis.call('ZADD', group_key(lane), 'XX', 'CH', new_rank, m) == 1 then
-  local head = redis.call('ZRANGE', group_key(lane), 0, 0, 'WITHSCORES')
+  if was_ready then redis.call('ZADD', of_kind(ready_key(tenant), kind), 'XX', new_rank, m) end
+elseif redis.call('ZADD', of_kind(group_key(lane), kind), 'XX', 'CH', new_rank, m) == 1 then
+  local head = redis.call('ZRANGE', of_kind(group_key(lane), kind), 0, 0, 'WITHSCORES')
   if was_ready then
     -- Who is first of the group now inherits its permit.
-    redis.call('ZREM', ready_key(tenant), m)
-    offer(tenant, head[1], head[2])
+    redis.call('ZREM', of_kind(ready_key(tenant), kind), m)
+    offer(tenant, head[1], head[2], kind)
   elseif head[1] == m and redis.call('HEXISTS', groups_key, lane) == 0 then
-    local former = redis.call('ZRANGE', group_key(lane), 1, 1)[1]
-    if former then redis.call('ZREM', ready_key(tenant), former) end
-    offer(tenant, m, new_rank)
+    local former = redis.call('ZRANGE', of_kind(group_key(lane), kind), 1, 1)[1]
+    if former then redis.call('ZREM', of_kind(ready_key(tenant), kind), former) end
+    offer(tenant, m, new_rank, kind)
   end
 end
 return number

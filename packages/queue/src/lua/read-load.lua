@@ -16,7 +16,8 @@
 -- @include fair-share
 -- @include known-cost
 -- @include members
--- @keys ends job running pending group ready tenants comers held
+-- @include kinds
+-- @keys ends job running pending group ready tenants comers held elsewhere
 
 local MAX_ENDS, MAX_RUNNING, SAMPLE = 64, 256, 32
 
@@ -41,25 +42,28 @@ for _, set in ipairs({ running_key, running_key .. '@' }) do
 end
 
 local function next_of(tenant)
-  local m = redis.call('ZRANGE', ready_key(tenant), 0, 0)[1]
-  if not m then return '', '' end
-  return known_cost(id_of(m))
+  for _, kind in ipairs(EVERY_KIND) do
+    local m = redis.call('ZRANGE', of_kind(ready_key(tenant), kind), 0, 0)[1]
+    if m then return known_cost(id_of(m)) end
+  end
+  return '', ''
 end
 
 local sampled = {}
+local function add(name, tenant, score)
+  local limits = limits_of(tenant) or UNLIMITED
+  local share = read_share(tenant)
+  local tag = name == 'tenants' and score or share and tostring(tag_of(share)) or ''
+  local known, estimate = next_of(tenant)
+  sampled[#sampled + 1] = {
+    name, tenant, tag, tostring(limits.weight), limits.most == math.huge and '' or limits.most, limits.interval,
+    count_own(pending_key, tenant), count_own(running_key, tenant), known, estimate,
+  }
+end
 local function sample(name, set)
   local members = redis.call('ZCARD', set) <= SAMPLE and redis.call('ZRANGE', set, 0, -1)
     or redis.call('ZRANDMEMBER', set, SAMPLE)
-  for _, tenant in ipairs(members) do
-    local limits = limits_of(tenant) or UNLIMITED
-    local share = read_share(tenant)
-    local tag = name == 'tenants' and redis.call('ZSCORE', set, tenant) or share and tostring(tag_of(share)) or ''
-    local known, estimate = next_of(tenant)
-    sampled[#sampled + 1] = {
-      name, tenant, tag, tostring(limits.weight), limits.most == math.huge and '' or limits.most, limits.interval,
-      count_own(pending_key, tenant), count_own(running_key, tenant), known, estimate,
-    }
-  end
+  for _, tenant in ipairs(members) do add(name, tenant, redis.call('ZSCORE', set, tenant)) end
 end
 sample('tenants', tenants_key)
 sample('comers', comers_key)
@@ -67,4 +71,12 @@ sample('held', held_key)
 
 local counts = {}
 for i, set in ipairs({ tenants_key, comers_key, held_key }) do counts[i] = redis.call('ZCARD', set) end
+-- Tenants whose jobs are for some workers only.
+if #EVERY_KIND > 1 then
+  for _, tenant in ipairs(redis.call('SRANDMEMBER', elsewhere_key, SAMPLE)) do
+    local score, is_comer = standing(tenant)
+    add(is_comer and 'comers' or 'tenants', tenant, score)
+  end
+  counts[1] = counts[1] + redis.call('SCARD', elsewhere_key)
+end
 return { string.format('%.0f', now), tostring(virtual_time()), runs, running, counts, sampled }

@@ -17,6 +17,7 @@
 -- @include fair-share
 -- @include known-cost
 -- @include members
+-- @include kinds
 -- @keys job pending running ready group groups tenants comers held started
 
 local FIRST_WAITING, MAX_RUNNING = 32, 64
@@ -27,11 +28,13 @@ end
 
 local set_name, rank, tag = '', -1, ''
 for name, set in pairs({ tenants = tenants_key, comers = comers_key, held = held_key }) do
-  local found = redis.call('ZRANK', set, tenant)
-  if found then set_name, rank = name, found end
+  for _, kind in ipairs(set == held_key and { '' } or EVERY_KIND) do
+    local found = redis.call('ZRANK', of_kind(set, kind), tenant)
+    if found and (rank == -1 or found < rank) then set_name, rank = name, found end
+  end
 end
 local share = read_share(tenant)
-if set_name == 'tenants' then tag = redis.call('ZSCORE', tenants_key, tenant)
+if set_name == 'tenants' then tag = standing(tenant)
 elseif share then tag = tostring(tag_of(share)) end
 local limits = limits_of(tenant) or UNLIMITED
 local facts = { string.format('%.0f', now), set_name, tag, rank, tostring(limits.weight),
@@ -50,16 +53,17 @@ for _, m in ipairs(redis.call('ZRANGE', own(pending_key, tenant), 0, FIRST_WAITI
 end
 
 local function place_of(id)
-  local state, m, lane = unpack(redis.call('HMGET', job_key(id), 'state', 'm', 'lane'))
+  local state, m, lane, kind = unpack(redis.call('HMGET', job_key(id), 'state', 'm', 'lane', 'kind'))
   if not state then return { '' } end
+  kind = kind_named(kind)
   local known, estimate, taken = known_cost(id)
   local group_taken, group_known, group_estimate, in_group = '', '', '', -1
   if lane ~= '' then
-    in_group = rank_in(group_key(lane), m)
+    in_group = rank_in(of_kind(group_key(lane), kind), m)
     local head = redis.call('HGET', groups_key, lane)
     if head and head ~= id then group_known, group_estimate, group_taken = known_cost(head) end
   end
-  return { state, rank_in(own(pending_key, tenant), m), rank_in(ready_key(tenant), m), in_group,
+  return { state, rank_in(own(pending_key, tenant), m), rank_in(of_kind(ready_key(tenant), kind), m), in_group,
     group_taken, group_known, group_estimate, taken, known, estimate }
 end
 local places = {}

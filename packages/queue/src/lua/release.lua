@@ -9,24 +9,26 @@
 -- Caller dies: the jobs are ready; the sweeper adds the missing permits.
 
 -- @include groups
+-- @include kinds
 -- @include wake
 -- @include note-webhook
--- @keys job unreleased ready waiting_permits
+-- @keys job unreleased waiting_permits
 
 local ready = 0
 for _, id in ipairs(ids) do
-  local m, tenant, group, number, rank, state, hook_events =
-    unpack(redis.call('HMGET', job_key(id), 'm', 'tenant', 'lane', 'number', 'rank', 'state', 'hook_events'))
+  local m, tenant, group, number, rank, state, hook_events, kind =
+    unpack(redis.call('HMGET', job_key(id), 'm', 'tenant', 'lane', 'number', 'rank', 'state', 'hook_events',
+      'kind'))
   local is_new = redis.call('ZREM', unreleased_key, id) == 1
   if not m then
     -- Deleted meanwhile.
   elseif is_new then
-    ready = ready + make_available(tenant, group, m, rank or number)
+    ready = ready + make_available(tenant, group, m, rank or number, kind_named(kind))
     -- Not when it is accepted: its caller is to know its id before anybody else is told of it.
     note_moment(id, hook_events, 'queued', '"number":' .. number)
-  elseif state == 'pending' and redis.call('ZSCORE', ready_key(tenant), m) then
+  elseif state == 'pending' and redis.call('ZSCORE', of_kind(ready_key(tenant), kind_named(kind)), m) then
     -- Released before: its permit was asked for by a call whose reply was lost, or is one too many.
-    ready = ready + 1
+    if kind then call_workers(kind_named(kind)) else ready = ready + 1 end
   end
 end
 return { math.max(0, math.min(ready, tonumber(max_waiting) - redis.call('LLEN', waiting_permits_key))), wake() }

@@ -10,6 +10,17 @@ export class TierRouter {
     this.#parts = parts;
   }
 
+  /** Whether a tier is able to do the graph at all, whatever state it is in for now. */
+  canRun(request: AttemptRequest): boolean {
+    const { allowedTiers } = request;
+    return this.#parts.tiers.some(
+      ({ backend, closed }) =>
+        allowedTiers?.includes(backend.name) !== false &&
+        closed?.isForNow !== false &&
+        backend.supports(request).ok,
+    );
+  }
+
   /**
    * @throws RoutingFailed whose cause is a JobError, AttemptStopped, or an error of ours
    */

@@ -1,9 +1,10 @@
-import { FALLBACK_POLICIES, OMITTABLE, ROLES } from '@tiercel/contracts';
+import { DEFAULT_POOL, FALLBACK_POLICIES, OMITTABLE, ROLES } from '@tiercel/contracts';
 import { z } from 'zod';
 import { corsOrigin, hostHeaderName } from './address-kinds.ts';
 import { authSchema, trustedProxiesSchema } from './auth-schema.ts';
 import { overloadSchema } from './overload-schema.ts';
 import { plansSchema } from './plan-schema.ts';
+import { findPoolProblems, poolsSchema } from './pool-schema.ts';
 import { tierSchema } from './tier-schema.ts';
 import { usageSchema } from './usage-schema.ts';
 import {
@@ -18,6 +19,7 @@ import {
   MIB,
   MINUTE_MS,
   ms,
+  shortName,
 } from './value-kinds.ts';
 import { webhooksSchema } from './webhooks-schema.ts';
 
@@ -208,6 +210,11 @@ const LONGEST_BLOCK_MS = (HOUR_MS * 3) / 5;
 
 const workerSchema = z
   .strictObject({
+    pool: shortName
+      .default(DEFAULT_POOL)
+      .describe(
+        'The pool that this worker belongs to: an entry of `pools` says which jobs it takes',
+      ),
     shutdownGraceMs: ms(10_000, DAY_MS).describe(
       'After SIGTERM running jobs may finish for this long, then they are handed back',
     ),
@@ -311,6 +318,12 @@ export const fileSchema = z
     plans: plansSchema,
     overload: overloadSchema,
     usage: usageSchema,
+    pools: poolsSchema,
+  })
+  .superRefine((file, context) => {
+    for (const { path, message } of findPoolProblems(file)) {
+      context.addIssue({ code: 'custom', path: [...path], message });
+    }
   })
   .superRefine(({ queue: { lockMs }, worker }, context) => {
     const most = longestBlockMs(lockMs);

@@ -54,10 +54,7 @@ export const planSchema = z.strictObject({
     .nullable()
     .optional()
     .describe('Node classes that its prompts may not use'),
-  pool: shortName
-    .nullable()
-    .optional()
-    .describe('The pool of workers that runs its jobs. Taken, and not acted on yet'),
+  pool: shortName.nullable().optional().describe('The pool of workers that runs its jobs'),
   soft: z
     .boolean()
     .optional()

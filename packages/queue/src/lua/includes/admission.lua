@@ -4,7 +4,7 @@
 -- @include tenants
 -- @include dates
 -- @include spent
--- @keys pending posted ends tenants comers held
+-- @keys pending posted ends tenants comers held elsewhere
 
 -- Ends of jobs that tell how fast jobs are served: those of the last minute, so many at most.
 local SERVICE_WINDOW_MS = 60000
@@ -17,7 +17,8 @@ local function service_rate()
   local since = string.format('%.0f', now - SERVICE_WINDOW_MS)
   local recent = redis.call('XREVRANGE', ends_key, '+', since, 'COUNT', SERVICE_ENDS)
   local first = #recent > 0 and tonumber(string.match(recent[#recent][1], '^%d+')) or now
-  local sharers = redis.call('ZCARD', tenants_key) + redis.call('ZCARD', comers_key) + redis.call('ZCARD', held_key)
+  local sharers = redis.call('ZCARD', tenants_key) + redis.call('ZCARD', comers_key) + redis.call('ZCARD', held_key) +
+    redis.call('SCARD', elsewhere_key)
   return #recent, string.format('%.0f', now - first), sharers
 end
 

@@ -4,29 +4,55 @@
 -- @include members
 -- @include charge
 -- @include priorities
--- @keys ready share job
+-- @include kinds
+-- @keys share job
 
--- The first job is passed so often at most, and by jobs this near only.
-local MOST_PASSED = 16
+local pop_next
+do
+  -- The first job is passed so often at most, and by jobs this near only.
+  local MOST_PASSED = 16
 
-local function pop_next(tenant, limits)
-  if not limits or not limits.is_short_first then return redis.call('ZPOPMIN', ready_key(tenant))[1] end
-  local near = redis.call('ZRANGE', ready_key(tenant), 0, MOST_PASSED - 1, 'WITHSCORES')
-  local first, rank = near[1], tonumber(near[2])
-  if not first then return nil end
-  local best, least = first, math.huge
-  local who, times = unpack(redis.call('HMGET', share_key(tenant), 'passed', 'passed_times'))
-  if who ~= first then times = 0 end
-  -- What was put to the front stays there.
-  if tonumber(times) < MOST_PASSED and number_of(rank) >= 0 then
-    for i = 1, #near, 2 do
-      if near[i + 1] - rank < PRIORITY_STEP / 2 then
-        local cost = expected_cost(unpack(redis.call('HMGET', job_key(id_of(near[i])), 'signature', 'estimate_ms')))
-        if cost < least then best, least = near[i], cost end
+  -- The first ready jobs of some kinds, as one list: {member, score, kind}.
+  local function first_ready(tenant, visible, count)
+    local found = {}
+    for _, kind in ipairs(visible) do
+      local members = redis.call('ZRANGE', of_kind(ready_key(tenant), kind), 0, count - 1, 'WITHSCORES')
+      for i = 1, #members, 2 do found[#found + 1] = { members[i], tonumber(members[i + 1]), kind } end
+    end
+    if #visible > 1 then
+      table.sort(found, function(a, b) return a[2] < b[2] or (a[2] == b[2] and a[1] < b[1]) end)
+    end
+    return found
+  end
+
+  -- Returns the job's member and its kind; nil when there is none.
+  function pop_next(tenant, limits, visible)
+    local is_short_first = limits and limits.is_short_first
+    if not is_short_first and #visible == 1 then
+      return redis.call('ZPOPMIN', of_kind(ready_key(tenant), visible[1]))[1], visible[1]
+    end
+    local near = first_ready(tenant, visible, is_short_first and MOST_PASSED or 1)
+    local first, rank, kind = unpack(near[1] or {})
+    if not first then return nil end
+    if not is_short_first then
+      redis.call('ZREM', of_kind(ready_key(tenant), kind), first)
+      return first, kind
+    end
+    local best, least = first, math.huge
+    local who, times = unpack(redis.call('HMGET', share_key(tenant), 'passed', 'passed_times'))
+    if who ~= first then times = 0 end
+    -- What was put to the front stays there.
+    if tonumber(times) < MOST_PASSED and number_of(rank) >= 0 then
+      for i = 1, math.min(#near, MOST_PASSED) do
+        local m, score, of = unpack(near[i])
+        if score - rank < PRIORITY_STEP / 2 then
+          local cost = expected_cost(unpack(redis.call('HMGET', job_key(id_of(m)), 'signature', 'estimate_ms')))
+          if cost < least then best, least, kind = m, cost, of end
+        end
       end
     end
+    redis.call('ZREM', of_kind(ready_key(tenant), kind), best)
+    if best ~= first then redis.call('HSET', share_key(tenant), 'passed', first, 'passed_times', times + 1) end
+    return best, kind
   end
-  redis.call('ZREM', ready_key(tenant), best)
-  if best ~= first then redis.call('HSET', share_key(tenant), 'passed', first, 'passed_times', times + 1) end
-  return best
 end

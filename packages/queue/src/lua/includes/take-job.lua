@@ -1,4 +1,4 @@
--- take_next(permit, worker, claim) gives a permit the first ready job of the tenant whose turn it is;
+-- take_next(permit, worker, claim, profile) gives a permit the first ready job of the tenant whose turn it is;
 -- take_again(permit, worker, claim, id) gives it the job that it had already, one attempt later unless
 -- this very claim has it. taken_by(claim, id) is the job of a claim; nil when it is void. All answer nil or
 -- {id, prompt, extra, targets, client, number, tenant, created, attempt, cancel, secrets, note, taken, ...}.
@@ -11,7 +11,8 @@
 -- @include charge
 -- @include pop-next
 -- @include fair-share
--- @keys job running tenants ready pending created group groups permits
+-- @include groups
+-- @keys job running tenants pending created permits
 
 local function read(id)
   return redis.call('HMGET', job_key(id), 'id', 'prompt', 'extra', 'targets', 'client', 'number', 'tenant',
@@ -41,39 +42,58 @@ local function take_again(permit, worker, claim, id)
   return give(permit, worker, claim, id, job)
 end
 
-local function take_next(permit, worker, claim)
-  while true do
-    local tenant, tag, limits, other = next_turn()
-    if not tenant then return nil end
-    local m = pop_next(tenant, limits)
-    local id = m and id_of(m)
-    local job = id and read(id)
-    -- Without a record (somebody deleted it by hand) there is nothing to run.
-    local runs = job and job[CREATED]
-    if runs and limits then
-      charge(tenant, limits, tag, id, expected_cost(job[SIGNATURE], job[ESTIMATE]))
-    elseif runs and other then
-      local cost = expected_cost(job[SIGNATURE], job[ESTIMATE])
-      advance(cost)
-      redis.call('ZINCRBY', tenants_key, cost, tenant)
-    end
-    if m then
-      remove_from(pending_key, tenant, m)
-      give_room_back(job[BYTES])
-      remove_from(created_key('pending'), tenant, m)
-    end
-    if runs then
-      if job[GROUP] ~= '' then
-        redis.call('ZREM', group_key(job[GROUP]), m)
-        redis.call('HSET', groups_key, job[GROUP], id)
+local take_next
+do
+  -- The job whose turn it is among the kinds of one rank.
+  local function take_of(visible, with_spare, permit, worker, claim)
+    while true do
+      local tenant, tag, limits, other = next_turn(visible, with_spare)
+      if not tenant then return nil end
+      local m, kind = pop_next(tenant, limits, visible)
+      local id = m and id_of(m)
+      local job = id and read(id)
+      -- Without a record (somebody deleted it by hand) there is nothing to run.
+      local runs = job and job[CREATED]
+      if runs then occupy_group(tenant, job[GROUP], m, kind, id) end
+      if runs and limits then
+        charge(tenant, limits, tag, id, expected_cost(job[SIGNATURE], job[ESTIMATE]))
+      elseif runs and other then
+        local cost = expected_cost(job[SIGNATURE], job[ESTIMATE])
+        advance(cost)
+        for _, of in ipairs(EVERY_KIND) do
+          if #EVERY_KIND == 1 or redis.call('ZSCORE', of_kind(tenants_key, of), tenant) then
+            redis.call('ZINCRBY', of_kind(tenants_key, of), cost, tenant)
+          end
+        end
       end
-      add_to(created_key('running'), tenant, job[CREATED], m)
-      redis.call('HSET', permits_key, permit, id)
-      job = give(permit, worker, claim, id, job)
+      if m then
+        remove_from(pending_key, tenant, m)
+        give_room_back(job[BYTES])
+        remove_from(created_key('pending'), tenant, m)
+        if kind ~= '' then quit_kind(m, kind_texts[kind]) end
+      end
+      if runs then
+        add_to(created_key('running'), tenant, job[CREATED], m)
+        redis.call('HSET', permits_key, permit, id)
+        job = give(permit, worker, claim, id, job)
+      end
+      -- By what runs now.
+      if limits then settle(tenant, limits) else settle_unlimited(tenant) end
+      if runs then return job end
     end
-    -- By what runs now.
-    if limits then settle(tenant, limits)
-    elseif redis.call('EXISTS', ready_key(tenant)) == 0 then redis.call('ZREM', tenants_key, tenant) end
-    if runs then return job end
+  end
+
+  -- Of the kinds that workers of this profile can run: those that they prefer first. Limits yield to nobody's wish.
+  function take_next(permit, worker, claim, profile)
+    local lists = visible_kinds(profile)
+    for _, visible in ipairs(lists) do
+      local job = take_of(visible, #lists == 1, permit, worker, claim)
+      if job then return job end
+    end
+    if #lists == 1 then return nil end
+    for _, visible in ipairs(lists) do
+      local job = take_of(visible, true, permit, worker, claim)
+      if job then return job end
+    end
   end
 end
