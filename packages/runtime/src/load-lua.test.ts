@@ -38,7 +38,7 @@ describe('loadLua', () => {
     await write({
       'lua/go.lua': '-- Goes.\n\n-- @include left right\n-- @include left\nlast()\n',
       'lua/includes/left.lua': '-- @include base\nleft()\n',
-      'lua/includes/right.lua': '-- @include base\n-- @include clock\nright()\n',
+      'lua/includes/right.lua': '-- @include base\n-- @include clock\nright(clock_us())\n',
       'lua/includes/base.lua': 'base()\n',
     });
     expect(codeOf(loadLua(wrapper('src/lua/go.ts')).text)).toEqual([
@@ -48,23 +48,62 @@ describe('loadLua', () => {
       "  local at = redis.call('TIME')",
       '  return at[1] * 1000000 + at[2]',
       'end',
-      'right()',
+      'right(clock_us())',
       'last()',
     ]);
   });
 
-  test('declares each name of a key once', async () => {
+  test('declares each name of a key that is used, once', async () => {
     await write({
-      'lua/go.lua': '-- @include base\n-- @keys job tier_ms\nlast()\n',
-      'lua/includes/base.lua': '-- @keys job pending\n-- @keys job_channel status_channel\n',
+      'lua/go.lua':
+        '-- @include base\n-- @keys job tier_ms ready\nlast(tier_ms_key(1), job_key(2))\n',
+      'lua/includes/base.lua':
+        '-- @keys job pending\n-- @keys job_channel status_channel\ngo(pending_key, job_channel(3), status_channel)\n',
     });
     expect(codeOf(loadLua(wrapper('src/lua/go.ts')).text)).toEqual([
       "local function job_key(of) return prefix .. ':job:' .. of end",
       "local pending_key = prefix .. ':pending'",
       "local function job_channel(of) return prefix .. ':ch:job:' .. of end",
       "local status_channel = prefix .. ':ch:status'",
+      'go(pending_key, job_channel(3), status_channel)',
       "local function tier_ms_key(of) return prefix .. ':tier:' .. of .. ':ms' end",
-      'last()',
+      'last(tier_ms_key(1), job_key(2))',
+    ]);
+  });
+
+  test('leaves out locals of includes that nothing needs which stays', async () => {
+    const shared = [
+      'local MOST, LEAST = 2, 1',
+      'local names = {',
+      "  'MOST',",
+      '}',
+      'local function inner()',
+      '  return LEAST',
+      'end',
+      '-- Calls inner().',
+      'local function outer()',
+      '',
+      '  return outer(inner())',
+      'end',
+      'local function unused() return names, outer() end',
+      'local later',
+      'later = names -- unused',
+    ];
+    await write({
+      'lua/go.lua': '-- @include base\nlocal own = outer()\nreturn 1\n',
+      'lua/includes/base.lua': shared.join('\n'),
+    });
+    const isLeftOut = (line: string): boolean => line.startsWith('local function unused');
+    expect(codeOf(loadLua(wrapper('src/lua/go.ts')).text)).toEqual([
+      ...shared.filter((line) => line !== '' && !line.startsWith('--') && !isLeftOut(line)),
+      ...['local own = outer()', 'return 1'],
+    ]);
+
+    await write({ 'lua/alone.lua': '-- @include base\nlocal own = MOST\nreturn 1\n' });
+    expect(codeOf(loadLua(wrapper('src/lua/alone.ts')).text)).toEqual([
+      ...shared.slice(0, 4),
+      ...shared.slice(-2),
+      ...['local own = MOST', 'return 1'],
     ]);
   });
 

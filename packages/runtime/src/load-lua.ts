@@ -2,11 +2,12 @@ import { readFileSync } from 'node:fs';
 import { basename, dirname, join, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { isRedisName, luaName, sharedLuaFolder } from '@tiercel/contracts';
+import { dropUnusedLua, type LuaLine } from './drop-unused-lua.ts';
 
 export interface LuaScript {
   /** The file's, without `.lua`. */
   readonly name: string;
-  /** With everything that it includes in its place. */
+  /** With everything that it uses of what it includes in its place. */
   readonly text: string;
 }
 
@@ -20,6 +21,8 @@ export interface LuaScript {
  *   `pending` as the string `pending_key`, `job` as the function `job_key(id)`, a channel under its own name.
  *   They want a local `prefix`.
  *
+ * A local that a script gets so and does not use is left out.
+ *
  * The compiler does not copy Lua, so a built wrapper reads it from the sources, which are beside every build.
  *
  * @throws Error that names the file: it is missing, includes itself, or names a key that there is not
@@ -32,7 +35,8 @@ export function loadLua(wrapperUrl: string): LuaScript {
     join(folder, 'includes'),
     toSource(fileURLToPath(sharedLuaFolder())),
   ]);
-  return { name, text: splicer.splice(join(folder, `${name}.lua`)).join('\n') };
+  const lines = splicer.splice(join(folder, `${name}.lua`));
+  return { name, text: dropUnusedLua(lines).join('\n') };
 }
 
 /** `<room>/dist/<path>` -> `<room>/src/<path>`. */
@@ -54,7 +58,7 @@ class Splicer {
     this.#folders = folders;
   }
 
-  splice(file: string): string[] {
+  splice(file: string): LuaLine[] {
     if (this.#path.includes(file)) {
       throw new Error(`Lua files include one another: ${[...this.#path, file].join(' -> ')}`);
     }
@@ -73,15 +77,16 @@ class Splicer {
     return lines;
   }
 
-  #expand(line: string, file: string): string[] {
+  #expand(line: string, file: string): LuaLine[] {
+    const ofFile: LuaLine = { text: line, isShared: this.#path.length > 1 };
     const [, directive, rest = ''] = /^-- @(\w+)(?: +(.*))?$/.exec(line) ?? [];
     const names = rest.split(' ');
     switch (directive) {
       case undefined:
-        return [line];
+        return [ofFile];
       case 'include':
         // The line stays: it says where what follows comes from.
-        return [line, ...names.flatMap((name) => this.splice(this.#find(name, file)))];
+        return [ofFile, ...names.flatMap((name) => this.splice(this.#find(name, file)))];
       case 'keys':
         return names.flatMap((name) => this.#declare(name, file));
       default:
@@ -96,13 +101,13 @@ class Splicer {
     throw new Error(`${file} includes ${name}, which is missing: ${files.join(' or ')}`);
   }
 
-  #declare(name: string, file: string): string[] {
+  #declare(name: string, file: string): LuaLine[] {
     if (!isRedisName(name)) {
       throw new Error(`${file}: ${name} is not in NAMES of packages/contracts/src/redis-names.ts.`);
     }
     if (this.#keys.has(name)) return [];
     this.#keys.add(name);
-    return [luaName(name)];
+    return [{ text: luaName(name), isShared: true }];
   }
 }
 

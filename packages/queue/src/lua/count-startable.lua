@@ -10,7 +10,7 @@
 -- @include fair-share
 -- @include limits
 -- @include kinds
--- @keys held tenants comers spare
+-- @keys held tenants comers spare ready
 
 -- Tenants at a limit of running jobs that one sweep looks at.
 local BATCH = 200

@@ -13,7 +13,7 @@
 -- @include kinds
 -- @include priorities
 -- @include tenants
--- @keys job pending groups number
+-- @keys job pending groups number group ready
 
 local state, m, tenant, lane, old, rank, moved_by, text = unpack(redis.call('HMGET', job_key(id),
   'state', 'm', 'tenant', 'lane', 'number', 'rank', 'moved_by', 'kind'))

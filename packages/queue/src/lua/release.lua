@@ -12,7 +12,7 @@
 -- @include kinds
 -- @include wake
 -- @include note-webhook
--- @keys job unreleased waiting_permits
+-- @keys job unreleased waiting_permits ready
 
 local ready = 0
 for _, id in ipairs(ids) do

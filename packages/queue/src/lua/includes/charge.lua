@@ -5,7 +5,7 @@
 -- @include tenants
 -- @include fair-share
 -- @include kinds
--- @keys job running share debts vtime vtime_lag started costs
+-- @keys job running share debts vtime vtime_lag started costs comers spare tenants
 
 -- What is charged when nothing is known of a job.
 local UNKNOWN_COST_MS = 1000

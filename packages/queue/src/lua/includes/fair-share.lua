@@ -11,7 +11,7 @@
 -- @include kinds
 -- @include limits
 -- @include tenants
--- @keys kinds running tenants comers vtime share held spare debts elsewhere started
+-- @keys kinds running tenants comers vtime share held spare debts elsewhere started ready
 
 -- Limits that are reached, and workers that differ: most systems have neither, and ask no more than this.
 local is_simple = redis.call('EXISTS', held_key, kinds_key) == 0

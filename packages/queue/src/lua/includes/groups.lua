@@ -2,7 +2,7 @@
 
 -- @include offer
 -- @include kinds
--- @keys groups
+-- @keys groups group ready
 
 -- Makes a waiting job takeable as far as its group allows. Returns 1 when it needs a permit of its own.
 local function make_available(tenant, group, m, number, kind)

@@ -5,7 +5,7 @@
 -- What is kept for each kind, of `''` under the plain name: the ready jobs of a tenant, the waiting jobs of a group,
 -- and the sets of tenants that have something ready. A tenant's account and limits are one for all kinds.
 
--- @keys kinds kind_jobs ready group tenants comers spare ready_channel
+-- @keys kinds kind_jobs ready_channel
 
 local EVERY_KIND = { '' }
 -- Texts of the kinds that have jobs, by their short names.

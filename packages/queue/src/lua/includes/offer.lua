@@ -3,6 +3,7 @@
 -- @include fair-share
 -- @include kinds
 -- @include limits
+-- @keys ready
 
 -- Returns 1 when it needs a permit of its own: a free hand could take a job of this tenant, and it is for all workers.
 local function offer(tenant, m, number, kind)

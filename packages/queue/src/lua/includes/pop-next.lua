@@ -5,7 +5,7 @@
 -- @include charge
 -- @include priorities
 -- @include kinds
--- @keys share job
+-- @keys share job ready
 
 local pop_next
 do

@@ -10,6 +10,7 @@
 -- @include pending-bytes
 -- @include charge
 -- @include pop-next
+-- @include kinds
 -- @include fair-share
 -- @include groups
 -- @keys job running tenants pending created permits
