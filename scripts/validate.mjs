@@ -1,8 +1,8 @@
 // npm run -s validate: says of prompt files whether a ComfyUI with this catalogue would take them. One line
 // of JSON a file; exit code 1 when any would be refused. Needs no server and no Redis.
-import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { ensureBuilt, ensureInstalled, fail, reportOnStderr } from './bootstrap.mjs';
+import { describeReadError, readCatalogue, readJson } from './json-files.mjs';
 
 const USAGE = `usage: npm run -s validate -- --object-info FILE PROMPT.json...
   --object-info FILE  what the server answers to GET /object_info; - reads it from standard input
@@ -12,11 +12,10 @@ const { objectInfoFile, promptFiles } = readArguments();
 reportOnStderr();
 await ensureInstalled();
 await ensureBuilt();
-const { isJsonObject, parseJson, stringifyJson } =
-  await import('../packages/contracts/dist/index.js');
+const { isJsonObject, stringifyJson } = await import('../packages/contracts/dist/index.js');
 const { validatePrompt } = await import('../packages/graph/dist/index.js');
 
-const objectInfo = readCatalogue(objectInfoFile);
+const objectInfo = await readCatalogue(objectInfoFile);
 for (const file of promptFiles) {
   const result = await judge(file);
   if (!result.ok) process.exitCode = 1;
@@ -41,26 +40,12 @@ function readArguments() {
   return { objectInfoFile: values['object-info'], promptFiles: positionals };
 }
 
-function readCatalogue(path) {
-  let catalogue;
-  try {
-    catalogue = readJson(path === '-' ? 0 : path);
-  } catch (error) {
-    fail(`Cannot read ${path === '-' ? 'the catalogue' : path}: ${describe(error)}`, 66);
-  }
-  const isCatalogue =
-    isJsonObject(catalogue) &&
-    Object.values(catalogue).some((info) => isJsonObject(info) && isJsonObject(info.input));
-  if (!isCatalogue) fail(`${path} is no catalogue: GET /object_info answers with one.`, 66);
-  return catalogue;
-}
-
 async function judge(file) {
   let body;
   try {
-    body = readJson(file);
+    body = await readJson(file);
   } catch (error) {
-    return refuse('invalid_json', `The file cannot be read: ${describe(error)}`);
+    return refuse('invalid_json', `The file cannot be read: ${describeReadError(error)}`);
   }
   const isBody = isJsonObject(body) && isJsonObject(body.prompt) && !('class_type' in body.prompt);
   const targets = isBody ? body.partial_execution_targets : undefined;
@@ -81,12 +66,4 @@ function mayExist(annotatedName, listed) {
 
 function refuse(type, message) {
   return { ok: false, error: { type, message, details: '', extra_info: {} }, node_errors: {} };
-}
-
-function readJson(path) {
-  return parseJson(readFileSync(path, 'utf8').replace(/^\uFEFF/, ''));
-}
-
-function describe(error) {
-  return error instanceof SyntaxError ? `it is not JSON (${error.message})` : error.message;
 }

@@ -77,7 +77,8 @@ function expandAutogrow(name: string, spec: InputSpec, _: InputSection, into: Ex
   }
 }
 
-function memberNames({ names, prefix, max }: JsonObject): readonly string[] {
+/** The names that the members of a group may have, without that of the group. */
+export function memberNames({ names, prefix, max }: JsonObject): readonly string[] {
   if (isList(names)) return names.filter((part) => typeof part === 'string').slice(0, MAX_NAMES);
   if (typeof prefix !== 'string') return [];
   const count = Math.min(readCount(max, 0), MAX_NAMES);
@@ -85,7 +86,7 @@ function memberNames({ names, prefix, max }: JsonObject): readonly string[] {
 }
 
 /** Its first one counts, and where it stands decides whether members can be required. */
-function firstMember(
+export function firstMember(
   input: JsonValue | undefined,
 ): { readonly section: InputSection; readonly spec: InputSpec } | undefined {
   for (const [section, , spec] of listSpecs(input)) return { section, spec };

@@ -47,3 +47,9 @@ export {
 } from './sigmas.ts';
 export { describeDemand, type Demand } from './describe-demand.ts';
 export { measureProgress, outlineGraph, type Outline } from './outline.ts';
+export {
+  convertWorkflow,
+  type Conversion,
+  type ConversionOptions,
+} from './workflow/convert-workflow.ts';
+export { isSavedWorkflow } from './workflow/saved-workflow.ts';

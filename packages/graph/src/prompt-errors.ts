@@ -8,6 +8,7 @@ import {
 import type { CompiledInput } from './class-table.ts';
 import type { DynamicInputError } from './dynamic-inputs.ts';
 import { clipText, echoValue, pythonRepr, showValue } from './python-text.ts';
+import { isSavedWorkflow } from './workflow/saved-workflow.ts';
 
 /**
  * ComfyUI's validation errors, word for word as version 0.3.64 gives them (wire 6.9, 6.11). Texts that
@@ -191,11 +192,6 @@ const UI_WORKFLOW =
   "this is a workflow in the format of ComfyUI's editor (a list of nodes and one of links), not a prompt in " +
   'its API format; in the editor choose "Export (API)" and send that';
 
-/** Whether it is what the editor saves, in place of what it queues: there a node is not called "nodes". */
-export function isUiWorkflow(value: JsonValue | undefined): boolean {
-  return isJsonObject(value) && Object.hasOwn(value, 'nodes') && Array.isArray(value.nodes);
-}
-
 /** ComfyUI answers 500 to one. */
 export function rejectUiWorkflow(): PromptRejection {
   return reject('invalid_prompt', `Cannot execute because ${UI_WORKFLOW}.`, '');
@@ -203,7 +199,7 @@ export function rejectUiWorkflow(): PromptRejection {
 
 /** What POST /prompt answers to a body without a `prompt`; says so when the body itself is one. */
 export function rejectMissingPrompt(body: JsonValue): PromptRejection {
-  if (isUiWorkflow(body)) return noPrompt(UI_WORKFLOW);
+  if (isSavedWorkflow(body)) return noPrompt(UI_WORKFLOW);
   const isPrompt =
     isJsonObject(body) &&
     Object.values(body).some((node) => isJsonObject(node) && Object.hasOwn(node, 'class_type'));

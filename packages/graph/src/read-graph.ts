@@ -9,8 +9,9 @@ import {
 import { classFinder, type CompiledClass, type CompiledInput } from './class-table.ts';
 import { DynamicInputError } from './dynamic-inputs.ts';
 import { GraphNode, readNode } from './graph-nodes.ts';
-import { badDynamicInput, isUiWorkflow, reject, rejectUiWorkflow } from './prompt-errors.ts';
+import { badDynamicInput, reject, rejectUiWorkflow } from './prompt-errors.ts';
 import { showValue } from './python-text.ts';
+import { isSavedWorkflow } from './workflow/saved-workflow.ts';
 
 /** A node of the prompt and what validation has found out about it so far. */
 export interface NodeState {
@@ -48,7 +49,7 @@ export function readGraph(
   if (!isJsonObject(prompt)) {
     return refuse('Cannot execute because the prompt is not an object of nodes.', '');
   }
-  if (isUiWorkflow(prompt)) return { ok: false, rejection: rejectUiWorkflow() };
+  if (isSavedWorkflow(prompt)) return { ok: false, rejection: rejectUiWorkflow() };
   const findClass = classFinder(objectInfo);
   const states = new Map<string, NodeState>();
   for (const id of Object.keys(prompt)) {
