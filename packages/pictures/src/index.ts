@@ -18,3 +18,4 @@ export { invertToAlpha, shrinkPng } from './transform/service-pictures.ts';
 export { PictureEditor, type EncodedPicture, type Transform } from './transform/picture-editor.ts';
 export { MemoryBudget, MemoryLimitError } from './work/memory-budget.ts';
 export { createPacer, inRows, inSlices } from './work/slices.ts';
+export { readEmbeddedTexts, sniffMedia, type EmbeddedTexts } from './embedded/embedded-texts.ts';

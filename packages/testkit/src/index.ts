@@ -14,6 +14,14 @@ export type { WireRequest } from './fake-services/wire.ts';
 export { fileOf, plainJob } from './inputs.ts';
 export { isAlive, spawnProcess, type SpawnedProcess } from './spawned-process.ts';
 export type { Frame, PreviewFrame } from './frames.ts';
+export {
+  jpegWithTexts,
+  movieWithComment,
+  movieWithTexts,
+  pngWithTexts,
+  webmWithTexts,
+  webpWithTexts,
+} from './media-files.ts';
 export { startRedisProxy, type RedisProxy } from './redis-proxy.ts';
 export { connectRaw } from './raw-connection.ts';
 export { http, type RawHttp, type RawResponse } from './raw-http.ts';

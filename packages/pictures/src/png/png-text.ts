@@ -19,9 +19,13 @@ const NUL = Buffer.from([0]);
 /** Keyword -> text, of all three kinds of text chunks; empty for anything that is not a PNG. */
 export function readPngText(bytes: Uint8Array): Map<string, string> {
   const texts = new Map<string, string>();
+  let left = MAX_TEXT_BYTES;
   for (const chunk of readPngChunks(bytes)) {
-    const entry = TEXT_TYPES.has(chunk.type) ? parseText(chunk) : undefined;
-    if (entry !== undefined) texts.set(entry[0], entry[1]);
+    const entry = TEXT_TYPES.has(chunk.type) ? parseText(chunk, left) : undefined;
+    if (entry === undefined) continue;
+    left -= entry[1].length;
+    if (left < 0) break;
+    texts.set(entry[0], entry[1]);
   }
   return texts;
 }
@@ -76,13 +80,13 @@ export function addPngText(png: Uint8Array, texts: ReadonlyMap<string, string>):
   return Buffer.concat([SIGNATURE, header.raw, ...added, ...rest.map((chunk) => chunk.raw)]);
 }
 
-function parseText({ type, data }: PngChunk): [string, string] | undefined {
+function parseText({ type, data }: PngChunk, maxBytes: number): [string, string] | undefined {
   const keywordEnd = data.indexOf(0);
   if (keywordEnd < 1) return undefined;
   const keyword = data.toString('latin1', 0, keywordEnd);
   if (type === 'tEXt') return [keyword, data.toString('latin1', keywordEnd + 1)];
   if (type === 'zTXt') {
-    const text = inflate(data.subarray(keywordEnd + 2));
+    const text = inflate(data.subarray(keywordEnd + 2), maxBytes);
     return text === undefined ? undefined : [keyword, text.toString('latin1')];
   }
   // iTXt: compression flag and method, then language and translated keyword, each ended by NUL.
@@ -90,13 +94,14 @@ function parseText({ type, data }: PngChunk): [string, string] | undefined {
   const translatedEnd = languageEnd < 0 ? -1 : data.indexOf(0, languageEnd + 1);
   if (translatedEnd < 0) return undefined;
   const body = data.subarray(translatedEnd + 1);
-  const text = data[keywordEnd + 1] === 1 ? inflate(body) : body;
+  const text = data[keywordEnd + 1] === 1 ? inflate(body, maxBytes) : body;
   return text === undefined ? undefined : [keyword, text.toString('utf8')];
 }
 
-function inflate(data: Buffer): Buffer | undefined {
+function inflate(data: Buffer, maxBytes: number): Buffer | undefined {
+  if (maxBytes < 1) return undefined;
   try {
-    return inflateSync(data, { maxOutputLength: MAX_TEXT_BYTES });
+    return inflateSync(data, { maxOutputLength: maxBytes });
   } catch {
     return undefined; // a broken or oversized text: a picture without it is still a picture
   }
