@@ -189,21 +189,6 @@ describe('names of files that nobody loads', () => {
   });
 });
 
-test('a workflow of the editor, sent as the prompt, is told what it is', async () => {
-  const workflow = {
-    ...{ last_node_id: 1, last_link_id: 0, links: [], groups: [], config: {}, version: 0.4 },
-    nodes: [{ id: 1, type: 'EmptyImage', inputs: [], outputs: [], widgets_values: [] }],
-  };
-  for (const body of [{ prompt: workflow }, workflow]) {
-    const answer = await api.post('/prompt', body);
-    const { error } = answer.json() as unknown as { error: { message: string } };
-    expect([answer.status, error.message]).toEqual([
-      400,
-      expect.stringMatching(/workflow in the format of ComfyUI's editor.*"Export \(API\)"/),
-    ]);
-  }
-});
-
 test('SaveImageWebsocket sends whole pictures and stores none', async () => {
   const socket = await connectSocket(system.url, { clientId: 'script' });
   const graph = {

@@ -268,6 +268,7 @@ async function main(): Promise<void> {
   const usage = new UsageStore(redis, names);
   const keptDays = isUsageKept(config) ? config.usage.keptDays : 0;
   const upgrades = createUpgrades(hub, checkCaller, gate);
+  const firstWorker = new FirstWorker(catalogue, api.firstWorkerWaitMs);
   const app = createApp(
     createRoutes({
       prompt: {
@@ -280,10 +281,11 @@ async function main(): Promise<void> {
           planOf: ({ tenant, plan }) => (isOpen ? {} : planOf(accounts.policy, tenant, plan)),
           producer,
         }),
-        firstWorker: new FirstWorker(catalogue, api.firstWorkerWaitMs),
+        firstWorker,
         ...{ secretKey, store, guard },
         maxBodyBytes: api.maxBodyBytes,
       },
+      workflows: { examiner, firstWorker, maxBodyBytes: api.maxBodyBytes },
       queue: { reader, editor, examiner, maxBodyBytes: api.maxBodyBytes },
       jobs: {
         ...{ reader, editor, estimates, progress: new JobProgress({ replay, examiner }) },

@@ -8,7 +8,6 @@ import {
 import type { CompiledInput } from './class-table.ts';
 import type { DynamicInputError } from './dynamic-inputs.ts';
 import { clipText, echoValue, pythonRepr, showValue } from './python-text.ts';
-import { isSavedWorkflow } from './workflow/saved-workflow.ts';
 
 /**
  * ComfyUI's validation errors, word for word as version 0.3.64 gives them (wire 6.9, 6.11). Texts that
@@ -199,7 +198,6 @@ export function rejectUiWorkflow(): PromptRejection {
 
 /** What POST /prompt answers to a body without a `prompt`; says so when the body itself is one. */
 export function rejectMissingPrompt(body: JsonValue): PromptRejection {
-  if (isSavedWorkflow(body)) return noPrompt(UI_WORKFLOW);
   const isPrompt =
     isJsonObject(body) &&
     Object.values(body).some((node) => isJsonObject(node) && Object.hasOwn(node, 'class_type'));

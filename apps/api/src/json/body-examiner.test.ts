@@ -1,5 +1,6 @@
 import { DEFAULT_TENANT } from '@tiercel/contracts';
 import { writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import {
@@ -13,7 +14,13 @@ import {
   test,
 } from '@jest/globals';
 import type { RefreshScope } from '@tiercel/contracts';
-import { makeTempFolder, startTestRedis, stopEverything, type TestRedis } from '@tiercel/testkit';
+import {
+  makeTempFolder,
+  pngWithTexts,
+  startTestRedis,
+  stopEverything,
+  type TestRedis,
+} from '@tiercel/testkit';
 import { build } from 'esbuild';
 import {
   registerWorker,
@@ -24,7 +31,8 @@ import {
 } from '../catalogue.test-helpers.ts';
 import type { Catalogue } from '../catalogue.ts';
 import { BodyExaminer } from './body-examiner.ts';
-import type { ExaminedPrompt, LongText } from './examine-prompt.ts';
+import type { ExaminedPrompt } from './examine-prompt.ts';
+import type { LongText } from './long-text.ts';
 import type { Body } from './read-blocks.ts';
 
 const SEED = '18446744073709551615';
@@ -45,6 +53,16 @@ beforeAll(async () => {
     entryPoints: [fileURLToPath(new URL('./json-thread.ts', import.meta.url))],
     ...{ bundle: true, platform: 'node', format: 'cjs', conditions: ['source'], outfile },
     ...{ target: 'node20', logLevel: 'silent' },
+    // It has a library that no bundle can hold; the bundle lies where it would not be found.
+    plugins: [
+      {
+        name: 'sharp from here',
+        setup(bundle) {
+          const path = createRequire(import.meta.url).resolve('sharp');
+          bundle.onResolve({ filter: /^sharp$/ }, () => ({ path, external: true }));
+        },
+      },
+    ],
   });
   threadUrl = pathToFileURL(outfile);
   server = await startTestRedis();
@@ -80,6 +98,14 @@ function create(url: URL): BodyExaminer {
     data: { dataDir: makeTempFolder(), maxNodes: 3, maxValues: 1_000 },
     threadUrl: url,
   });
+}
+
+/** A program for the thread that fails at whatever it is asked. */
+function writeBrokenThread(): URL {
+  const program = join(makeTempFolder(), 'broken.cjs');
+  const fail = `() => { throw new Error('broken'); }`;
+  writeFileSync(program, `require('node:worker_threads').parentPort.on('message', ${fail});`);
+  return pathToFileURL(program);
 }
 
 /** Classes with one input, an integer, whose nodes may end a graph. */
@@ -122,7 +148,7 @@ function plain(examined: ExaminedPrompt) {
 }
 
 const requestOf = (usageSource?: string) => ({
-  ...{ usageSource, tenant: DEFAULT_TENANT, areWorkersAlike: true },
+  ...{ contentType: undefined, usageSource, tenant: DEFAULT_TENANT, areWorkersAlike: true },
 });
 const examine = async (text: string, form: Form) =>
   plain(await examiner.examinePrompt(bodyOf(text, form), requestOf('a-program')));
@@ -183,6 +209,75 @@ test.each([
   expect(await examine(text, 'large')).toEqual(await examine(text, 'small'));
 });
 
+describe('a workflow in place of a prompt', () => {
+  const workflow = (className: string, more = '') =>
+    `{"id":"w-1","version":0.4,"links":[],"nodes":[{"id":1,"type":"${className}","widgets_values":[${SEED},"fixed"]}]${more}}`;
+  const bodies = [
+    ['as the prompt', `{"client_id":"me","prompt":${workflow('Known')}}`],
+    ['as the whole body', workflow('Known', ',"client_id":"me"')],
+  ] as const;
+
+  test.each(bodies)('%s is converted, and kept for the pictures', async (_what, text) => {
+    for (const form of FORMS) {
+      const examined = await examine(text, form);
+      if (examined.kind !== 'valid') throw new Error(textOf(examined.rejectionText));
+      expect(examined).toMatchObject({ clientId: 'me', outputIds: ['1'], workflowId: 'w-1' });
+      expect(examined.promptText).toContain(`"seed":${SEED}`);
+      expect(examined.extraText).toContain(`{"extra_pnginfo":{"workflow":${workflow('Known')}}`);
+    }
+  });
+
+  test('does not take the place of one that the caller sends beside it', async () => {
+    const extra = '{"a":1,"extra_pnginfo":{"b":2,"workflow":{"mine":true}}}';
+    const examined = await examine(
+      `{"prompt":${workflow('Known')},"extra_data":${extra}}`,
+      'small',
+    );
+    expect(examined).toMatchObject({
+      extraText:
+        '{"a":1,"extra_pnginfo":{"b":2,"workflow":{"mine":true}},"comfy_usage_source":"a-program"}',
+    });
+  });
+
+  test('of a class that nobody knows is refused by node, after one more look at the servers', async () => {
+    look = () => Promise.resolve(true);
+    const examined = await examine(workflow('Unknown'), 'small');
+    if (examined.kind !== 'rejected') throw new Error('not rejected');
+    expect(JSON.parse(examined.rejectionText)).toMatchObject({
+      error: { type: 'missing_node_type' },
+      node_errors: { 1: { class_type: 'Unknown', errors: [{ type: 'missing_node_type' }] } },
+    });
+    expect(refreshed).toEqual([['Unknown']]);
+  });
+
+  test('is not converted in the thread that everybody waits for', async () => {
+    const broken = create(writeBrokenThread());
+    for (const text of [workflow('Known'), `{"prompt":${workflow('Known')}}`]) {
+      await expect(
+        broken.examinePrompt(bodyOf(text, 'small'), requestOf('a-program')),
+      ).rejects.toMatchObject({
+        code: 'internal',
+      });
+    }
+  });
+
+  test('comes to a prompt by itself, from JSON and from a file', async () => {
+    const file = pngWithTexts({ workflow: workflow('Known') });
+    const posted = [
+      Buffer.from(workflow('Known')),
+      Buffer.from(`{"prompt":${workflow('Known')}}`),
+      file,
+    ];
+    for (const bytes of posted) {
+      const answer = await examiner.examineWorkflow({ kind: 'small', bytes }, undefined);
+      expect(answer.status).toBe(200);
+      expect(textOf(answer.answerText)).toBe(
+        `{"prompt":{"1":{"inputs":{"seed":${SEED}},"class_type":"Known","_meta":{"title":"Known"}}}}`,
+      );
+    }
+  });
+});
+
 test('an edit comes to the same, small or large', async () => {
   const ids = Array.from({ length: 700 }, (_, n) => `id-${n}`);
   const text = JSON.stringify({ clear: true, delete: ids });
@@ -230,12 +325,7 @@ describe('a thread that ends', () => {
   });
 
   test('by a fault of its own refuses what it had not answered, every time', async () => {
-    const program = join(makeTempFolder(), 'broken.cjs');
-    writeFileSync(
-      program,
-      `require('node:worker_threads').parentPort.on('message', () => { throw new Error('broken'); });`,
-    );
-    const broken = create(pathToFileURL(program));
+    const broken = create(writeBrokenThread());
     for (let time = 0; time < 2; time += 1) {
       const both = [1, 2].map(() => broken.examinePrompt(bodyOf(valid, 'large'), requestOf()));
       for (const one of await Promise.allSettled(both)) {

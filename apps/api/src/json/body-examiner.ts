@@ -5,7 +5,13 @@ import type { Logger } from '@tiercel/runtime';
 import type { Catalogue } from '../catalogue.ts';
 import type { ServerRefresh } from '../server-refresh.ts';
 import { examineEdit, type ExaminedEdit } from './examine-edit.ts';
-import { examinePrompt, type ExaminedPrompt, type PromptRequest } from './examine-prompt.ts';
+import {
+  examinePrompt,
+  HeavyBodyError,
+  type ExaminedPrompt,
+  type PromptRequest,
+} from './examine-prompt.ts';
+import type { ExaminedWorkflow } from './examine-workflow.ts';
 import { SMALL_BYTES, type Body } from './read-blocks.ts';
 
 export interface ThreadData {
@@ -20,7 +26,13 @@ export type ThreadTask =
       readonly kind: 'prompt';
       readonly id: number;
       readonly blocks: Blocks;
-    } & Omit<PromptRequest, 'bytes'>)
+    } & PromptSource)
+  | {
+      readonly kind: 'workflow';
+      readonly id: number;
+      readonly blocks: Blocks;
+      readonly contentType: string | undefined;
+    }
   | { readonly kind: 'edit'; readonly id: number; readonly blocks: Blocks }
   | {
       readonly kind: 'outline';
@@ -30,7 +42,7 @@ export type ThreadTask =
     };
 
 /** What the thread gives back of a task. */
-export type Examined = ExaminedPrompt | ExaminedEdit | Outline;
+export type Examined = ExaminedPrompt | ExaminedEdit | ExaminedWorkflow | Outline;
 
 export type ThreadRequest =
   | ThreadTask
@@ -86,25 +98,42 @@ export class BodyExaminer {
   }
 
   /** @throws AppError bad_json, bad_request, body_too_large, prompt_too_large */
-  async examinePrompt(body: Body, request: Omit<PromptRequest, 'bytes'>): Promise<ExaminedPrompt> {
+  async examinePrompt(body: Body, source: PromptSource): Promise<ExaminedPrompt> {
     if (body.kind === 'small') {
-      const { maxNodes, maxValues } = this.#data;
-      return await examinePrompt(
-        { ...request, bytes: body.bytes },
-        {
-          ...{ maxNodes, maxValues },
-          classes: () => this.#catalogue,
-          refreshServers: (classNames) => this.#serverRefresh.ask(classNames),
-          fileExists: (name) => this.#fileExists(name, request.tenant),
-        },
-      );
+      try {
+        return await this.#examineSmall(body.bytes, source);
+      } catch (error) {
+        if (!(error instanceof HeavyBodyError)) throw error;
+      }
     }
     const thread = this.#ensureThread();
     thread.sendCatalogue();
-    return (await thread.ask({
-      ...{ kind: 'prompt', blocks: body.blocks },
-      ...request,
-    })) as ExaminedPrompt; // of its kind
+    const blocks = toBlocks(body);
+    return (await thread.ask({ kind: 'prompt', blocks, ...source })) as ExaminedPrompt; // of its kind
+  }
+
+  async #examineSmall(bytes: Buffer, source: PromptSource): Promise<ExaminedPrompt> {
+    const { maxNodes, maxValues } = this.#data;
+    return await examinePrompt(
+      { bytes, ...source },
+      {
+        ...{ maxNodes, maxValues, isLight: true },
+        classes: () => this.#catalogue,
+        refreshServers: (classNames) => this.#serverRefresh.ask(classNames),
+        fileExists: (name) => this.#fileExists(name, source.tenant),
+      },
+    );
+  }
+
+  /**
+   * Always in the thread: a small workflow may come to a large prompt.
+   * @throws AppError bad_json, bad_request, body_too_large
+   */
+  async examineWorkflow(body: Body, contentType: string | undefined): Promise<ExaminedWorkflow> {
+    const thread = this.#ensureThread();
+    thread.sendCatalogue();
+    const blocks = toBlocks(body);
+    return (await thread.ask({ kind: 'workflow', blocks, contentType })) as ExaminedWorkflow; // of its kind
   }
 
   /** @throws AppError bad_json, bad_request, body_too_large */
@@ -140,6 +169,14 @@ export class BodyExaminer {
     });
     return this.#thread;
   }
+}
+
+/** Where a prompt comes from, as its request tells. */
+export type PromptSource = Omit<PromptRequest, 'bytes'>;
+
+/** As blocks that can be given away; what is small may be a part of a buffer that others use too. */
+function toBlocks(body: Body): Blocks {
+  return body.kind === 'large' ? body.blocks : [new Uint8Array(body.bytes)];
 }
 
 interface Waiting {

@@ -20,6 +20,7 @@ import {
   type JsonValue,
   type Priority,
   type PromptId,
+  type PromptRejection,
 } from '@tiercel/contracts';
 import {
   describeDemand,
@@ -33,19 +34,30 @@ import {
 } from '@tiercel/graph';
 import type { ExpectedCost } from '@tiercel/queue';
 import { v4 as uuid } from 'uuid';
+import { convertPosted, findWorkflow, type PromptBody } from './convert-posted.ts';
 import { judgePrompt, type JudgeDeps } from './judge-prompt.ts';
-import { decodeBody, parseBody } from './parse-body.ts';
+import type { LongText } from './long-text.ts';
+import { parseBody } from './parse-body.ts';
+import { isFile, readPostedText } from './read-posted.ts';
 
 const MAX_ID_LENGTH = 1_024;
 
 export interface PromptRules extends JudgeDeps {
   readonly maxNodes: number;
   readonly maxValues: number;
+  /** Whether files and workflows, which take long for their size, are for somebody else. */
+  readonly isLight: boolean;
+}
+
+/** A body that is not examined where other requests wait. */
+export class HeavyBodyError extends Error {
+  override readonly name = 'HeavyBodyError';
 }
 
 /** A POST /prompt, as far as it is read here. */
 export interface PromptRequest {
   readonly bytes: Uint8Array;
+  readonly contentType: string | undefined;
   /** What the request names as its program, in its header Comfy-Usage-Source. */
   readonly usageSource: string | undefined;
   readonly tenant: string;
@@ -61,9 +73,6 @@ interface PromptIdentity {
   /** SHA-256 of the body. */
   readonly bodyHash: string;
 }
-
-/** JSON text, or its bytes when it comes from another thread. */
-export type LongText = string | Uint8Array<ArrayBuffer>;
 
 /** What the body of a POST /prompt comes to, in texts that are stored or sent as they are. */
 export type ExaminedPrompt =
@@ -102,32 +111,46 @@ export type ExaminedPrompt =
  * Reads and validates the body of a POST /prompt. Runs in the API's own thread for small bodies, and in
  * another one for large.
  * @throws AppError bad_json, bad_request, body_too_large, prompt_too_large
+ * @throws HeavyBodyError
  */
 export async function examinePrompt(
-  { bytes, usageSource, tenant, areWorkersAlike }: PromptRequest,
+  request: PromptRequest,
   rules: PromptRules,
 ): Promise<ExaminedPrompt> {
-  const text = decodeBody(bytes);
-  const body = parseBody(text, rules.maxValues);
-  if (!isJsonObject(body) || body.prompt === undefined) {
-    const rejectionText = stringifyJson(rejectMissingPrompt(body));
+  const { bytes, usageSource, tenant, areWorkersAlike } = request;
+  if (rules.isLight && isFile(request)) throw new HeavyBodyError();
+  const text = readPostedText(request, rules.maxValues);
+  const given = parseBody(text, rules.maxValues);
+  const workflow = findWorkflow(given);
+  if (!isJsonObject(given) || (given.prompt === undefined && workflow === undefined)) {
+    const rejectionText = stringifyJson(rejectMissingPrompt(given));
     return { kind: 'rejected', identity: undefined, isNumbered: false, rejectionText };
   }
   const identity = {
-    id: readPromptId(body),
-    isOwnId: body.prompt_id !== undefined,
+    id: readPromptId(given),
+    isOwnId: given.prompt_id !== undefined,
     bodyHash: createHash('sha256').update(bytes).digest('base64'),
   };
-  const number = readNumber(body);
+  const number = readNumber(given);
+  const reject = (rejection: PromptRejection): ExaminedPrompt => {
+    const rejectionText = stringifyJson(rejection);
+    return { kind: 'rejected', identity, isNumbered: number !== undefined, rejectionText };
+  };
+  let posted: PromptBody = { body: given, members: sliceMembers(text) };
+  if (workflow !== undefined) {
+    if (rules.isLight) throw new HeavyBodyError();
+    const result = await convertPosted(posted, workflow, rules);
+    if (!result.ok) return reject(result.rejection);
+    posted = result.converted;
+  }
+  const { body, members } = posted;
   checkSize(body.prompt, rules.maxNodes);
   const targets = readTargets(body);
-  const members = sliceMembers(text);
-  const given = { prompt: body.prompt, text: members.get('prompt') ?? '{}', targets };
-  const { promptText, prompt, validated } = await judgePrompt(given, rules);
-  if (!validated.ok) {
-    const rejectionText = stringifyJson(validated.rejection);
-    return { kind: 'rejected', identity, isNumbered: number !== undefined, rejectionText };
-  }
+  const { promptText, prompt, validated } = await judgePrompt(
+    { prompt: body.prompt ?? null, text: members.get('prompt') ?? '{}', targets },
+    rules,
+  );
+  if (!validated.ok) return reject(validated.rejection);
   const extra = readExtra(body, members, usageSource);
   return {
     kind: 'valid',
@@ -142,7 +165,7 @@ export async function examinePrompt(
     nodeErrorsText: stringifyJson(validated.nodeErrors),
     workflowId: readWorkflowId(body),
     priority: extra.priority,
-    asks: tenant === DEFAULT_TENANT ? undefined : readAsked(body.prompt),
+    asks: tenant === DEFAULT_TENANT ? undefined : readAsked(body.prompt ?? null),
     needs: areWorkersAlike ? undefined : readNeeds(prompt),
   };
 }

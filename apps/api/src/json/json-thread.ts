@@ -7,8 +7,10 @@ import { isAppError, isJsonObject, parseJson } from '@tiercel/contracts';
 import { outlineGraph } from '@tiercel/graph';
 import { TenantFiles } from '@tiercel/storage';
 import { examineEdit } from './examine-edit.ts';
-import { examinePrompt, type LongText } from './examine-prompt.ts';
+import { examinePrompt } from './examine-prompt.ts';
+import { examineWorkflow } from './examine-workflow.ts';
 import type { Classes } from './judge-prompt.ts';
+import type { LongText } from './long-text.ts';
 import type {
   Examined,
   ThreadData,
@@ -43,6 +45,28 @@ parentPort?.on('message', (request: ThreadRequest) => {
   }
 });
 
+async function examine(task: ThreadTask): Promise<Examined> {
+  const bytes = Buffer.concat(task.blocks);
+  const rules = {
+    ...{ maxNodes, maxValues },
+    classes: () => classes,
+    refreshServers: (classNames: readonly string[]) => refreshServers(task.id, classNames),
+  };
+  switch (task.kind) {
+    case 'edit':
+      return examineEdit(bytes, maxValues);
+    case 'outline':
+      return outlineGraph(parseJson(decodeBody(bytes)), task.outputIds);
+    case 'workflow':
+      return await examineWorkflow({ bytes, contentType: task.contentType }, rules);
+    case 'prompt':
+      return await examinePrompt(
+        { ...task, bytes },
+        { ...rules, isLight: false, fileExists: (name) => fileExists(name, task.tenant) },
+      );
+  }
+}
+
 async function work(task: ThreadTask): Promise<void> {
   const { id } = task;
   let reply: ThreadReply;
@@ -55,26 +79,6 @@ async function work(task: ThreadTask): Promise<void> {
   }
   const transferred: ArrayBuffer[] = [];
   parentPort?.postMessage(giveAway(reply, transferred), transferred);
-}
-
-async function examine(task: ThreadTask): Promise<Examined> {
-  const bytes = Buffer.concat(task.blocks);
-  switch (task.kind) {
-    case 'edit':
-      return examineEdit(bytes, maxValues);
-    case 'outline':
-      return outlineGraph(parseJson(decodeBody(bytes)), task.outputIds);
-    case 'prompt':
-      return await examinePrompt(
-        { ...task, bytes },
-        {
-          ...{ maxNodes, maxValues },
-          fileExists: (name) => fileExists(name, task.tenant),
-          classes: () => classes,
-          refreshServers: (classNames) => refreshServers(task.id, classNames),
-        },
-      );
-  }
 }
 
 function refreshServers(id: number, doubtful: readonly string[]): Promise<boolean> {
@@ -103,7 +107,11 @@ function giveAway(reply: ThreadReply, transferred: ArrayBuffer[]): ThreadReply {
     return bytes;
   };
   const { examined } = reply;
-  if (examined === undefined || !('kind' in examined)) return reply;
+  if (examined === undefined) return reply;
+  if ('answerText' in examined) {
+    return { ...reply, examined: { ...examined, answerText: encode(examined.answerText) } };
+  }
+  if (!('kind' in examined)) return reply;
   if (examined.kind === 'rejected') {
     const rejectionText = encode(examined.rejectionText);
     return { ...reply, examined: { ...examined, rejectionText } };

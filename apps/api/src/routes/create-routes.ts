@@ -16,10 +16,12 @@ import { createUploadRoutes, type UploadDeps } from './uploads/uploads.ts';
 import { createUserdataRoutes, type UserdataDeps } from './userdata.ts';
 import { createViewRoutes, type ViewDeps } from './view/view.ts';
 import { createWebhookRoutes, type WebhooksDependencies } from './webhooks.ts';
+import { createWorkflowRoutes, type WorkflowDependencies } from './workflows.ts';
 
 /** What each family of routes works with. */
 export interface RouteParts {
   readonly prompt: PromptDependencies;
+  readonly workflows: WorkflowDependencies;
   readonly queue: QueueDependencies;
   readonly jobs: JobsDependencies;
   readonly events: EventsDependencies;
@@ -46,6 +48,7 @@ export interface RouteParts {
 export function createRoutes(parts: RouteParts): Route[] {
   return [
     ...createPromptRoutes(parts.prompt),
+    ...createWorkflowRoutes(parts.workflows),
     ...createQueueRoutes(parts.queue),
     ...createJobsRoutes(parts.jobs),
     ...createEventsRoutes(parts.events),

@@ -16,7 +16,7 @@ import type { Admission } from '../identity/admission.ts';
 import { callerOf } from '../identity/caller-of.ts';
 import type { Route } from '../http/route.ts';
 import type { BodyExaminer } from '../json/body-examiner.ts';
-import type { LongText } from '../json/examine-prompt.ts';
+import { toPayload } from '../json/long-text.ts';
 import { readBlocks } from '../json/read-blocks.ts';
 import type { WorkersFor } from '../workers-for.ts';
 
@@ -82,10 +82,11 @@ async function postPrompt(
   const body = await readBlocks(req, deps.maxBodyBytes);
   await deps.firstWorker.wait(() => goneSignal(res));
   const source = req.headers[USAGE_SOURCE];
-  const usageSource = typeof source === 'string' ? source : undefined;
   const plan = deps.workersFor.readPlan(caller);
   const examined = await deps.examiner.examinePrompt(body, {
-    ...{ usageSource, tenant },
+    contentType: req.headers['content-type'],
+    usageSource: typeof source === 'string' ? source : undefined,
+    tenant,
     areWorkersAlike: plan === undefined,
   });
   const { identity } = examined;
@@ -171,11 +172,4 @@ function releaseAfterAnswer(res: Response, id: PromptId, deps: PromptDependencie
       deps.log.warn({ err: error, promptId: id }, 'job not released; the sweeper will');
     });
   });
-}
-
-/** Bytes that another thread has given away are not copied into a string to be made bytes again. */
-function toPayload(text: LongText): string | Buffer {
-  return typeof text === 'string'
-    ? text
-    : Buffer.from(text.buffer, text.byteOffset, text.byteLength);
 }

@@ -37,7 +37,7 @@ export interface LiveInput {
   hostValue: JsonValue | undefined;
 }
 
-export type NodeKind = 'class' | 'instance' | 'reroute' | 'primitive' | 'note' | 'unknown';
+type NodeKind = 'class' | 'instance' | 'reroute' | 'primitive' | 'note' | 'unknown';
 
 export interface LiveNode {
   readonly saved: SavedNode;

@@ -111,7 +111,7 @@ function readGraph(written: JsonObject): SavedGraph {
 }
 
 /** Version 0.4 has arrays, version 1 and subgraphs objects. The form of each tells, whatever the version says. */
-export function readLinks(written: JsonValue | undefined): SavedLink[] {
+function readLinks(written: JsonValue | undefined): SavedLink[] {
   const links: SavedLink[] = [];
   for (const link of list(written)) {
     const parts = isList(link) ? link : isJsonObject(link) ? linkParts(link) : undefined;
@@ -182,7 +182,7 @@ function readValues(written: JsonValue | undefined): readonly JsonValue[] | unde
 }
 
 /** Numbers of events and choices of a combo in place of a name are the editor's oldest forms. */
-export function readType(type: JsonValue | undefined): string {
+function readType(type: JsonValue | undefined): string {
   if (typeof type === 'string') return type;
   return isList(type) ? 'COMBO' : '*';
 }

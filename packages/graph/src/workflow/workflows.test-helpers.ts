@@ -156,7 +156,7 @@ function declare(name: string, draft: ClassDraft): [string, NodeInfo] {
 const option = (key: string, required: Readonly<Record<string, InputSpec>>): JsonValue =>
   ({ key, inputs: { required } }) as unknown as JsonValue;
 
-export const catalogue: ObjectInfo = Object.fromEntries([
+const catalogue: ObjectInfo = Object.fromEntries([
   declare('Checkpoint', {
     required: { ckpt_name: MODEL_FILE },
     output: ['MODEL', 'CLIP', 'VAE'],
@@ -296,7 +296,7 @@ export const catalogue: ObjectInfo = Object.fromEntries([
   declare('Webcam', { required: { image: ['WEBCAM'] }, output: ['IMAGE'] }),
 ]);
 
-export const NOW = new Date(2026, 0, 2, 3, 4, 5);
+const NOW = new Date(2026, 0, 2, 3, 4, 5);
 
 export function convert(workflow: JsonObject, options: Partial<ConversionOptions> = {}) {
   return convertWorkflow(workflow, {

@@ -82,7 +82,7 @@ const proxySchema = z
 const apiSchema = z
   .strictObject({
     maxBodyBytes: bytes(100 * MIB).describe(
-      'Largest body of POST /prompt, /queue and /history; on other routes JSON bodies end at 1 MiB',
+      'Largest body of POST /prompt, /queue, /history and /api/workflows/convert; on other routes JSON bodies end at 1 MiB',
     ),
     maxJsonValues: count(1_000_000).describe(
       'Most values (members, elements, objects and lists together) in one JSON body',
