@@ -51,6 +51,7 @@ export const valueHandlers: readonly (readonly [string, Handler])[] = [
   ),
   ['PrimitiveBoolean', passValue],
   ['PrimitiveNode', passValue],
+  ['SeedNode', (node) => [node.read('seed') ?? BROKEN]],
   ['Reroute', passLink],
   ['ComfySwitchNode', passChosen],
   [
