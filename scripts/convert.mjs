@@ -2,8 +2,8 @@
 // standard error for each that has none; exit code 1 then. Needs no server and no Redis.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { basename, extname, join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { ensureBuilt, ensureInstalled, fail, reportOnStderr } from './bootstrap.mjs';
+import { readCommandLine } from './command-line.mjs';
 import { describeReadError, readCatalogue, readJson } from './json-files.mjs';
 
 const USAGE = `usage: npm run -s convert -- --object-info FILE --out DIR [--now TIME] WORKFLOW.json...
@@ -14,14 +14,18 @@ const USAGE = `usage: npm run -s convert -- --object-info FILE --out DIR [--now 
 
 const MAX_NODES = 100_000;
 
-const { objectInfoFile, outDir, now, workflowFiles } = readArguments();
+const { values, positionals: workflowFiles } = readCommandLine(USAGE, {
+  ...{ texts: ['object-info', 'out', 'now'], required: ['object-info', 'out'], files: 'workflow' },
+});
+const outDir = values.out;
+const now = readTime(values.now);
 reportOnStderr();
 await ensureInstalled();
 await ensureBuilt();
 const { isJsonObject, stringifyJson } = await import('../packages/contracts/dist/index.js');
 const { convertWorkflow, isSavedWorkflow } = await import('../packages/graph/dist/index.js');
 
-const objectInfo = await readCatalogue(objectInfoFile);
+const objectInfo = await readCatalogue(values['object-info']);
 mkdirSync(outDir, { recursive: true });
 const written = new Set();
 for (const file of workflowFiles) {
@@ -33,35 +37,10 @@ for (const file of workflowFiles) {
   }
 }
 
-function readArguments() {
-  let parsed;
-  try {
-    const text = { type: 'string' };
-    const options = {
-      ...{ 'object-info': text, out: text, now: text },
-      help: { type: 'boolean', short: 'h' },
-    };
-    parsed = parseArgs({ options, allowPositionals: true });
-  } catch (error) {
-    fail(`${error.message}\n${USAGE}`, 64);
-  }
-  const { values, positionals } = parsed;
-  if (values.help) {
-    console.log(USAGE);
-    process.exit(0);
-  }
-  for (const name of ['object-info', 'out']) {
-    if (values[name] === undefined) fail(`--${name} is missing\n${USAGE}`, 64);
-  }
-  if (positionals.length === 0) fail(`no workflow is given\n${USAGE}`, 64);
-  const time = values.now === undefined ? new Date() : new Date(values.now);
-  if (Number.isNaN(time.getTime())) fail(`--now is no time: ${values.now}\n${USAGE}`, 64);
-  return {
-    objectInfoFile: values['object-info'],
-    outDir: values.out,
-    now: time,
-    workflowFiles: positionals,
-  };
+function readTime(text) {
+  const time = text === undefined ? new Date() : new Date(text);
+  if (Number.isNaN(time.getTime())) fail(`--now is no time: ${text}\n${USAGE}`, 64);
+  return time;
 }
 
 async function convert(file) {

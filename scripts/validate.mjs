@@ -1,43 +1,27 @@
 // npm run -s validate: says of prompt files whether a ComfyUI with this catalogue would take them. One line
 // of JSON a file; exit code 1 when any would be refused. Needs no server and no Redis.
-import { parseArgs } from 'node:util';
-import { ensureBuilt, ensureInstalled, fail, reportOnStderr } from './bootstrap.mjs';
+import { ensureBuilt, ensureInstalled, reportOnStderr } from './bootstrap.mjs';
+import { readCommandLine } from './command-line.mjs';
 import { describeReadError, readCatalogue, readJson } from './json-files.mjs';
 
 const USAGE = `usage: npm run -s validate -- --object-info FILE PROMPT.json...
   --object-info FILE  what the server answers to GET /object_info; - reads it from standard input
   PROMPT.json         a prompt in ComfyUI's API format, or a whole body of POST /prompt`;
 
-const { objectInfoFile, promptFiles } = readArguments();
+const { values, positionals: promptFiles } = readCommandLine(USAGE, {
+  ...{ texts: ['object-info'], required: ['object-info'], files: 'prompt' },
+});
 reportOnStderr();
 await ensureInstalled();
 await ensureBuilt();
 const { isJsonObject, stringifyJson } = await import('../packages/contracts/dist/index.js');
 const { validatePrompt } = await import('../packages/graph/dist/index.js');
 
-const objectInfo = await readCatalogue(objectInfoFile);
+const objectInfo = await readCatalogue(values['object-info']);
 for (const file of promptFiles) {
   const result = await judge(file);
   if (!result.ok) process.exitCode = 1;
   console.log(stringifyJson({ file, ...result }));
-}
-
-function readArguments() {
-  let parsed;
-  try {
-    const options = { 'object-info': { type: 'string' }, help: { type: 'boolean', short: 'h' } };
-    parsed = parseArgs({ options, allowPositionals: true });
-  } catch (error) {
-    fail(`${error.message}\n${USAGE}`, 64);
-  }
-  const { values, positionals } = parsed;
-  if (values.help) {
-    console.log(USAGE);
-    process.exit(0);
-  }
-  if (values['object-info'] === undefined) fail(`--object-info is missing\n${USAGE}`, 64);
-  if (positionals.length === 0) fail(`no prompt is given\n${USAGE}`, 64);
-  return { objectInfoFile: values['object-info'], promptFiles: positionals };
 }
 
 async function judge(file) {

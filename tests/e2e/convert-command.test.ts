@@ -1,8 +1,8 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { makeTempFolder, stopEverything } from '@tiercel/testkit';
 
 /** `npm run -s convert`: prompts of what ComfyUI's editor saves, without a server. */
 
@@ -22,20 +22,15 @@ const catalogue = {
   },
 };
 
-let folder: string;
+const folder = makeTempFolder();
+const write = (name: string, text: string): string => {
+  writeFileSync(join(folder, name), text);
+  return join(folder, name);
+};
 beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'tiercel convert-'));
   write('object_info.json', JSON.stringify(catalogue));
 });
-afterAll(() => {
-  rmSync(folder, { recursive: true, force: true });
-});
-
-function write(name: string, text: string): string {
-  const file = join(folder, name);
-  writeFileSync(file, text);
-  return file;
-}
+afterAll(stopEverything);
 
 const writeWorkflow = (name: string, ...nodes: object[]): string =>
   write(name, JSON.stringify({ version: 0.4, nodes, links: [] }));

@@ -38,8 +38,12 @@ type Feeds = NodeDraft['feeds'];
 const checkpoint = draft(1, 'CheckpointLoaderSimple', ['sd15.safetensors']);
 const encode = (id: number, text: string, feeds: Feeds = { clip: [1, 1] }) =>
   draft(id, 'CLIPTextEncode', [text], { feeds, widgets: ['text'] });
-const sample = (id: number, feeds: Feeds = {}, [seed, steps, denoise] = [42, 20, 1]) =>
-  draft(id, 'KSampler', [seed ?? 0, 'randomize', steps ?? 0, 7, 'euler', 'normal', denoise ?? 1], {
+const sample = (
+  id: number,
+  feeds: Feeds = {},
+  values: readonly [seed: number, steps: number, denoise: number] = [42, 20, 1],
+) =>
+  draft(id, 'KSampler', [values[0], 'randomize', values[1], 7, 'euler', 'normal', values[2]], {
     feeds: { model: [1, 0], positive: [2, 0], negative: [3, 0], latent_image: [4, 0], ...feeds },
     widgets: ['seed'],
   });
