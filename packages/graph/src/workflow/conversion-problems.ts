@@ -82,7 +82,7 @@ export class ConversionProblems {
     if (this.#first === undefined) return undefined;
     const { place, error } = this.#first;
     const count = this.#byNode.size;
-    const others = count > 1 ? ` (and ${count - 1} more nodes)` : '';
+    const others = count > 1 ? ` (and ${count - 1} more ${count === 2 ? 'node' : 'nodes'})` : '';
     const entries = [...this.#byNode].map(([id, { classType, errors }]): [string, NodeErrors] => [
       id,
       { errors, dependent_outputs: [], class_type: clipText(classType) },
