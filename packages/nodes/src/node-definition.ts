@@ -83,8 +83,10 @@ export interface NodeDefinition {
   };
   readonly output: readonly string[];
   readonly output_name?: readonly string[];
-  /** Only `false` entries are supported so far. */
+  /** Outputs that give an array of values in place of one: what reads them runs once for each (OUTPUT_IS_LIST). */
   readonly output_is_list?: readonly boolean[];
+  /** Each input comes as an array, and the node runs once for a whole list (INPUT_IS_LIST). */
+  readonly is_input_list?: boolean;
   /** Values that it does not declare are given to it all the same, as they are. */
   readonly takesAllInputs?: boolean;
   /** Shown in object_info; plug-ins get `custom_nodes.tiercel.<file stem>`. */

@@ -18,7 +18,7 @@ export type DeclaredInputs = ReadonlyMap<string, DeclaredInput>;
 
 const NO_INPUTS: DeclaredInputs = new Map();
 
-/** @throws AppError node_plugin_invalid when two definitions have the same class_type, or one uses list outputs */
+/** @throws AppError node_plugin_invalid when two definitions have the same class_type */
 export function createRegistry(definitions: readonly NodeDefinition[]): NodeRegistry {
   const classes = new Map<string, RegisteredClass>();
   const catalogue: [string, NodeInfo][] = [];
@@ -26,9 +26,6 @@ export function createRegistry(definitions: readonly NodeDefinition[]): NodeRegi
     const { class_type } = definition;
     if (classes.has(class_type)) {
       throw new AppError('node_plugin_invalid', `The node class ${class_type} is defined twice.`);
-    }
-    if (definition.output_is_list?.includes(true)) {
-      throw new AppError('node_plugin_invalid', `${class_type}: list outputs are not supported.`);
     }
     const info = toNodeInfo(definition);
     classes.set(class_type, { definition, inputsOf: createReader(info) });
@@ -72,6 +69,7 @@ function toNodeInfo(definition: NodeDefinition): NodeInfo {
     python_module: definition.python_module ?? 'nodes',
     category: definition.category ?? 'sd',
     output_node: definition.output_node ?? false,
+    ...(definition.is_input_list && { is_input_list: true }),
     ...definition.info,
   };
 }

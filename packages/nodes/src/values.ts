@@ -119,8 +119,21 @@ export interface Latent {
   readonly sketch?: SketchMark | undefined;
 }
 
+/**
+ * Several values on one link, ComfyUI's OUTPUT_IS_LIST: what reads it runs once for each. Unlike a batch, its
+ * pictures may be of different sizes. A class, as plug-ins may tag values of their own with any `kind`.
+ */
+export class ValueList {
+  readonly values: readonly unknown[];
+
+  constructor(values: readonly unknown[]) {
+    this.values = values;
+  }
+}
+
 /** Whether a value carries the mark of the sketch generator. */
 export function isSketch(value: unknown): boolean {
+  if (value instanceof ValueList) return value.values.some(isSketch);
   return (
     typeof value === 'object' && value !== null && 'sketch' in value && value.sketch !== undefined
   );
@@ -142,6 +155,7 @@ export function describeValue(value: unknown): string | number | bigint | boolea
   if (typeof value === 'string' || typeof value === 'boolean' || typeof value === 'bigint')
     return value;
   if (typeof value === 'number') return Number.isFinite(value) ? value : String(value);
+  if (value instanceof ValueList) return `<list x${value.values.length}>`;
   if (!isPicture(value)) return `<${typeof value}>`;
   const size =
     'width' in value && 'height' in value ? ` ${String(value.width)}x${String(value.height)}` : '';

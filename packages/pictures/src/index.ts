@@ -1,3 +1,5 @@
+export { streamAnimatedPng } from './animation/animated-png.ts';
+export { animatedWebpBytes, encodeAnimatedWebp } from './animation/animated-webp.ts';
 export { decodeFitted } from './decode/decode-fitted.ts';
 export { decodeFrames } from './decode/decode-frames.ts';
 export { decodingBytes } from './decode/decode-memory.ts';

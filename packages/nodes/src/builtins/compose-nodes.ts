@@ -1,4 +1,4 @@
-import { inRows, inSlices } from '@tiercel/pictures';
+import { inRows, inSlices, type Plane } from '@tiercel/pictures';
 import { checkPixels } from '../image/create-image.ts';
 import {
   createFrame,
@@ -12,7 +12,7 @@ import type { NodeDefinition, NodeInputs } from '../node-definition.ts';
 import { readBoolean, readImage, readMask, readNumber, readText } from '../read-input.ts';
 import type { ImageBatch, MaskBatch } from '../values.ts';
 import { declareNode } from './declare-node.ts';
-import { addAlpha } from './image-nodes.ts';
+import { addAlpha, dropAlpha } from './image-nodes.ts';
 import { scaleMask } from './mask-pixels.ts';
 
 const GREY = 0.5;
@@ -69,7 +69,7 @@ const padForOutpaint = declareNode('ImagePadForOutpaint', async (inputs, context
 const joinAlpha = declareNode('JoinImageWithAlpha', async (inputs, context) => {
   const image = readImage(inputs, 'image');
   const { width, height, channels } = image;
-  const how = { width, height, method: 'bilinear', crop: 'center' } as const;
+  const how = { width, height, method: 'bilinear', crop: 'disabled' } as const;
   const alpha = await scaleMask(readMask(inputs, 'alpha'), how, context);
   const frames: Float32Array[] = [];
   for (const [index, frame] of image.frames.slice(0, alpha.frames.length).entries()) {
@@ -91,7 +91,8 @@ const joinAlpha = declareNode('JoinImageWithAlpha', async (inputs, context) => {
 });
 
 const splitAlpha = declareNode('SplitImageWithAlpha', async (inputs, context) => {
-  const { width, height, channels, frames, sketch } = readImage(inputs, 'image');
+  const image = readImage(inputs, 'image');
+  const { width, height, channels, frames } = image;
   const pixels = width * height;
   const { signal } = context;
   const hasAlpha = channels === 4;
@@ -105,22 +106,9 @@ const splitAlpha = declareNode('SplitImageWithAlpha', async (inputs, context) =>
       signal,
     );
   });
-  const colors = hasAlpha
-    ? await makeFrames(frames, pixels * 3, context, (frame, rgb) =>
-        inSlices(
-          pixels,
-          (start, end) => {
-            for (let i = start; i < end; i += 1) {
-              for (let c = 0; c < 3; c += 1) rgb[i * 3 + c] = frame[i * 4 + c] ?? 0;
-            }
-          },
-          signal,
-        ),
-      )
-    : frames;
   return {
     outputs: [
-      { kind: 'image', width, height, channels: 3, frames: colors, sketch } satisfies ImageBatch,
+      await dropAlpha(image, context),
       { kind: 'mask', width, height, frames: masks } satisfies MaskBatch,
     ],
   };
@@ -134,7 +122,10 @@ const COLORS: Readonly<Record<string, readonly [number, number, number]>> = {
   blue: [0, 0, 1],
 };
 
-/** Two pictures side by side, with a stripe of colour between them where one is asked for. */
+/**
+ * Two pictures side by side, with a stripe of colour between them where one is asked for. As in ComfyUI, what a smaller
+ * one leaves is white beside a white stripe and black beside any other; of a picture with alpha that goes for it, too.
+ */
 const stitch = declareNode('ImageStitch', async (inputs, context) => {
   const first = readImage(inputs, 'image1');
   if (inputs.image2 === undefined) return { outputs: [first] };
@@ -154,28 +145,51 @@ const stitch = declareNode('ImageStitch', async (inputs, context) => {
     ? [await addAlpha(head, context), await addAlpha(tail, context)]
     : [head, tail];
   const { channels } = a;
+  const shade = color.every((value) => value === 1) ? 1 : 0;
   const frames: Float32Array[] = [];
   for (let index = 0; index < count; index += 1) {
-    const pixel = channels === 4 ? [...color, 1] : color;
-    const canvas = await fillFrame(width * height * channels, pixel, context);
-    const place = async (image: ImageBatch, left: number, top: number) => {
+    const canvas = await createFrame(width * height * channels, context);
+    const stripe = isAcross
+      ? { left: a.width, top: 0, width: gap, height }
+      : { left: 0, top: a.height, width, height: gap };
+    const whole = { width, height, channels, samples: canvas };
+    await paintBox(whole, stripe, [...color, 1].slice(0, channels), context.signal);
+    for (const [image, given, at] of [
+      [a, head, 0],
+      [b, tail, (isAcross ? a.width : a.height) + gap],
+    ] as const) {
+      const band = isAcross
+        ? { left: at, top: 0, width: image.width, height }
+        : { left: 0, top: at, width, height: image.height };
+      const rest = Array.from({ length: channels }, (_, c) => (c < given.channels ? shade : 1));
+      await paintBox(whole, band, rest, context.signal);
+      const left = band.left + Math.floor((band.width - image.width) / 2);
+      const top = band.top + Math.floor((band.height - image.height) / 2);
       const samples = image.frames[Math.min(index, image.frames.length - 1)] ?? new Float32Array();
-      const ground = { width, height, channels, samples: canvas };
-      await layFrame(ground, { ...image, samples }, { left, top }, context.signal);
-    };
-    const middle = (whole: number, part: number) => Math.floor((whole - part) / 2);
-    if (isAcross) {
-      await place(a, 0, middle(height, a.height));
-      await place(b, a.width + gap, middle(height, b.height));
-    } else {
-      await place(a, middle(width, a.width), 0);
-      await place(b, middle(width, b.width), a.height + gap);
+      await layFrame(whole, { ...image, samples }, { left, top }, context.signal);
     }
     frames.push(canvas);
   }
   const sketch = a.sketch ?? b.sketch;
   return { outputs: [{ ...a, width, height, frames, sketch } satisfies ImageBatch] };
 });
+
+/** Paints a part of a frame with one colour. @throws the reason of the signal */
+async function paintBox(
+  { width, channels, samples }: Plane,
+  box: { left: number; top: number; width: number; height: number },
+  pixel: readonly number[],
+  signal: AbortSignal,
+): Promise<void> {
+  await inRows(
+    box,
+    (y) => {
+      const at = ((box.top + y) * width + box.left) * channels;
+      for (let x = 0; x < box.width; x += 1) samples.set(pixel, at + x * channels);
+    },
+    signal,
+  );
+}
 
 async function fitBeside(
   first: ImageBatch,

@@ -1,10 +1,15 @@
 import { randomInt } from 'node:crypto';
 import type { NodeDefinition } from '../node-definition.ts';
+import { animationNodes } from './animation-nodes.ts';
+import { colourNodes } from './colour-nodes.ts';
 import { composeNodes } from './compose-nodes.ts';
 import { createFileNodes } from './file-nodes.ts';
 import { filterNodes } from './filter-nodes.ts';
 import { latentEditNodes } from './latent-edit-nodes.ts';
+import { listNodes } from './list-nodes.ts';
+import { morphologyNode } from './morphology-node.ts';
 import { logicNodes, numberNodes, valueNodes } from './value-nodes.ts';
+import { quantizeNode } from './quantize-node.ts';
 import { resizeNodes } from './resize-nodes.ts';
 import { createShowNodes } from './show-nodes.ts';
 import { stringNodes, textNodes } from './text-nodes.ts';
@@ -15,6 +20,7 @@ import { inpaintNodes } from './inpaint-nodes.ts';
 import { latentBatchNodes } from './latent-batch-nodes.ts';
 import { maskNodes } from './mask-nodes.ts';
 import { picturePromptNodes } from './picture-prompt-nodes.ts';
+import { pictureSetNodes } from './picture-set-nodes.ts';
 import { createModelSideNodes, touchesModel } from './model-side-nodes.ts';
 import { samplerNodes } from './sampler-nodes.ts';
 import { samplingPartNodes } from './sampling-part-nodes.ts';
@@ -43,6 +49,12 @@ const fixedNodes: readonly NodeDefinition[] = [
   ...resizeNodes,
   ...composeNodes,
   ...filterNodes,
+  quantizeNode,
+  morphologyNode,
+  ...colourNodes,
+  ...listNodes,
+  ...pictureSetNodes,
+  ...animationNodes,
   ...latentEditNodes,
   ...numberNodes,
   ...textNodes,

@@ -17,7 +17,7 @@ export function declareNode(
 ): NodeDefinition {
   const info = findClass(classType);
   if (info === undefined) throw new TypeError(`The catalogue has no class ${classType}.`);
-  const { required, optional } = info.input;
+  const { required, optional } = moveLaterInputs(classType, info.input);
   const hidden = readHidden(info);
   const { output, output_name, display_name, category, python_module } = info;
   return {
@@ -29,6 +29,8 @@ export function declareNode(
     },
     output: output.filter((type) => typeof type === 'string'),
     output_node: info.output_node,
+    ...(info.output_is_list?.includes(true) && { output_is_list: info.output_is_list }),
+    ...(info.is_input_list && { is_input_list: true }),
     ...(output_name && { output_name }),
     ...(category !== undefined && { category }),
     ...(python_module !== undefined && { python_module }),
@@ -37,6 +39,30 @@ export function declareNode(
     ...more,
     run,
   };
+}
+
+/**
+ * Inputs that a class has had since it was in use already. ComfyUI requires them now; graphs of before, which do not
+ * have them, run here all the same, with the default that did what the class did then.
+ */
+const LATER_INPUTS: Readonly<Record<string, readonly string[]>> = {
+  ImageScaleToTotalPixels: ['resolution_steps'],
+  ChromaRadianceOptions: ['force_sequential_txt_ids'],
+};
+
+function moveLaterInputs(
+  classType: string,
+  { required, optional }: NodeInfo['input'],
+): Pick<NodeInfo['input'], 'required' | 'optional'> {
+  const later = LATER_INPUTS[classType];
+  if (later === undefined || required === undefined) {
+    return { ...(required && { required }), ...(optional && { optional }) };
+  }
+  const pick = (isLater: boolean) =>
+    Object.fromEntries(
+      Object.entries(required).filter(([name]) => later.includes(name) === isLater),
+    );
+  return { required: pick(false), optional: { ...optional, ...pick(true) } };
 }
 
 /** What the catalogues say of a class. */

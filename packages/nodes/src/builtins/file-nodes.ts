@@ -15,7 +15,8 @@ import {
 } from '../node-definition.ts';
 import { readImage, readText } from '../read-input.ts';
 import type { ImageBatch, SketchMark } from '../values.ts';
-import { fillPrefix, hasNodeToken } from './filename-prefix.ts';
+import { declareNode } from './declare-node.ts';
+import { fillPrefix, fingerprintPrefix } from './filename-prefix.ts';
 
 const loadImage: NodeDefinition = {
   class_type: 'LoadImage',
@@ -31,6 +32,15 @@ const loadImage: NodeDefinition = {
     return { outputs: [image, mask] };
   },
 };
+
+/** The same of what was made before: its names end in ` [output]`. */
+const loadImageOutput = declareNode(
+  'LoadImageOutput',
+  (inputs, context) => loadImage.run(inputs, context),
+  {
+    fingerprint: (inputs, context) => context.fingerprintInput(readText(inputs, 'image')),
+  },
+);
 
 /** An input file. @throws NodeError when there is none of that name */
 export async function readFile(
@@ -48,7 +58,7 @@ export async function readFile(
   }
 }
 
-/** What is written into a PNG besides the pixels: as ComfyUI, and the mark of a sketch. */
+/** What is written into a file besides the pixels: as ComfyUI, and the mark of a sketch. */
 export function createTextChunks(
   context: Pick<NodeContext, 'promptText' | 'extraPnginfo'>,
   sketch: SketchMark | undefined,
@@ -116,12 +126,7 @@ const saveImage: NodeDefinition = {
     hidden: { prompt: 'PROMPT', extra_pnginfo: 'EXTRA_PNGINFO' },
   },
   output: [],
-  // %Node.input% makes the file's name depend on nodes that this one is not linked to.
-  fingerprint(inputs, context) {
-    const prefix = inputs.filename_prefix;
-    if (typeof prefix !== 'string' || !hasNodeToken(prefix)) return undefined;
-    return fillPrefix(prefix, context.promptText);
-  },
+  fingerprint: fingerprintPrefix,
   pictureName({ filename_prefix: prefix }, promptText) {
     // A linked one is known when its source has run.
     if (typeof prefix !== 'string') return undefined;
@@ -163,5 +168,5 @@ function createPreviewImage(suffix: string): NodeDefinition {
 }
 
 export function createFileNodes(previewSuffix: string): NodeDefinition[] {
-  return [loadImage, saveImage, createPreviewImage(previewSuffix)];
+  return [loadImage, loadImageOutput, saveImage, createPreviewImage(previewSuffix)];
 }

@@ -1,5 +1,6 @@
 import { parseJson } from '@tiercel/contracts';
 import { readNodes } from '@tiercel/graph';
+import type { FingerprintContext, NodeInputs } from '../node-definition.ts';
 
 /** `%Node.input%`; a dot tells it from storage's `%date:...%`, `%year%` and `%width%`. */
 const NODE_TOKEN = /%([^%.]+)\.([^%]+)%/g;
@@ -7,8 +8,17 @@ const NODE_TOKEN = /%([^%.]+)\.([^%]+)%/g;
 // eslint-disable-next-line no-control-regex -- control characters are among them
 const UNSAFE = /[/?<>\\:*|"\x00-\x1f\x7f]/g;
 
-export function hasNodeToken(prefix: string): boolean {
+function hasNodeToken(prefix: string): boolean {
   return prefix.search(NODE_TOKEN) >= 0;
+}
+
+/** Of a node that saves: %Node.input% makes the file's name depend on nodes that it is not linked to. */
+export function fingerprintPrefix(
+  { filename_prefix: prefix }: NodeInputs,
+  { promptText }: FingerprintContext,
+): string | undefined {
+  if (typeof prefix !== 'string' || !hasNodeToken(prefix)) return undefined;
+  return fillPrefix(prefix, promptText);
 }
 
 /**

@@ -1,5 +1,6 @@
 import { createPacer, inRows, inSlices, type Plane } from '@tiercel/pictures';
 import { createFrame, type FrameWork } from '../image/frame-work.ts';
+import { roundHalfEven } from '../image/scale-image.ts';
 import type { NodeDefinition } from '../node-definition.ts';
 import { readImage, readNumber } from '../read-input.ts';
 import type { ImageBatch } from '../values.ts';
@@ -114,8 +115,23 @@ const imageSharpen = declareNode('ImageSharpen', async (inputs, context) => {
 /** Of a pixel, in a list of those that are still to be looked at: half of them at most, 8 bytes each. */
 const STACK_BYTES = 4;
 const LUMA = [0.299, 0.587, 0.114];
+/** Added to the square of a slope, so that no place has none. */
+const LEAST_SLOPE = 1e-6;
+const EIGHTH_TURN = Math.PI / 4;
+/** Where a slope goes up or down, by its direction in eighths of a turn. */
+const UPHILL = [
+  [1, 0],
+  [1, 1],
+  [0, 1],
+  [-1, 1],
+] as const;
 
-/** White edges on black: where brightness changes by more than the thresholds, as Canny has it. */
+/** Places from one before the first to one behind the last, where the edges go on as they are. */
+function repeatEdge(size: number): Int32Array {
+  return Int32Array.from({ length: size + 2 }, (_, i) => Math.min(size - 1, Math.max(0, i - 1)));
+}
+
+/** White edges on black: where brightness changes by more than the thresholds, as Canny has it (and kornia). */
 const canny = declareNode('Canny', async (inputs, context) => {
   const image = readImage(inputs, 'image');
   const limits = [
@@ -152,9 +168,9 @@ async function findEdges(
   const samples = await blur({ ...size, channels: 1, samples: grey }, gaussian(2, 0.5), work);
   const slope = await createFrame(width * height, work);
   await work.reserveMemory(width * height * (1 + STACK_BYTES));
-  const isSteepAcross = new Uint8Array(width * height);
-  const columns = mirror(width, 1);
-  const rows = mirror(height, 1);
+  const directions = new Uint8Array(width * height);
+  const columns = repeatEdge(width);
+  const rows = repeatEdge(height);
   await inRows(
     size,
     (y) => {
@@ -172,8 +188,8 @@ async function findEdges(
           2 * at(below + x) +
           at(below + right) -
           (at(above + left) + 2 * at(above + x) + at(above + right));
-        slope[y * width + x] = Math.hypot(dx, dy);
-        isSteepAcross[y * width + x] = Math.abs(dx) > Math.abs(dy) ? 1 : 0;
+        slope[y * width + x] = Math.sqrt(dx * dx + dy * dy + LEAST_SLOPE);
+        directions[y * width + x] = (roundHalfEven(Math.atan2(dy, dx) / EIGHTH_TURN) + 8) % 4;
       }
     },
     signal,
@@ -181,9 +197,14 @@ async function findEdges(
   const edges = await createFrame(width * height * 3, work);
   const strong: number[] = [];
   const isRidge = (i: number) => {
-    const step = isSteepAcross[i] === 1 ? 1 : width;
+    const [dx, dy] = UPHILL[directions[i] ?? 0] ?? [1, 0];
+    const x = i % width;
     const value = slope[i] ?? 0;
-    return value >= (slope[i - step] ?? 0) && value >= (slope[i + step] ?? 0);
+    // Outside there is no slope.
+    const isLower = (column: number, place: number) =>
+      column < 0 || column >= width || value > (slope[place] ?? 0);
+    const step = dy * width + dx;
+    return isLower(x + dx, i + step) && isLower(x - dx, i - step);
   };
   const mark = (i: number) => {
     if (edges[i * 3] === 1) return;
@@ -198,12 +219,15 @@ async function findEdges(
     signal,
   );
   // What is weaker counts where it goes on from what is strong.
-  const around = [-width - 1, -width, -width + 1, -1, 1, width - 1, width, width + 1];
   const pace = createPacer(signal);
   for (let i = strong.pop(); i !== undefined; i = strong.pop()) {
-    for (const step of around) {
-      const next = i + step;
-      if (next >= 0 && next < slope.length && (slope[next] ?? 0) > low && isRidge(next)) mark(next);
+    const x = i % width;
+    for (let dy = -1; dy <= 1; dy += 1) {
+      for (let dx = -1; dx <= 1; dx += 1) {
+        const next = i + dy * width + dx;
+        const isInside = x + dx >= 0 && x + dx < width;
+        if (isInside && (slope[next] ?? 0) > low && isRidge(next)) mark(next);
+      }
     }
     const pause = pace();
     if (pause) await pause;

@@ -5,7 +5,7 @@ import { cropFrames, scaleImage } from '../image/scale-image.ts';
 import type { NodeDefinition } from '../node-definition.ts';
 import { readBoolean, readImage, readMask, readNumber, readText } from '../read-input.ts';
 import type { ImageBatch } from '../values.ts';
-import { addAlpha } from './image-nodes.ts';
+import { addAlpha, dropAlpha } from './image-nodes.ts';
 import { stretchMask } from './mask-pixels.ts';
 
 const MAX_SIDE = 16_384;
@@ -184,14 +184,14 @@ const imageBlend: NodeDefinition = {
   },
 };
 
-/** Two batches with as many channels: an opaque alpha for the one that has none. */
+/** Two batches with as many channels as the first: the other loses its alpha, or gets an opaque one. */
 async function matchChannels(
-  a: ImageBatch,
-  b: ImageBatch,
+  first: ImageBatch,
+  other: ImageBatch,
   work: FrameWork,
 ): Promise<readonly [ImageBatch, ImageBatch]> {
-  if (a.channels === b.channels) return [a, b];
-  return [await addAlpha(a, work), await addAlpha(b, work)];
+  const match = first.channels === 3 ? dropAlpha : addAlpha;
+  return [first, await match(other, work)];
 }
 
 const imageCompositeMasked: NodeDefinition = {
@@ -228,16 +228,33 @@ const imageCompositeMasked: NodeDefinition = {
       inputs.mask === undefined
         ? undefined
         : await stretchMask(readMask(inputs, 'mask'), source, context);
-    const frames: Float32Array[] = [];
-    for (const [index, frame] of destination.frames.entries()) {
-      const paint = source.frames[index % source.frames.length] ?? new Float32Array();
-      const mask = masks?.[index % masks.length];
-      frames.push(await composite({ destination, frame, source, paint, mask, at }, context));
-    }
-    const sketch = destination.sketch ?? source.sketch;
-    return { outputs: [{ ...destination, frames, sketch } satisfies ImageBatch] };
+    return { outputs: [await compositeImages({ destination, source, masks, at }, context)] };
   },
 };
+
+/**
+ * A batch with another one painted over it at that place, where the masks let it; shorter batches repeat.
+ * @param parts the two have as many channels; masks are as large as the source
+ * @throws MemoryLimitError; the reason of the signal
+ */
+export async function compositeImages(
+  parts: {
+    readonly destination: ImageBatch;
+    readonly source: ImageBatch;
+    readonly masks: readonly Float32Array[] | undefined;
+    readonly at: { readonly left: number; readonly top: number };
+  },
+  work: FrameWork,
+): Promise<ImageBatch> {
+  const { destination, source, masks, at } = parts;
+  const frames: Float32Array[] = [];
+  for (const [index, frame] of destination.frames.entries()) {
+    const paint = source.frames[index % source.frames.length] ?? new Float32Array();
+    const mask = masks?.[index % masks.length];
+    frames.push(await composite({ destination, frame, source, paint, mask, at }, work));
+  }
+  return { ...destination, frames, sketch: destination.sketch ?? source.sketch };
+}
 
 /** One frame with another one painted over it, where the mask lets it. */
 async function composite(

@@ -100,6 +100,24 @@ export async function addAlpha(image: ImageBatch, work: FrameWork): Promise<Imag
   return { ...image, channels: 4, frames };
 }
 
+/** The colours of an RGBA batch, as they are. @throws MemoryLimitError; the reason of the signal */
+export async function dropAlpha(image: ImageBatch, work: FrameWork): Promise<ImageBatch> {
+  if (image.channels === 3) return image;
+  const pixels = image.width * image.height;
+  const frames = await makeFrames(image.frames, pixels * 3, work, (rgba, rgb) =>
+    inSlices(
+      pixels,
+      (start, end) => {
+        for (let i = start; i < end; i += 1) {
+          for (let c = 0; c < 3; c += 1) rgb[i * 3 + c] = rgba[i * 4 + c] ?? 0;
+        }
+      },
+      work.signal,
+    ),
+  );
+  return { ...image, channels: 3, frames };
+}
+
 const imageScale: NodeDefinition = {
   class_type: 'ImageScale',
   display_name: 'Upscale Image',

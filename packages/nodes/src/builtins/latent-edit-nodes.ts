@@ -1,7 +1,7 @@
 import { inRows, inSlices } from '@tiercel/pictures';
 import { checkPixels } from '../image/create-image.ts';
-import { createFrame, type FrameWork } from '../image/frame-work.ts';
-import { cropFrames } from '../image/scale-image.ts';
+import { createFrame, mapSamples, type FrameWork } from '../image/frame-work.ts';
+import { cropFrames, layFrame } from '../image/scale-image.ts';
 import {
   type NodeContext,
   type NodeDefinition,
@@ -9,12 +9,20 @@ import {
   type NodeInputs,
   type NodeResult,
 } from '../node-definition.ts';
-import { readLatent, readMembers, readNumber, readText } from '../read-input.ts';
+import {
+  readBoolean,
+  readLatent,
+  readMask,
+  readMembers,
+  readNumber,
+  readText,
+} from '../read-input.ts';
 import { renderLatent } from '../sketch/render-latent.ts';
 import type { ImageBatch, Latent } from '../values.ts';
 import { rotateImage } from './compose-nodes.ts';
 import { declareNode } from './declare-node.ts';
-import { flipImage } from './image-edit-nodes.ts';
+import { compositeImages, flipImage } from './image-edit-nodes.ts';
+import { stretchMask } from './mask-pixels.ts';
 import { encodeImage } from './latent-nodes.ts';
 import { CELL, toCells } from './latent-cells.ts';
 
@@ -133,13 +141,18 @@ const batchLatents = declareNode('BatchLatentsNode', (inputs, context) => {
   return Promise.resolve(joinLatents(latents, context));
 });
 
-/** @param input the share of the first; the second is brought to its size */
-function mixLatents(classType: string, input: string): NodeDefinition {
+/** What a latent of zeros is a picture of. */
+const GREY = 0.5;
+
+/** @param mix one sample of each; the second latent is brought to the size of the first */
+function mixLatents(
+  classType: string,
+  mix: (first: number, second: number, inputs: NodeInputs) => number,
+): NodeDefinition {
   return declareNode(classType, async (inputs, context) => {
     const first = await toPicture(readLatent(inputs, 'samples1'), context);
     const { width, height } = first;
     const second = await toPicture({ ...readLatent(inputs, 'samples2'), width, height }, context);
-    const share = readNumber(inputs, input);
     const frames: Float32Array[] = [];
     for (const [index, frame] of first.frames.entries()) {
       const other = second.frames[index % second.frames.length];
@@ -148,7 +161,7 @@ function mixLatents(classType: string, input: string): NodeDefinition {
         frame.length,
         (start, end) => {
           for (let i = start; i < end; i += 1) {
-            mixed[i] = (frame[i] ?? 0) * share + (other?.[i] ?? 0) * (1 - share);
+            mixed[i] = mix(frame[i] ?? 0, other?.[i] ?? 0, inputs);
           }
         },
         context.signal,
@@ -159,6 +172,69 @@ function mixLatents(classType: string, input: string): NodeDefinition {
     return { outputs: [await encodeImage({ ...first, frames, sketch }, context)] };
   });
 }
+
+/** @param input the share of the first */
+function blendLatents(classType: string, input: string): NodeDefinition {
+  return mixLatents(classType, (first, second, inputs) => {
+    const share = readNumber(inputs, input);
+    return first * share + second * (1 - share);
+  });
+}
+
+/** Beside one another along x or y, along t one behind the other; with a minus the second comes first. */
+const latentConcat = declareNode('LatentConcat', async (inputs, context) => {
+  const dim = readText(inputs, 'dim');
+  const pair = [readLatent(inputs, 'samples1'), readLatent(inputs, 'samples2')] as const;
+  const [first, second] = dim.startsWith('-') ? ([pair[1], pair[0]] as const) : pair;
+  if (dim.endsWith('t')) return joinLatents([first, second], context);
+  // The side along which they meet is that of samples1.
+  const isAcross = dim.endsWith('x');
+  const [{ width, height }] = pair;
+  const [a, b] = [
+    await toPicture(isAcross ? { ...first, height } : { ...first, width }, context),
+    await toPicture(isAcross ? { ...second, height } : { ...second, width }, context),
+  ];
+  const size = isAcross
+    ? { width: a.width + b.width, height }
+    : { width, height: a.height + b.height };
+  const count = Math.max(a.frames.length, b.frames.length);
+  checkPixels(size.width, size.height, count, context.maxPixels);
+  const frames: Float32Array[] = [];
+  for (let index = 0; index < count; index += 1) {
+    const samples = await createFrame(size.width * size.height * 3, context);
+    const ground = { ...size, channels: 3, samples };
+    const lay = (picture: ImageBatch, left: number, top: number) =>
+      layFrame(
+        ground,
+        { ...picture, samples: picture.frames[index % picture.frames.length] ?? samples },
+        { left, top },
+        context.signal,
+      );
+    await lay(a, 0, 0);
+    await lay(b, isAcross ? a.width : 0, isAcross ? 0 : a.height);
+    frames.push(samples);
+  }
+  const sketch = a.sketch ?? b.sketch;
+  return { outputs: [await encodeImage({ ...a, ...size, frames, sketch }, context)] };
+});
+
+const latentCompositeMasked = declareNode('LatentCompositeMasked', async (inputs, context) => {
+  const destination = await toPicture(readLatent(inputs, 'destination'), context);
+  const { width, height } = destination;
+  const given = readLatent(inputs, 'source');
+  const size = readBoolean(inputs, 'resize_source') ? { width, height } : {};
+  const source = await toPicture({ ...given, ...size }, context);
+  const masks =
+    inputs.mask === undefined
+      ? undefined
+      : await stretchMask(readMask(inputs, 'mask'), source, context);
+  const at = {
+    left: Math.min(toCells(readNumber(inputs, 'x')), width),
+    top: Math.min(toCells(readNumber(inputs, 'y')), height),
+  };
+  const picture = await compositeImages({ destination, source, masks, at }, context);
+  return { outputs: [await encodeImage(picture, context)] };
+});
 
 /** One picture laid into another, its edges fading over `feather` pixels where they lie inside. */
 const latentComposite = declareNode('LatentComposite', async (inputs, context) => {
@@ -199,6 +275,12 @@ const latentComposite = declareNode('LatentComposite', async (inputs, context) =
   return { outputs: [await encodeImage({ ...to, frames, sketch }, context)] };
 });
 
+const multiply = editLatent('LatentMultiply', async (picture, inputs, work) => {
+  const factor = readNumber(inputs, 'multiplier');
+  const change = (sample: number) => (sample - GREY) * factor + GREY;
+  return { ...picture, frames: await mapSamples(picture.frames, work, change) };
+});
+
 const passLatent: NodeDefinition['run'] = (inputs) =>
   Promise.resolve({ outputs: [readLatent(inputs, 'samples')] });
 
@@ -216,8 +298,19 @@ export const latentEditNodes: readonly NodeDefinition[] = [
   latentBatch,
   batchLatents,
   latentComposite,
-  mixLatents('LatentBlend', 'blend_factor'),
-  mixLatents('LatentInterpolate', 'ratio'),
+  latentConcat,
+  latentCompositeMasked,
+  blendLatents('LatentBlend', 'blend_factor'),
+  blendLatents('LatentInterpolate', 'ratio'),
+  // Sums and differences of samples: those of pictures, seen from grey.
+  mixLatents('LatentAdd', (first, second) => first + second - GREY),
+  mixLatents('LatentSubtract', (first, second) => first - second + GREY),
+  multiply,
+  declareNode('LatentApplyOperation', passLatent),
+  // The sketch sampler begins with noise of its own.
+  declareNode('AddNoise', (inputs) =>
+    Promise.resolve({ outputs: [readLatent(inputs, 'latent_image')] }),
+  ),
   // Each picture of a batch has its own place in the seed's noise here.
   declareNode('LatentBatchSeedBehavior', passLatent),
 ];

@@ -220,3 +220,49 @@ describe('values', () => {
     expect(await show({ value })).toEqual([text]);
   });
 });
+
+describe('arithmetic of latents', () => {
+  const other: PromptGraph = {
+    black32: node('EmptyImage', { width: 32, height: 64, batch_size: 1, color: 0 }),
+    dark: node('VAEEncode', { pixels: ['black32', 0], vae: ['model', 2] }),
+  };
+  const two = { samples1: ['encoded', 0], samples2: ['dark', 0] } as const;
+  const BLACK = [0, 0, 0];
+
+  test.each<[dim: string, width: number, left: number[], right: number[]]>([
+    ['x', 96, BLUE, BLACK],
+    ['-x', 96, BLACK, BLUE],
+    ['y', 64, BLUE, BLUE],
+  ])('LatentConcat along %s lays one beside the other', async (dim, width, left, right) => {
+    const x = node('LatentConcat', { ...two, dim });
+    const [picture] = await decode({ ...other, x }, 'x');
+    expect([picture?.width, picture?.at(1, 1), picture?.at(width - 2, 1)]).toEqual([
+      ...[width, left, right],
+    ]);
+  });
+
+  test('LatentConcat along t lays one behind the other', async () => {
+    const x = node('LatentConcat', { ...two, dim: '-t' });
+    const [first, second] = await decode({ ...other, x }, 'x');
+    expect([first?.at(9, 9), second?.at(9, 9)]).toEqual([BLACK, BLUE]);
+  });
+
+  test('samples are added, taken away and multiplied as seen from grey', async () => {
+    const same = { samples1: ['encoded', 0], samples2: ['encoded', 0] } as const;
+    const pixel = async (x: PromptGraph[string]) => (await decode({ x }, 'x'))[0]?.at(5, 5);
+    expect(await pixel(node('LatentSubtract', same))).toEqual([127, 127, 127]);
+    expect(await pixel(node('LatentAdd', same))).toEqual(BLUE);
+    expect(await pixel(node('LatentMultiply', { samples: ['encoded', 0], multiplier: 0 }))).toEqual(
+      [127, 127, 127],
+    );
+  });
+
+  test('LatentCompositeMasked paints where the mask is white', async () => {
+    const x = node('LatentCompositeMasked', {
+      ...{ destination: ['encoded', 0], source: ['dark', 0], x: 0, y: 0, resize_source: true },
+      mask: ['mask', 0],
+    });
+    const [picture] = await decode({ ...other, x }, 'x');
+    expect([picture?.at(2, 2), picture?.at(32, 32)]).toEqual([BLUE, BLACK]);
+  });
+});

@@ -49,7 +49,7 @@ const loadImageMask: NodeDefinition = {
   fingerprint: (inputs, context) => context.fingerprintInput(readText(inputs, 'image')),
   async run(inputs, context) {
     const file = await readFile(readText(inputs, 'image'), context);
-    const { image, mask } = await loadPicture(file, context);
+    const { image, mask } = await loadPicture(file, context, { colourKey: true });
     const { width, height } = image;
     const first = { ...image, frames: image.frames.slice(0, 1) };
     const channel = readText(inputs, 'channel');

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
 import type { PromptGraph } from '@tiercel/contracts';
 import sharp from 'sharp';
@@ -23,7 +23,7 @@ describe('pictures equal ComfyUI 0.3.64 to 1/255', () => {
     '%s',
     async (_, { graph, outputs }) => {
       const bench = createBench();
-      for (const name of ['alpha.png', 'edges.png', 'exif.jpg', 'gray.png', 'photo.png']) {
+      for (const name of readdirSync(new URL('../fixtures/inputs', import.meta.url))) {
         bench.inputs.set(name, fixture(`inputs/${name}`));
       }
       await bench.run(graph, ['99']);

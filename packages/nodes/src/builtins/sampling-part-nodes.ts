@@ -60,6 +60,8 @@ const schedules: readonly NodeDefinition[] = [
   createNode('BasicScheduler', (inputs) => [
     createSigmas(readText(inputs, 'scheduler'), ...readSteps(inputs)),
   ]),
+  // Without a model, noise falls evenly from 1 to 0.
+  createNode('SamplingPercentToSigma', (inputs) => [1 - readNumber(inputs, 'sampling_percent')]),
   createNode('SDTurboScheduler', (inputs) => [createTurboSigmas(...readSteps(inputs))]),
   createNode('ManualSigmas', (inputs) => [parseSigmas(readText(inputs, 'sigmas'))]),
   ...FIXED_SCHEDULERS.map((name) =>

@@ -6,7 +6,7 @@ import type { ImageBatch } from '../values.ts';
 import { declareNode } from './declare-node.ts';
 import { spreadMask } from './mask-pixels.ts';
 import { saveFrames } from './file-nodes.ts';
-import { fillPrefix, hasNodeToken } from './filename-prefix.ts';
+import { fillPrefix, fingerprintPrefix } from './filename-prefix.ts';
 
 /** Fast: the file only travels to whoever listens. */
 const PNG_LEVEL = 1;
@@ -43,12 +43,7 @@ const saveAdvanced = declareNode(
     const ui = await saveFrames(image, context, { type: 'output', prefix, level: 4 });
     return { outputs: [image], ui };
   },
-  {
-    fingerprint({ filename_prefix: prefix }, context) {
-      if (typeof prefix !== 'string' || !hasNodeToken(prefix)) return undefined;
-      return fillPrefix(prefix, context.promptText);
-    },
-  },
+  { fingerprint: fingerprintPrefix },
 );
 
 /** @param prefix of the files in the temp folder */

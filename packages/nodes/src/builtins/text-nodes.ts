@@ -1,4 +1,4 @@
-import { isJsonObject, type JsonValue, parseJson } from '@tiercel/contracts';
+import { isJsonObject, type JsonValue, parseJson, stringifyJson } from '@tiercel/contracts';
 import {
   convertCase,
   countCharacters,
@@ -212,7 +212,52 @@ const textGenerate = declareNode('TextGenerate', (_inputs, { nodeId }) =>
 );
 
 /** Nodes that look into texts. */
+/** One text of a set changed; a list of them runs text by text. */
+function changeText(
+  classType: string,
+  change: (text: string, read: (name: string) => string) => string | undefined,
+): NodeDefinition {
+  return declareNode(classType, (inputs) =>
+    giveText(change(readText(inputs, 'texts'), (name) => readText(inputs, name))),
+  );
+}
+
+const textSetNodes: readonly NodeDefinition[] = [
+  changeText('TextToLowercase', (text) => text.toLowerCase()),
+  changeText('TextToUppercase', (text) => text.toUpperCase()),
+  changeText('AddTextPrefix', (text, read) => read('prefix') + text),
+  changeText('AddTextSuffix', (text, read) => text + read('suffix')),
+  changeText('ReplaceText', (text, read) =>
+    replaceText(text, {
+      find: read('find'),
+      replacement: read('replace'),
+      maxChars: MAX_CHARS,
+    }),
+  ),
+  changeText('StripWhitespace', (text) => trimText(text, 'Both')),
+  declareNode('TruncateText', (inputs) =>
+    giveText(sliceText(readText(inputs, 'texts'), 0, readNumber(inputs, 'max_length'))),
+  ),
+];
+
+/** JSON as Python prints it. @param name of the input that has it */
+function writeJson(classType: string, name: string): NodeDefinition {
+  return declareNode(classType, (inputs) => {
+    const value = toPlain(inputs[name]);
+    const indent = readNumber(inputs, 'indent');
+    return giveText(JSON.stringify(value, undefined, indent));
+  });
+}
+
+/** What a node hands on may hold 64-bit integers; those are no JSON of JavaScript's. */
+function toPlain(value: unknown): JsonValue {
+  return JSON.parse(stringifyJson(value)) as JsonValue; // JSON just written
+}
+
 export const textNodes: readonly NodeDefinition[] = [
+  ...textSetNodes,
+  writeJson('ConvertDictionaryToString', 'dictionary'),
+  writeJson('ConvertArrayToString', 'array'),
   contains,
   compare,
   format,

@@ -96,6 +96,18 @@ function isTruthy(value: unknown): boolean {
   return Array.isArray(value) ? value.length > 0 : Boolean(value);
 }
 
+/** A colour as one number, as text, and how opaque it is. */
+const colorToInt = declareNode('ColorToRGBInt', (inputs) => {
+  const text = readText(inputs, 'color');
+  const digits = /^#?([0-9a-f]{6})([0-9a-f]{2})?$/i.exec(text);
+  if (digits === null) {
+    throw new NodeError(`Not a colour like #ff8800: ${text}`, { exceptionType: 'ValueError' });
+  }
+  const [, rgb = '', alpha = 'ff'] = digits;
+  const hex = `#${rgb.toLowerCase()}`;
+  return Promise.resolve({ outputs: [parseInt(rgb, 16), hex, parseInt(alpha, 16) / 255] });
+});
+
 /** Nodes that decide. */
 export const logicNodes: readonly NodeDefinition[] = [
   switchNode,
@@ -107,6 +119,7 @@ export const logicNodes: readonly NodeDefinition[] = [
   declareNode('ComfyOrNode', (inputs) =>
     Promise.resolve({ outputs: [readMembers(inputs, 'values').some(isTruthy)] }),
   ),
+  colorToInt,
   declareNode('SeedNode', (inputs) => Promise.resolve({ outputs: [readInteger(inputs, 'seed')] })),
 ];
 

@@ -16,6 +16,7 @@ import type { CachedResult } from './node-cache.ts';
 import type { RunMemory } from './run-memory.ts';
 import type { RunState } from './run-state.ts';
 import type { RunnableNode } from './runnable-nodes.ts';
+import { joinResults, listValues, splitCalls } from './value-lists.ts';
 
 /** Where pictures lie that nodes send to sockets. */
 const SENT_PICTURES = 'sent/picture';
@@ -45,11 +46,17 @@ export async function runNode(node: RunnableNode, run: NodeRun): Promise<CachedR
   const work = async () => {
     inputs = gatherInputs(node, request, state);
     if (isLazy(node)) askNeeds(node, inputs); // one that cannot say what it needs has failed
-    const validity = await node.definition.validate?.(inputs);
-    if (validity !== undefined && validity !== true) {
-      throw new NodeError(`Custom validation failed: ${validity}`, { exceptionType: 'ValueError' });
+    const results: NodeResult[] = [];
+    for (const given of splitCalls(inputs, node.definition)) {
+      const validity = await node.definition.validate?.(given);
+      if (validity !== undefined && validity !== true) {
+        throw new NodeError(`Custom validation failed: ${validity}`, {
+          exceptionType: 'ValueError',
+        });
+      }
+      results.push(checkResult(await node.definition.run(given, call.context), node));
     }
-    return checkResult(await node.definition.run(inputs, call.context), node);
+    return joinResults(results, node);
   };
   try {
     const running = work();
@@ -90,7 +97,8 @@ function isLazy({ links }: RunnableNode): boolean {
 }
 
 function askNeeds({ definition }: RunnableNode, inputs: NodeInputs): ReadonlySet<string> {
-  return new Set(definition.needs?.(inputs));
+  const calls = splitCalls(inputs, definition);
+  return new Set(calls.flatMap((given) => definition.needs?.(given) ?? []));
 }
 
 function gatherInputs(node: RunnableNode, request: ExecutionRequest, state: RunState): NodeInputs {
@@ -231,7 +239,7 @@ function describeFailure(
 ): NodeExecutionError {
   const { node, inputs, state } = run;
   const shown = Object.entries(inputs).map(
-    ([name, value]) => [name, [describeValue(value)]] as const,
+    ([name, value]) => [name, listValues(value).map(describeValue)] as const,
   );
   return new NodeExecutionError({
     nodeId: node.id,

@@ -18,18 +18,21 @@ const EMPTY_MASK_SIZE = 64;
  * Decodes a picture file as ComfyUI's LoadImage does: EXIF rotation applied, colours as stored (no colour
  * management), alpha dropped from the image and given inverted as the mask, every frame that is as large as the
  * first. A file that ends too early is read as far as it goes.
- * @param name what the caller calls the file: messages name it
+ * @param file its name is what the caller calls it: messages name it
+ * @param options `colourKey`: a colour that a PNG without alpha calls transparent makes a mask, too
  * @throws PictureError when the bytes are no picture or have too many pixels; MemoryLimitError; the signal's reason
  */
 export async function loadPicture(
   file: { readonly name: string; readonly bytes: Uint8Array },
   context: Pick<NodeContext, 'maxPixels'> & FrameWork,
+  options: { readonly colourKey?: boolean } = {},
 ): Promise<{ image: ImageBatch; mask: MaskBatch }> {
   const { signal } = context;
   const source = { name: file.name, content: file.bytes };
   const limits = { maxPixels: context.maxPixels, setting: PIXELS_SETTING };
   const header = await readHeader(source, limits);
-  const { width, height, hasAlpha } = header;
+  const { width, height } = header;
+  const hasAlpha = header.hasAlpha || (options.colourKey === true && header.hasColourKey);
   await context.reserveMemory(decodingBytes(header, (hasAlpha ? 4 : 3) * SAMPLE_BYTES));
 
   const images: Float32Array[] = [];

@@ -1,6 +1,6 @@
 import { PictureError } from '../picture-error.ts';
 import { runNative } from '../work/native-turns.ts';
-import { inRows } from '../work/slices.ts';
+import { inRows, inSlices } from '../work/slices.ts';
 import { decodeAnimation } from './apng.ts';
 import { decodeBmp } from './bmp.ts';
 import { openPicture, type RawFrame } from './open-picture.ts';
@@ -57,8 +57,41 @@ async function* decode(
   for (const page of pages) {
     signal?.throwIfAborted();
     const picture = openPicture(content, { maxPixels, ...(page > 0 && { pages: page }) });
-    yield await readRaw(picture.autoOrient(), width * height);
+    const upright = picture.autoOrient();
+    yield header.isCmyk
+      ? await readCmyk(upright, width * height, signal)
+      : await readRaw(upright, width * height);
   }
+}
+
+/** Four inks as Pillow mixes them: each takes its share of the light that black lets through; no profile is asked. */
+async function readCmyk(
+  picture: ReturnType<typeof openPicture>,
+  pixels: number,
+  signal: AbortSignal | undefined,
+): Promise<RawFrame> {
+  const { data: inks, info } = await runNative(pixels, () =>
+    picture
+      .pipelineColourspace('cmyk')
+      .toColourspace('cmyk')
+      .raw({ depth: 'uchar' })
+      .toBuffer({ resolveWithObject: true }),
+  );
+  const { width, height } = info;
+  const data = new Uint8Array(width * height * 3);
+  await inSlices(
+    width * height,
+    (start, end) => {
+      for (let i = start; i < end; i += 1) {
+        const light = 255 - (inks[i * 4 + 3] ?? 0);
+        for (let c = 0; c < 3; c += 1) {
+          data[i * 3 + c] = light - Math.round(((inks[i * 4 + c] ?? 0) * light) / 255);
+        }
+      }
+    },
+    signal,
+  );
+  return { width, height, channels: 3, data };
 }
 
 async function readRaw(picture: ReturnType<typeof openPicture>, pixels: number): Promise<RawFrame> {

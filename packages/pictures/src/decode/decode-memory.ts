@@ -36,9 +36,10 @@ export function openingBytes(header: PictureHeader): number {
  * @param keptBytes what is kept a pixel of each frame, such as 12 for float samples of three colours
  */
 export function decodingBytes(header: PictureHeader, keptBytes: number): number {
-  const { width, height, format, channels, pages, animation } = header;
+  const { width, height, format, channels, pages, animation, isCmyk } = header;
   const pixels = width * height;
-  const raw = pixels * (channels === 2 || channels === 4 ? 4 : 3);
+  // Inks are mixed to colours beside them.
+  const raw = pixels * (isCmyk ? 7 : channels === 2 || channels === 4 ? 4 : 3);
   if (animation !== undefined) {
     // The canvas, what a frame has covered, and the frame itself.
     return pixels * 12 + openingBytes(header) + pixels * animation.frames.length * keptBytes;

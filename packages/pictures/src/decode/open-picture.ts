@@ -52,6 +52,14 @@ export function openRaw({ data, width, height, channels }: RawFrame): Sharp {
   return sharp(data, { raw: { width, height, channels }, limitInputPixels: false });
 }
 
+/** Opens the decoded pixels of several frames, one below the other. @param frames how many */
+export function openRawColumn({ data, width, height, channels }: RawFrame, frames: number): Sharp {
+  return sharp(data, {
+    raw: { width, height: height * frames, channels, pageHeight: height },
+    limitInputPixels: false,
+  });
+}
+
 /** A picture that is black all over. */
 export function openBlack(width: number, height: number): Sharp {
   const create = { width, height, channels: 3, background: { r: 0, g: 0, b: 0 } } as const;

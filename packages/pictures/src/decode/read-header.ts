@@ -26,6 +26,9 @@ export interface PictureHeader {
   readonly sampleBytes: number;
   /** Whether ComfyUI takes a mask from it. */
   readonly hasAlpha: boolean;
+  /** Whether it has no alpha, but a colour that counts as transparent (PNG's tRNS). */
+  readonly hasColourKey: boolean;
+  readonly isCmyk: boolean;
   /** Interlaced, or progressive. */
   readonly isProgressive: boolean;
   /** Pages that make frames, by their number in the file: those as large as the first. */
@@ -103,6 +106,8 @@ async function describe(
       ...(isTurned ? { width: height, height: width } : { width, height }),
       sampleBytes: SAMPLE_BYTES[depth] ?? 1,
       hasAlpha: metadata.hasAlpha && !isPlainPng,
+      hasColourKey: metadata.hasAlpha && isPlainPng,
+      isCmyk: metadata.space === 'cmyk',
       // The pages of an AVIF are pictures of their own, not frames.
       pageCount: format === 'avif' ? 1 : (pages ?? 1),
     };
@@ -116,7 +121,7 @@ function describeBmp(name: string, head: Uint8Array): Description {
   if (bmp === undefined) throw unreadable(name, 'bmp');
   const { width, height, hasAlpha } = bmp;
   return {
-    ...{ format: 'bmp', width, height, hasAlpha, bmp },
+    ...{ format: 'bmp', width, height, hasAlpha, hasColourKey: false, isCmyk: false, bmp },
     ...{ orientation: 1, channels: hasAlpha ? 4 : 3, sampleBytes: 1, isProgressive: false },
     pageCount: 1,
   };
