@@ -113,7 +113,7 @@ describe('a large body', () => {
       [400, 'bad_request', `{"prompt":${prompt},"number":"x",${pad}}`],
       [400, 'bad_request', `{"prompt":${prompt},"extra_data":[],${pad}}`],
       [400, 'no_prompt', `{${pad}}`],
-      [400, 'invalid_prompt', `{"prompt":{"1":{"class_type":"NoSuchNode","inputs":{}}},${pad}}`],
+      [400, 'missing_node_type', `{"prompt":{"1":{"class_type":"NoSuchNode","inputs":{}}},${pad}}`],
       [
         400,
         'prompt_outputs_failed_validation',

@@ -75,13 +75,11 @@ describe('a graph with the classes and names of a published one makes a picture,
     if ([...classes].some((name) => foreign.has(name))) {
       const { error, node_errors } = answer.json() as unknown as Record<
         string,
-        { message: string }
+        { type: string; extra_info: { class_type: string } }
       >;
       expect([answer.status, node_errors]).toEqual([400, {}]);
-      const [, named = ''] = /^Cannot execute because node (\S+) does not exist\.$/.exec(
-        error!.message,
-      )!;
-      expect(classes).toContain(named);
+      expect(error!.type).toBe('missing_node_type');
+      expect(classes).toContain(error!.extra_info.class_type);
       return;
     }
     expect([answer.status, answer.status === 200 ? '' : answer.text]).toEqual([200, '']);

@@ -251,6 +251,7 @@ async function main(): Promise<void> {
       dataDir: config.dataDir,
       maxNodes: api.maxPromptNodes,
       maxValues: api.maxJsonValues,
+      era: config.compat.era,
     },
     log,
   });

@@ -1,3 +1,4 @@
+export { ERAS, type Era } from './eras.ts';
 export {
   FALLBACK_POLICIES,
   isFallbackPolicy,

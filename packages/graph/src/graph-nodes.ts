@@ -53,6 +53,7 @@ export type GraphNodes = ReadonlyMap<string, GraphNode>;
 /** What stands where a node should; `classType` as far as it has one. */
 export interface BrokenNode {
   readonly classType: JsonValue | undefined;
+  readonly title: JsonValue | undefined;
 }
 
 /**
@@ -60,12 +61,12 @@ export interface BrokenNode {
  * is broken.
  */
 export function readNode(nodeId: string, written: JsonValue | undefined): GraphNode | BrokenNode {
-  if (!isJsonObject(written)) return { classType: undefined };
+  if (!isJsonObject(written)) return { classType: undefined, title: undefined };
   const classType = getOwn(written, 'class_type');
   const inputs = getOwn(written, 'inputs');
-  if (typeof classType !== 'string' || !isJsonObject(inputs)) return { classType };
   const meta = getOwn(written, '_meta');
   const title = isJsonObject(meta) ? getOwn(meta, 'title') : undefined;
+  if (typeof classType !== 'string' || !isJsonObject(inputs)) return { classType, title };
   return new GraphNode({ nodeId, classType, inputs, title });
 }
 

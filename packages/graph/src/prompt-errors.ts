@@ -1,5 +1,6 @@
 import {
   isJsonObject,
+  type Era,
   type JsonValue,
   type PromptError,
   type PromptRejection,
@@ -29,6 +30,41 @@ const NO_PROMPT: PromptRejection = reject('no_prompt', 'No prompt provided', 'No
 /** A rejection of the prompt as a whole. */
 export function reject(type: string, message: string, details: string): PromptRejection {
   return { error: { type, message, details, extra_info: {} }, node_errors: {} };
+}
+
+/** A node that has no class, or one that is not known, as it was written. */
+export interface ClasslessNode {
+  readonly id: string;
+  /** Undefined when it has none. */
+  readonly classType: JsonValue | undefined;
+  readonly title: JsonValue | undefined;
+}
+
+/** As ComfyUI since 0.24, whose frontends show such nodes in a window of their own, or as 0.3.64. */
+export function rejectClassless(
+  { id, classType, title }: ClasslessNode,
+  era: Era,
+): PromptRejection {
+  const details = `Node ID '#${clipText(id)}'`;
+  if (era === '0.3.64') {
+    const reason =
+      classType === undefined
+        ? 'a node is missing the class_type property.'
+        : `node ${showValue(classType)} does not exist.`;
+    return reject('invalid_prompt', `Cannot execute because ${reason}`, details);
+  }
+  const name = title ?? classType;
+  const message =
+    classType === undefined
+      ? `Node '${title === undefined ? `ID #${clipText(id)}` : showValue(title)}' has no class_type. The workflow may be corrupted or a custom node is missing.`
+      : `Node '${showValue(name ?? null)}' not found. The custom node may not be installed.`;
+  const { error, node_errors } = reject('missing_node_type', message, details);
+  const extra_info = {
+    node_id: clipText(id),
+    class_type: echoValue(classType ?? null),
+    node_title: echoValue(name ?? null),
+  };
+  return { error: { ...error, extra_info }, node_errors };
 }
 
 export function missingInput({ name, shownName }: CompiledInput): PromptError {

@@ -1,5 +1,6 @@
 import {
   isJsonObject,
+  type Era,
   type JsonObject,
   type JsonValue,
   type ObjectInfo,
@@ -9,8 +10,7 @@ import {
 import { classFinder, type CompiledClass, type CompiledInput } from './class-table.ts';
 import { DynamicInputError } from './dynamic-inputs.ts';
 import { GraphNode, readNode } from './graph-nodes.ts';
-import { badDynamicInput, reject, rejectUiWorkflow } from './prompt-errors.ts';
-import { showValue } from './python-text.ts';
+import { badDynamicInput, reject, rejectClassless, rejectUiWorkflow } from './prompt-errors.ts';
 import { isSavedWorkflow } from './workflow/saved-workflow.ts';
 
 /** A node of the prompt and what validation has found out about it so far. */
@@ -43,6 +43,7 @@ export type GraphStates = ReadonlyMap<string, NodeState>;
 export function readGraph(
   prompt: JsonValue,
   objectInfo: ObjectInfo,
+  era: Era,
 ):
   | { readonly ok: true; readonly states: GraphStates }
   | { readonly ok: false; readonly rejection: PromptRejection } {
@@ -54,16 +55,16 @@ export function readGraph(
   const states = new Map<string, NodeState>();
   for (const id of Object.keys(prompt)) {
     const node = readNode(id, prompt[id]);
-    const { classType } = node;
-    if (classType === undefined) {
-      return refuseNode(id, 'Cannot execute because a node is missing the class_type property.');
-    }
+    const { classType, title } = node;
     const compiled = typeof classType === 'string' ? findClass(classType) : undefined;
-    if (typeof classType !== 'string' || compiled === undefined) {
-      return refuseNode(id, `Cannot execute because node ${showValue(classType)} does not exist.`);
+    if (compiled === undefined) {
+      return { ok: false, rejection: rejectClassless({ id, classType, title }, era) };
     }
     if (!(node instanceof GraphNode)) {
-      return refuseNode(id, 'Cannot execute because the inputs of a node are not an object.');
+      return refuse(
+        'Cannot execute because the inputs of a node are not an object.',
+        `Node ID '#${id}'`,
+      );
     }
     states.set(id, createState(node, compiled));
   }
@@ -100,8 +101,4 @@ function readDeclared(
 
 function refuse(message: string, details: string): { ok: false; rejection: PromptRejection } {
   return { ok: false, rejection: reject('invalid_prompt', message, details) };
-}
-
-function refuseNode(id: string, message: string): { ok: false; rejection: PromptRejection } {
-  return refuse(message, `Node ID '#${id}'`);
 }

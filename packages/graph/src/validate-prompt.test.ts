@@ -245,6 +245,8 @@ describe('cycles', () => {
 });
 
 describe('prompts that are not graphs', () => {
+  const world = { objectInfo, fileExists: () => Promise.resolve(false) };
+
   const inputsMessage = 'Cannot execute because the inputs of a node are not an object.';
   test.each<[JsonValue, string, string]>([
     [null, 'Cannot execute because the prompt is not an object of nodes.', ''],
@@ -290,7 +292,7 @@ describe('prompts that are not graphs', () => {
     [{ 1: { class_type: 'Show', inputs: [] } }, inputsMessage, "Node ID '#1'"],
     [{ 1: { class_type: 'Show', inputs: 'x' } }, inputsMessage, "Node ID '#1'"],
   ])('%j: %s', async (prompt, message, details) => {
-    expect(await validate(prompt)).toEqual({
+    expect(await validatePrompt(prompt, { ...world, era: '0.3.64' })).toEqual({
       ok: false,
       rejection: {
         error: { type: 'invalid_prompt', message, details, extra_info: {} },
@@ -317,5 +319,47 @@ describe('prompts that are not graphs', () => {
     const errors = errorsOf(await validate(prompt));
     expect(Object.keys(errors)).toEqual(['__proto__']);
     expect(JSON.stringify(errors)).toContain('"__proto__":{"errors":');
+  });
+
+  const shown = { class_type: 'Nowhere', inputs: {}, _meta: { title: 'My node' } };
+  test.each<[written: JsonValue, message: string, info: Record<string, JsonValue>]>([
+    [
+      node('Nowhere'),
+      "Node 'Nowhere' not found. The custom node may not be installed.",
+      { class_type: 'Nowhere', node_title: 'Nowhere' },
+    ],
+    [
+      shown,
+      "Node 'My node' not found. The custom node may not be installed.",
+      { class_type: 'Nowhere', node_title: 'My node' },
+    ],
+    [
+      { inputs: {}, _meta: { title: 'My node' } },
+      "Node 'My node' has no class_type. The workflow may be corrupted or a custom node is missing.",
+      { class_type: null, node_title: 'My node' },
+    ],
+    [
+      { inputs: {} },
+      "Node 'ID #7' has no class_type. The workflow may be corrupted or a custom node is missing.",
+      { class_type: null, node_title: null },
+    ],
+    [
+      null,
+      "Node 'ID #7' has no class_type. The workflow may be corrupted or a custom node is missing.",
+      { class_type: null, node_title: null },
+    ],
+  ])('since 0.24, %j: %s', async (written, message, info) => {
+    expect(await validate({ 6: node('Source'), 7: written })).toEqual({
+      ok: false,
+      rejection: {
+        error: {
+          type: 'missing_node_type',
+          message,
+          details: "Node ID '#7'",
+          extra_info: { node_id: '7', ...info },
+        },
+        node_errors: {},
+      },
+    });
   });
 });

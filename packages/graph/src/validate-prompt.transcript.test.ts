@@ -52,7 +52,7 @@ describe('validatePrompt answers as ComfyUI 0.3.64 was recorded to', () => {
     const prompt = body.prompt ?? null;
     const targets = body.partial_execution_targets;
     const result = await validatePrompt(prompt, {
-      objectInfo,
+      ...{ objectInfo, era: '0.3.64' },
       ...(Array.isArray(targets) ? { targets: targets as string[] } : {}),
       fileExists: () => Promise.resolve(false),
     });

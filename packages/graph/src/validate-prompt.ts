@@ -1,4 +1,4 @@
-import type { JsonValue, NodeErrors, ObjectInfo, PromptRejection } from '@tiercel/contracts';
+import type { Era, JsonValue, NodeErrors, ObjectInfo, PromptRejection } from '@tiercel/contracts';
 import { GraphCheck, type FileCheck } from './check-graph.ts';
 import { missingFile, reject } from './prompt-errors.ts';
 import { readGraph, type NodeState } from './read-graph.ts';
@@ -7,6 +7,8 @@ import { walkGraph } from './walk-graph.ts';
 /** What a prompt is validated against. */
 export interface ValidationContext {
   readonly objectInfo: ObjectInfo;
+  /** Whose words are spoken where versions differ; `newest` when left out. */
+  readonly era?: Era;
   /** `partial_execution_targets` of the request: only these outputs run; undefined = all of them. */
   readonly targets?: readonly string[];
   /**
@@ -37,8 +39,7 @@ const MAX_DEPENDENT_STEPS = 1_000_000;
 const MAX_NODES_SHOWN = 1_000;
 
 /**
- * Decides whether a prompt can run, and says what is wrong with it in ComfyUI's words (0.3.64,
- * wire 6). Differences: a cycle is named (0.24's `dependency_cycle`) where 0.3.64 says nothing; what ComfyUI
+ * Decides whether a prompt can run, and says what is wrong with it in ComfyUI's words (wire 6). Differences: a cycle is named (0.24's `dependency_cycle`) where 0.3.64 says nothing; what ComfyUI
  * answers with 500 is a rejection; `dependent_outputs` names only outputs that do depend on the node;
  * tracebacks are one line of ours; a missing upload input is `required_input_missing`.
  *
@@ -48,7 +49,7 @@ export async function validatePrompt(
   prompt: JsonValue,
   context: ValidationContext,
 ): Promise<ValidationResult> {
-  const graph = readGraph(prompt, context.objectInfo);
+  const graph = readGraph(prompt, context.objectInfo, context.era ?? 'newest');
   if (!graph.ok) return graph;
 
   const targets = context.targets === undefined ? undefined : new Set(context.targets);

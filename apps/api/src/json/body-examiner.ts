@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads';
-import { AppError, parseJson, type ErrorCode, type JsonObject } from '@tiercel/contracts';
+import { AppError, parseJson, type Era, type ErrorCode, type JsonObject } from '@tiercel/contracts';
 import { outlineGraph, type Outline } from '@tiercel/graph';
 import type { Logger } from '@tiercel/runtime';
 import type { Catalogue } from '../catalogue.ts';
@@ -18,6 +18,7 @@ export interface ThreadData {
   readonly dataDir: string;
   readonly maxNodes: number;
   readonly maxValues: number;
+  readonly era: Era;
 }
 
 /** What the thread examines, one after the other. */
@@ -113,11 +114,11 @@ export class BodyExaminer {
   }
 
   async #examineSmall(bytes: Buffer, source: PromptSource): Promise<ExaminedPrompt> {
-    const { maxNodes, maxValues } = this.#data;
+    const { maxNodes, maxValues, era } = this.#data;
     return await examinePrompt(
       { bytes, ...source },
       {
-        ...{ maxNodes, maxValues, isLight: true },
+        ...{ maxNodes, maxValues, era, isLight: true },
         classes: () => this.#catalogue,
         refreshServers: (classNames) => this.#serverRefresh.ask(classNames),
         fileExists: (name) => this.#fileExists(name, source.tenant),

@@ -15,6 +15,7 @@ import {
   SECRET_MEMBERS,
   sliceMembers,
   stringifyJson,
+  type Era,
   type GivenWebhook,
   type JsonObject,
   type JsonValue,
@@ -151,7 +152,7 @@ export async function examinePrompt(
     rules,
   );
   if (!validated.ok) return reject(validated.rejection);
-  const extra = readExtra(body, members, usageSource);
+  const extra = readExtra(body, members, { usageSource, era: rules.era });
   return {
     kind: 'valid',
     ...{ identity, number },
@@ -229,13 +230,13 @@ interface Extra {
 
 /**
  * extra_data as it will be shown: with client_id, without credentials, of a webhook's address the origin alone, all
- * else as written.
- * @param usageSource ComfyUI (0.24) takes it unless the body says it
+ * else as written. Since ComfyUI 0.24 with the time at which it came, in milliseconds, whatever the body says of it.
+ * @param request its program (`usageSource`) counts unless the body names one
  */
 function readExtra(
   body: JsonObject,
   members: ReadonlyMap<string, string>,
-  usageSource: string | undefined,
+  { usageSource, era }: { readonly usageSource: string | undefined; readonly era: Era },
 ): Extra {
   const given = body.extra_data;
   if (given !== undefined && given !== null && !isJsonObject(given)) {
@@ -256,6 +257,7 @@ function readExtra(
   if (usageSource !== undefined && usageSource !== '' && !parts.has('comfy_usage_source')) {
     parts.set('comfy_usage_source', JSON.stringify(usageSource));
   }
+  if (era !== '0.3.64') parts.set('create_time', String(Date.now()));
   const clientText = members.get('client_id');
   if (clientText !== undefined) parts.set('client_id', clientText);
   // As ComfyUI: a client_id beside the prompt wins over one in extra_data, even a null.

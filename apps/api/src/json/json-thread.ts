@@ -23,7 +23,7 @@ import { decodeBody } from './parse-body.ts';
 /** Longer texts are given back as bytes, which change hands without being copied. */
 const MAX_TEXT_LENGTH = 64 * 1024;
 
-const { dataDir, maxNodes, maxValues } = workerData as ThreadData;
+const { dataDir, era, maxNodes, maxValues } = workerData as ThreadData;
 const files = new TenantFiles(dataDir);
 let classes: Classes = { objectInfo: {}, nodeReplacements: {} };
 /** By task: who waits until the servers have been looked at again. */
@@ -48,7 +48,7 @@ parentPort?.on('message', (request: ThreadRequest) => {
 async function examine(task: ThreadTask): Promise<Examined> {
   const bytes = Buffer.concat(task.blocks);
   const rules = {
-    ...{ maxNodes, maxValues },
+    ...{ maxNodes, maxValues, era },
     classes: () => classes,
     refreshServers: (classNames: readonly string[]) => refreshServers(task.id, classNames),
   };

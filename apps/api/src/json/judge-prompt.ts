@@ -1,4 +1,10 @@
-import { parseJson, type JsonObject, type JsonValue, type ObjectInfo } from '@tiercel/contracts';
+import {
+  parseJson,
+  type Era,
+  type JsonObject,
+  type JsonValue,
+  type ObjectInfo,
+} from '@tiercel/contracts';
 import { listClasses, replaceNodes, validatePrompt, type ValidationResult } from '@tiercel/graph';
 
 /** The classes that prompts may use, and old class -> what may take its place. */
@@ -8,6 +14,7 @@ export interface Classes {
 }
 
 export interface JudgeDeps {
+  readonly era: Era;
   /** As they are known at the moment. */
   readonly classes: () => Classes;
   /** Looks at the servers again; false when there is none to look at. */
@@ -46,13 +53,13 @@ interface JudgedPrompt {
   readonly objectInfo: ObjectInfo;
 }
 
-async function judge(given: Given, { classes, fileExists }: JudgeDeps): Promise<JudgedPrompt> {
+async function judge(given: Given, { classes, era, fileExists }: JudgeDeps): Promise<JudgedPrompt> {
   const { text, targets } = given;
   const { objectInfo, nodeReplacements } = classes();
   const replaced = replaceNodes(given.prompt, text, { objectInfo, replacements: nodeReplacements });
   const prompt = replaced === undefined ? given.prompt : parseJson(replaced);
   const validated = await validatePrompt(prompt, {
-    objectInfo,
+    ...{ objectInfo, era },
     ...(targets === undefined ? {} : { targets }),
     fileExists,
   });

@@ -1,4 +1,4 @@
-import { DEFAULT_POOL, FALLBACK_POLICIES, OMITTABLE, ROLES } from '@tiercel/contracts';
+import { DEFAULT_POOL, ERAS, FALLBACK_POLICIES, OMITTABLE, ROLES } from '@tiercel/contracts';
 import { z } from 'zod';
 import { corsOrigin, hostHeaderName } from './address-kinds.ts';
 import { authSchema, trustedProxiesSchema } from './auth-schema.ts';
@@ -290,6 +290,17 @@ export function isUsageKept({ auth, tiers }: Pick<FileConfig, 'auth' | 'tiers'>)
   return auth.mode !== 'open' || tiers.some(({ price }) => price !== undefined);
 }
 
+const compatSchema = z
+  .strictObject({
+    era: z
+      .enum(ERAS)
+      .default('newest')
+      .describe(
+        'Which ComfyUI’s words are spoken where its versions differ: `newest`, or `0.3.64`, which says `invalid_prompt` of a class it has not and adds no `create_time` to `extra_data`',
+      ),
+  })
+  .prefault({});
+
 /** The YAML file: unknown keys are refused, so that a typo is never silently a default. */
 export const fileSchema = z
   .strictObject({
@@ -309,6 +320,7 @@ export const fileSchema = z
       .prefault({}),
     fallback: fallbackSchema,
     cache: cacheSchema,
+    compat: compatSchema,
     queue: queueSchema,
     api: apiSchema,
     worker: workerSchema,
