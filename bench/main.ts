@@ -11,6 +11,7 @@ import { benchFallback } from './fallback.ts';
 import { formatTable, type Figure } from './figures.ts';
 import { benchIdle } from './idle.ts';
 import { benchJobs } from './jobs.ts';
+import { benchNodes } from './nodes.ts';
 import { benchPage } from './page.ts';
 import { benchPost } from './post.ts';
 import { playRole, ROLE_FLAG } from './role-process.ts';
@@ -29,6 +30,7 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   fallback: benchFallback,
   fairness: benchFairness,
   tenants: benchTenants,
+  nodes: benchNodes,
 };
 const USAGE = `npm run bench -- [--profile FOLDER] [--jobs N] [${Object.keys(BENCHMARKS).join('|')}]...\n`;
 

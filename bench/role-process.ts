@@ -3,6 +3,7 @@ import { onStopEverything } from '@tiercel/testkit';
 import { countPreviews } from './roles/count-previews.ts';
 import { driveLoad } from './roles/drive-load.ts';
 import { holdSockets } from './roles/hold-sockets.ts';
+import { runGraphs } from './roles/run-graphs.ts';
 import { addToBullmq, workBullmq } from './roles/run-bullmq.ts';
 import { samplePictures } from './roles/sample-pictures.ts';
 import { serveReference } from './roles/serve-reference.ts';
@@ -16,7 +17,7 @@ import { timeJobs } from './roles/time-jobs.ts';
  */
 const ROLES = {
   ...{ driveLoad, holdSockets, timeJobs, samplePictures, countPreviews },
-  ...{ serveReference, serveVendor, workBullmq, addToBullmq },
+  ...{ serveReference, serveVendor, workBullmq, addToBullmq, runGraphs },
 };
 export const ROLE_FLAG = '--role';
 

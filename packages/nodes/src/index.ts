@@ -3,6 +3,7 @@ export { copyPictures, showsPixelsOnly } from './driver/copy-pictures.ts';
 export { createEmbeddedBackend } from './driver/create-embedded-backend.ts';
 export { runInExecutor, type Executor } from './driver/run-in-executor.ts';
 export { embeddedModels } from './embedded-models.ts';
+export { executeGraph } from './executor/execute-graph.ts';
 export type { NodeFiles } from './executor/execution-request.ts';
 export { NodeCache } from './executor/node-cache.ts';
 export { outputKeys } from './executor/output-keys.ts';

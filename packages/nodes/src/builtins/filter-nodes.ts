@@ -36,8 +36,26 @@ async function blur(plane: Plane, weights: Float64Array, work: FrameWork): Promi
   const radius = (weights.length - 1) / 2;
   const stride = width * channels;
   const sum = new Float64Array(stride);
-  const add = (source: Float32Array, from: number, weight: number) => {
-    for (let i = 0; i < stride; i += 1) sum[i] = (sum[i] ?? 0) + (source[from + i] ?? 0) * weight;
+  /** Four rows at a time: each sum is read and written for four weights at once. */
+  const addRows = (source: Float32Array, startOf: (tap: number) => number) => {
+    sum.fill(0);
+    for (let tap = 0; tap < weights.length; tap += 4) {
+      // Behind the last there is nothing to add: it counts as nothing once more.
+      const start = (i: number) => startOf(Math.min(tap + i, weights.length - 1));
+      const [a, b, c, d] = [start(0), start(1), start(2), start(3)];
+      const weightA = weights[tap] ?? 0;
+      const weightB = weights[tap + 1] ?? 0;
+      const weightC = weights[tap + 2] ?? 0;
+      const weightD = weights[tap + 3] ?? 0;
+      for (let i = 0; i < stride; i += 1) {
+        sum[i] =
+          (sum[i] ?? 0) +
+          (source[a + i] ?? 0) * weightA +
+          (source[b + i] ?? 0) * weightB +
+          (source[c + i] ?? 0) * weightC +
+          (source[d + i] ?? 0) * weightD;
+      }
+    }
   };
 
   // A row with what the edges mirror at both ends, so that each weight is one run over it.
@@ -54,8 +72,7 @@ async function blur(plane: Plane, weights: Float64Array, work: FrameWork): Promi
           mirrored[x * channels + c] = samples[y * stride + column * channels + c] ?? 0;
         }
       }
-      sum.fill(0);
-      for (const [tap, weight] of weights.entries()) add(mirrored, tap * channels, weight);
+      addRows(mirrored, (tap) => tap * channels);
       across.set(sum, y * stride);
     },
     work.signal,
@@ -65,10 +82,7 @@ async function blur(plane: Plane, weights: Float64Array, work: FrameWork): Promi
   await inRows(
     rowWork,
     (y) => {
-      sum.fill(0);
-      for (const [tap, weight] of weights.entries()) {
-        add(across, (rows[y + tap] ?? 0) * stride, weight);
-      }
+      addRows(across, (tap) => (rows[y + tap] ?? 0) * stride);
       result.set(sum, y * stride);
     },
     work.signal,
