@@ -14,7 +14,6 @@ local load_kinds, kind_named, join_kind, quit_kind, rank_for, visible_kinds, cal
 -- What is kept for each kind, by its name for all workers: names of tenants and groups have no line break.
 local function of_kind(key, kind) return kind == '' and key or key .. '\n' .. kind end
 
--- A script may have 200 locals: what nobody else calls is in blocks, here and in other files.
 do
   local function add_kind(name, text)
     if kind_texts[name] then return end
@@ -33,7 +32,6 @@ do
     add_kind(name, text)
     return name
   end
-
 
   -- A job of a kind has come, or has gone: the kind is kept for as long as it has jobs.
   function join_kind(m, text)

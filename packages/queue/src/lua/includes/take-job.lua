@@ -15,36 +15,37 @@
 -- @include groups
 -- @keys job running tenants pending created permits
 
-local function read(id)
-  return redis.call('HMGET', job_key(id), 'id', 'prompt', 'extra', 'targets', 'client', 'number', 'tenant',
-    'created', 'attempt', 'cancel', 'secrets', 'note', 'taken', 'state', 'permit', 'claim', 'lane', 'bytes',
-    'handed_back', 'signature', 'estimate_ms')
-end
-local ATTEMPT, TAKEN, STATE, PERMIT, CLAIM, GROUP, BYTES, CREATED = 9, 13, 14, 15, 16, 17, 18, 8
-local SIGNATURE, ESTIMATE = 20, 21
-local function taken_by(claim, id)
-  local job = read(id)
-  return job[STATE] == 'running' and job[CLAIM] == claim and job or nil
-end
-
-local function give(permit, worker, claim, id, job)
-  job[ATTEMPT] = job[ATTEMPT] + 1
-  job[TAKEN] = now
-  redis.call('HSET', job_key(id), 'state', 'running', 'permit', permit, 'claim', claim, 'worker', worker,
-    'attempt', job[ATTEMPT], 'taken', now, 'batch', 0)
-  add_to(running_key, tenant_of(id), now, id)
-  return job
-end
-
-local function take_again(permit, worker, claim, id)
-  local job = read(id)
-  if job[STATE] ~= 'running' or job[PERMIT] ~= permit then return nil end
-  if job[CLAIM] == claim then return job end
-  return give(permit, worker, claim, id, job)
-end
-
-local take_next
+local taken_by, take_again, take_next
 do
+  local function read(id)
+    return redis.call('HMGET', job_key(id), 'id', 'prompt', 'extra', 'targets', 'client', 'number', 'tenant',
+      'created', 'attempt', 'cancel', 'secrets', 'note', 'taken', 'state', 'permit', 'claim', 'lane', 'bytes',
+      'handed_back', 'signature', 'estimate_ms')
+  end
+  local ATTEMPT, TAKEN, STATE, PERMIT, CLAIM, GROUP, BYTES, CREATED = 9, 13, 14, 15, 16, 17, 18, 8
+  local SIGNATURE, ESTIMATE = 20, 21
+
+  function taken_by(claim, id)
+    local job = read(id)
+    return job[STATE] == 'running' and job[CLAIM] == claim and job or nil
+  end
+
+  local function give(permit, worker, claim, id, job)
+    job[ATTEMPT] = job[ATTEMPT] + 1
+    job[TAKEN] = now
+    redis.call('HSET', job_key(id), 'state', 'running', 'permit', permit, 'claim', claim, 'worker', worker,
+      'attempt', job[ATTEMPT], 'taken', now, 'batch', 0)
+    add_to(running_key, tenant_of(id), now, id)
+    return job
+  end
+
+  function take_again(permit, worker, claim, id)
+    local job = read(id)
+    if job[STATE] ~= 'running' or job[PERMIT] ~= permit then return nil end
+    if job[CLAIM] == claim then return job end
+    return give(permit, worker, claim, id, job)
+  end
+
   -- The job whose turn it is among the kinds of one rank.
   local function take_of(visible, with_spare, permit, worker, claim)
     while true do
