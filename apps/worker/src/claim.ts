@@ -13,6 +13,7 @@ export class Claim {
   readonly nextId: ClaimId = createClaimId();
   readonly #run = new AbortController();
   readonly #end = new AbortController();
+  #isPaid = (): boolean => false;
 
   constructor(job: TakenJob) {
     this.job = job;
@@ -26,6 +27,19 @@ export class Claim {
   /** Aborted when the job's end is not this run's to write any more: somebody else has the job, or will have. */
   get surrendered(): AbortSignal {
     return this.#end.signal;
+  }
+
+  /** Its run is not to begin anew, to make room for another job, while this is so. */
+  keepWhile(isPaid: () => boolean): void {
+    this.#isPaid = isPaid;
+  }
+
+  /**
+   * Whether a run of the job that begins anew would cost more than this one has taken: it has been paid for, or goes on
+   * with what an earlier run has begun.
+   */
+  get isKept(): boolean {
+    return this.job.resumeToken !== undefined || this.#isPaid();
   }
 
   stop(reason: StopReason): void {

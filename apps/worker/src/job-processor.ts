@@ -230,10 +230,16 @@ export class JobProcessor {
       const run: JobRun = { claim, context, reporter, clock, startedAt, log, graph };
       const result = await this.#run(job, run);
       clearTimeout(deadline);
+      const isPreempted = result === 'hand-back' && stopReason(claim.signal) === 'preempted';
+      if (isPreempted) reporter.requeued();
       reporter.close();
       if (result === 'hand-back') {
-        await this.#consumer.handBack(job);
-        log.info('job handed back');
+        await this.#handBack(claim, isPreempted);
+        if (isPreempted) {
+          markRecorded();
+          this.#metrics.jobPreempted();
+        }
+        log.info({ isPreempted }, 'job handed back');
         return NOT_OURS;
       }
       const reply = result === 'lost' ? NOT_OURS : await this.#finish(run, lease, result);
@@ -278,6 +284,13 @@ export class JobProcessor {
     });
     log.info('no tier here can run the job: it waits for another worker');
     return true;
+  }
+
+  /** What is interrupted by then goes back too: its next run ends at once. */
+  async #handBack({ job }: Claim, isPreempted: boolean): Promise<void> {
+    const handBack = () => this.#consumer.handBack(job, { isPreempted });
+    if (isPreempted) await untilServed(handBack, { signal: this.#stopping.signal });
+    else await handBack();
   }
 
   #wasInterrupted({ job, surrendered }: Claim): Promise<boolean> {
@@ -381,7 +394,10 @@ export class JobProcessor {
           this.#loseClaim(claim);
         },
       });
-      if (spending !== undefined) run.spending = spending;
+      if (spending !== undefined) {
+        run.spending = spending;
+        claim.keepWhile(() => spending.isPaid);
+      }
       const routed = await this.#router.run(request, {
         ...context,
         ...(spending && { spending }),
@@ -401,7 +417,7 @@ export class JobProcessor {
         error instanceof RoutingFailed ? error : { cause: error, report: NO_REPORT };
       if (stopReason(claim.surrendered) === 'claim_lost') return 'lost';
       const reason = stopReason(claim.signal);
-      if (reason === 'shutdown') return 'hand-back';
+      if (reason === 'shutdown' || reason === 'preempted') return 'hand-back';
       if (reason !== 'interrupt' && !job.cancelled && !isStoppedThere(cause, reason)) {
         logFailure(log, cause, reason);
       }

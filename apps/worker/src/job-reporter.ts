@@ -268,6 +268,16 @@ export class JobReporter implements AttemptListener {
     this.#add({ type: 'tiercel_report', data: { prompt_id: this.#scope.promptId, ...report } });
   }
 
+  /** The job goes back into the queue, to make room for another one. */
+  requeued(): void {
+    const data = {
+      prompt_id: this.#scope.promptId,
+      reason: 'preempted',
+      timestamp: this.#clock.now(),
+    } as const;
+    this.#add({ type: 'tiercel_requeued', data });
+  }
+
   /** Nothing that a stray node says after the end is sent. */
   close(): void {
     this.#progressGate.release();

@@ -1,7 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { DEFAULT_TENANT, promptIdOf, SECRET_MEMBERS, workerId } from '@tiercel/contracts';
-import { WorkerRegistry, EventPublisher, EventSubscriber, OverloadBoard } from '@tiercel/events';
+import {
+  WorkerRegistry,
+  EventPublisher,
+  EventSubscriber,
+  OverloadBoard,
+  publishControl,
+} from '@tiercel/events';
 import {
   Consumer,
   createPermitQueue,
@@ -37,6 +43,7 @@ import { createCapabilitiesReader } from './describe-capabilities.ts';
 import { listenForInterrupts } from './listen-for-interrupts.ts';
 import { JobAccounts } from './job-accounts.ts';
 import { JobProcessor } from './job-processor.ts';
+import { Preemption } from './preemption.ts';
 import { RunningJobs } from './running-jobs.ts';
 import { obey } from './obey.ts';
 import { createOtherWorkers, readNeeds } from './other-workers.ts';
@@ -211,12 +218,16 @@ async function main(): Promise<void> {
       });
     });
   }
+  const preemption = new Preemption({
+    tell: (message) => publishControl(redis, names, message),
+    ...{ consumer, running, isPaused, log },
+  });
   const onControl = subscriber.onControl((message) => {
     if (message.type === 'overload') {
       overload.hear(message.process, message.level);
       return;
     }
-    obey(message, backends.pools, heartbeat).catch((error: unknown) => {
+    obey(message, backends.pools, heartbeat, preemption).catch((error: unknown) => {
       log.warn({ err: error }, 'an order to all workers could not be done');
     });
   });
@@ -279,6 +290,11 @@ async function main(): Promise<void> {
   followFleet();
   policy.onChange(() => {
     heartbeat.sendNow();
+  });
+  // Whose plan preempts is not asked where everybody is one tenant.
+  if (config.auth.mode !== 'open') preemption.start();
+  lifecycle.onClose('preemption', () => {
+    preemption.stop();
   });
   followPauses({ policy, isPaused, runner, consumer, log });
   reportReady({

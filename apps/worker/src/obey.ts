@@ -2,6 +2,7 @@ import type { ComfyUiBackend } from '@tiercel/comfyui';
 import { isJsonObject, parseJson } from '@tiercel/contracts';
 import type { ControlMessage } from '@tiercel/events';
 import type { Heartbeat } from './heartbeat.ts';
+import type { Preemption } from './preemption.ts';
 
 /**
  * Does what an order to all workers asks for.
@@ -11,7 +12,12 @@ export async function obey(
   message: Exclude<ControlMessage, { type: 'overload' }>,
   pools: readonly Pick<ComfyUiBackend, 'free' | 'refresh'>[],
   heartbeat: Pick<Heartbeat, 'reportRefresh'>,
+  preemption: Pick<Preemption, 'answer'>,
 ): Promise<void> {
+  if (message.type === 'preempt') {
+    await preemption.answer(message.claim);
+    return;
+  }
   if (message.type === 'look') {
     await Promise.all(pools.map((pool) => pool.refresh(message.wish)));
     heartbeat.reportRefresh(message.id);

@@ -22,6 +22,7 @@ describe('a claim that is stopped', () => {
     ['timeout', false],
     ['shutdown', true],
     ['claim_lost', true],
+    ['preempted', false],
   ] as const)('by %s: whether its end is no longer its own to write is %s', (reason, isGone) => {
     const claim = new Claim(job('a'));
     claim.stop(reason);
@@ -55,6 +56,15 @@ describe('running jobs', () => {
     for (const claim of claims) running.add(claim);
     running.interrupt(jobIdOf(DEFAULT_TENANT, 'a'));
     expect(claims.map(({ signal }) => signal.aborted)).toEqual([true, true, false]);
+  });
+
+  test('the run of one claim is found, no other run of its job', () => {
+    const running = new RunningJobs();
+    const later = { ...job('a'), claimId: claimId('another') };
+    const claims = [new Claim(job('a')), new Claim(later), new Claim(job('b'))];
+    for (const claim of claims) running.add(claim);
+    expect(running.ofClaim('another')).toBe(claims[1]);
+    expect(running.ofClaim('nobody')).toBeUndefined();
   });
 
   test('are all stopped at the end', () => {

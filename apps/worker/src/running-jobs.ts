@@ -54,6 +54,10 @@ export class RunningJobs {
       this.#earlyInterrupts.delete(oldest.value);
   }
 
+  ofClaim(claimId: string): Claim | undefined {
+    return [...this.#claims].find(({ job }) => job.claimId === claimId);
+  }
+
   stopAll(reason: StopReason): void {
     for (const claim of this.#claims) claim.stop(reason);
   }

@@ -23,6 +23,8 @@ export interface WorkerMetrics {
   withheld(what: 'preview' | 'progress'): void;
   /** What a job used of a tier. */
   readonly used: (use: JobUsage['uses'][number]) => void;
+  /** A run has made room for a job of another tenant. */
+  jobPreempted(): void;
 }
 
 const SECONDS = [0.005, 0.02, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600];
@@ -51,6 +53,11 @@ export function createWorkerMetrics(read: {
   const redelivered = metrics.counter({
     name: 'comfy_jobs_redelivered_total',
     help: 'Runs of jobs whose earlier run was lost with its worker',
+    labelNames: [],
+  });
+  const preempted = metrics.counter({
+    name: 'comfy_jobs_preempted_total',
+    help: 'Runs that made room for a job of a plan that preempts, and went back into the queue',
     labelNames: [],
   });
   const failed = metrics.counter({
@@ -112,6 +119,9 @@ export function createWorkerMetrics(read: {
       usedImages.inc({ tier }, images);
       usedMegapixels.inc({ tier }, pixels / 1_000_000);
       usedCost.inc({ tier }, costMicros / MICROS);
+    },
+    jobPreempted: () => {
+      preempted.inc();
     },
     jobEnded: ({ outcome, terminal }, seconds) => {
       runs.observe({ outcome }, seconds);

@@ -56,6 +56,11 @@ export type JobEvent =
     }
   /** What served the job; only for sockets that asked for it (feature flag supports_tiercel_report). */
   | { readonly type: 'tiercel_report'; readonly data: { prompt_id: string } & ServiceReport }
+  /** It runs no more and waits again; only for sockets that asked for it (feature flag supports_tiercel_queue). */
+  | {
+      readonly type: 'tiercel_requeued';
+      readonly data: { prompt_id: string; reason: 'preempted'; timestamp: number };
+    }
   /**
    * A picture that a node sends to sockets as its result (SaveImageWebsocket). Event streams tell where it
    * is stored; sockets are sent the picture itself in place of this frame.

@@ -29,6 +29,8 @@ const NAMES = {
   unjudged: 'unjudged',
   fleet: 'fleet',
   profile: 'profile:*',
+  preempting: 'preempting',
+  urgent: 'urgent',
   tenant: 'tenant:*',
   share: 'share:*',
   started: 'started:*',

@@ -14,8 +14,10 @@ import {
 import type { Redis } from '@tiercel/runtime';
 import type { Queue } from 'bullmq';
 import { parseNeedsOf } from './kinds.ts';
+import { answerPreemptionScript } from './lua/answer-preemption.ts';
 import { finishScript, parseFinish, type FinishReply } from './lua/finish.ts';
 import { handBackScript } from './lua/hand-back.ts';
+import { preemptScript, type PreemptedRun } from './lua/preempt.ts';
 import { takeScript } from './lua/take.ts';
 import { writeResumeTokenScript } from './lua/write-resume-token.ts';
 import { summariseOutputs } from './outputs-summary.ts';
@@ -29,6 +31,9 @@ export interface ConsumerOptions {
   readonly maxEventBytes: number;
   readonly eventsTtlSeconds: number;
 }
+
+/** An idle hand has taken a job that is released long before. */
+const IDLE_HAND_MS = 500;
 
 /** A claim that is to be made; ask with the same one when an answer did not come. */
 export const createClaimId = (): ClaimId => claimId(randomUUID());
@@ -162,9 +167,12 @@ export class Consumer {
     });
   }
 
-  /** Puts a running job back in its place in the queue; the run does not count as an attempt. */
-  async handBack(job: TakenJob): Promise<void> {
-    await this.requeue(job.id, job.claimId, { countAttempt: false });
+  /**
+   * Puts a running job back in its place in the queue; the run does not count as an attempt.
+   * @param options isPreempted: it was stopped to make room, and what it had begun is gone
+   */
+  async handBack(job: TakenJob, options: { readonly isPreempted?: boolean } = {}): Promise<void> {
+    await this.requeue(job.id, job.claimId, { countAttempt: false, ...options });
   }
 
   /** What a job needs, when that has been asked, and which profiles of workers have declined it. */
@@ -182,22 +190,46 @@ export class Consumer {
     await this.requeue(job.id, job.claimId, { countAttempt: false, declined });
   }
 
+  /**
+   * Running jobs that are to be handed back, to make room for jobs of plans that preempt: those chosen now, and those
+   * chosen before that still run.
+   */
+  choosePreempted(): Promise<readonly PreemptedRun[]> {
+    return preemptScript.run(this.#redis, { prefix: this.#prefix, waited_ms: IDLE_HAND_MS });
+  }
+
+  /**
+   * What becomes of a run that was chosen: it is about to be stopped and handed back, and the next one begins anew, also
+   * when this worker dies before that; or it goes on, and is not chosen again.
+   * @returns false when it is not to make room any more
+   */
+  answerPreemption(
+    { id, claimId }: Pick<TakenJob, 'id' | 'claimId'>,
+    answer: 'goes-back' | 'goes-on',
+  ): Promise<boolean> {
+    const goesOn = answer === 'goes-on' ? 1 : 0;
+    const args = { prefix: this.#prefix, id, claim: claimId, goes_on: goesOn };
+    return answerPreemptionScript.run(this.#redis, args);
+  }
+
   /** As `handBack`, for a job whose permit is lost. */
   async requeue(
     id: JobId,
     claim: string,
     options: {
       countAttempt: boolean;
+      isPreempted?: boolean;
       declined?: { readonly profile: string; readonly kind: string };
     },
   ): Promise<void> {
-    const { countAttempt, declined } = options;
+    const { countAttempt, isPreempted = false, declined } = options;
     const { needsPermit, wake } = await handBackScript.run(this.#redis, {
       prefix: this.#prefix,
       ...{ id, claim },
       counts: countAttempt ? 1 : 0,
       declined: declined?.profile ?? '',
       kind: declined?.kind ?? '',
+      preempted: isPreempted ? 1 : 0,
     });
     await this.#waker.addPermits(Number(needsPermit), wake);
   }

@@ -53,7 +53,52 @@ const readUsage = async ({ redis, names }: QueueParts): Promise<unknown> => {
 };
 const report = (job: TakenJob | undefined): unknown => job && [job.id, job.attempt, job.promptText];
 
+/** A running job that is to make room for one of another tenant. */
+async function choose(parts: QueueParts): Promise<TakenJob> {
+  await parts.add('lost', {
+    tenant: { id: 'B', limits: { weight: 1, isPreemptible: true } },
+    cost,
+  });
+  const job = await parts.take();
+  if (job === undefined) throw new Error('nothing was taken');
+  await parts.add('u', { tenant: { id: 'U', limits: { weight: 1, preempts: true } }, cost });
+  await parts.redis.hincrby(parts.names.job(jobIdOf('U', 'u')), 'created', -1_000);
+  await parts.redis.hset(parts.names.job(job.id), 'estimate_ms', 60_000);
+  await parts.redis.hincrby(parts.names.job(job.id), 'taken', -1_000);
+  const chosen = await parts.consumer.choosePreempted();
+  if (chosen[0]?.claim !== job.claimId) throw new Error('it was not chosen');
+  return job;
+}
+let preempted: TakenJob | undefined;
+const thePreempted = (): TakenJob => {
+  if (preempted === undefined) throw new Error('nothing was chosen');
+  return preempted;
+};
+const prepareChosen = async (parts: QueueParts): Promise<void> => {
+  preempted = await choose(parts);
+};
+
 const scenarios: Record<string, Scenario> = {
+  'saying that a run goes back': {
+    prepare: prepareChosen,
+    act: (parts) => parts.consumer.answerPreemption(thePreempted(), 'goes-back'),
+  },
+  'saying that a run goes on': {
+    prepare: prepareChosen,
+    act: async (parts) => [
+      await parts.consumer.answerPreemption(thePreempted(), 'goes-on'),
+      await parts.consumer.choosePreempted(),
+    ],
+  },
+  'handing back what makes room': {
+    prepare: prepareChosen,
+    act: async (parts) => {
+      await parts.consumer.handBack(thePreempted(), { isPreempted: true });
+      const key = parts.names.job(jobIdOf('B', 'lost'));
+      const lostMs = Number(await parts.redis.hget(key, 'lost_ms'));
+      return [await parts.takeIds(2), lostMs >= 1_000 && lostMs < 1_900];
+    },
+  },
   'accepting a prompt': {
     prepare: async (parts) => {
       await parts.add('before');

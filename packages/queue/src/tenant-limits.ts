@@ -14,11 +14,15 @@ export interface TenantLimits {
   readonly soft?: boolean | undefined;
   /** short-first: of the first jobs the one that is expected to cost least. */
   readonly order?: 'arrival' | 'short-first' | undefined;
+  /** Its jobs may take the place of running ones of tenants that are `isPreemptible`. */
+  readonly preempts?: boolean | undefined;
+  readonly isPreemptible?: boolean | undefined;
 }
 
 /** The fields of the tenant's record in Redis, as JSON; the same limits give the same text. */
 export function limitsText(limits: TenantLimits): string {
   const { plan, isUnlimited, weight, maxRunning, intervalMs, soft, order } = limits;
+  const { preempts, isPreemptible } = limits;
   if (!(weight > 0)) throw new RangeError(`the weight of a tenant must be more than 0: ${weight}`);
   return JSON.stringify({
     plan,
@@ -28,5 +32,7 @@ export function limitsText(limits: TenantLimits): string {
     interval_ms: intervalMs,
     soft: soft === true ? '1' : undefined,
     order: order === 'short-first' ? order : undefined,
+    preempts: preempts === true ? '1' : undefined,
+    preemptible: isPreemptible === true ? '1' : undefined,
   });
 }

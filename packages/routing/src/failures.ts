@@ -87,8 +87,11 @@ export function serviceError(code: ErrorCode, message: string, options?: ErrorOp
   );
 }
 
-/** `claim_lost`: the worker was taken for dead, and somebody else has the job now. */
-export type StopReason = 'interrupt' | 'timeout' | 'shutdown' | 'claim_lost';
+/**
+ * `claim_lost`: the worker was taken for dead, and somebody else has the job now. `preempted`: the job makes room for
+ * another one, and begins anew later.
+ */
+export type StopReason = 'interrupt' | 'timeout' | 'shutdown' | 'claim_lost' | 'preempted';
 
 /** Why a run is to stop; the abort reason of its signal. */
 export class Stopped extends Error {

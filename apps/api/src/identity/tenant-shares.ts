@@ -38,9 +38,10 @@ export class TenantShares {
 
   #find(id: string, plan: string | undefined, isUnlimited: boolean): Tenant {
     const { weight = 1, ...limits } = this.#policy.effectivePlan(id, plan);
-    const { maxRunning, intervalMs, soft, order } = limits;
+    const { maxRunning, intervalMs, soft, order, preempts, preemptible: isPreemptible } = limits;
     if (isUnlimited) return { id, limits: { plan, isUnlimited, weight } };
-    return { id, limits: { plan, weight, maxRunning, intervalMs, soft, order } };
+    const ofPlan = { plan, weight, maxRunning, intervalMs, soft, order, preempts, isPreemptible };
+    return { id, limits: ofPlan };
   }
 
   /** What was set applies to jobs that wait already. */

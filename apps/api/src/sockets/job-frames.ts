@@ -12,6 +12,7 @@ import type { SocketSession } from './socket-session.ts';
 const PROGRESS = '{"type":"progress';
 const PROGRESS_STATE = '{"type":"progress_state"';
 const REPORT = '{"type":"tiercel_report"';
+const REQUEUED = '{"type":"tiercel_requeued"';
 const PICTURE = `{"type":"${PICTURE_TYPE}"`;
 const INTERRUPTED = '{"type":"execution_interrupted"';
 const ERROR = '{"type":"execution_error"';
@@ -67,6 +68,7 @@ export function sendFrames(
     for (const [index, line] of lines.entries()) {
       const { frame } = line;
       if (frame.startsWith(REPORT) && !session.wantsReport) continue;
+      if (frame.startsWith(REQUEUED) && !session.wantsQueue) continue;
       const picture = readPictureFrame(frame);
       if (picture !== undefined) {
         session.sendPicture(picture, () => {

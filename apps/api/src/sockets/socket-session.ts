@@ -82,7 +82,7 @@ export class SocketSession {
     return this.#wantsReport;
   }
 
-  /** Whether it asked to be told where its jobs wait (`tiercel_queue`). */
+  /** Whether it asked to be told where its jobs wait (`tiercel_queue`), and of what becomes of them before they end. */
   get wantsQueue(): boolean {
     return this.#wantsQueue;
   }

@@ -1,28 +1,33 @@
--- Puts a running job back among the pending, in its old place: its worker is stopping, its permit is gone, or a
--- worker cannot run it. A handed-back run does not count as an attempt; a lost one does.
+-- Puts a running job back among the pending, in its old place: its worker is stopping, its permit is gone, a worker
+-- cannot run it, or it makes room for a job of another tenant, which is next then. A handed-back run does not count as an
+-- attempt; a lost one does.
 --
 -- ARGV[1] prefix
--- ARGV[2] id        of the job
--- ARGV[3] claim     '' for a job that an earlier version took
--- ARGV[4] counts    1: the run counts as an attempt
--- ARGV[5] declined  profile of the worker that cannot run it; '' when it can
--- ARGV[6] kind      which workers it is for then
+-- ARGV[2] id         of the job
+-- ARGV[3] claim      '' for a job that an earlier version took
+-- ARGV[4] counts     1: the run counts as an attempt
+-- ARGV[5] declined   profile of the worker that cannot run it; '' when it can
+-- ARGV[6] kind       which workers it is for then
+-- ARGV[7] preempted  1: it was stopped to make room
 -- Returns {1 when a permit must be added, else 0; then as wake() tells}
 -- Sent again: as the first time: the record has the answer for as long as nobody takes the job.
 -- Caller dies: the sweeper adds the missing permit.
 
+-- @include now
 -- @include tenants
 -- @include queue-status
 -- @include groups
 -- @include kinds
 -- @include pending-bytes
 -- @include charge
+-- @include urgent
 -- @include wake
 -- @keys job permits running pending created group unjudged
 
-local state, holder, permit, m, tenant, group, created, number, rank, unlocked, bytes, text, declined_by, cancel =
+local state, holder, permit, m, tenant, group, created, number, rank, unlocked, bytes, text, declined_by, cancel,
+  taken, preempted_by =
   unpack(redis.call('HMGET', job_key(id), 'state', 'claim', 'permit', 'm', 'tenant', 'lane', 'created', 'number',
-    'rank', 'unlocked', 'bytes', 'kind', 'declined', 'cancel'))
+    'rank', 'unlocked', 'bytes', 'kind', 'declined', 'cancel', 'taken', 'preempted_by'))
 if (holder or '') ~= claim then return { 0 } end
 -- Sent again: it is back already, and nobody has taken it since.
 if state == 'pending' then return { tonumber(unlocked), wake() } end
@@ -36,6 +41,13 @@ end
 if text and cancel == '1' then
   text = ''
   redis.call('HDEL', job_key(id), 'kind')
+end
+if preempted_by then redis.call('HDEL', job_key(id), 'preempted_by') end
+if preempted_by and preempted == '1' then
+  -- What it had begun is stopped; the time is lost.
+  redis.call('HINCRBY', job_key(id), 'lost_ms', string.format('%.0f', now - taken))
+  redis.call('HDEL', job_key(id), 'note')
+  make_urgent(preempted_by)
 end
 
 redis.call('HDEL', permits_key, permit)

@@ -67,6 +67,16 @@ async function begin(spending: JobSpending, tier: string): Promise<AttemptAccoun
   throw new Error(account.reason);
 }
 
+test('only an attempt that costs money makes a run one that was paid for', async () => {
+  await take('a');
+  const spending = open('a', PRICES, { day: 0.3 });
+  await begin(spending, 'free');
+  await refused(spending, 'dear');
+  expect(spending.isPaid).toBe(false);
+  await begin(spending, 'cheap');
+  expect(spending.isPaid).toBe(true);
+});
+
 async function refused(spending: JobSpending, tier: string): Promise<OverBudget> {
   const found = await spending.begin(tier, undefined, { signal });
   if (found instanceof AttemptAccount) throw new Error('it was let in');

@@ -125,6 +125,11 @@ export class JobSpending {
     return this.#accounts.some((account) => account.isUncounted);
   }
 
+  /** Whether it has begun something that costs money. */
+  get isPaid(): boolean {
+    return this.#accounts.some(({ tier }) => !isFree(this.#tierOf(tier).price));
+  }
+
   get #hasBudget(): boolean {
     const { day, month } = this.#budget();
     return day !== undefined || month !== undefined;

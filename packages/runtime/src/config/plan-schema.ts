@@ -66,13 +66,8 @@ export const planSchema = z.strictObject({
   preempts: z
     .boolean()
     .optional()
-    .describe(
-      'Whether its jobs may take the place of running ones of a `preemptible` plan. Taken, and not acted on yet',
-    ),
-  preemptible: z
-    .boolean()
-    .optional()
-    .describe('Whether its running jobs may be put back so. Taken, and not acted on yet'),
+    .describe('Whether its jobs may take the place of running ones of a `preemptible` plan'),
+  preemptible: z.boolean().optional().describe('Whether its running jobs may be put back so'),
   budget: z
     .strictObject({
       day: z

@@ -11,10 +11,11 @@
 -- @include kinds
 -- @include limits
 -- @include tenants
--- @keys kinds running tenants comers vtime share held spare debts elsewhere started ready
+-- @keys kinds running tenants comers vtime share held spare debts elsewhere started ready urgent
 
--- Limits that are reached, and workers that differ: most systems have neither, and ask no more than this.
-local is_simple = redis.call('EXISTS', held_key, kinds_key) == 0
+-- Limits that are reached, workers that differ, and jobs that others made room for: most systems have none of them, and
+-- ask no more than this.
+local is_simple = redis.call('EXISTS', held_key, kinds_key, urgent_key) == 0
 local was_holding = not is_simple and redis.call('EXISTS', held_key) == 1
 if not is_simple then load_kinds() end
 

@@ -13,11 +13,12 @@ local function limits_of(tenant)
   if tenant == DEFAULT_TENANT then return nil end
   local known = limits_read[tenant]
   if known ~= nil then return known or nil end
-  local weight, most, interval, soft, order =
-    unpack(redis.call('HMGET', tenant_key(tenant), 'weight', 'max_running', 'interval_ms', 'soft', 'order'))
+  local weight, most, interval, soft, order, preempts, preemptible = unpack(redis.call('HMGET', tenant_key(tenant),
+    'weight', 'max_running', 'interval_ms', 'soft', 'order', 'preempts', 'preemptible'))
   limits_read[tenant] = weight and {
     weight = tonumber(weight), most = tonumber(most) or math.huge, interval = tonumber(interval) or 0,
     soft = soft == '1', is_short_first = order == 'short-first',
+    preempts = preempts == '1', is_preemptible = preemptible == '1',
   } or false
   if not weight then return nil end
   has_records = true

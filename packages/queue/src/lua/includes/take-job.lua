@@ -13,6 +13,7 @@
 -- @include kinds
 -- @include fair-share
 -- @include groups
+-- @include urgent
 -- @keys job running tenants pending created permits
 
 local taken_by, take_again, take_next
@@ -43,7 +44,44 @@ do
     local job = read(id)
     if job[STATE] ~= 'running' or job[PERMIT] ~= permit then return nil end
     if job[CLAIM] == claim then return job end
+    -- Nobody makes room any more: its worker died before it could hand it back.
+    redis.call('HDEL', job_key(id), 'preempted_by')
     return give(permit, worker, claim, id, job)
+  end
+
+  -- Starts the first job of a tenant whose turn it is; nil when there was nothing to run.
+  local function start(tenant, tag, limits, other, visible, permit, worker, claim)
+    local m, kind = pop_next(tenant, limits, visible)
+    local id = m and id_of(m)
+    local job = id and read(id)
+    -- Without a record (somebody deleted it by hand) there is nothing to run.
+    local runs = job and job[CREATED]
+    if runs then occupy_group(tenant, job[GROUP], m, kind, id) end
+    if runs and limits then
+      charge(tenant, limits, tag, id, expected_cost(job[SIGNATURE], job[ESTIMATE]))
+    elseif runs and other then
+      local cost = expected_cost(job[SIGNATURE], job[ESTIMATE])
+      advance(cost)
+      for _, of in ipairs(EVERY_KIND) do
+        if #EVERY_KIND == 1 or redis.call('ZSCORE', of_kind(tenants_key, of), tenant) then
+          redis.call('ZINCRBY', of_kind(tenants_key, of), cost, tenant)
+        end
+      end
+    end
+    if m then
+      remove_from(pending_key, tenant, m)
+      give_room_back(job[BYTES])
+      remove_from(created_key('pending'), tenant, m)
+      if kind ~= '' then quit_kind(m, kind_texts[kind]) end
+    end
+    if runs then
+      add_to(created_key('running'), tenant, job[CREATED], m)
+      redis.call('HSET', permits_key, permit, id)
+      job = give(permit, worker, claim, id, job)
+    end
+    -- By what runs now.
+    if limits then settle(tenant, limits) else settle_unlimited(tenant) end
+    if runs then return job end
   end
 
   -- The job whose turn it is among the kinds of one rank.
@@ -51,43 +89,25 @@ do
     while true do
       local tenant, tag, limits, other = next_turn(visible, with_spare)
       if not tenant then return nil end
-      local m, kind = pop_next(tenant, limits, visible)
-      local id = m and id_of(m)
-      local job = id and read(id)
-      -- Without a record (somebody deleted it by hand) there is nothing to run.
-      local runs = job and job[CREATED]
-      if runs then occupy_group(tenant, job[GROUP], m, kind, id) end
-      if runs and limits then
-        charge(tenant, limits, tag, id, expected_cost(job[SIGNATURE], job[ESTIMATE]))
-      elseif runs and other then
-        local cost = expected_cost(job[SIGNATURE], job[ESTIMATE])
-        advance(cost)
-        for _, of in ipairs(EVERY_KIND) do
-          if #EVERY_KIND == 1 or redis.call('ZSCORE', of_kind(tenants_key, of), tenant) then
-            redis.call('ZINCRBY', of_kind(tenants_key, of), cost, tenant)
-          end
-        end
-      end
-      if m then
-        remove_from(pending_key, tenant, m)
-        give_room_back(job[BYTES])
-        remove_from(created_key('pending'), tenant, m)
-        if kind ~= '' then quit_kind(m, kind_texts[kind]) end
-      end
-      if runs then
-        add_to(created_key('running'), tenant, job[CREATED], m)
-        redis.call('HSET', permits_key, permit, id)
-        job = give(permit, worker, claim, id, job)
-      end
-      -- By what runs now.
-      if limits then settle(tenant, limits) else settle_unlimited(tenant) end
-      if runs then return job end
+      local job = start(tenant, tag, limits, other, visible, permit, worker, claim)
+      if job then return job end
+    end
+  end
+
+  local function take_urgent(lists, permit, worker, claim)
+    while true do
+      local tenant, tag, limits, kind = next_urgent(lists)
+      if not tenant then return nil end
+      local job = start(tenant, tag, limits, true, { kind }, permit, worker, claim)
+      if job then return job end
     end
   end
 
   -- Of the kinds that workers of this profile can run: those that they prefer first. Limits yield to nobody's wish.
   function take_next(permit, worker, claim, profile)
     local lists = visible_kinds(profile)
+    local urgent = not is_simple and take_urgent(lists, permit, worker, claim)
+    if urgent then return urgent end
     for _, visible in ipairs(lists) do
       local job = take_of(visible, #lists == 1, permit, worker, claim)
       if job then return job end

@@ -1,7 +1,9 @@
 -- The record of a tenant: what it may, as its plan and the overrides say. The text that it was written from stands in
 -- `limits`: an equal one changes nothing.
 
--- @keys tenant
+-- Tenants whose jobs may take the place of others are a set of their own.
+
+-- @keys tenant preempting
 
 -- Records of tenants that nobody uses are dropped after this.
 local RECORD_KEPT_MS = 2592000000
@@ -14,5 +16,7 @@ local function put_limits(tenant, text)
   redis.call('HSET', key, 'limits', text)
   for name, value in pairs(cjson.decode(text)) do redis.call('HSET', key, name, value) end
   redis.call('PEXPIRE', key, RECORD_KEPT_MS)
+  local change = redis.call('HEXISTS', key, 'preempts') == 1 and 'SADD' or 'SREM'
+  redis.call(change, preempting_key, tenant)
   return 1
 end
