@@ -63,6 +63,8 @@ async function startOne(fake: FakeComfyUiOptions): Promise<TestSystem> {
   const { system } = await startComfyUiSystem({
     servers: [fake],
     env: { WORKER_CONCURRENCY: '1' },
+    // That of the recordings.
+    config: 'compat: { era: "0.3.64" }\n',
   });
   // The API learns the catalogue from the worker's heartbeat.
   await until(async () => (await http(system.url).get('/object_info/SaveImage')).text.length > 2);

@@ -82,6 +82,7 @@ describe('a job on a ComfyUI server', () => {
       ...extra,
       my_pack: { seed: 18446744073709551615n, list: [1, null] },
       comfy_usage_source: 'my-script',
+      create_time: expect.any(Number),
     });
     expect(client).toMatch(/^tiercel-/);
   });
